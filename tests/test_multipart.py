@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import io
+import os
+
+import pytest
+from cloud_storage import errors, multipart
+from cloud_storage.storage import Meter
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize("size", [17 * MIB, 12 * GIB, 50 * GIB, 5 << 40])
+def test_equal_parts_fit_the_providers_limits(size):
+    limits = multipart.Limits()
+    step = multipart.part_bytes(size, limits)
+    assert -(-size // step) <= limits.max_parts
+    assert limits.min_part_bytes <= step <= limits.max_part_bytes
+    assert step % MIB == 0
+
+
+def test_few_parts_make_them_larger():
+    assert multipart.part_bytes(100 * GIB, multipart.Limits(max_parts=1000)) >= 100 * GIB / 1000
+
+
+def test_what_fits_into_no_parts_is_refused():
+    with pytest.raises(errors.ConfigurationError, match="parts"):
+        multipart.part_bytes(10 * GIB, multipart.Limits(max_parts=2, max_part_bytes=GIB))
+
+
+def test_a_slice_counts_only_what_is_sent_and_takes_back_what_is_sent_again():
+    data = os.urandom(3 * MIB)
+    meter = Meter()
+    body = multipart.Slice(data, MIB, 2 * MIB, meter)
+    assert len(body) == 2 * MIB
+    assert b"".join(iter(lambda: body.read(1000), b"")) == data[MIB:]  # signing
+    assert meter.done == 0
+    body.seek(0)
+    body.begin()
+    first = body.read(16384)
+    assert (len(first), meter.done) == (multipart.BLOCK_BYTES, multipart.BLOCK_BYTES)
+    body.seek(0)
+    assert meter.done == 0
+    body.begin()
+    assert body.read() == data[MIB:]
+    assert meter.done == 2 * MIB
+    assert body.seek(0, io.SEEK_END) == 2 * MIB
+
+
+def test_a_stopped_slice_gives_nothing_more():
+    meter = Meter()
+    body = multipart.Slice(b"abc", 0, 3, meter)
+    meter.stop()
+    with pytest.raises(errors.TransferCancelled):
+        body.read()
+
+
+def test_a_file_that_shrinks_while_it_is_sent_is_an_error(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"x" * 100)
+    body = multipart.Slice(path, 0, 100, Meter())
+    path.write_bytes(b"")
+    with pytest.raises(errors.IntegrityError, match=r"a\.bin"):
+        body.read()
+    body.close()
+
+
+class Recorder:
+    """Four requests that only take notes; the numbered part fails."""
+
+    def __init__(self, failing: int = 0, failing_abort: bool = False) -> None:
+        self.failing, self.failing_abort = failing, failing_abort
+        self.sent: dict[int, bytes] = {}
+        self.finished, self.aborted = None, False
+
+    def start(self):
+        return "upload"
+
+    def send(self, upload_id, number, body):
+        if number == self.failing:
+            raise errors.AccessDenied("No. Ask somebody.")
+        self.sent[number] = body.read()
+        return number
+
+    def finish(self, upload_id, parts):
+        self.finished = parts
+
+    def abort(self, upload_id):
+        self.aborted = True
+        if self.failing_abort:
+            raise errors.Unreachable("Gone. Try again.")
+
+
+def test_parts_arrive_whole_and_in_order():
+    data = os.urandom(MIB) * 70
+    recorder = Recorder()
+    multipart.upload(data, len(data), recorder, multipart.Limits(), Meter())
+    assert recorder.finished == [1, 2, 3]
+    assert b"".join(recorder.sent[number] for number in (1, 2, 3)) == data
+    assert not recorder.aborted
+
+
+@pytest.mark.parametrize("failing_abort", [False, True])
+def test_a_part_that_fails_aborts_the_upload_and_is_raised(failing_abort):
+    recorder = Recorder(failing=2, failing_abort=failing_abort)
+    meter = Meter()
+    with pytest.raises(errors.AccessDenied):
+        multipart.upload(bytes(70 * MIB), 70 * MIB, recorder, multipart.Limits(), meter)
+    assert recorder.aborted
+    assert recorder.finished is None
+    assert not meter.stopped
