@@ -1,0 +1,283 @@
+"""Where objects go and with whose key: settings in four layers, resolved into a Profile that holds no secret.
+
+Layers, weakest first: the provider's defaults, the environment, a named profile of profiles.json, node
+widgets. Credentials come whole from one layer and never travel on the wire: ``unlock`` reads them when a
+connection is made. What is unknown, malformed or missing is a ConfigurationError, and nothing falls back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import addresses, providers, settings
+from .errors import ConfigurationError
+from .settings import ENVIRONMENT, KEYS, PAIR, SETTINGS, Layer, Upload, did_you_mean
+
+DEFAULT = "default"  # the source of a setting that no layer gives
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything about a place in the cloud except the secret: what travels on an ``S3_PROFILE`` wire.
+
+    ``endpoint_url`` is the effective one; empty means the SDK's own for the region. ``sources`` says for each
+    setting which layer it came from. ``name``, ``overrides`` and ``file`` are what it was resolved from.
+    """
+
+    name: str
+    provider: str
+    bucket: str
+    region: str
+    endpoint_url: str
+    path_prefix: str
+    auth: str
+    public_url: str
+    read_only: bool
+    locked: bool
+    ca_file: str
+    upload: Upload
+    sources: Mapping[str, str]
+    file: Path = field(repr=False)
+    overrides: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return f"Cloud Storage Profile {self.name!r}: bucket {self.bucket!r} at {self.provider}"
+
+
+class Credentials:
+    """A key pair with its token, or none. Nothing prints it, copies it out, or writes it to a file."""
+
+    __slots__ = ("_keys", "source")
+
+    def __init__(self, access_key: str, secret_key: str, session_token: str, source: str) -> None:
+        keys = (access_key, secret_key, session_token)
+        self._keys: Callable[[], tuple[str, str, str]] = lambda: keys  # no attribute for a debugger to show
+        self.source = source
+
+    def reveal(self) -> tuple[str, str, str]:
+        """Access key, secret key and session token ("" where there is none), for the SDK alone."""
+        return self._keys()
+
+    def digest(self) -> str:
+        """The same for the same credentials in this process; nothing that a secret could be guessed from."""
+        return _salted("\0".join((*self.reveal(), self.source)))
+
+    def __repr__(self) -> str:
+        return f"<Credentials from {self.source}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("Credentials are never pickled or copied.")
+
+
+_SALT = secrets.token_bytes(32)
+
+
+def _salted(text: str) -> str:
+    return hmac.new(_SALT, text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def resolve(
+    name: str, overrides: Mapping[str, str], file: Path, environ: Mapping[str, str] | None = None
+) -> Profile:
+    """The profile called ``name`` with a node's widget values laid over it.
+
+    ``overrides`` holds widget settings by name (provider, bucket, path_prefix, region); empty values and
+    "(from profile)" override nothing. ``file`` is profiles.json, read anew each time; ``environ`` is
+    ``os.environ`` unless given. Raises ConfigurationError and names the file, field or variable at fault.
+    """
+    return _resolved(name, settings.layers(name, overrides, file, environ), file)
+
+
+def unlock(profile: Profile, environ: Mapping[str, str] | None = None) -> tuple[Profile, Credentials]:
+    """``profile`` as its layers say it now, and the credentials: both from one reading of the layers.
+
+    So a key edited together with its endpoint never goes to the old one. The credentials are empty where auth
+    is not "keys". Raises ConfigurationError as ``resolve`` does, and where there is no key pair.
+    """
+    layers = settings.layers(profile.name, profile.overrides, profile.file, environ)
+    now = _resolved(profile.name, layers, profile.file)
+    if now.auth != "keys":
+        return now, Credentials("", "", "", f"{now.auth} (set by {now.sources['auth']})")
+    layer = _pair_layer(layers)
+    if layer is None:
+        variables = _both(SETTINGS[key].variable for key in PAIR)
+        raise ConfigurationError(
+            f"There are no credentials for profile {now.name!r}. Set {variables} in the environment, "
+            f"or {_both(PAIR)} in a profile of {now.file}, or auth to ambient or anonymous."
+        )
+    access_key, secret_key, session_token = (str(layer.values.get(key, "")) for key in KEYS)
+    return now, Credentials(access_key, secret_key, session_token, layer.where)
+
+
+def credentials(profile: Profile, environ: Mapping[str, str] | None = None) -> Credentials:
+    """The credentials of a profile alone, see ``unlock``."""
+    return unlock(profile, environ)[1]
+
+
+def fingerprint(profile: Profile, environ: Mapping[str, str] | None = None) -> str:
+    """Changes when anything of the profile does, its secret included; reveals nothing. Within one process."""
+    try:
+        return mark(*unlock(profile, environ))
+    except ConfigurationError as error:
+        return _salted(f"{profile!r}\0{error}")[:16]
+
+
+def mark(profile: Profile, key: Credentials) -> str:
+    """The fingerprint of what ``unlock`` gave."""
+    return _salted(f"{profile!r}\0{key.digest()}")[:16]
+
+
+# ------------------------------------------------------------------------------------------ layers
+
+
+def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
+    values, found = _merged(layers)
+    overrides = layers[-1].values
+    if values["locked"] and overrides:
+        raise ConfigurationError(
+            f"The profile {name or ENVIRONMENT!r} is locked ({found['locked'].label('locked')}), "
+            f"but the node sets {_both(overrides)}. Clear these inputs: whoever runs the server decides them."
+        )
+    row = _provider(values["provider"], found.get("provider"))
+    if not values["bucket"]:
+        _missing("bucket", "A profile", layers, file)
+    for required in row.requires:
+        if not values[required] and not values["endpoint_url"]:
+            _missing(required, row.name, layers, file)
+    labels = {key: layer.label(key) for key, layer in found.items()}
+    addresses.check_bucket(values["bucket"], labels["bucket"])
+    for key in ("region", "account_id"):
+        if values[key]:
+            addresses.check_endpoint_part(values[key], labels[key])
+    for key in ("endpoint_url", "public_url"):
+        if values[key]:
+            values[key] = addresses.clean_url(values[key], labels[key])
+    region = values["region"] or row.region
+    if values["endpoint_url"]:
+        addresses.refuse_bucket_in(values["endpoint_url"], values["bucket"], labels["endpoint_url"])
+    else:
+        values["endpoint_url"] = providers.endpoint(row, region, values["account_id"])
+    sources = {key: found[key].where if key in found else DEFAULT for key in values}
+    values["auth"], sources["auth"] = _auth(layers)
+    return Profile(
+        name=name or ENVIRONMENT,
+        provider=row.name,
+        bucket=values["bucket"],
+        region=region,
+        endpoint_url=values["endpoint_url"],
+        path_prefix=values["path_prefix"],
+        auth=values["auth"],
+        public_url=values["public_url"],
+        read_only=values["read_only"],
+        locked=values["locked"],
+        ca_file=_existing(values["ca_file"], labels.get("ca_file", "")),
+        upload=values["upload"],
+        sources=sources,
+        file=file,
+        overrides=dict(overrides),
+    )
+
+
+def _merged(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:
+    """The value of every setting that is no credential, and the layer that gives it, where one does."""
+    values: dict[str, Any] = {row.name: "" for row in SETTINGS.values() if not row.credential}
+    values.update(provider=providers.names()[0], read_only=False, locked=False, upload=Upload())
+    found: dict[str, Layer] = {}
+    for layer in layers:
+        if "provider" in layer.values:
+            for row in SETTINGS.values():
+                if row.of_provider:
+                    values[row.name] = ""
+                    found.pop(row.name, None)
+        for key, value in layer.values.items():
+            if not SETTINGS[key].credential:
+                values[key], found[key] = value, layer
+    return values, found
+
+
+def _auth(layers: Sequence[Layer]) -> tuple[str, str]:
+    """The mode, and where it was set: by the strongest layer that says anything of credentials."""
+    for layer in reversed(layers):
+        if any(SETTINGS[key].credential for key in layer.values) or any(key in PAIR for key in layer.blank):
+            mode = _own_auth(layer)
+            if mode == "keys":
+                _pair_layer(layers)
+            return mode, layer.where
+    return "keys", DEFAULT
+
+
+def _own_auth(layer: Layer) -> str:
+    mode = str(layer.values.get("auth", "keys"))
+    given = [layer.name_of(key) for key in KEYS if key in layer.values]
+    if mode != "keys" and given:
+        raise ConfigurationError(
+            f"{layer.label('auth')} is {mode}, which uses no keys, in spite of {_both(given)} beside it. "
+            "Remove one or the other."
+        )
+    return mode
+
+
+def _pair_layer(layers: Sequence[Layer]) -> Layer | None:
+    """The strongest layer with a key pair, or None. Raises ConfigurationError for half a pair."""
+    for layer in reversed(layers):
+        given = [layer.name_of(key) for key in KEYS if key in layer.values]
+        lacking = [layer.name_of(key) for key in PAIR if key not in layer.values]
+        if given and lacking:
+            raise ConfigurationError(
+                f"Half a key pair in {layer.place}: {_both(given)} without {_both(lacking)}. "
+                "Set both in one place; a pair is never put together from two."
+            )
+        if given:
+            _own_auth(layer)
+            return layer
+        if any(key in layer.blank for key in PAIR):
+            raise ConfigurationError(
+                f"The key pair is left empty in {layer.place}. "
+                f"Fill in {_both(PAIR)}, or remove them to use those of the environment."
+            )
+    return None
+
+
+def _missing(setting: str, who: str, layers: Sequence[Layer], file: Path) -> NoReturn:
+    places = [SETTINGS[setting].variable, f"{setting} in a profile of {file}"]
+    places = [layers[1].label(setting)] if len(layers) > 2 else places  # noqa: PLR2004  a named profile
+    dropped = [layer.label(setting) for layer in layers if setting in layer.values]
+    why = f": {_both(dropped)} belongs to another provider" if dropped else ""
+    raise ConfigurationError(
+        f"{who} needs the setting {setting}, which no layer gives{why}. Set {' or '.join(places)}."
+    )
+
+
+# ------------------------------------------------------------------------------------------ checks
+
+
+def _provider(name: str, layer: Layer | None) -> providers.Provider:
+    known = providers.names()
+    if layer is not None and name not in known:
+        raise ConfigurationError(
+            f"Unknown provider {name!r} ({layer.label('provider')}).{did_you_mean(name, known)} "
+            f"Known providers: {', '.join(known)}."
+        )
+    return providers.provider(name)
+
+
+def _existing(path: str, label: str) -> str:
+    try:
+        if not path or Path(path).is_file():
+            return path
+    except OSError:  # no right to look, or a name that no file can have: what follows says enough
+        pass
+    raise ConfigurationError(
+        f"There is no file {path} ({label}). Give the path of a PEM file with the private CA."
+    )
+
+
+def _both(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
