@@ -1,0 +1,279 @@
+"""The table of providers: one row each, and nothing else in the package names one.
+
+What differs between providers is a column. A value other than its column's default has its reason and source
+beside it; ``source`` documents the endpoint. Endpoints were last compared with these pages in November 2026.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import ConfigurationError
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One row.
+
+    ``endpoint`` is a template of {region} and {account_id}; empty means the SDK's own, or that ``requires``
+    asks for endpoint_url. ``requires`` names the settings that must be given unless endpoint_url is.
+    ``addressing`` is where the bucket stands: in the host, in the path, or as the SDK finds fit.
+    ``checksums`` is what boto3 adds by itself: everything since 1.36, or only what a request cannot do
+    without, which is all that look-alikes understand. ``conditional_writes`` and ``conditional_complete`` say
+    whether ``If-None-Match: *`` is honoured when an object is put or a multipart upload completed; None: it
+    is sent, and where it is refused a look comes before the write.
+    """
+
+    name: str
+    source: str
+    backend: Literal["s3", "oss"] = "s3"
+    endpoint: str = ""
+    region: str = ""
+    requires: tuple[str, ...] = ()
+    addressing: Literal["virtual", "path", "auto"] = "virtual"
+    checksums: Literal["when_supported", "when_required"] = "when_required"
+    conditional_writes: bool | None = None
+    conditional_complete: bool | None = None
+    tagging: bool = True
+    acl: bool = True
+    max_parts: int = 10_000
+    min_part_bytes: int = 5 * MIB
+    max_part_bytes: int = 5 * GIB
+    max_key_bytes: int = 1024
+
+
+# The first eight names are in people's environments and never change.
+PROVIDERS: dict[str, Provider] = {
+    row.name: row
+    for row in (
+        Provider(
+            "AWS S3",
+            source="https://docs.aws.amazon.com/general/latest/gr/s3.html",
+            region="us-east-1",
+            checksums="when_supported",  # the only server that is sure to know what its own SDK sends
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+            conditional_writes=True,
+            conditional_complete=True,
+        ),
+        Provider(
+            "Backblaze B2",
+            source="https://www.backblaze.com/docs/cloud-storage-call-the-s3-compatible-api",
+            endpoint="https://s3.{region}.backblazeb2.com",
+            region="us-west-004",
+            # https://www.backblaze.com/docs/cloud-storage-s3-compatible-api: no tags or ACLs of objects
+            tagging=False,
+            acl=False,
+        ),
+        Provider(
+            "Cloudflare R2",
+            source="https://developers.cloudflare.com/r2/api/s3/api/",
+            endpoint="https://{account_id}.r2.cloudflarestorage.com",
+            region="auto",
+            requires=("account_id",),
+            conditional_writes=True,  # same page, PutObject: conditional operations
+            tagging=False,  # same page: x-amz-tagging and x-amz-acl are not implemented
+            acl=False,
+        ),
+        Provider(
+            "MinIO",
+            source="https://github.com/minio/minio/blob/master/docs/config/README.md",
+            endpoint="http://localhost:9000",  # where a server of one's own listens unless told otherwise
+            region="us-east-1",
+            addressing="path",  # virtual hosts need MINIO_DOMAIN and a DNS wildcard, see the page above
+            conditional_writes=True,  # https://github.com/minio/minio/pull/19681
+        ),
+        Provider(
+            "Wasabi",
+            source="https://docs.wasabi.com/docs/what-are-the-service-urls-for-wasabi-s-different-storage-regions",
+            endpoint="https://s3.{region}.wasabisys.com",
+            region="us-east-1",
+        ),
+        Provider(
+            "DigitalOcean Spaces",
+            source="https://docs.digitalocean.com/products/spaces/reference/s3-compatibility/",
+            endpoint="https://{region}.digitaloceanspaces.com",
+            region="nyc3",
+        ),
+        Provider(
+            "GCS (S3 interop)",
+            source="https://cloud.google.com/storage/docs/interoperability",
+            endpoint="https://storage.googleapis.com",
+            region="auto",
+            # https://cloud.google.com/storage/docs/xml-api/overview lists no sub-resource for object tags
+            tagging=False,
+        ),
+        Provider(
+            "Custom",
+            source="the server's own documentation",
+            requires=("endpoint_url",),
+            region="us-east-1",  # what most servers of one's own expect in the signature
+            addressing="path",  # works without a DNS wildcard, which virtual hosts would need
+        ),
+        Provider(
+            "Aliyun OSS",
+            source="https://www.alibabacloud.com/help/en/oss/user-guide/regions-and-endpoints",
+            backend="oss",
+            endpoint="https://oss-{region}.aliyuncs.com",
+            region="cn-hangzhou",
+            min_part_bytes=100
+            << 10,  # https://www.alibabacloud.com/help/en/oss/developer-reference/uploadpart
+            max_key_bytes=1023,  # https://www.alibabacloud.com/help/en/oss/user-guide/object-overview
+        ),
+        Provider(
+            "Tencent COS",
+            source="https://www.tencentcloud.com/document/product/436/34688",
+            endpoint="https://cos.{region}.myqcloud.com",
+            region="ap-guangzhou",
+        ),
+        Provider(
+            "Huawei OBS",
+            source="https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0005.html",
+            endpoint="https://obs.{region}.myhuaweicloud.com",
+            region="cn-north-4",
+        ),
+        Provider(
+            "Volcengine TOS",
+            # The S3 protocol has hosts of its own, tos-s3-…: ExtranetS3Endpoint on this page.
+            source="https://docs.volcengine.com/docs/6349/1545462",
+            endpoint="https://tos-s3-{region}.volces.com",
+            region="cn-beijing",
+            # virtual hosts only: https://docs.byteplus.com/en/docs/tos/docs-compatibility-with-amazon-s3
+        ),
+        Provider(
+            "Hetzner",
+            source="https://docs.hetzner.com/storage/object-storage/overview/",
+            endpoint="https://{region}.your-objectstorage.com",
+            region="fsn1",
+        ),
+        Provider(
+            "Scaleway",
+            source="https://www.scaleway.com/en/docs/object-storage/api-cli/object-storage-aws-cli/",
+            endpoint="https://s3.{region}.scw.cloud",
+            region="fr-par",
+            max_parts=1000,  # https://www.scaleway.com/en/docs/object-storage/api-cli/multipart-uploads/
+        ),
+        Provider(
+            "OVHcloud",
+            source="https://help.ovhcloud.com/csm/en-public-cloud-storage-s3-location?id=kb_article_view&sysparm_article=KB0047393",
+            endpoint="https://s3.{region}.io.cloud.ovh.net",
+            region="gra",
+        ),
+        Provider(
+            "Linode",
+            source="https://techdocs.akamai.com/cloud-computing/docs/access-buckets-and-files-through-urls",
+            endpoint="https://{region}.linodeobjects.com",
+            region="us-east-1",
+        ),
+        Provider(
+            "Vultr",
+            source="https://docs.vultr.com/products/cloud-storage/object-storage",
+            endpoint="https://{region}.vultrobjects.com",
+            region="ewr1",
+        ),
+        Provider(
+            "IDrive e2",
+            # Every account has endpoints of its own, shown in its console.
+            source="https://www.idrive.com/s3-storage-e2/guides/",
+            requires=("endpoint_url",),
+            region="us-east-1",
+            addressing="path",  # the account's host has no certificate for buckets below it
+        ),
+        Provider(
+            "Storj",
+            source="https://storj.dev/dcs/api/s3/s3-compatible-gateway",
+            endpoint="https://gateway.storjshare.io",
+            region="us-east-1",  # the gateway takes any; boto3 wants one
+        ),
+        Provider(
+            "Tigris",
+            source="https://www.tigrisdata.com/docs/sdks/s3/aws-python-sdk/",
+            endpoint="https://t3.storage.dev",
+            region="auto",
+        ),
+        Provider(
+            "Supabase",
+            source="https://supabase.com/docs/guides/storage/s3/authentication",
+            endpoint="https://{account_id}.storage.supabase.co/storage/v1/s3",
+            region="us-east-1",
+            requires=("account_id",),  # the project's reference
+            addressing="path",  # same page: forcePathStyle
+            tagging=False,  # https://supabase.com/docs/guides/storage/s3/compatibility
+            acl=False,
+        ),
+        Provider(
+            "Oracle",
+            source="https://docs.oracle.com/en-us/iaas/Content/Object/Tasks/s3compatibleapi.htm",
+            endpoint="https://{account_id}.compat.objectstorage.{region}.oraclecloud.com",
+            region="us-ashburn-1",
+            requires=("account_id",),  # the tenancy's Object Storage namespace
+            addressing="path",  # virtual hosts have another domain, see the page above
+            tagging=False,
+            acl=False,
+        ),
+        Provider(
+            "Nebius",
+            source="https://docs.nebius.com/object-storage/quickstart",
+            endpoint="https://storage.{region}.nebius.cloud",
+            region="eu-north1",
+        ),
+        Provider(
+            "CoreWeave",
+            # Virtual hosts only, see the page.
+            source="https://docs.coreweave.com/products/storage/object-storage/using-object-storage/configure-endpoints",
+            endpoint="https://cwobject.com",
+            region="us-east-04a",
+        ),
+        Provider(
+            "RunPod",
+            # A network volume is the bucket, its data center the region.
+            source="https://docs.runpod.io/storage/s3-api",
+            endpoint="https://s3api-{region}.runpod.io",
+            region="EU-RO-1",
+            addressing="path",  # the host has no certificate for volumes below it
+            tagging=False,  # same page, list of operations
+            acl=False,
+        ),
+    )
+}
+
+_SAFE = re.compile(r"[A-Za-z0-9-]+")
+
+
+def names() -> list[str]:
+    """The names in the order of the drop-down."""
+    return list(PROVIDERS)
+
+
+def provider(name: str) -> Provider:
+    """The row of a provider. Raises ConfigurationError with the known names."""
+    if name not in PROVIDERS:
+        near = difflib.get_close_matches(name, PROVIDERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigurationError(f"Unknown provider {name!r}.{hint} Known providers: {', '.join(PROVIDERS)}.")
+    return PROVIDERS[name]
+
+
+def endpoint(row: Provider, region: str, account_id: str) -> str:
+    """The endpoint for a region and account; empty where the SDK finds it.
+
+    Raises ConfigurationError for a value that would bend the address. Host names are lower case, so the
+    region is written that way here; a name that repeats the endpoint's own prefix ("oss-cn-beijing") loses
+    it.
+    """
+    parts = {"region": region, "account_id": account_id}
+    for name, value in parts.items():
+        if f"{{{name}}}" in row.endpoint and not _SAFE.fullmatch(value):
+            raise ConfigurationError(
+                f"The {name} {value!r} cannot stand in an endpoint of {row.name}. "
+                "Use letters, digits and hyphens only."
+            )
+    prefix = re.search(r"([a-z0-9]+-)\{region\}", row.endpoint)
+    if prefix:
+        parts["region"] = region.removeprefix(prefix[1])
+    return row.endpoint.format(**{name: value.lower() for name, value in parts.items()})
