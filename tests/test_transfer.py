@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from cloud_storage import transfer
+from cloud_storage.storage import Meter
+
+
+class Cancelled(BaseException):
+    """Stands for the host's interrupt, which is no Exception in new cores."""
+
+
+def quiet(meter):
+    pass
+
+
+def test_the_result_of_the_thread_comes_back():
+    async def main():
+        return await transfer.watched(threading.current_thread, Meter(), quiet)
+
+    assert asyncio.run(main()) is not threading.current_thread()
+
+
+def test_an_error_of_the_thread_is_raised_as_it_is():
+    error = ValueError("as it is")
+
+    def fail():
+        raise error
+
+    with pytest.raises(ValueError, match="as it is") as raised:
+        asyncio.run(transfer.watched(fail, Meter(), quiet))
+    assert raised.value is error
+
+
+def test_the_tick_sees_the_meter_while_the_thread_works():
+    seen = threading.Event()
+    meter = Meter()
+
+    def work():
+        meter.add(7)
+        seen.wait()
+
+    def tick(meter):
+        if meter.done == 7:
+            seen.set()
+
+    asyncio.run(transfer.watched(work, meter, tick))
+
+
+def test_cancel_stops_the_meter_waits_for_the_clean_up_and_is_raised():
+    meter, cleaned, running = Meter(), [], threading.Event()
+
+    def work():
+        running.set()
+        try:
+            meter.wait(60)
+        finally:
+            cleaned.append(True)
+
+    def tick(meter):
+        if running.is_set():
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        asyncio.run(transfer.watched(work, meter, tick))
+    assert meter.stopped
+    assert cleaned == [True]
+
+
+def test_cancel_does_not_wait_for_a_network_that_is_silent():
+    silent = threading.Event()
+
+    def tick(meter):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        asyncio.run(transfer.watched(silent.wait, Meter(), tick))
+    assert not silent.is_set()
+    silent.set()
+
+
+def neighbour_fails(finish):
+    """What ComfyUI does when another node raises meanwhile: the loop ends and cancels its tasks."""
+    meter, finished, begun = Meter(), [], threading.Event()
+
+    def work():
+        begun.set()
+        meter.wait(0.3)
+        finished.append(True)
+
+    async def main():
+        task = asyncio.create_task(transfer.watched(work, meter, quiet, finish=finish))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    return finished
+
+
+def test_a_save_is_completed_when_another_node_fails():
+    assert neighbour_fails(finish=True) == [True]
+
+
+def test_a_load_is_stopped_when_another_node_fails():
+    assert neighbour_fails(finish=False) == []
+
+
+def test_cancel_still_works_while_a_save_is_completed():
+    meter, begun, cancelled = Meter(), threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        meter.wait(60)
+
+    def tick(meter):
+        if cancelled.is_set():
+            raise Cancelled
+
+    async def main():
+        task = asyncio.create_task(transfer.watched(work, meter, tick, finish=True))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        cancelled.set()
+        with pytest.raises(Cancelled):
+            await task
+
+    asyncio.run(main())
+    assert meter.stopped
