@@ -1,0 +1,77 @@
+"""From a Profile to its Storage: the backends, their SDKs imported on first use, and a cache of clients.
+
+A client is shared by every node and thread that uses the same settings and credentials, and keeps its
+connections. It is built anew when either changes, so a rotated key counts at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ConfigurationError
+from .naming import clean_prefix
+from .profile import Profile, mark, resolve, unlock
+from .providers import provider
+from .settings import ENVIRONMENT
+from .storage import Storage
+
+CACHED_CLIENTS = 16
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A module of this package and the Storage class in it."""
+
+    module: str
+    storage: str
+
+
+BACKENDS: dict[str, Backend] = {
+    "s3": Backend("storage_s3", "S3Storage"),
+    "oss": Backend("storage_oss", "OssStorage"),
+}
+
+_open: OrderedDict[str, Storage] = OrderedDict()
+_lock = threading.Lock()
+
+
+def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Storage:
+    """The storage of a profile, its settings and credentials as its layers hold them now. Sends nothing.
+
+    May take half a second the first time, for the SDK's import: call it from a worker thread. Raises
+    ConfigurationError, and MissingDependency when the SDK is not installed.
+    """
+    profile, key = unlock(profile, environ)
+    row = provider(profile.provider)
+    profile = dataclasses.replace(profile, path_prefix=_folder(profile, row.max_key_bytes))
+    same = mark(profile, key)
+    with _lock:
+        if same not in _open:
+            backend = BACKENDS[row.backend]
+            module = importlib.import_module(f".{backend.module}", __package__)
+            _open[same] = getattr(module, backend.storage)(profile, row, key)
+        _open.move_to_end(same)
+        while len(_open) > CACHED_CLIENTS:
+            _open.popitem(last=False)
+        return _open[same]
+
+
+def _folder(profile: Profile, max_key_bytes: int) -> str:
+    """The profile's path_prefix as it stands in front of every key: "" or "team/a/"."""
+    try:
+        return clean_prefix(f"{profile.path_prefix.rstrip('/')}/", max_key_bytes - 1)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"The path_prefix from {profile.sources['path_prefix']} is wrong. {error}"
+        ) from error
+
+
+def storage_of(profile: Profile | None, profiles_file: Path) -> Storage:
+    """The storage behind a ``profile`` input; None, when nothing is wired to it, is the environment's."""
+    return connect(profile or resolve(ENVIRONMENT, {}, profiles_file))
