@@ -1,0 +1,462 @@
+"""Tokens, names and keys: what people type becomes one good key, or is refused with the reason."""
+
+import random
+import unicodedata
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+from cloud_storage.errors import ConfigurationError
+from cloud_storage.naming import (
+    Name,
+    NameContext,
+    Template,
+    clean_key,
+    clean_prefix,
+    existing_key,
+    format_date,
+)
+
+NOW = datetime(2024, 3, 5, 7, 8, 9)
+
+PROMPT = {
+    "3": {
+        "class_type": "KSampler",
+        "inputs": {"seed": 42, "cfg": 7.5, "denoise": 1.0, "latent_image": ["5", 0], "model": ["4", 0]},
+        "_meta": {"title": "Base"},
+    },
+    "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "SDXL/v1.0.safetensors"}},
+    "5": {
+        "class_type": "EmptyLatentImage",
+        "inputs": {"width": ["8", 0], "height": 768, "batch_size": ["9", 0]},
+    },
+    "6": {
+        "class_type": "CLIPTextEncode",
+        "inputs": {"text": 'a "cat": 50%\n/%seed%'},
+        "_meta": {"title": "Positive v1.5"},
+    },
+    "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "dog"}, "_meta": {"title": "Negative"}},
+    "8": {"class_type": "PrimitiveInt", "inputs": {"value": 1024}, "_meta": {"title": "Width"}},
+    "9": {"class_type": "Math", "inputs": {"value": "a*b", "a": ["8", 0]}, "_meta": {"title": "Math"}},
+    "10": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
+    "11": {"class_type": "Switches", "inputs": {"on": True, "none": None, "sizes": {"__value__": [1, 2.0]}}},
+    "12": {"class_type": "SaveImageToCloud", "inputs": {"images": ["10", 0], "filename": "x"}},
+}
+
+
+def key(filename, key_prefix="", extension="png", **context):
+    return Template(key_prefix, filename, extension).name(NameContext(NOW, **context)).fixed()
+
+
+def filled(filename, **context):
+    return key(filename, extension="", **{"prompt": PROMPT, "node_id": "12", **context})
+
+
+# Tokens -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("%date%", "2024-03-05"),
+        ("%time%", "070809"),
+        ("%date:yyyy-MM-dd_hhmmss%", "2024-03-05_070809"),
+        ("%year%-%month%-%day%_%hour%.%minute%.%second%", "2024-03-05_07.08.09"),
+        ("%width%x%height%", "1024x768"),
+        ("b%batch_num%", "b3"),
+        ("%counter%", "00004"),
+        ("%seed%", "42"),
+    ],
+)
+def test_every_token_is_replaced(typed, expected):
+    assert filled(typed, batch_num=3, width=1024, height=768) == expected
+
+
+def test_tokens_work_in_the_prefix_too():
+    assert key("%counter%", "%year%/%month%") == "2024/03/00001.png"
+
+
+@pytest.mark.parametrize(
+    ("letters", "expected"),
+    [
+        ("yy-M-d h:m:s", "24-3-5 7:8:9"),
+        ("yyyy/MM/dd", "2024/03/05"),
+        ("yyyy.MM.dd", "2024.03.05"),  # here the frontend stops at the first dot
+        ("yyy y", "yyy y"),
+        ("ddd", "055"),
+        ("Kw D", "Kw D"),
+        ("", ""),
+    ],
+)
+def test_date_letters_are_those_of_comfyui(letters, expected):
+    assert format_date(letters, NOW) == expected
+
+
+def test_a_date_can_make_folders():
+    assert key("%date:yyyy/MM/dd%/a") == "2024/03/05/a.png"
+    assert key("%date:yyyy.MM.dd%") == "2024.03.05.png"
+
+
+@pytest.mark.parametrize(
+    "typed", ["%", "%%", "100%", "%nonsense%", "%No.widget%", "%KSampler.nothing%", "a%b", "%.%", "%Date%"]
+)
+def test_an_unknown_token_stays_as_it_is(typed):
+    assert filled(typed) == typed
+
+
+def test_a_percent_sign_before_a_token_does_not_hide_it():
+    assert filled("50%_%date%") == "50%_2024-03-05"
+    assert filled("%nonsense%year%") == "%nonsense2024"
+
+
+def test_width_and_seed_stay_where_there_are_none():
+    assert filled("%width%_%seed%", prompt=None) == "%width%_%seed%"
+
+
+def test_a_uuid_is_new_for_every_name_and_the_same_within_one():
+    first, second = (key("%uuid%", "%uuid%", batch_num=n, batch_size=2) for n in range(2))
+    assert first != second
+    folder, file = first.removesuffix(".png").split("/")
+    assert folder == file == str(UUID(file))
+
+
+# Values of other nodes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("%KSampler.seed%", "42"),
+        ("%Base.cfg%", "7.5"),
+        ("%KSampler.denoise%", "1"),
+        ("%CheckpointLoaderSimple.ckpt_name%", "SDXL_v1.0.safetensors"),
+        ("%Positive v1.5.text%", "a _cat__ 50%__%seed%"),
+        ("%CLIPTextEncode.text%", "a _cat__ 50%__%seed%"),
+        ("%Negative.text%", "dog"),
+        ("%EmptyLatentImage.width%", "1024"),  # through a link to a constant
+        ("%EmptyLatentImage.batch_size%", "%EmptyLatentImage.batch_size%"),  # a computed one is not known
+        ("%KSampler.latent_image%", "%KSampler.latent_image%"),
+        ("%Switches.on%%Switches.none%%Switches.sizes%", "true1,2"),
+    ],
+)
+def test_a_widget_of_another_node_is_found_through_the_api(typed, expected):
+    assert filled(typed) == expected
+
+
+def drawn(node_id, kind, title=None, **more):
+    node = {"id": node_id, "type": kind, "properties": {"Node name for S&R": kind}, **more}
+    return {**node, "title": title} if title else node
+
+
+def workflow(*nodes, subgraphs=()):
+    return {"workflow": {"nodes": list(nodes), "definitions": {"subgraphs": list(subgraphs)}}}
+
+
+def test_the_alias_of_a_node_goes_before_titles():
+    renamed = drawn(7, "CLIPTextEncode", "KSampler") | {"properties": {"Node name for S&R": "Base"}}
+    shown = workflow(renamed, drawn(3, "KSampler", "Base"), drawn(6, "CLIPTextEncode"))
+    assert filled("%Base.text%", extra_pnginfo=shown) == "dog"
+    assert filled("%KSampler.text%", extra_pnginfo=shown) == "dog"  # no alias KSampler has a text
+    assert filled("%KSampler.seed%", extra_pnginfo=shown) == "42"
+    titled = drawn(6, "CLIPTextEncode", "Negative")
+    aliased = {"id": 7, "type": "CLIPTextEncode", "properties": {"Node name for S&R": "Negative"}}
+    assert filled("%Negative.text%", extra_pnginfo=workflow(titled, aliased)) == "dog"
+
+
+def test_of_nodes_with_one_name_the_first_of_the_workflow_counts():
+    shown = workflow(drawn(7, "CLIPTextEncode"), drawn(6, "CLIPTextEncode"))
+    assert filled("%CLIPTextEncode.text%", extra_pnginfo=shown) == "dog"
+
+
+def test_a_node_that_does_not_run_is_passed_over():
+    shown = workflow(drawn(99, "CLIPTextEncode", widgets_values=["muted"]), drawn(7, "CLIPTextEncode"))
+    assert filled("%CLIPTextEncode.text%", extra_pnginfo=shown) == "dog"
+
+
+def test_a_node_without_properties_goes_by_its_class():
+    assert filled("%KSampler.seed%", extra_pnginfo=workflow({"id": 3, "type": "KSampler"})) == "42"
+
+
+def test_a_primitive_node_that_only_the_workflow_shows_has_a_value():
+    shown = workflow(drawn(20, "PrimitiveNode", "Project", widgets_values=["alpine", "fixed"]))
+    assert filled("%Project.value%", extra_pnginfo=shown) == "alpine"
+
+
+def test_nodes_in_subgraphs_are_found_and_lend_the_subgraph_their_widgets():
+    inner = {"id": "s-1", "name": "Sampling", "nodes": [drawn(5, "KSampler", "Inner"), drawn(6, "s-2")]}
+    deepest = {"id": "s-2", "name": "Deepest", "nodes": [drawn(1, "Note8", "Far")]}
+    prompt = {
+        "30:5": {"class_type": "KSampler", "inputs": {"seed": 7}},
+        "30:6:1": {"class_type": "Note8", "inputs": {"text": "hi"}},
+    }
+    shown = workflow(drawn(30, "s-1"), subgraphs=[inner, deepest])
+    for typed in ("%Inner.seed%", "%Sampling.seed%", "%KSampler.seed%", "%seed%"):
+        assert filled(typed, prompt=prompt, extra_pnginfo=shown) == "7"
+    for typed in ("%Far.text%", "%Deepest.text%", "%Sampling.text%"):
+        assert filled(typed, prompt=prompt, extra_pnginfo=shown) == "hi"
+
+
+def test_a_subgraph_that_holds_itself_ends():
+    loop = {"id": "s-1", "name": "Loop", "nodes": [drawn(1, "s-1")]}
+    assert filled("%Loop.seed%", extra_pnginfo=workflow(drawn(30, "s-1"), subgraphs=[loop])) == "%Loop.seed%"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"workflow": None},
+        {"workflow": []},
+        {"workflow": {"nodes": {"3": {}}}},
+        {"workflow": {"nodes": [None, 3, {}, {"properties": []}], "definitions": {"subgraphs": [None, 4]}}},
+    ],
+)
+def test_a_malformed_workflow_harms_nothing(broken):
+    assert filled("%KSampler.seed%", extra_pnginfo=broken) == "42"
+
+
+@pytest.mark.parametrize(
+    "broken", [{"3": None}, {"3": {"inputs": []}}, {"3": {"inputs": {"seed": ["3", 0]}}}, {}]
+)
+def test_a_malformed_prompt_harms_nothing(broken):
+    assert filled("%KSampler.seed%_%seed%", prompt=broken) == "%KSampler.seed%_%seed%"
+
+
+# The seed ---------------------------------------------------------------------------------------------
+
+
+def sampler(seed, **links):
+    return {"class_type": "KSampler", "inputs": {"seed": seed, **links}}
+
+
+def test_the_seed_nearest_upstream_of_the_saving_node_is_taken():
+    prompt = {
+        "1": sampler(111),
+        "2": sampler(222, latent_image=["1", 0]),
+        "3": {"class_type": "VAEDecode", "inputs": {"samples": ["2", 0]}},
+        "4": {"class_type": "VAEDecode", "inputs": {"samples": ["1", 0]}},
+        "5": {"class_type": "Save", "inputs": {"images": ["3", 0]}},
+        "6": {"class_type": "Save", "inputs": {"images": ["4", 0]}},
+    }
+    assert filled("%seed%", prompt=prompt, node_id="5") == "222"
+    assert filled("%seed%", prompt=prompt, node_id="6") == "111"
+    assert filled("%seed%", prompt=prompt, node_id="") == "111"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ({"1": {"inputs": {"noise_seed": 5}}}, "5"),
+        ({"1": {"inputs": {"noise_seed": ["2", 0]}}, "2": {"inputs": {"seed": 6}}}, "6"),
+        (
+            {
+                "1": {"inputs": {"seed": ["2", 0]}},
+                "2": {"inputs": {"value": ["3", 0]}},
+                "3": {"inputs": {"value": 8}},
+            },
+            "8",
+        ),
+        ({"1": {"inputs": {"seed": "randomize"}}, "2": {"inputs": {"seed": 9}}}, "9"),
+        (
+            {"1": {"inputs": {"seed": True}}, "2": {"inputs": {"seed": 18446744073709551615}}},
+            "18446744073709551615",
+        ),
+    ],
+)
+def test_a_seed_may_have_two_names_and_come_through_links(nodes, expected):
+    assert filled("%seed%", prompt=nodes) == expected
+
+
+# Names ------------------------------------------------------------------------------------------------
+
+
+def name(filename, key_prefix="", extension="png", **context):
+    return Template(key_prefix, filename, extension).name(NameContext(NOW, **context))
+
+
+@pytest.mark.parametrize(
+    ("key_prefix", "filename", "expected"),
+    [
+        ("comfyui/images/", "a", "comfyui/images/a.png"),
+        ("comfyui/images", "a", "comfyui/images/a.png"),
+        ("/comfyui//images//", "/a", "comfyui/images/a.png"),
+        (" comfyui / ", " a ", "comfyui /a.png"),
+        ("", "a", "a.png"),
+        ("/", "a", "a.png"),
+        ("p", "sub/folder/a", "p/sub/folder/a.png"),
+        ("p", "a.png", "p/a.png"),
+        ("p", "a.PNG", "p/a.PNG"),
+        ("p", "a.jpg", "p/a.jpg.png"),
+        ("p", "v1.5", "p/v1.5.png"),
+        ("p", ".hidden", "p/.hidden.png"),
+        ("図", "e\u0301%+?#'\"🙂", "図/é%+?#'\"🙂.png"),
+    ],
+)
+def test_prefix_and_filename_become_one_key(key_prefix, filename, expected):
+    assert key(filename, key_prefix) == expected
+
+
+def test_an_extension_is_not_doubled():
+    assert key("a.jpeg", extension="jpg") == "a.jpeg"
+    assert (
+        key("%LoadImage.image%", prompt={"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}})
+        == "a.png"
+    )
+    assert name("%counter%.png").numbered(7) == "00007.png"
+    assert name("cat.png").numbered(2) == "cat_00002.png"
+
+
+@pytest.mark.parametrize(
+    "filename", ["", " ", "/", "sub/", "%counter%/", ".png", "sub/.png", "%Nothing.text%/"]
+)
+def test_a_name_without_a_filename_is_refused(filename):
+    for key_prefix in ("", "folder/"):
+        with pytest.raises(ConfigurationError, match="Fill in filename"):
+            key(filename, key_prefix)
+
+
+def test_the_counter_has_five_digits_and_more_when_needed():
+    one = name("a_%counter%", "p")
+    assert (one.head, one.first_number) == ("p/a_", 1)
+    assert [one.numbered(n) for n in (1, 99_999, 100_000)] == [
+        "p/a_00001.png",
+        "p/a_99999.png",
+        "p/a_100000.png",
+    ]
+
+
+def test_the_counter_may_stand_anywhere_and_more_than_once():
+    assert name("img", "run_%counter%").numbered(3) == "run_00003/img.png"
+    assert name("%counter%_%counter%").numbered(3) == "00003_00003.png"
+
+
+def test_a_digit_behind_the_counter_is_kept_apart():
+    assert name("%counter%%width%", width=64).numbered(3) == "00003_64.png"
+    assert name("%counter%%counter%").numbered(3) == "00003_00003.png"
+    assert name("%counter%", extension="").numbered(3) == "00003"
+
+
+def test_a_counter_in_a_value_is_only_text():
+    prompt = {"1": {"class_type": "T", "inputs": {"text": "%counter%"}}}
+    assert name("%T.text%", prompt=prompt).fixed() == "%counter%.png"
+
+
+def test_images_of_one_batch_never_share_a_key():
+    def keys(filename):
+        return [key(filename, batch_num=number, batch_size=3) for number in range(3)]
+
+    assert keys("a.png") == ["a_0.png", "a_1.png", "a_2.png"]
+    assert keys("a_%counter%") == ["a_00001.png", "a_00002.png", "a_00003.png"]
+    assert keys("a%batch_num%") == ["a0.png", "a1.png", "a2.png"]
+    assert len(set(keys("%uuid%"))) == 3
+    assert not any("_0" in one for one in keys("%uuid%x"))
+    assert key("a", batch_size=1) == "a.png"
+
+
+def test_a_new_name_is_the_bare_one_before_any_number():
+    def numbers():
+        asked.append(1)
+        yield from (2, 3)
+
+    asked = []
+    candidates = name("cat", "p").candidates(numbers())
+    assert (next(candidates), asked) == ("p/cat.png", [])
+    assert list(candidates) == ["p/cat_00002.png", "p/cat_00003.png"]
+    assert list(name("cat", "p").candidates([4], bare_is_taken=True)) == ["p/cat_00004.png"]
+    assert list(name("%counter%", "p").candidates([4])) == ["p/00004.png"]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_every_numbered_key_begins_with_the_head_that_is_searched(seed):
+    """Otherwise the counter would look in one place and save in another."""
+    chance = random.Random(seed)
+    parts = ["%counter%", "%T.text%", "/", "a", " ", "\u0301", "e", ".", "9", "_", "각"[:1], "ᆨ", "가"]
+    prompt = {"1": {"class_type": "T", "inputs": {"text": chance.choice([" x ", "\u0301", "a b", " ", ""])}}}
+    for _ in range(100):
+        prefix, filename = ("".join(chance.choices(parts, k=chance.randint(0, 5))) for _ in range(2))
+        try:
+            one = name(filename, prefix, chance.choice(["", "png"]), prompt=prompt)
+        except ConfigurationError:
+            continue
+        keys = [one.numbered(number) for number in (2, 12, 123_456)]
+        assert all(
+            made.startswith(f"{one.head}{n:05d}") for made, n in zip(keys, (2, 12, 123_456), strict=True)
+        )
+        assert all(clean_key(made) == made for made in [one.fixed(), *keys])
+
+
+# Keys -------------------------------------------------------------------------------------------------
+
+BAD = {
+    "a\\b": "backslash",
+    "../a": "a folder in it",
+    "a/./b": "a folder in it",
+    "a/..": "a folder in it",
+    "a\nb": "control character",
+    "a\x00": "control character",
+    "a\x7fb": "control character",
+    "a\x85b": "control character",
+    "a\ud83d": "surrogate",
+    "a\ufffe": "XML",
+    "": "empty",
+    "/": "empty",
+    "a/": "names a folder",
+    "x" * 1025: "1025 bytes",
+    "图" * 342: "1026 bytes",
+}
+
+
+@pytest.mark.parametrize("check", [clean_key, existing_key])
+@pytest.mark.parametrize("typed", BAD, ids=ascii)
+def test_a_bad_key_is_refused_with_the_reason(check, typed):
+    with pytest.raises(ConfigurationError, match=BAD[typed]) as refused:
+        check(typed)
+    assert len(str(refused.value)) < 500
+    str(refused.value).encode()  # a lone surrogate must not break the message
+
+
+@pytest.mark.parametrize("filename", ["a\\b", "../a", "a/../b", "a\x01b", "x" * 1100, "%T.text%/x"])
+def test_a_bad_name_is_refused_before_anything_is_encoded(filename):
+    with pytest.raises(ConfigurationError):
+        name(filename, "p", prompt={"1": {"class_type": "T", "inputs": {"text": ".."}}})
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["a", "a.b/.c/..d/e..", "a b", "图/🙂", "100%+?#&'\"<>|*:", "x" * 1024, "é" * 512, "...", "a/.../b"],
+)
+def test_a_good_key_stays_as_it_is(typed):
+    assert clean_key(typed) == existing_key(typed) == typed
+
+
+def test_a_key_to_write_is_put_in_order():
+    assert clean_key(" //a///b.png \n") == "a/b.png"
+    assert clean_key("e\u0301.png") == "é.png"
+    assert unicodedata.is_normalized("NFC", key("e\u0301", "o\u0308"))
+
+
+def test_the_key_of_an_existing_object_is_kept():
+    for there in ("a//b.png", "a/b ", " a", "e\u0301.png"):
+        assert existing_key(there) == there
+    assert existing_key("/a/b.png\n") == "a/b.png"
+
+
+def test_the_length_counts_the_bytes_that_the_provider_leaves():
+    assert clean_key("图" * 3, max_bytes=9)
+    with pytest.raises(ConfigurationError, match="9 bytes in UTF-8, and 8"):
+        clean_key("图" * 3, max_bytes=8)
+    with pytest.raises(ConfigurationError, match="9 bytes"):
+        Template("", "abcde", "png", max_bytes=8).name(NameContext(NOW))
+    assert Template("", "abcd", "png", max_bytes=8).name(NameContext(NOW)).fixed() == "abcd.png"
+
+
+def test_a_prefix_to_list_by_may_end_anywhere():
+    for prefix in ("", "a", "a/", "a/.", "a/..", "renders/2024-", "a//", "x" * 1024):
+        assert clean_prefix(prefix) == prefix
+    assert clean_prefix("/a/\n") == "a/"
+    for prefix in ("a/../", "./a", "a\\", "a\x00", "x" * 1025):
+        with pytest.raises(ConfigurationError):
+            clean_prefix(prefix)
+
+
+def test_a_name_can_be_made_without_a_template():
+    assert Name(("a_", "_b"), ".webp").numbered(12) == "a_00012_b.webp"
