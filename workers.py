@@ -1,7 +1,7 @@
 """A few threads over a sequence of jobs: results in the order of the jobs, the first failure stops the rest.
 
-The threads are daemons of their own, not a shared pool: an executor would be joined when ComfyUI's event loop or the
-interpreter ends, and a socket that answers nobody would then hold up both.
+The threads are daemons of their own, not a shared pool: an executor would be joined when ComfyUI's event loop
+or the interpreter ends, and a socket that answers nobody would then hold up both.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def run(jobs: Iterable[Callable[[], T]], threads: int, on_failure: Callable[[], object] | None = None) -> list[T]:
+def run(
+    jobs: Iterable[Callable[[], T]], threads: int, on_failure: Callable[[], object] | None = None
+) -> list[T]:
     """Run every job and return their results in order, at most ``threads`` at a time.
 
-    ``jobs`` is drawn one by one as threads become free, so a generator bounds the memory. After a failure no further
-    job is drawn, ``on_failure`` is called at once (to stop those under way), and the first exception is raised when
-    all threads have ended.
+    ``jobs`` is drawn one by one as threads become free, so a generator bounds the memory. After a failure no
+    further job is drawn, ``on_failure`` is called at once (to stop those under way), and the first exception
+    is raised when all threads have ended.
     """
     source = enumerate(jobs)
     lock = threading.Lock()

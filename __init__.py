@@ -1,0 +1,20 @@
+"""Cloud storage nodes for ComfyUI: the door through which ComfyUI loads the package."""
+
+from __future__ import annotations
+
+from . import nodes_browse, nodes_load, nodes_profile, nodes_save
+
+NODE_CLASS_MAPPINGS = {
+    **nodes_profile.NODE_CLASS_MAPPINGS,
+    **nodes_save.NODE_CLASS_MAPPINGS,
+    **nodes_load.NODE_CLASS_MAPPINGS,
+    **nodes_browse.NODE_CLASS_MAPPINGS,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    **nodes_profile.NODE_DISPLAY_NAME_MAPPINGS,
+    **nodes_save.NODE_DISPLAY_NAME_MAPPINGS,
+    **nodes_load.NODE_DISPLAY_NAME_MAPPINGS,
+    **nodes_browse.NODE_DISPLAY_NAME_MAPPINGS,
+}
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]

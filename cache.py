@@ -1,0 +1,94 @@
+"""Objects already read, kept below ComfyUI's temp folder and used again while the ETag says they are
+unchanged.
+
+The folder is bounded in size, least recently used first. What it holds is only ever a copy: losing it costs a
+download.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import Unreachable
+from .storage import Meter, ObjectInfo, Storage
+from .transfer import download
+
+MAX_BYTES = 2 << 30
+
+log = logging.getLogger("cloud_storage")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A local file with an object's content. ``etag`` is empty where the server could not confirm that it is
+    current.
+    """
+
+    path: Path
+    etag: str
+
+
+def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
+    """A local copy of the object: one HEAD where the one at hand is still good, a download otherwise.
+
+    Where the server cannot be reached, the last copy is used; without one, Unreachable is raised. The file
+    may be removed by a later call: read it at once.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = _digest(storage.place, storage.path_prefix, key)
+    try:
+        info = storage.stat(key)
+    except Unreachable as error:
+        copies = sorted(folder.glob(f"{stem}-*.object"), key=lambda path: path.stat().st_mtime)
+        if not copies:
+            raise
+        log.warning("Using the last downloaded copy of %r: %s", key, error)
+        return Copy(copies[-1], "")
+    path = _copy(folder, stem, info)
+    if not _is_whole(path, info):
+        arriving = folder / f"{stem}-{uuid.uuid4().hex}"
+        info = download(storage, key, arriving, meter)  # it may be a newer one by now
+        path = _copy(folder, stem, info)
+        arriving.replace(path)
+        _evict(folder, keep=path)
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    return Copy(path, info.etag)
+
+
+def _copy(folder: Path, stem: str, info: ObjectInfo) -> Path:
+    return folder / f"{stem}-{_digest(info.etag, str(info.size))}.object"
+
+
+def _is_whole(path: Path, info: ObjectInfo) -> bool:
+    try:
+        return path.stat().st_size == info.size
+    except FileNotFoundError:
+        return False
+
+
+def _evict(folder: Path, keep: Path) -> None:
+    """Remove the least recently used copies until the rest fits into MAX_BYTES."""
+    held = []
+    for path in folder.glob("*.object"):
+        with contextlib.suppress(FileNotFoundError):  # another load evicts at the same time
+            status = path.stat()
+            held.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in held)
+    for _, size, path in sorted(held):
+        if total <= MAX_BYTES:
+            return
+        if path != keep:
+            with contextlib.suppress(OSError):  # open on Windows, or gone: the next eviction finds it
+                path.unlink()
+            total -= size
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

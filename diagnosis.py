@@ -1,0 +1,112 @@
+"""What a profile may and may not do in its bucket, found by doing it under its prefix, and written as a
+report.
+
+Works with least-privilege keys: no HeadBucket, no ListBuckets, and a refusal is a line of the report, not its
+end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from .errors import AlreadyExists, IntegrityError, StorageError
+from .profile import Profile, credentials
+from .storage import Meter, Storage
+
+PROBE_KEY = "comfyui-cloud-storage-probe.txt"
+PROBE = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"
+CLOCK_RESOLUTION_SECONDS = 2  # a Date header has whole seconds, and travels
+CLOCK_LIMIT_SECONDS = 60  # providers refuse at 15 minutes; a minute off is worth a word
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried: whether it worked, and in words."""
+
+    what: str
+    works: bool
+    words: str
+
+
+def report(profile: Profile, storage: Storage, meter: Meter) -> str:
+    """Try everything and describe it, one line each. Raises TransferCancelled only. Holds no secret."""
+    findings = list(_findings(profile, storage, meter))
+    works = any(finding.works for finding in findings if finding.what != "share")  # signing asks no server
+    lines = [
+        f"Profile {profile.name}: {'works' if works else 'does NOT work'}",
+        f"Provider     {profile.provider}",
+        f"Endpoint     {storage.endpoint} (from {profile.sources['endpoint_url']})",
+        f"Region       {profile.region or '-'}",
+        f"Bucket       {profile.bucket} (from {profile.sources['bucket']})",
+        f"Prefix       {storage.path_prefix or '-'}",
+        f"Credentials  {credentials(profile).source}",
+        f"Clock        {_clock(storage.clock_difference)}",
+    ]
+    width = max(len(finding.what) for finding in findings)
+    lines += [f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}" for f in findings]
+    return "\n".join(lines)
+
+
+def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]:
+    def attempt(what: str, action: Callable[[], str]) -> Finding:
+        meter.check()
+        began = time.perf_counter()
+        try:
+            words = action()
+        except StorageError as error:
+            return Finding(what, False, str(error))
+        return Finding(what, True, f"{words}, {(time.perf_counter() - began) * 1000:.0f} ms")
+
+    options = replace(storage.defaults, content_type="text/plain")
+
+    def listed() -> str:
+        found = sum(1 for _ in storage.list("", limit=1))
+        return "allowed" if found else "allowed, nothing there yet"
+
+    def written() -> str:
+        storage.put(PROBE_KEY, PROBE, options, meter)
+        return "allowed"
+
+    def read() -> str:
+        if storage.read(PROBE_KEY, meter=meter) != PROBE:
+            raise IntegrityError(
+                "The probe came back different. Look at what stands between here and the server."
+            )
+        return "allowed"
+
+    def kept() -> str:
+        try:
+            storage.put(PROBE_KEY, PROBE, options, meter, create=True)
+        except AlreadyExists:
+            return "existing objects are never replaced by `new name`"
+        raise IntegrityError("The server let an existing object be replaced. Use names with %uuid% on it.")
+
+    def deleted() -> str:
+        storage.delete(PROBE_KEY)
+        return "allowed, the probe is removed"
+
+    def signed() -> str:
+        storage.signed_url(PROBE_KEY, timedelta(hours=1))
+        return "possible"
+
+    findings = [attempt("list", listed)]
+    if profile.read_only:
+        findings.append(Finding("write", False, "not tried: the profile is read-only"))
+        return [*findings, attempt("share", signed)]
+    findings.append(attempt("write", written))
+    if findings[-1].works:
+        findings += [attempt("read", read), attempt("create", kept), attempt("delete", deleted)]
+    return [*findings, attempt("share", signed)]
+
+
+def _clock(difference: timedelta | None) -> str:
+    if difference is None:
+        return "unknown, the server did not answer"
+    seconds = round(difference.total_seconds())
+    if abs(seconds) <= CLOCK_RESOLUTION_SECONDS:
+        return "the same as the server's"
+    words = f"the server's is {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}"
+    return words if abs(seconds) < CLOCK_LIMIT_SECONDS else f"{words}: set this machine's clock (enable NTP)"

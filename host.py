@@ -1,0 +1,139 @@
+"""The only door to ComfyUI: folders, progress, interrupt, the running prompt, previews.
+
+Every import of ComfyUI's own modules stands inside a function, so this package can be imported without
+ComfyUI. Both cores are served, 0.3.64 and 0.33; where they differ, a comment says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .settings import FILE_NAME
+from .storage import Meter
+
+PREVIEW_FOLDER = "cloud_storage"
+MEGABYTE = 1_000_000
+DRAW_SECONDS = 0.2  # between two drawings of one node: core 0.3.64 does not throttle, the browser would choke
+
+
+# ------------------------------------------------------------ folders
+
+
+def system_folder() -> Path:
+    """``user/__cloud_storage``: settings of the server. Core 0.33 serves no such folder over HTTP."""
+    import folder_paths
+
+    return Path(folder_paths.get_user_directory()) / "__cloud_storage"
+
+
+def profiles_file() -> Path:
+    """Where profiles.json lies, whether it is there or not."""
+    return system_folder() / FILE_NAME
+
+
+def temp_folder() -> Path:
+    """Our folder below ComfyUI's temp folder, made where missing; ComfyUI empties temp when it starts."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_temp_directory()) / PREVIEW_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def preview(data: bytes, extension: str) -> dict[str, str]:
+    """Write an encoded file where the browser can fetch it, and describe it as ``ui.images`` wants it."""
+    name = f"{uuid.uuid4().hex}.{extension}"
+    (temp_folder() / name).write_bytes(data)
+    return {"filename": name, "subfolder": PREVIEW_FOLDER, "type": "temp"}
+
+
+def metadata_disabled() -> bool:
+    """Whether ComfyUI was started with ``--disable-metadata``."""
+    from comfy.cli_args import args
+
+    return bool(args.disable_metadata)
+
+
+# ------------------------------------------------------------ progress and cancel
+
+
+class Progress:
+    """A bar in bytes and a line of text on one node; call it with the meter from the node's own coroutine.
+
+    Each call also asks whether the user pressed Cancel, and lets ComfyUI raise its own exception then.
+    """
+
+    def __init__(self, node_id: str | None, verb: str) -> None:
+        self._node_id, self._verb = node_id, verb
+        self._drawn_at = 0.0
+        self._drawn = -1
+
+    def __call__(self, meter: Meter) -> None:
+        raise_if_interrupted()
+        now = time.monotonic()
+        if meter.total <= 0 or meter.done == self._drawn or now - self._drawn_at < DRAW_SECONDS:
+            return
+        self._drawn, self._drawn_at = meter.done, now
+        self.bar(meter.done, meter.total)
+        self.text(f"{self._verb} {in_bytes(meter.done)} of {in_bytes(meter.total)}")
+
+    def bar(self, value: int, total: int) -> None:
+        """Draw the bar. Raises ComfyUI's interrupt when Cancel was pressed."""
+        from comfy.utils import ProgressBar
+
+        ProgressBar(total, node_id=self._node_id).update_absolute(min(value, total), total)
+
+    def text(self, text: str) -> None:
+        """Show one line on the node, in the browser that queued the prompt and in no other."""
+        show_text(self._node_id, text)
+
+
+def show_text(node_id: str | None, text: str) -> None:
+    """Show ``text`` on a node. Nothing happens for a prompt queued without a browser: it would go to all of
+    them.
+    """
+    from server import PromptServer
+
+    server = PromptServer.instance
+    if node_id is not None and getattr(server, "client_id", None):
+        server.send_progress_text(text, node_id, server.client_id)
+
+
+def raise_if_interrupted() -> None:
+    """Raise ComfyUI's own exception if Cancel was pressed: on 0.33 it is a BaseException."""
+    from comfy.model_management import throw_exception_if_processing_interrupted
+
+    throw_exception_if_processing_interrupted()
+
+
+def in_bytes(count: int) -> str:
+    """ "12.3 MB" or "4.5 kB" for a number of bytes."""
+    return f"{count / 1e6:.1f} MB" if count >= MEGABYTE else f"{count / 1e3:.1f} kB"
+
+
+# ------------------------------------------------------------ the running prompt
+
+
+def linked_widgets(node_id: str | None, input_name: str) -> tuple[str, Mapping[str, Any]] | None:
+    """Class and inputs of the node that is wired to an input, or None where there is no wire or no running
+    prompt.
+
+    ``IS_CHANGED`` gets None for every linked input and an empty PROMPT, but the queue holds the whole prompt
+    while it runs (both cores). An item is (number, prompt id, prompt, extra data, outputs, …).
+    """
+    from server import PromptServer
+
+    queue = getattr(PromptServer.instance, "prompt_queue", None)
+    for item in list(getattr(queue, "currently_running", {}).values()):
+        with contextlib.suppress(KeyError, TypeError, IndexError):
+            prompt = item[2]
+            value = prompt[node_id]["inputs"].get(input_name)
+            if isinstance(value, list):
+                node = prompt[value[0]]
+                return str(node["class_type"]), node["inputs"]
+    return None

@@ -1,0 +1,68 @@
+"""Inputs that nodes of several modules share, in ComfyUI's own form: (type, options)."""
+
+from __future__ import annotations
+
+from .naming import existing_key
+from .saving import IF_EXISTS as IF_EXISTS_CHOICES
+from .saving import LINKS as LINK_CHOICES
+from .storage import Storage
+
+PROFILE = (
+    "S3_PROFILE",
+    {"tooltip": "From Cloud Storage Profile; unconnected, the COMFY_S3_… environment variables decide."},
+)
+KEY = (
+    "STRING",
+    {
+        "default": "",
+        "tooltip": "The object's key below the profile's prefix, for example comfyui/images/a.png.",
+    },
+)
+EXPIRES_HOURS = (
+    "INT",
+    {
+        "default": 24,
+        "min": 1,
+        "max": 168,
+        "tooltip": "For how long a presigned address works; 168 hours is a week.",
+    },
+)
+FILENAME = (
+    "STRING",
+    {
+        "default": "ComfyUI_%counter%",
+        "tooltip": "Without extension. %counter% %batch_num% %date% %time% %date:yyyy-MM-dd_hhmmss% %width% "
+        "%height% %seed% %uuid% and %Node.widget% are replaced.",
+    },
+)
+IF_EXISTS = (
+    list(IF_EXISTS_CHOICES),
+    {"tooltip": "When the key is taken: a new name (nothing is ever replaced), overwrite, fail, or skip."},
+)
+LINK = (
+    list(LINK_CHOICES),
+    {"tooltip": "What urls holds: the object's address, a temporary one that needs no login, or none."},
+)
+EMBED_WORKFLOW = (
+    "BOOLEAN",
+    {"default": True, "tooltip": "Put prompt and workflow into the file. ComfyUI's --disable-metadata wins."},
+)
+UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
+
+
+def key_prefix(default: str) -> tuple[str, dict[str, str]]:
+    """The folder that a save node writes to."""
+    return (
+        "STRING",
+        {"default": default, "tooltip": "The folder in the bucket; takes the same %tokens% as filename."},
+    )
+
+
+def room_for_key(storage: Storage) -> int:
+    """How many bytes of UTF-8 a key may have below the profile's prefix."""
+    return storage.max_key_bytes - len(storage.path_prefix.encode())
+
+
+def key_for(storage: Storage, key: str) -> str:
+    """The key of an existing object, typed or wired, checked for this storage. Raises ConfigurationError."""
+    return existing_key(key, room_for_key(storage))

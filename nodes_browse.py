@@ -1,0 +1,190 @@
+"""Nodes that look around: list what is in a bucket, and share an object by an address that expires."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from . import freshness, host, inputs
+from .connect import storage_of
+from .errors import NotFound
+from .naming import clean_prefix
+from .storage import Meter, ObjectInfo, Storage
+from .transfer import watched
+
+if TYPE_CHECKING:
+    from .profile import Profile
+
+MAX_RESULTS = 100_000
+
+
+class ListBucketContents:
+    """List the objects below a prefix, in key order."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/browse", "list_objects", True
+    RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "INT"), ("file_list", "keys", "count")
+    OUTPUT_IS_LIST = (False, True, False)
+    DESCRIPTION = "Lists the objects below a prefix; wire keys into a load node to load each of them."
+    OUTPUT_TOOLTIPS = (
+        "One line per object: key, size, date.",
+        "The keys, one by one; any node with a key input takes them.",
+        "How many objects were listed.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "prefix": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "List keys that start with this; empty lists the whole profile.",
+                    },
+                ),
+                "max_results": (
+                    "INT",
+                    {
+                        "default": 100,
+                        "min": 1,
+                        "max": MAX_RESULTS,
+                        "tooltip": "Stop after this many objects.",
+                    },
+                ),
+            },
+            "optional": {
+                "profile": inputs.PROFILE,
+                "pattern": (
+                    "STRING",
+                    {
+                        "default": "*",
+                        "tooltip": "Keep keys that match, after the prefix: *.png, portrait_??.webp.",
+                    },
+                ),
+            },
+            "hidden": inputs.UNIQUE_ID,
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        prefix: str | None = None,
+        max_results: int | None = None,
+        profile: None = None,
+        pattern: str | None = None,
+        unique_id: str | None = None,
+    ) -> str:
+        def state(storage: Storage, prefix: str) -> str:
+            return _state(_objects(storage, prefix, max_results or MAX_RESULTS, pattern or "*"))
+
+        return freshness.answer(unique_id, prefix, state)
+
+    async def list_objects(
+        self,
+        prefix: str = "",
+        max_results: int = 100,
+        profile: Profile | None = None,
+        pattern: str = "*",
+        unique_id: str | None = None,
+    ) -> tuple[str, list[str], int]:
+        meter, progress = Meter(), host.Progress(unique_id, "Listed")
+
+        def collect() -> list[ObjectInfo]:
+            storage = storage_of(profile, host.profiles_file())
+            found = []
+            for info in _objects(storage, prefix, max_results, pattern):
+                meter.check()
+                found.append(info)
+            freshness.remember(unique_id, profile, prefix, _state(found))
+            if not found:  # an empty list would fail in the next node, with words that name nothing
+                raise NotFound(
+                    f"No object below {prefix!r} matches {pattern!r} ({storage.place}). "
+                    "Check the prefix, the pattern and the profile's path_prefix."
+                )
+            return found
+
+        found = await watched(collect, meter, progress)
+        progress.text(f"{len(found)} objects")
+        return "\n".join(map(_line, found)), [info.key for info in found], len(found)
+
+
+class GeneratePresignedURL:
+    """Sign an address at which anybody can read one object until it expires."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/browse", "share", True
+    RETURN_TYPES, RETURN_NAMES = ("STRING",), ("url",)
+    DESCRIPTION = (
+        "Makes an address that works without a login until it expires. Whoever has it can read the object."
+    )
+    OUTPUT_TOOLTIPS = ("The signed address; treat it like a password until it expires.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {"key": inputs.KEY, "expires_hours": inputs.EXPIRES_HOURS},
+            "optional": {"profile": inputs.PROFILE},
+            "hidden": inputs.UNIQUE_ID,
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        key: str | None = None,
+        expires_hours: int | None = None,
+        profile: None = None,
+        unique_id: str | None = None,
+    ) -> int:
+        """Changes twice in the life of an address, so that a cached one always has half of it left."""
+        return int(time.time() // (int(expires_hours or 1) * 1800))
+
+    async def share(
+        self,
+        key: str = "",
+        expires_hours: int = 24,
+        profile: Profile | None = None,
+        unique_id: str | None = None,
+    ) -> tuple[str]:
+        def sign() -> str:
+            storage = storage_of(profile, host.profiles_file())
+            name = inputs.key_for(storage, key)
+            storage.stat(name)  # an address of nothing would only fail in somebody else's browser
+            return storage.signed_url(name, timedelta(hours=expires_hours))
+
+        progress = host.Progress(unique_id, "Signed")
+        url = await watched(sign, Meter(), progress)
+        progress.text(f"{key}: shared for {expires_hours} h")
+        return (url,)
+
+
+def _objects(storage: Storage, prefix: str, max_results: int, pattern: str) -> list[ObjectInfo]:
+    """At most ``max_results`` objects below ``prefix`` whose remaining key matches, no folder markers."""
+    start = clean_prefix(prefix)
+    matching = (
+        info
+        for info in storage.list(start)
+        if not info.key.endswith("/") and fnmatchcase(info.key[len(start) :], pattern or "*")
+    )
+    return list(itertools.islice(matching, max_results))
+
+
+def _state(found: list[ObjectInfo]) -> str:
+    return hashlib.sha256("\n".join(f"{info.key}\0{info.etag}" for info in found).encode()).hexdigest()
+
+
+def _line(info: ObjectInfo) -> str:
+    date = f"{info.modified:%Y-%m-%d %H:%M:%S}" if info.modified else "-"
+    return f"{info.key}  {info.size}  {date}"
+
+
+NODE_CLASS_MAPPINGS = {
+    "ListBucketContents": ListBucketContents,
+    "GeneratePresignedURL": GeneratePresignedURL,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "ListBucketContents": "List Bucket Contents",
+    "GeneratePresignedURL": "Generate Sharing URL",
+}

@@ -1,0 +1,128 @@
+"""Nodes that say where: name a profile once, wire it everywhere, and test it."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+from . import connect, diagnosis, host, inputs, providers
+from .errors import ConfigurationError
+from .profile import Profile, fingerprint, resolve
+from .settings import ENVIRONMENT, FROM_PROFILE, profile_names
+from .storage import Meter
+from .transfer import watched
+
+
+class CloudStorageProfile:
+    """Choose one of the server's profiles; the wire carries settings, never a secret."""
+
+    CATEGORY, FUNCTION = "cloud_storage", "choose"
+    RETURN_TYPES, RETURN_NAMES = ("S3_PROFILE",), ("profile",)
+    DESCRIPTION = (
+        "Chooses the bucket that connected nodes use. Keys are configured on the server, never here."
+    )
+    OUTPUT_TOOLTIPS = ("Wire it into the profile input of every cloud storage node.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "profile": (
+                    profile_names(host.profiles_file()),
+                    {
+                        "tooltip": "A profile of the server's profiles.json, or its environment variables."
+                    },
+                )
+            },
+            "optional": {
+                "provider": (
+                    [FROM_PROFILE, *providers.names()],
+                    {
+                        "tooltip": "Another provider; the profile's region and endpoint are then dropped."
+                    },
+                ),
+                "bucket": ("STRING", {"default": "", "tooltip": "Another bucket than the profile's."}),
+                "path_prefix": (
+                    "STRING",
+                    {"default": "", "tooltip": "Put in front of every key, for example team/a/."},
+                ),
+                "region": ("STRING", {"default": "", "tooltip": "Another region than the profile's."}),
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, profile: str | None = None, provider: str | None = None) -> bool:
+        """Leave unknown names to the node: its error names the known ones and the file."""
+        return True
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        profile: str | None = None,
+        provider: str = "",
+        bucket: str = "",
+        path_prefix: str = "",
+        region: str = "",
+    ) -> str:
+        """Changes with profiles.json, the environment and the secret, and tells nothing of them."""
+        try:
+            return fingerprint(_resolved(profile, provider, bucket, path_prefix, region))
+        except ConfigurationError as error:
+            return hashlib.sha256(str(error).encode()).hexdigest()[:16]
+
+    def choose(
+        self,
+        profile: str = ENVIRONMENT,
+        provider: str = FROM_PROFILE,
+        bucket: str = "",
+        path_prefix: str = "",
+        region: str = "",
+    ) -> tuple[Profile]:
+        return (_resolved(profile, provider, bucket, path_prefix, region),)
+
+
+class TestCloudConnection:
+    """Try what a profile may do in its bucket and show a report."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage", "test", True
+    RETURN_TYPES, RETURN_NAMES = ("STRING",), ("report",)
+    DESCRIPTION = (
+        "Lists, writes, reads and deletes a small probe under the profile's prefix and reports what works."
+    )
+    OUTPUT_TOOLTIPS = ("The report, one line per finding; it holds no secret.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"optional": {"profile": inputs.PROFILE}, "hidden": inputs.UNIQUE_ID}
+
+    @classmethod
+    def IS_CHANGED(cls, profile: None = None, unique_id: str | None = None) -> str:
+        """Never the same: a test that is queued is run."""
+        return uuid.uuid4().hex
+
+    async def test(self, profile: Profile | None = None, unique_id: str | None = None) -> tuple[str]:
+        meter, progress = Meter(), host.Progress(unique_id, "Tested")
+
+        def try_everything() -> str:
+            used = profile or resolve(ENVIRONMENT, {}, host.profiles_file())
+            return diagnosis.report(used, connect.connect(used), meter)
+
+        report = await watched(try_everything, meter, progress)
+        progress.text(report)
+        return (report,)
+
+
+def _resolved(profile: str | None, provider: str, bucket: str, path_prefix: str, region: str) -> Profile:
+    overrides = {"provider": provider, "bucket": bucket, "path_prefix": path_prefix, "region": region}
+    return resolve(profile or ENVIRONMENT, overrides, host.profiles_file())
+
+
+NODE_CLASS_MAPPINGS = {
+    "CloudStorageProfile": CloudStorageProfile,
+    "TestCloudConnection": TestCloudConnection,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "CloudStorageProfile": "Cloud Storage Profile",
+    "TestCloudConnection": "Test Cloud Connection",
+}

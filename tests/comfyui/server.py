@@ -1,0 +1,21 @@
+"""Stand-in for ComfyUI's ``server.PromptServer``: it notes texts; the queue holds what a test puts there."""
+
+
+class PromptQueue:
+    def __init__(self) -> None:
+        self.currently_running: dict[int, tuple[object, ...]] = {}
+
+
+class PromptServer:
+    instance: "PromptServer"
+
+    def __init__(self) -> None:
+        self.client_id: str | None = "browser"
+        self.prompt_queue = PromptQueue()
+        self.texts: list[tuple[str, str, str | None]] = []
+
+    def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
+        self.texts.append((text, node_id, sid))
+
+
+PromptServer.instance = PromptServer()

@@ -1,0 +1,200 @@
+"""Loads the package by path, as ComfyUI does, under the name ``cloud_storage``; the root stays off
+``sys.path``.
+
+``place`` is a bucket on each real server in turn, opened the way users open one: settings, ``resolve``,
+``connect``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STAND_IN = ROOT / "tests" / "comfyui"
+
+
+def load_package(name: str = "cloud_storage"):
+    """The package as a module called ``name``, loaded the way ``nodes.load_custom_node`` does it."""
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+sys.path.append(str(STAND_IN))
+load_package()
+
+SECRET = "a-secret-nobody-may-read"  # of the OSS stand-in server
+PLACES = ("ministack-http", "ministack-https", "ceph-http", "ceph-https", "oss-http", "oss-https")
+
+
+@dataclass
+class Place:
+    """A bucket on a running server: ``environ`` holds the settings that a user would export."""
+
+    name: str
+    server: Any
+    environ: dict[str, str]
+    file: Path
+    opened: list[Any] = field(default_factory=list)
+
+    @property
+    def is_oss(self) -> bool:
+        return self.name.startswith("oss")
+
+    @property
+    def bucket(self) -> str:
+        return self.environ["COMFY_S3_BUCKET"]
+
+    @property
+    def secret(self) -> str:
+        return self.environ["COMFY_S3_SECRET_KEY"]
+
+    def settings(self, changes: Mapping[str, str]) -> dict[str, str]:
+        return {**self.environ, **{f"COMFY_S3_{name.upper()}": value for name, value in changes.items()}}
+
+    def profile(self, **changes: str):
+        """The resolved profile with some settings changed."""
+        from cloud_storage import profile
+
+        return profile.resolve("", {}, self.file, self.settings(changes))
+
+    def open(self, **changes: str):
+        """A storage with some settings changed."""
+        from cloud_storage import connect
+
+        return connect.connect(self.profile(**changes), self.settings(changes))
+
+    def open_uploads(self) -> list[str]:
+        """Keys of the multipart uploads that were begun and neither completed nor aborted."""
+        if self.is_oss:
+            return list(self.server.open_uploads(self.bucket))
+        answer = self.server.client().list_multipart_uploads(Bucket=self.bucket)
+        return [upload["Key"] for upload in answer.get("Uploads", [])]
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """``servers(kind)`` starts a server once and gives it to everybody who asks."""
+    running: dict[str, Any] = {}
+    with ExitStack() as stack:
+
+        def get(kind: str):
+            if kind not in running:
+                from servers.ceph import CephRgw
+                from servers.ministack import MiniStack
+                from servers.s3_server import started
+
+                folder = tmp_path_factory.mktemp(kind)
+                if kind == "ministack":
+                    running[kind] = stack.enter_context(started(MiniStack, folder))
+                elif kind == "ceph":
+                    running[kind] = stack.enter_context(started(CephRgw, folder))
+                else:
+                    running[kind] = stack.enter_context(_oss(folder))
+            return running[kind]
+
+        yield get
+
+
+def _oss(folder: Path) -> Any:
+    from servers.certificates import certificates
+    from servers.oss_server import OssServer
+
+    made = certificates(folder)
+    server = OssServer(("bucket",), credentials={"LTAI-test": SECRET}, certificate=made.server_context())
+    server.certificates = made
+    return server
+
+
+@pytest.fixture(scope="session", params=PLACES)
+def place(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return make_place(request.param, servers, tmp_path_factory.mktemp("user") / "profiles.json")
+
+
+@pytest.fixture(scope="session", params=("ministack-http", "oss-http"))
+def fast_place(
+    request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Place:
+    """One bucket per backend, for what does not depend on the server."""
+    return make_place(request.param, servers, tmp_path_factory.mktemp("user") / "profiles.json")
+
+
+def make_place(name: str, servers: Any, file: Path) -> Place:
+    kind, _, scheme = name.partition("-")
+    tls = scheme == "https"
+    server = servers(kind)
+    if kind == "oss":
+        environ = {
+            "PROVIDER": "Aliyun OSS",
+            "ENDPOINT_URL": server.tls_url if tls else server.url,
+            "ACCESS_KEY": "LTAI-test",
+            "SECRET_KEY": SECRET,
+            "BUCKET": "bucket",
+        }
+    else:
+        environ = {
+            "PROVIDER": "Custom",
+            "ENDPOINT_URL": server.tls_endpoint_url if tls else server.endpoint_url,
+            "ACCESS_KEY": server.keys.access_key,
+            "SECRET_KEY": server.keys.secret_key,
+            "BUCKET": server.create_bucket(),
+            "REGION": server.region,
+        }
+    environ["CA_FILE"] = str(server.certificates.authority) if tls else ""
+    return Place(name, server, {f"COMFY_S3_{key}": value for key, value in environ.items() if value}, file)
+
+
+@pytest.fixture
+def comfyui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The stand-in host with empty folders of its own; returns its PromptServer."""
+    import folder_paths
+    import server
+    from comfy import model_management, utils
+
+    for name in ("user", "temp", "output", "input"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(folder_paths, "base_path", str(tmp_path))
+    monkeypatch.setattr(server.PromptServer, "instance", server.PromptServer())
+    monkeypatch.setattr(utils, "drawn", [])
+    model_management.interrupt_current_processing(False)
+    for name in [name for name in os.environ if name.startswith("COMFY_S3_")]:
+        monkeypatch.delenv(name)
+    return server.PromptServer.instance
+
+
+@pytest.fixture
+def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
+    """A bucket of each backend in the environment of a ComfyUI, below a prefix of its own; returns its
+    storage.
+    """
+    from cloud_storage import connect, host
+
+    prefix = f"t-{uuid.uuid4().hex[:10]}/"
+    for name, value in fast_place.settings({"path_prefix": prefix}).items():
+        monkeypatch.setenv(name, value)
+    return connect.storage_of(None, host.profiles_file())
+
+
+def run_node(node_id: str, **inputs: Any) -> Any:
+    """Execute a node as ComfyUI does: a new instance, its FUNCTION, an event loop where needed."""
+    import cloud_storage
+
+    node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]()
+    result = getattr(node, node.FUNCTION)(**inputs)
+    return asyncio.run(result) if asyncio.iscoroutine(result) else result

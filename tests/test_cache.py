@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from cloud_storage import cache, errors
+from cloud_storage.storage import Meter, ObjectInfo, Opened, Storage
+
+
+class Shelf(Storage):
+    """A storage in memory that counts its requests and can be unplugged."""
+
+    place, max_key_bytes = "shelf", 1024
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        self.offline = False
+
+    def _ask(self, what):
+        self.requests.append(what)
+        if self.offline:
+            raise errors.Unreachable("Could not reach the shelf. Plug it in.")
+
+    def stat(self, key):
+        self._ask("stat")
+        if key not in self.objects:
+            raise errors.NotFound("Nothing. Look elsewhere.")
+        return ObjectInfo(key, len(self.objects[key]), f"etag-{hash(self.objects[key])}")
+
+    def _open(self, key, start, stop, etag):
+        self._ask("open")
+        data = self.objects[key][start:stop]
+        info = ObjectInfo(key, len(self.objects[key]), f"etag-{hash(self.objects[key])}")
+        return Opened(info, len(data), iter([data]))
+
+    def list(self, prefix="", limit=None, after=""):
+        raise NotImplementedError
+
+    _put = _delete = url = signed_url = list
+
+
+@pytest.fixture
+def shelf():
+    return Shelf()
+
+
+def test_an_unchanged_object_is_not_downloaded_again(shelf, tmp_path):
+    shelf.objects["a"] = b"content"
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
+    shelf.requests.clear()
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
+    assert shelf.requests == ["stat"]
+
+
+def test_a_changed_object_is(shelf, tmp_path):
+    shelf.objects["a"] = b"before"
+    cache.fetch(shelf, "a", tmp_path, Meter())
+    shelf.objects["a"] = b"after!"
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"after!"
+
+
+def test_offline_the_last_copy_stands_and_is_not_called_current(shelf, tmp_path):
+    shelf.objects["a"] = b"content"
+    shelf.objects["b"] = b"never loaded"
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).etag != ""
+    shelf.offline = True
+    copy = cache.fetch(shelf, "a", tmp_path, Meter())
+    assert (copy.path.read_bytes(), copy.etag) == (b"content", "")
+    with pytest.raises(errors.Unreachable):
+        cache.fetch(shelf, "b", tmp_path, Meter())
+
+
+def test_a_missing_object_is_not_found_even_with_a_copy_at_hand(shelf, tmp_path):
+    shelf.objects["a"] = b"content"
+    cache.fetch(shelf, "a", tmp_path, Meter())
+    del shelf.objects["a"]
+    with pytest.raises(errors.NotFound):
+        cache.fetch(shelf, "a", tmp_path, Meter())
+
+
+def test_two_places_do_not_share_copies(shelf, tmp_path):
+    other = Shelf()
+    other.place = "another shelf"
+    shelf.objects["a"], other.objects["a"] = b"one", b"two"
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).path != cache.fetch(other, "a", tmp_path, Meter()).path
+
+
+def test_a_copy_cut_short_is_downloaded_again(shelf, tmp_path):
+    shelf.objects["a"] = b"content"
+    cache.fetch(shelf, "a", tmp_path, Meter()).path.write_bytes(b"con")
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
+
+
+def test_the_least_recently_used_copies_go_when_the_folder_is_full(shelf, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_BYTES", 250)
+    for number, key in enumerate("abc"):
+        shelf.objects[key] = bytes([number]) * 100
+        path = cache.fetch(shelf, key, tmp_path, Meter()).path
+        os.utime(path, (number, number))
+    assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == [100, 100]
+    shelf.requests.clear()
+    cache.fetch(shelf, "c", tmp_path, Meter())
+    cache.fetch(shelf, "b", tmp_path, Meter())
+    assert shelf.requests == ["stat", "stat"]
+    cache.fetch(shelf, "a", tmp_path, Meter())
+    assert shelf.requests[2:] == ["stat", "open"]
+
+
+def test_an_object_larger_than_the_folder_is_still_loaded(shelf, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_BYTES", 10)
+    shelf.objects["a"] = b"x" * 100
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"x" * 100

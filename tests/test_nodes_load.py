@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from cloud_storage import connect, errors, freshness, nodes_load, storage
+from cloud_storage.storage import Meter, PutOptions
+from conftest import run_node
+from PIL import Image
+
+
+def stored(cloud, key, image, **options):
+    data = BytesIO()
+    image.save(data, options.pop("format", "PNG"), **options)
+    cloud.put(key, data.getvalue(), PutOptions(), Meter())
+    return data.getvalue()
+
+
+def noise(height=20, width=30, channels=4, seed=1):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+@pytest.fixture
+def requests(monkeypatch, cloud):
+    """The backend's requests by method name, as they are made."""
+    made = []
+    for name in ("stat", "_open"):
+        real = getattr(type(cloud), name)
+
+        def counting(self, *arguments, real=real, name=name):
+            made.append(name)
+            return real(self, *arguments)
+
+        monkeypatch.setattr(type(cloud), name, counting)
+    return made
+
+
+def test_an_image_comes_back_bit_for_bit_with_its_mask(cloud):
+    picture = noise()
+    stored(cloud, "a/图 1.png", Image.fromarray(picture))
+    image, mask = run_node("LoadImageFromCloud", key="a/图 1.png")
+    assert torch.equal(image, torch.from_numpy(picture[None, :, :, :3].astype(np.float32) / 255))
+    assert torch.allclose(mask, 1 - torch.from_numpy(picture[None, :, :, 3].astype(np.float32) / 255))
+
+
+def test_a_key_that_save_gave_loads_what_was_saved(cloud):
+    images = torch.from_numpy(noise(channels=3)).float()[None] / 255
+    (key,) = run_node("SaveImageToCloud", images=images)["result"][1]
+    image, mask = run_node("LoadImageFromCloud", key=key)
+    assert torch.equal((image * 255).round(), (images * 255).floor())
+    assert torch.equal(mask, torch.zeros((1, 20, 30)))
+
+
+@pytest.mark.parametrize("channel", ["alpha", "red", "green", "blue"])
+def test_a_mask_is_one_channel(cloud, channel):
+    picture = noise()
+    stored(cloud, "m.png", Image.fromarray(picture))
+    (mask,) = run_node("LoadMaskFromCloud", key="m.png", channel=channel)
+    expected = (
+        picture[None, :, :, {"red": 0, "green": 1, "blue": 2, "alpha": 3}[channel]].astype(np.float32) / 255
+    )
+    assert torch.allclose(mask, torch.from_numpy(1 - expected if channel == "alpha" else expected))
+
+
+def test_an_unchanged_object_is_read_once(cloud, requests):
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    run_node("LoadImageFromCloud", key="a.png")
+    requests.clear()
+    run_node("LoadImageFromCloud", key="a.png")
+    assert requests == ["stat"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "HTML"),
+        (b"\x89PNG\r\n\x1a\n garbage", "image"),
+    ],
+)
+def test_what_is_no_image_is_named(cloud, data, words):
+    cloud.put("x.png", data, PutOptions(), Meter())
+    with pytest.raises(errors.MediaError, match=words) as raised:
+        run_node("LoadImageFromCloud", key="x.png")
+    assert "x.png" in str(raised.value)
+
+
+def test_a_missing_key_is_named(cloud):
+    with pytest.raises(errors.NotFound, match=r"gone\.png"):
+        run_node("LoadImageFromCloud", key="gone.png")
+    with pytest.raises(errors.ConfigurationError):
+        run_node("LoadImageFromCloud", key="")
+
+
+def test_offline_the_last_copy_is_loaded_and_the_node_says_so(cloud, monkeypatch, comfyui):
+    picture = noise(channels=3)
+    stored(cloud, "a.png", Image.fromarray(picture))
+    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    unplug(monkeypatch, cloud)
+    image, _ = run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    assert torch.equal(image, torch.from_numpy(picture[None].astype(np.float32) / 255))
+    assert "last downloaded copy" in comfyui.texts[-1][0]
+
+
+def unplug(monkeypatch, cloud):
+    def stat(self, key):
+        raise errors.Unreachable("Could not reach it. Plug it in.")
+
+    monkeypatch.setattr(type(cloud), "stat", stat)
+
+
+# ------------------------------------------------------------------------------------------------ IS_CHANGED
+
+
+def changed(key="a.png", node_id="4"):
+    return nodes_load.LoadImageFromCloud.IS_CHANGED(key=key, profile=None, unique_id=node_id)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch):
+    monkeypatch.setattr(freshness, "_memories", {})
+
+
+def queue(comfyui, inputs, others=None):
+    prompt = {"4": {"class_type": "LoadImageFromCloud", "inputs": inputs}, **(others or {})}
+    comfyui.prompt_queue.currently_running[0] = (0, "id", prompt, {}, [])
+
+
+def test_is_changed_stays_while_the_object_stays(cloud, comfyui):
+    queue(comfyui, {"key": "a.png"})
+    stored(cloud, "a.png", Image.fromarray(noise(seed=1)))
+    first = changed()
+    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    assert changed() == first
+    stored(cloud, "a.png", Image.fromarray(noise(seed=2)))
+    second = changed()
+    assert second != first
+    assert changed() == second
+
+
+def test_is_changed_holds_no_name_and_no_secret(cloud, comfyui, fast_place):
+    queue(comfyui, {"key": "a.png"})
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    answer = changed()
+    assert isinstance(answer, str)
+    assert len(answer) == 16
+    int(answer, 16)
+
+
+def test_is_changed_offline_is_the_last_answer(cloud, comfyui, monkeypatch):
+    queue(comfyui, {"key": "a.png"})
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    before = changed()
+    unplug(monkeypatch, cloud)
+    assert changed() == before
+
+
+def test_is_changed_tells_a_missing_object_from_a_present_one(cloud, comfyui):
+    queue(comfyui, {"key": "a.png"})
+    missing = changed()
+    assert changed() == missing
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    assert changed() != missing
+
+
+def test_is_changed_follows_the_wire_to_the_profile_node(cloud, comfyui, monkeypatch, fast_place):
+    inner = connect.storage_of(None, freshness.host.profiles_file())
+    prefix = f"{inner.path_prefix}inner/"
+    wired = {
+        "8": {"class_type": "CloudStorageProfile", "inputs": {"profile": "(env vars)", "path_prefix": prefix}}
+    }
+    queue(comfyui, {"key": "a.png", "profile": ["8", 0]}, wired)
+    before = changed()
+    stored(cloud, "inner/a.png", Image.fromarray(noise()))
+    assert changed() != before
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    after = changed()
+    assert changed() == after
+
+
+def test_is_changed_of_a_wired_key_uses_the_key_of_the_last_run(cloud, comfyui):
+    queue(comfyui, {"key": ["7", 0]})
+    stored(cloud, "a.png", Image.fromarray(noise(seed=1)))
+    stored(cloud, "b.png", Image.fromarray(noise(seed=2)))
+    first = changed(key=None)
+    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    run_node("LoadImageFromCloud", key="b.png", unique_id="4")
+    assert changed(key=None) == first
+    stored(cloud, "a.png", Image.fromarray(noise(seed=3)))
+    assert changed(key=None) != first
+
+
+def test_is_changed_gives_up_on_a_server_that_does_not_answer(cloud, comfyui, monkeypatch):
+    import threading
+
+    queue(comfyui, {"key": "a.png"})
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    before = changed()
+    silent = threading.Event()
+    monkeypatch.setattr(type(cloud), "stat", lambda self, key: silent.wait())
+    monkeypatch.setattr(freshness, "ANSWER_SECONDS", 0.05)
+    assert changed() == before
+    silent.set()
+
+
+def test_is_changed_never_raises(comfyui):
+    assert changed(key="../x") == changed(key="../x")
+    assert changed(key="a.png", node_id=None) == changed(key="a.png", node_id=None)
+
+
+def test_the_seams_own_read_goes_on_after_a_broken_body(monkeypatch):
+    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0)
+
+    opened = []
+
+    class Breaking(storage.Storage):
+        place, max_key_bytes = "here", 1024
+
+        def _open(self, key, start, stop, etag):
+            opened.append((start, stop, etag))
+
+            def chunks():
+                yield b"0123456789"[start : start + 3]
+                if start < 9:
+                    raise errors.Unreachable("Broken. Again.")
+
+            return storage.Opened(storage.ObjectInfo(key, 10, "tag"), 10 - start, chunks())
+
+        stat = list = _put = _delete = url = signed_url = None
+
+    Breaking.__abstractmethods__ = frozenset()
+    broken = Breaking()
+    assert broken.read("k") == b"0123456789"
+    assert opened == [(0, None, None), (3, 10, "tag"), (6, 10, "tag"), (9, 10, "tag")]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from cloud_storage import errors, host, nodes_profile
+from cloud_storage.diagnosis import PROBE_KEY
+from cloud_storage.storage import Meter, PutOptions
+from conftest import run_node
+
+
+def write_profiles(**profiles):
+    file = host.profiles_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"profiles": profiles}))
+
+
+def test_the_drop_down_follows_the_file(comfyui):
+    def offered():
+        return nodes_profile.CloudStorageProfile.INPUT_TYPES()["required"]["profile"][0]
+
+    assert offered() == ["(env vars)"]
+    write_profiles(team={"bucket": "b"}, mine={"bucket": "c"})
+    assert offered() == ["(env vars)", "team", "mine"]
+    host.profiles_file().write_text('{"profiles": {"te')
+    assert offered() == ["(env vars)"]
+
+
+def test_an_unknown_or_unreadable_profile_says_so_when_it_is_used(comfyui):
+    assert nodes_profile.CloudStorageProfile.VALIDATE_INPUTS(profile="gone", provider="gone") is True
+    with pytest.raises(errors.ConfigurationError, match="gone"):
+        run_node("CloudStorageProfile", profile="gone")
+    write_profiles(team={"bucket": "b"})
+    host.profiles_file().write_text('{"profiles": {"te')
+    with pytest.raises(errors.ConfigurationError, match=r"profiles\.json is not valid JSON"):
+        run_node("CloudStorageProfile", profile="team")
+    assert isinstance(nodes_profile.CloudStorageProfile.IS_CHANGED(profile="team"), str)
+
+
+def test_a_wired_profile_is_used_by_other_nodes(cloud, comfyui, fast_place):
+    prefix = cloud.path_prefix
+    (wire,) = run_node("CloudStorageProfile", path_prefix=f"{prefix}wired/")
+    cloud.put("wired/x.txt", b"12", PutOptions(), Meter())
+    assert run_node("ListBucketContents", prefix="", profile=wire)[1] == ["x.txt"]
+    assert fast_place.secret not in repr(wire) + str(wire) + repr(vars(wire))
+
+
+def test_is_changed_follows_every_setting_and_shows_none(cloud, monkeypatch, fast_place):
+    node = nodes_profile.CloudStorageProfile
+    first = node.IS_CHANGED(profile="(env vars)")
+    assert first == node.IS_CHANGED(profile="(env vars)")
+    monkeypatch.setenv("COMFY_S3_SECRET_KEY", "another-secret")
+    second = node.IS_CHANGED(profile="(env vars)")
+    monkeypatch.setenv("COMFY_S3_BUCKET", "another-bucket")
+    third = node.IS_CHANGED(profile="(env vars)")
+    assert len({first, second, third}) == 3
+    assert "another" not in first + second + third
+
+
+def test_the_report_of_a_good_profile(cloud, comfyui, fast_place):
+    (report,) = run_node("TestCloudConnection", unique_id="2")
+    assert "works" in report.splitlines()[0]
+    for word in (
+        fast_place.environ["COMFY_S3_PROVIDER"],
+        fast_place.bucket,
+        cloud.endpoint,
+        "the environment",
+    ):
+        assert word in report
+    for what in ("list", "write", "read", "create", "delete", "share"):
+        assert f"✓ {what}" in report, report
+    assert "ms" in report
+    assert fast_place.secret not in report
+    assert comfyui.texts[-1][0] == report
+    assert PROBE_KEY not in [info.key for info in cloud.list()]
+
+
+def test_the_report_of_a_wrong_secret_says_what_to_do(cloud, monkeypatch):
+    monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
+    (report,) = run_node("TestCloudConnection")
+    assert "does NOT work" in report
+    assert "✗ list" in report
+    assert "secret key of the profile" in report
+    assert "wrong-secret" not in report
+
+
+def test_a_read_only_profile_is_not_written_to(cloud, monkeypatch):
+    monkeypatch.setenv("COMFY_S3_READ_ONLY", "1")
+    (report,) = run_node("TestCloudConnection")
+    assert "read-only" in report
+    assert list(cloud.list()) == []

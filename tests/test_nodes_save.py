@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.request
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import torch
+from cloud_storage import errors, nodes_save, saving
+from comfy import cli_args, model_management, utils
+from conftest import run_node
+from PIL import Image
+
+PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 42, "steps": 20}, "_meta": {"title": "Sampler"}}}
+WORKFLOW = {"workflow": {"nodes": [], "links": []}}
+
+
+def pictures(count=3, height=24, width=32, channels=3):
+    generator = torch.Generator().manual_seed(count * height)
+    return torch.rand((count, height, width, channels), generator=generator)
+
+
+def pixels(data):
+    return torch.from_numpy(__import__("numpy").asarray(Image.open(BytesIO(data))).copy())
+
+
+def as_stored(image):
+    return (image * 255).clamp(0, 255).to(torch.uint8)
+
+
+def test_a_batch_becomes_objects_in_order(cloud):
+    images = pictures()
+    saved = run_node("SaveImageToCloud", images=images, unique_id="9")
+    urls, keys, passed = saved["result"]
+    assert keys == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in (1, 2, 3)]
+    assert urls == ";".join(cloud.url(key) for key in keys)
+    assert passed is images
+    for image, key in zip(images, keys, strict=True):
+        assert torch.equal(pixels(cloud.read(key)), as_stored(image))
+        assert cloud.stat(key).content_type == "image/png"
+
+
+def test_the_node_shows_what_it_stored(cloud, comfyui, tmp_path):
+    saved = run_node("SaveImageToCloud", images=pictures(2), unique_id="9")
+    for shown, key in zip(saved["ui"]["images"], saved["result"][1], strict=True):
+        path = tmp_path / "temp" / shown["subfolder"] / shown["filename"]
+        assert shown["type"] == "temp"
+        assert path.read_bytes() == cloud.read(key)
+    text, node_id, browser = comfyui.texts[-1]
+    assert (node_id, browser) == ("9", "browser")
+    assert "Saved 2 objects" in text
+    assert "http" not in text
+
+
+def test_a_second_run_never_replaces_the_first(cloud):
+    first = run_node("SaveImageToCloud", images=pictures(2))["result"][1]
+    before = {key: cloud.stat(key).etag for key in first}
+    second = run_node("SaveImageToCloud", images=pictures(2, 30))["result"][1]
+    assert second == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in (3, 4)]
+    assert {key: cloud.stat(key).etag for key in first} == before
+
+
+def test_another_machine_that_saves_at_once_is_not_overwritten(cloud, monkeypatch):
+    run_node("SaveImageToCloud", images=pictures(1))
+    with monkeypatch.context() as second_machine:
+        second_machine.setattr(saving, "_counters", saving.CounterMemory())
+        other = run_node("SaveImageToCloud", images=pictures(1))["result"][1]
+    assert other == ["comfyui/images/ComfyUI_00002.png"]
+    # this machine had reserved 2 and 3; the first of them is taken, and the whole batch moves on, in order
+    assert run_node("SaveImageToCloud", images=pictures(2))["result"][1] == [
+        "comfyui/images/ComfyUI_00004.png",
+        "comfyui/images/ComfyUI_00005.png",
+    ]
+    assert len(list(cloud.list())) == 4
+
+
+def test_a_name_without_counter_is_kept_and_numbered_only_when_taken(cloud):
+    def save(**inputs):
+        return run_node("SaveImageToCloud", filename="portrait", key_prefix="p", **inputs)["result"][1]
+
+    assert save(images=pictures(1)) == ["p/portrait.png"]
+    assert save(images=pictures(1)) == ["p/portrait_00002.png"]
+    assert save(images=pictures(2)) == ["p/portrait_0.png", "p/portrait_1.png"]
+
+
+def test_tokens_are_replaced_on_the_server(cloud):
+    keys = run_node(
+        "SaveImageToCloud",
+        images=pictures(2),
+        key_prefix="%width%x%height%/",
+        filename="s%seed%_%Sampler.steps%_%batch_num%",
+        prompt=PROMPT,
+        unique_id="9",
+    )["result"][1]
+    assert keys == ["32x24/s42_20_0.png", "32x24/s42_20_1.png"]
+
+
+@pytest.mark.parametrize("format", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_every_format_is_a_real_file_of_its_type(cloud, format, channels):
+    result = run_node("SaveImageToCloud", images=pictures(1, channels=channels), format=format)["result"]
+    data = cloud.read(result[1][0])
+    assert Image.open(BytesIO(data)).format == {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[format]
+    assert result[1][0].endswith(f".{format}")
+    assert cloud.stat(result[1][0]).content_type == {"jpg": "image/jpeg"}.get(format, f"image/{format}")
+
+
+def embedded(cloud, monkeypatch, **inputs):
+    saved = run_node("SaveImageToCloud", images=pictures(1), prompt=PROMPT, extra_pnginfo=WORKFLOW, **inputs)
+    return Image.open(BytesIO(cloud.read(saved["result"][1][0]))).info
+
+
+def test_the_workflow_is_inside_unless_somebody_says_no(cloud, monkeypatch):
+    info = embedded(cloud, monkeypatch)
+    assert json.loads(info["prompt"]) == PROMPT
+    assert json.loads(info["workflow"]) == WORKFLOW["workflow"]
+    assert "prompt" not in embedded(cloud, monkeypatch, embed_workflow=False)
+    monkeypatch.setattr(cli_args.args, "disable_metadata", True)
+    assert "prompt" not in embedded(cloud, monkeypatch)
+
+
+def test_if_exists_decides(cloud):
+    def save(images, if_exists):
+        return run_node("SaveImageToCloud", images=images, filename="x", key_prefix="p", if_exists=if_exists)[
+            "result"
+        ]
+
+    one, two = pictures(1, 10), pictures(1, 11)
+    save(one, "fail")
+    with pytest.raises(errors.AlreadyExists, match=r"p/x\.png.*if_exists"):
+        save(two, "fail")
+    assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(one[0]))
+    assert save(two, "skip")[1] == ["p/x.png"]
+    assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(one[0]))
+    assert save(two, "overwrite")[1] == ["p/x.png"]
+    assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(two[0]))
+
+
+def test_a_counter_counts_the_batch_when_names_are_to_be_the_same_again(cloud):
+    for _ in range(2):
+        keys = run_node("SaveImageToCloud", images=pictures(2), if_exists="overwrite")["result"][1]
+        assert keys == ["comfyui/images/ComfyUI_00001.png", "comfyui/images/ComfyUI_00002.png"]
+
+
+def test_links_open_or_are_left_out(cloud):
+    signed, keys, _ = run_node("SaveImageToCloud", images=pictures(2), link="presigned")["result"]
+    for url, key in zip(signed.split(";"), keys, strict=True):
+        with urllib.request.urlopen(url) as answer:
+            assert answer.read() == cloud.read(key)
+    assert run_node("SaveImageToCloud", images=pictures(1), link="none")["result"][0] == ""
+
+
+def test_a_bad_name_is_refused_before_anything_is_sent(cloud):
+    for inputs in ({"filename": "../x"}, {"filename": "a\\b"}, {"key_prefix": "x" * 2000}, {"filename": ""}):
+        with pytest.raises(errors.ConfigurationError):
+            run_node("SaveImageToCloud", images=pictures(1), **inputs)
+    assert list(cloud.list()) == []
+
+
+def test_a_failing_save_shows_no_secret(cloud, fast_place, monkeypatch):
+    monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
+    with pytest.raises(errors.AccessDenied) as denied:
+        run_node("SaveImageToCloud", images=pictures(1))
+    assert "wrong-secret" not in "".join(__import__("traceback").format_exception(denied.value))
+
+
+def test_progress_is_drawn_on_the_node_in_bytes(cloud):
+    run_node("SaveImageToCloud", images=pictures(4, 600, 600), unique_id="7")
+    for node_id, value, total in utils.drawn:
+        assert node_id == "7"
+        assert 0 <= value <= total
+
+
+def test_cancel_ends_the_node_as_the_host_does_and_stores_nothing_more(cloud, monkeypatch):
+    reached = threading.Event()
+    real = nodes_save.media_image.encode
+
+    def encode(*arguments):
+        reached.set()
+        model_management.interrupt_current_processing()
+        return real(*arguments)
+
+    monkeypatch.setattr(nodes_save.media_image, "encode", encode)
+    with pytest.raises(model_management.InterruptProcessingException):
+        run_node("SaveImageToCloud", images=pictures(64, 700, 700))
+    assert reached.is_set()
+    assert len(list(cloud.list())) < 64
+
+
+def test_other_coroutines_run_while_bytes_travel(cloud):
+    node = nodes_save.SaveImageToCloud()
+    turns = []
+
+    async def main():
+        save = asyncio.create_task(node.save(pictures(4, 300, 300)))
+        while not save.done():
+            turns.append(1)
+            await asyncio.sleep(0)
+        return await save
+
+    asyncio.run(main())
+    assert len(turns) > 10
+
+
+def test_no_images_are_an_error_of_their_own(cloud):
+    with pytest.raises(errors.MediaError, match="empty"):
+        run_node("SaveImageToCloud", images=torch.zeros((0, 8, 8, 3)))
+
+
+def test_the_folder_of_previews_holds_only_previews(cloud, tmp_path):
+    run_node("SaveImageToCloud", images=pictures(2))
+    assert all(path.suffix == ".png" for path in Path(tmp_path, "temp", "cloud_storage").iterdir())

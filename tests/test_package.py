@@ -1,0 +1,184 @@
+"""The package as a whole: how ComfyUI loads it, which room imports which, what its nodes are called."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Top to bottom. A room imports rooms of lower storeys only.
+STOREYS = (
+    ("__init__",),
+    ("nodes_profile", "nodes_save", "nodes_load", "nodes_browse"),
+    ("inputs",),
+    ("saving", "cache", "freshness", "diagnosis"),
+    ("connect", "transfer", "host"),
+    ("storage_s3", "storage_oss"),
+    ("s3_client", "oss_client", "multipart"),
+    ("profile", "naming", "media_image"),
+    ("settings", "storage", "counter", "prompt_values", "png", "workers"),
+    ("providers",),
+    ("errors",),
+)
+HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
+SDKS = ("boto3", "botocore", "oss2", "PIL", "av", "isal", "requests", "urllib3")
+
+CONTRACT = {
+    "CloudStorageProfile": (
+        "Cloud Storage Profile",
+        "cloud_storage",
+        ["profile", "provider", "bucket", "path_prefix", "region"],
+        ("S3_PROFILE",),
+    ),
+    "TestCloudConnection": ("Test Cloud Connection", "cloud_storage", ["profile"], ("STRING",)),
+    "SaveImageToCloud": (
+        "Save Image to Cloud",
+        "cloud_storage/save",
+        [
+            *("images", "key_prefix", "filename", "format", "quality", "profile"),
+            *("if_exists", "link", "expires_hours", "embed_workflow"),
+        ],
+        ("STRING", "STRING", "IMAGE"),
+    ),
+    "LoadImageFromCloud": (
+        "Load Image from Cloud",
+        "cloud_storage/load",
+        ["key", "profile"],
+        ("IMAGE", "MASK"),
+    ),
+    "LoadMaskFromCloud": (
+        "Load Mask from Cloud",
+        "cloud_storage/load",
+        ["key", "channel", "profile"],
+        ("MASK",),
+    ),
+    "ListBucketContents": (
+        "List Bucket Contents",
+        "cloud_storage/browse",
+        ["prefix", "max_results", "profile", "pattern"],
+        ("STRING", "STRING", "INT"),
+    ),
+    "GeneratePresignedURL": (
+        "Generate Sharing URL",
+        "cloud_storage/browse",
+        ["key", "expires_hours", "profile"],
+        ("STRING",),
+    ),
+}
+
+
+def rooms() -> dict[str, Path]:
+    return {path.stem: path for path in ROOT.glob("*.py")}
+
+
+def imports(path: Path) -> set[tuple[int, str]]:
+    """(level, first name) of every import statement, those inside functions and TYPE_CHECKING included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {(0, alias.name.split(".")[0]) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.module:
+                found.add((node.level, node.module.split(".")[0]))
+            else:
+                found |= {(node.level, alias.name) for alias in node.names}
+    return found
+
+
+def test_every_room_has_a_storey():
+    assert {name for storey in STOREYS for name in storey} == set(rooms())
+
+
+def test_imports_point_down_only():
+    height = {name: -number for number, storey in enumerate(STOREYS) for name in storey}
+    for name, path in rooms().items():
+        for level, target in imports(path):
+            if level == 1:
+                assert height[target] < height[name], f"{name} imports {target}"
+            else:
+                assert target not in rooms() or target == "profile", f"{name} imports {target} absolutely"
+
+
+def test_one_room_knows_the_host_and_no_node_knows_an_sdk():
+    for name, path in rooms().items():
+        absolute = {target for level, target in imports(path) if level == 0}
+        if name != "host":
+            assert not absolute & set(HOST_MODULES), name
+        if name not in ("s3_client", "storage_s3", "oss_client", "storage_oss"):
+            assert not absolute & {"boto3", "botocore", "oss2"}, name
+
+
+@pytest.mark.parametrize(
+    "name", ["custom_nodes.comfyui-cloud-storage", "/srv/ComfyUI/custom_nodes/comfyui-cloud-storage"]
+)
+def test_it_loads_by_path_under_any_name_and_imports_no_sdk(name):
+    program = f"""
+import importlib.util, sys
+import torch
+before = set(sys.modules)
+name = {name!r}.replace(".", "_x_")
+spec = importlib.util.spec_from_file_location(name, {str(ROOT / "__init__.py")!r})
+module = importlib.util.module_from_spec(spec)
+sys.modules[name] = module
+spec.loader.exec_module(module)
+loaded = {{m.split(".")[0] for m in set(sys.modules) - before}}
+assert not loaded & set({SDKS!r}), loaded
+assert len(module.NODE_CLASS_MAPPINGS) == {len(CONTRACT)}, module.NODE_CLASS_MAPPINGS
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd="/", stdin=subprocess.DEVNULL)
+
+
+def test_the_nodes_are_those_of_the_contract(comfyui):
+    import cloud_storage
+
+    assert (
+        set(cloud_storage.NODE_CLASS_MAPPINGS)
+        == set(CONTRACT)
+        == set(cloud_storage.NODE_DISPLAY_NAME_MAPPINGS)
+    )
+    for node_id, (shown, category, inputs, outputs) in CONTRACT.items():
+        node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]
+        declared = node.INPUT_TYPES()
+        assert cloud_storage.NODE_DISPLAY_NAME_MAPPINGS[node_id] == shown
+        assert category == node.CATEGORY
+        assert [*declared.get("required", {}), *declared.get("optional", {})] == inputs, node_id
+        assert outputs == node.RETURN_TYPES
+        assert len(node.RETURN_NAMES) == len(outputs) == len(node.OUTPUT_TOOLTIPS)
+        assert "profile" not in declared.get("required", {}) or node_id == "CloudStorageProfile"
+        json.dumps(declared)
+
+
+def test_every_input_has_a_default_a_tooltip_and_a_place_in_the_method(comfyui):
+    import cloud_storage
+
+    for node_id, node in cloud_storage.NODE_CLASS_MAPPINGS.items():
+        declared = node.INPUT_TYPES()
+        parameters = inspect.signature(getattr(node, node.FUNCTION)).parameters
+        offered = {**declared.get("required", {}), **declared.get("optional", {})}
+        for name, (kind, *options) in offered.items():
+            assert name in parameters, (node_id, name)
+            assert options[0]["tooltip"], (node_id, name)
+            if kind != "IMAGE":
+                assert parameters[name].default is not inspect.Parameter.empty, (node_id, name)
+            if isinstance(kind, list):
+                assert kind, (node_id, name)
+            if "default" in options[0]:
+                assert parameters[name].default == options[0]["default"], (node_id, name)
+            if isinstance(kind, list) and name != "profile":
+                assert parameters[name].default == kind[0], (node_id, name)
+        assert set(declared.get("hidden", {})) <= set(parameters), node_id
+        if hasattr(node, "IS_CHANGED"):
+            known = inspect.signature(node.IS_CHANGED).parameters
+            assert set(offered) | set(declared.get("hidden", {})) <= set(known), node_id
+
+
+def test_no_room_outgrows_one_idea():
+    for name, path in rooms().items():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 360, name
