@@ -1,8 +1,8 @@
 """Ceph's RADOS Gateway, a production S3 server, as one node in memory on loopback, for the contract tests.
 
 One monitor, one store, one gateway, without manager, systemd, containers or cluster authentication. It checks
-every signature, body and policy, but no region; an object belongs to the user who wrote it, not to the owner of
-its bucket.
+every signature, body and policy, but no region; an object belongs to the user who wrote it, not to the owner
+of its bucket.
 """
 
 from __future__ import annotations

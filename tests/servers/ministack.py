@@ -75,8 +75,8 @@ def _install(home: Path, python: Path) -> None:
         said = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
         raise ServerUnavailable(
             f"MiniStack {VERSION} could not be installed into {home}: {said}. Check the network and that "
-            f"Python's venv module is there (Debian: apt-get install python3-venv), or name an installed one in "
-            f"{EXECUTABLE_VARIABLE}."
+            f"Python's venv module is there (Debian: apt-get install python3-venv), or name an installed one "
+            f"in {EXECUTABLE_VARIABLE}."
         ) from error
 
 

@@ -1,0 +1,115 @@
+"""Save 16 images of 1024 x 1024 as PNG over a network with a round trip of 50 ms: the node against a plain
+loop.
+
+The loop does what most scripts do: encode with Pillow (compress_level 4, as ComfyUI), put_object, next. Both
+sides use the same server behind the same proxy, in turn. Also printed: for how long the node blocked the
+thread that runs the graph, measured by a coroutine that wants to run all the time. Usage: python
+benchmarks/save_batch.py [--rounds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "comfyui")]
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from package import load_package  # noqa: E402
+
+load_package()
+
+import folder_paths  # noqa: E402  the stand-in for ComfyUI
+from cloud_storage import nodes_save  # noqa: E402
+from PIL import Image  # noqa: E402
+from servers.fault_proxy import FaultProxy  # noqa: E402
+from servers.ministack import MiniStack  # noqa: E402
+
+COUNT, SIDE = 16, 1024
+ROUND_TRIP_SECONDS = 0.05
+
+
+def photos() -> torch.Tensor:
+    """Smooth shapes with the noise of a sensor, [COUNT, SIDE, SIDE, 3] in 0..1."""
+    generator = np.random.default_rng(7)
+    x, y = np.meshgrid(np.linspace(0, 6, SIDE), np.linspace(0, 6, SIDE))
+    images = []
+    for number in range(COUNT):
+        waves = [np.sin(x * (1 + channel) + number) * np.cos(y * (2 - channel / 2)) for channel in range(3)]
+        smooth = np.stack(waves, axis=-1) * 0.4 + 0.5
+        images.append(np.clip(smooth + generator.normal(0, 2 / 255, smooth.shape), 0, 1))
+    return torch.from_numpy(np.stack(images).astype(np.float32))
+
+
+def plain_loop(client, bucket, images, run) -> float:
+    began = time.perf_counter()
+    for number, image in enumerate(images):
+        data = BytesIO()
+        Image.fromarray(np.clip(255.0 * image.numpy(), 0, 255).astype(np.uint8)).save(
+            data, "PNG", compress_level=4
+        )
+        client.put_object(Bucket=bucket, Key=f"plain/{run}_{number:05d}.png", Body=data.getvalue())
+    return time.perf_counter() - began
+
+
+async def with_node(images) -> tuple[float, float]:
+    """Seconds in all, and seconds for which this thread came later than a millisecond's sleep should end."""
+    began = time.perf_counter()
+    save = asyncio.create_task(nodes_save.SaveImageToCloud().save(images))
+    blocked = 0.0
+    while not save.done():
+        asleep = time.perf_counter()
+        await asyncio.sleep(0.001)
+        blocked += max(0.0, time.perf_counter() - asleep - 0.002)
+    await save
+    return time.perf_counter() - began, blocked
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    images = photos()
+    with tempfile.TemporaryDirectory() as scratch, MiniStack(Path(scratch)) as server:
+        bucket = server.create_bucket()
+        with FaultProxy("127.0.0.1", server.port) as proxy:
+            proxy.latency_seconds = ROUND_TRIP_SECONDS
+            folder_paths.base_path = scratch
+            os.environ.update(
+                COMFY_S3_PROVIDER="Custom",
+                COMFY_S3_ENDPOINT_URL=proxy.url,
+                COMFY_S3_BUCKET=bucket,
+                COMFY_S3_REGION=server.region,
+                COMFY_S3_ACCESS_KEY=server.keys.access_key,
+                COMFY_S3_SECRET_KEY=server.keys.secret_key,
+            )
+            client = server.client(endpoint_url=proxy.url)
+            client.put_object(Bucket=bucket, Key="warm", Body=b"")
+            asyncio.run(with_node(images[:1]))
+            plain, node, shares = [], [], []
+            for number in range(options.rounds):
+                plain.append(plain_loop(client, bucket, images, number))
+                seconds, blocked = asyncio.run(with_node(images))
+                node.append(seconds)
+                shares.append(blocked / seconds)
+    print(
+        f"{COUNT} images of {SIDE} x {SIDE}, PNG, {ROUND_TRIP_SECONDS * 1000:.0f} ms round trip, "
+        f"median of {options.rounds}"
+    )
+    print(f"  plain loop  {statistics.median(plain):6.2f} s")
+    print(f"  the node    {statistics.median(node):6.2f} s")
+    print(f"  plain / node                    {statistics.median(plain) / statistics.median(node):6.1f}")
+    print(f"  graph's thread blocked          {statistics.median(shares):6.1%} of the time")
+
+
+if __name__ == "__main__":
+    main()

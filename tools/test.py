@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Pass the tests on a machine that has nothing but Python: set up, ruff, mypy, pytest.
+
+    python3 tools/test.py [arguments of pytest]
+
+All three run, whatever the first ones find; the exit code is 0 when all three passed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import environment
+from environment import BIN, PYTHON, ROOT
+
+SOURCES = ROOT / ".mypy_cache" / "source"
+
+# What mypy checks: where it lies, and what the folder is called for mypy.
+CHECKED = (("", "cloud_storage"), ("tests/servers/", "servers"), ("tools/", "tools"))
+
+
+def main(arguments: list[str]) -> int:
+    environment.enter()
+    environment.set_up_ministack()
+    failed = []
+    for name, check in (("ruff", ruff), ("mypy", mypy)):
+        print(f"\n{name}", flush=True)
+        if check():
+            failed.append(name)
+    print("\npytest", flush=True)
+    # Its own command, not `python -m`: that would put our profile.py in front of the standard library's.
+    if subprocess.call([str(BIN / "pytest"), *arguments], cwd=ROOT):
+        failed.append("pytest")
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+def ruff() -> int:
+    return subprocess.call([str(BIN / "ruff"), "check", "."], cwd=ROOT)
+
+
+def mypy() -> int:
+    """Check the types of the package, the test servers and the tools.
+
+    mypy takes a folder with an ``__init__.py`` for a package only where its name is an identifier, and this
+    one's is whatever the clone was called: so it gets a copy of the modules under names that are.
+    """
+    shutil.rmtree(SOURCES, ignore_errors=True)
+    for folder, name in CHECKED:
+        (SOURCES / name).mkdir(parents=True)
+        for module in (ROOT / folder).glob("*.py"):
+            shutil.copy2(module, SOURCES / name)
+    command = [str(PYTHON), "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
+    command += ["--cache-dir", str(ROOT / ".mypy_cache"), "-p", "cloud_storage", "-p", "servers"]
+    for tool in (SOURCES / "tools").glob("*.py"):
+        command += ["-m", tool.stem]
+    search = {"MYPYPATH": os.pathsep.join((str(SOURCES), str(SOURCES / "tools")))}
+    done = subprocess.run(
+        command, cwd=SOURCES, env={**os.environ, **search}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    said = done.stdout
+    for folder, name in CHECKED:
+        said = re.sub(rf"^{name}/", folder, said, flags=re.MULTILINE)
+    print(said, end="", flush=True)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
