@@ -18,6 +18,8 @@ _ENDPOINT_PART = re.compile(r"[A-Za-z0-9-]+")
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::0*([1-9][0-9]{0,4}))?")
 _PATH = re.compile(r"(?:/|/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,=:%-]+)*")  # no ";": it stands between URLs
 _PORT_MAX = 65535
+# What boto3 makes where the table leaves the endpoint to it: docs.aws.amazon.com/general/latest/gr/s3.html
+_SDK_HOST = re.compile(r"s3[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?")
 
 
 def check_bucket(bucket: str, label: str) -> None:
@@ -88,11 +90,11 @@ def _path_of_provider(authority: str) -> str | None:
 
 @functools.cache
 def _provider_hosts() -> list[tuple[re.Pattern[str], str]]:
-    """Host and path of every endpoint in the table, a pattern where the host has placeholders."""
-    found = []
+    """Host, as a pattern for any region and account, and path of every endpoint in the table and of boto3."""
+    found = [(_SDK_HOST, "")]
     for row in map(providers.provider, providers.names()):
         host, _, path = row.endpoint.partition("://")[2].partition("/")
         if host:
             literals = map(re.escape, re.split(r"\{\w+\}", host))
-            found.append((re.compile(r"[a-z0-9-]+".join(literals)), path.rstrip("/")))
+            found.append((re.compile("[a-z0-9-]+".join(literals)), path))
     return found

@@ -91,7 +91,10 @@ class SaveImageToCloud:
             encoded = media_image.encode(images[index], format, quality, metadata)
             return saving.File(encoded.data, encoded.content_type, encoded.notes)
 
-        def store() -> tuple[list[saving.Saved], list[str]]:
+        def show(file: saving.File) -> dict[str, str]:
+            return host.preview(file.data, media_image.FORMATS[format].extension)
+
+        def store() -> tuple[list[saving.Saved[dict[str, str]]], list[str]]:
             storage = storage_of(profile, host.profiles_file())
             template = Template(
                 key_prefix, filename, media_image.FORMATS[format].extension, inputs.room_for_key(storage)
@@ -104,17 +107,17 @@ class SaveImageToCloud:
                 )
                 for number in range(size)
             ]
-            saved = saving.save(storage, names, encode, if_exists, meter)
+            saved = saving.save(storage, names, encode, show, if_exists, meter)
             links = [
                 saving.link(storage, one.info.key, link, timedelta(hours=expires_hours)) for one in saved
             ]
             return saved, links
 
         saved, links = await watched(store, meter, progress, finish=True)
-        previews = [host.preview(one.file.data, media_image.FORMATS[format].extension) for one in saved]
         keys = [one.info.key for one in saved]
         progress.text(saving.summary(saved))
-        return {"ui": {"images": previews}, "result": (";".join(filter(None, links)), keys, images)}
+        urls = ";".join(filter(None, links))
+        return {"ui": {"images": [one.shown for one in saved]}, "result": (urls, keys, images)}
 
 
 NODE_CLASS_MAPPINGS = {"SaveImageToCloud": SaveImageToCloud}

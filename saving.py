@@ -13,12 +13,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 from . import workers
 from .counter import CounterMemory, Series
 from .errors import AlreadyExists, MediaError, NotFound
 from .naming import Name
 from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
+
+S = TypeVar("S")
 
 NEW_NAME, OVERWRITE, FAIL, SKIP = "new name", "overwrite", "fail", "skip"
 IF_EXISTS = (NEW_NAME, OVERWRITE, FAIL, SKIP)
@@ -45,20 +48,27 @@ class File:
 
 
 @dataclass(frozen=True)
-class Saved:
-    """One file and the object that it became, or that was already there."""
+class Saved(Generic[S]):
+    """The object that one file became, or that was already there; the encoder's remarks, and what ``show`` made."""
 
-    file: File
     info: ObjectInfo
+    notes: tuple[str, ...]
+    shown: S
 
 
 def save(
-    storage: Storage, names: Sequence[Name], encode: Callable[[int], File], if_exists: str, meter: Meter
-) -> list[Saved]:
+    storage: Storage,
+    names: Sequence[Name],
+    encode: Callable[[int], File],
+    show: Callable[[File], S],
+    if_exists: str,
+    meter: Meter,
+) -> list[Saved[S]]:
     """Encode and store one file per name, at least one; the results are in the order of ``names``.
 
-    ``encode(index)`` may run in several threads at once. ``if_exists`` is one of IF_EXISTS. Raises what
-    ``encode`` raises, AlreadyExists, and the errors of ``Storage.put``; files stored before a failure stay.
+    ``encode(index)`` and ``show(file)``, which is called when the file is stored and keeps what a preview needs, may
+    run in several threads at once; the bytes themselves are dropped then. ``if_exists`` is one of IF_EXISTS. Raises
+    what ``encode`` raises, AlreadyExists, and the errors of ``Storage.put``; files stored before a failure stay.
     """
     if not names:
         raise MediaError(
@@ -66,15 +76,17 @@ def save(
         )
     turns = _turns(storage, names) if if_exists == NEW_NAME else []
 
-    def job(index: int) -> Callable[[], Saved]:
-        def run() -> Saved:
+    def job(index: int) -> Callable[[], Saved[S]]:
+        def run() -> Saved[S]:
             meter.check()
             with _encoding:
                 file = encode(index)
             meter.expect(len(file.data))
             if if_exists == NEW_NAME:
-                return Saved(file, _create(storage, names[index], file, turns[index], meter))
-            return Saved(file, _store(storage, names[index].fixed(), file, if_exists, meter))
+                info = _create(storage, names[index], file, turns[index], meter)
+            else:
+                info = _store(storage, names[index].fixed(), file, if_exists, meter)
+            return Saved(info, file.notes, show(file))
 
         return run
 
@@ -88,12 +100,12 @@ def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:
     return storage.url(key) if kind == OBJECT_URL else ""
 
 
-def summary(saved: Sequence[Saved]) -> str:
+def summary(saved: Sequence[Saved[S]]) -> str:
     """One line for the node: how many objects, where, and what the encoder remarked. No address, it may be
     signed.
     """
     first, last = saved[0].info.key, saved[-1].info.key
-    notes = dict.fromkeys(note for one in saved for note in one.file.notes)
+    notes = dict.fromkeys(note for one in saved for note in one.notes)
     where = first if len(saved) == 1 else f"{len(saved)} objects, {first} … {last}"
     return " ".join([f"Saved {where}.", *notes])
 

@@ -56,6 +56,14 @@ def test_the_values_that_a_setting_may_have_are_listed():
     assert f"{providers.names()[0]} where nothing is said" in meanings["provider"]
 
 
+def test_the_providers_are_listed():
+    rows = providers.PROVIDERS.values()
+    assert [name for name, *_ in table("Providers")] == [row.name for row in rows]
+    for (_name, endpoint, region, needs), row in zip(table("Providers"), rows, strict=True):
+        assert endpoint == (row.endpoint or ("" if row.requires else "the SDK's own for the region"))
+        assert (region, needs.split()) == (row.region, list(row.requires))
+
+
 def test_the_choices_are_listed():
     assert tuple(choice for choice, _what in table("if_exists")) == saving.IF_EXISTS
     assert tuple(choice for choice, _what in table("link")) == saving.LINKS
@@ -136,6 +144,12 @@ def test_every_link_within_the_documents_leads_somewhere():
                 assert target[1:] in headings, (name, target)
             elif not target.startswith("https://"):
                 assert (ROOT / target).exists(), (name, target)
+
+
+def test_every_module_that_the_documents_name_exists():
+    for name in DOCUMENTS:
+        for module in re.findall(r"`([\w/.]+\.py)`", (ROOT / name).read_text(encoding="utf-8")):
+            assert (ROOT / module).is_file(), (name, module)
 
 
 def test_the_requirements_are_the_same_for_pip_and_for_the_registry():

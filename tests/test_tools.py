@@ -58,7 +58,7 @@ def comfy(tmp_path):
 
 def tryout(*options):
     command = [sys.executable, str(TOOLS / "tryout.py"), "--here", *map(str, options)]
-    environ = {**os.environ, "COMFY_S3_BUCKET": "somebodys-own", "PYTHONIOENCODING": "ascii"}
+    environ = {**os.environ, "COMFY_S3_PATH_PREFIX": "somebodys-own", "PYTHONIOENCODING": "ascii"}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
     return subprocess.Popen(command, cwd=ROOT.anchor, env=environ, **streams)
 
@@ -77,6 +77,9 @@ def test_the_tryout_saves_lists_loads_compares_and_shares(ministack):
     with pytest.raises(OSError):  # the server is gone with the command, as it says
         urllib.request.urlopen(links[0])
     assert "The server is stopped" in told
+    shown = re.findall(r"^\d  .*", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert shown
+    assert set(shown) <= set(told.splitlines())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
