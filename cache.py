@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from .storage import Meter, ObjectInfo, Storage
 from .transfer import download
 
 MAX_BYTES = 2 << 30
+_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 log = logging.getLogger("cloud_storage")
 
@@ -45,14 +47,14 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
     try:
         info = storage.stat(key)
     except Unreachable as error:
-        copies = sorted(folder.glob(f"{stem}-*.object"), key=lambda path: path.stat().st_mtime)
+        copies = sorted(folder.glob(f"object-{stem}-*"), key=lambda path: path.stat().st_mtime)
         if not copies:
             raise
         log.warning("Using the last downloaded copy of %r: %s", key, error)
         return Copy(copies[-1], "")
     path = _copy(folder, stem, info)
     if not _is_whole(path, info):
-        arriving = folder / f"{stem}-{uuid.uuid4().hex}"
+        arriving = folder / f"arriving-{uuid.uuid4().hex}"
         info = download(storage, key, arriving, meter)  # it may be a newer one by now
         path = _copy(folder, stem, info)
         arriving.replace(path)
@@ -63,7 +65,9 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
 
 
 def _copy(folder: Path, stem: str, info: ObjectInfo) -> Path:
-    return folder / f"{stem}-{_digest(info.etag, str(info.size))}.object"
+    """Where the copy of this version lies; it keeps the key's extension, which some decoders go by."""
+    extension = _EXTENSION.search(info.key)
+    return folder / f"object-{stem}-{_digest(info.etag, str(info.size))}{extension[0] if extension else ''}"
 
 
 def _is_whole(path: Path, info: ObjectInfo) -> bool:
@@ -76,7 +80,7 @@ def _is_whole(path: Path, info: ObjectInfo) -> bool:
 def _evict(folder: Path, keep: Path) -> None:
     """Remove the least recently used copies until the rest fits into MAX_BYTES."""
     held = []
-    for path in folder.glob("*.object"):
+    for path in folder.glob("object-*"):
         with contextlib.suppress(FileNotFoundError):  # another load evicts at the same time
             status = path.stat()
             held.append((status.st_mtime, status.st_size, path))

@@ -1,4 +1,4 @@
-"""The errors of this package, and the one table that turns a server's error code into one of them.
+"""The errors of this package, and the tables that turn what a server or an SDK said into one of them.
 
 A message has two sentences: what was tried, where, and what the server said; then what to do. None holds a
 secret, a signed URL or an Authorization header: ``scrub`` takes those out of whatever a server or SDK said.
@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 
 
 class StorageError(Exception):
@@ -71,10 +73,14 @@ class MediaError(ValueError):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What one error code stands for: the class to raise, and the sentence that says what to do."""
+    """What one error code stands for: the class to raise, and the sentence that says what to do.
+
+    With ``clocks``, the message also tells what time it is here and at the server.
+    """
 
     raises: type[StorageError]
     advice: str
+    clocks: bool = False
 
 
 _WRONG_KEY = "Check the access key of the profile: it was mistyped, deleted, or belongs to another provider."
@@ -82,7 +88,13 @@ _BAD_SIGNATURE = "Check the secret key of the profile: it does not fit the acces
 _CLOCK = "Set this machine's clock (enable NTP): the provider accepts a difference of 15 minutes at most."
 _RENEW = "The session token is expired or wrong: get new temporary credentials and put them into the profile."
 _POLICY = "Let the key's policy allow this operation on this bucket and prefix, or use another key."
+_HIDDEN = (
+    "The object is missing, or the profile's key may not read it: a key without the right to list the bucket "
+    "gets this answer for both. Check the key's name and the policy."
+)
+_REPLACED = "The object was replaced meanwhile: run the node again."
 _REGION = "Set the profile's region to the bucket's own."
+_REGION_OF_ENDPOINT = "Set the profile's region to the one in the endpoint's name, or remove it."
 _BUCKET = "Check the bucket's name, region and provider in the profile; these nodes create no buckets."
 _KEY = "Check the key; List Bucket Contents shows what is there."
 _BUSY = "Wait a moment and try again; fewer saves at once also help."
@@ -91,10 +103,21 @@ _TAKEN = "Choose another name, or set if_exists to `new name`."
 _DAMAGED = "The bytes were damaged on their way: run the node again."
 _ACCOUNT = "The account is overdue or disabled: settle it with the provider."
 _DOMAIN = "Set endpoint_url to the provider's endpoint of the region, or to the bucket's own domain."
+_OWN_DOMAIN = (
+    "Map a domain of your own to the bucket and set endpoint_url to it; "
+    "inside Aliyun, use the internal endpoint."
+)
+_ENCRYPTION = "Change upload.server_side_encryption in the profile."
+STRANGER = "Check endpoint_url: what answers there is no object store, but a proxy or a login page."
+
+_FORBIDDEN = Meaning(AccessDenied, _POLICY)
+_SKEWED = Meaning(AccessDenied, _CLOCK, clocks=True)
+_EXPIRED = Meaning(AccessDenied, _RENEW, clocks=True)  # or only seems to be, to a clock that is wrong
 
 # Codes of S3 (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), of its look-alikes, and of OSS
 # (help.aliyun.com/zh/oss/support/0002-*), which mean the same thing wherever both have them. A HEAD answer
-# has no body, so botocore gives its status as the code: "403", "404", "412".
+# has no body, so its status is the code: "403", "404", "412". OSS gives some causes that share a code with
+# others a number of their own, its EC: help.aliyun.com/en/oss/user-guide/<EC>
 CODES: dict[str, Meaning] = {
     "NoSuchKey": Meaning(NotFound, _KEY),
     "404": Meaning(NotFound, _KEY),
@@ -105,38 +128,54 @@ CODES: dict[str, Meaning] = {
     "InvalidAccessKeyId": Meaning(AccessDenied, _WRONG_KEY),
     "InvalidAccessKey": Meaning(AccessDenied, _WRONG_KEY),
     "SignatureDoesNotMatch": Meaning(AccessDenied, _BAD_SIGNATURE),
-    "RequestTimeTooSkewed": Meaning(AccessDenied, _CLOCK),
-    "RequestExpired": Meaning(AccessDenied, _CLOCK),
-    "ExpiredToken": Meaning(AccessDenied, _RENEW),
+    "RequestTimeTooSkewed": _SKEWED,
+    "RequestExpired": _SKEWED,
+    "0002-00000212": _SKEWED,  # InvalidArgument: the clocks are on different days
+    "ExpiredToken": _EXPIRED,
     "TokenRefreshRequired": Meaning(AccessDenied, _RENEW),
     "InvalidToken": Meaning(AccessDenied, _RENEW),
     "InvalidSecurityToken": Meaning(AccessDenied, _RENEW),
-    "SecurityTokenExpired": Meaning(AccessDenied, _RENEW),
+    "SecurityTokenExpired": _EXPIRED,
     "AccessKeyIdAndSecurityTokenNotMatch": Meaning(AccessDenied, _RENEW),
-    "AccessDenied": Meaning(AccessDenied, _POLICY),
+    "AccessDenied": _FORBIDDEN,
     "AllAccessDisabled": Meaning(AccessDenied, _POLICY),
     "UserDisable": Meaning(AccessDenied, _ACCOUNT),
     "InDebt": Meaning(AccessDenied, _ACCOUNT),
     "InDebtOverdue": Meaning(AccessDenied, _ACCOUNT),
-    "Forbidden": Meaning(AccessDenied, _POLICY),
-    "403": Meaning(AccessDenied, _POLICY),
+    "Forbidden": _FORBIDDEN,
+    "403": _FORBIDDEN,
     "401": Meaning(AccessDenied, _POLICY),
     "SecondLevelDomainForbidden": Meaning(ConfigurationError, _DOMAIN),
     "NonStandardHostForbidden": Meaning(ConfigurationError, _DOMAIN),
+    # Of accounts since 2025-03-20, buckets in mainland China:
+    # help.aliyun.com/en/oss/user-guide/map-custom-domain-names-1
+    "PublicEndpointForbidden": Meaning(ConfigurationError, _OWN_DOMAIN),
+    # Buckets since 2023-08-15: help.aliyun.com/en/oss/user-guide/
+    # what-to-do-with-apkdownloadforbidden-reporting-an-error
+    "ApkDownloadForbidden": Meaning(ConfigurationError, _OWN_DOMAIN),
     "PermanentRedirect": Meaning(ConfigurationError, _REGION),
     "TemporaryRedirect": Meaning(ConfigurationError, _REGION),
     "301": Meaning(ConfigurationError, _REGION),
+    "307": Meaning(ConfigurationError, _REGION),
+    "302": Meaning(Unreachable, STRANGER),
+    "303": Meaning(Unreachable, STRANGER),
+    "308": Meaning(Unreachable, STRANGER),
     "IllegalLocationConstraintException": Meaning(ConfigurationError, _REGION),
     "AuthorizationHeaderMalformed": Meaning(ConfigurationError, _REGION),
+    "0002-00000226": Meaning(ConfigurationError, _REGION_OF_ENDPOINT),  # InvalidArgument, as the next
+    "0002-00000228": Meaning(ConfigurationError, _REGION_OF_ENDPOINT),
     "PreconditionFailed": Meaning(AlreadyExists, _TAKEN),
     "412": Meaning(AlreadyExists, _TAKEN),
-    "ConditionalRequestConflict": Meaning(AlreadyExists, "Another upload to this key is under way: repeat it."),
+    "ConditionalRequestConflict": Meaning(AlreadyExists, "Another upload to it is under way: try again."),
     "FileAlreadyExists": Meaning(AlreadyExists, _TAKEN),
     "EntityTooLarge": Meaning(ConfigurationError, "The provider does not take objects of this size."),
     "KeyTooLongError": Meaning(ConfigurationError, "Shorten key_prefix or filename."),
     "InvalidObjectName": Meaning(ConfigurationError, "Change key_prefix or filename."),
     "InvalidStorageClass": Meaning(ConfigurationError, "Change upload.storage_class in the profile."),
+    "InvalidEncryptionAlgorithmError": Meaning(ConfigurationError, _ENCRYPTION),
     "InvalidTag": Meaning(ConfigurationError, "Change upload.tags in the profile."),
+    # A retention policy (WORM) of the bucket: help.aliyun.com/en/oss/user-guide/oss-retention-policies
+    "FileImmutable": Meaning(AccessDenied, "The bucket's retention policy protects the object: choose another."),
     "InvalidObjectState": Meaning(StorageError, "The object is archived: restore it there first."),
     "BadDigest": Meaning(IntegrityError, _DAMAGED),
     "InvalidDigest": Meaning(IntegrityError, _DAMAGED),
@@ -160,9 +199,93 @@ CODES: dict[str, Meaning] = {
 _UNKNOWN = Meaning(StorageError, "Look the code up in the provider's documentation and check the endpoint.")
 
 
-def meaning(code: str, status: int = 0) -> Meaning:
-    """The row for a server's error code; where the code is unknown, that of its HTTP status."""
-    return CODES.get(code) or CODES.get(str(status)) or _UNKNOWN
+def meaning(
+    code: str, status: int = 0, *, cause: str = "", reading: bool = False, expected: bool = False
+) -> Meaning:
+    """The row for a server's error code, or for its exact ``cause``; where both are unknown, of the HTTP status.
+
+    ``reading`` says that an object was asked for: then forbidden may be missing. ``expected`` says that it was
+    asked for by its ETag: then a failed precondition is Changed.
+    """
+    row = CODES.get(cause) or CODES.get(code) or CODES.get(str(status)) or _UNKNOWN
+    if reading and CODES.get(code) is row is _FORBIDDEN:
+        return Meaning(AccessDenied, _HIDDEN)
+    if expected and row.raises is AlreadyExists:
+        return Meaning(Changed, _REPLACED)
+    return row
+
+
+_LOGIN = "Renew the login that the AWS chain uses, for example `aws sso login`."
+_SILENT = "The server went silent. Try again, and check the network."
+_BROKE = "The connection broke. Try again, and check the network."
+_NOBODY = "Check the endpoint, the network and the firewall: nothing answered."
+_NETWORK = "Check the network and try again."
+_SETTINGS = "Check the profile's settings."
+
+# What is raised where no answer came, by class name so that nothing is imported for it. Of an exception's
+# ancestors, the nearest that stands here counts.
+FAILURES: dict[str, Meaning] = {
+    # botocore
+    "NoCredentialsError": Meaning(
+        AccessDenied, "This machine has no AWS role, SSO login or ~/.aws: set one up, or auth to keys."
+    ),
+    "PartialCredentialsError": Meaning(AccessDenied, "Complete the key pair where it is configured."),
+    "CredentialRetrievalError": Meaning(AccessDenied, _LOGIN),
+    "TokenRetrievalError": Meaning(AccessDenied, _LOGIN),
+    "SSOTokenLoadError": Meaning(AccessDenied, _LOGIN),
+    "UnauthorizedSSOTokenError": Meaning(AccessDenied, _LOGIN),
+    "LoginTokenLoadError": Meaning(AccessDenied, _LOGIN),
+    "ProfileNotFound": Meaning(AccessDenied, "Correct AWS_PROFILE, or set auth to keys."),
+    "EndpointConnectionError": Meaning(Unreachable, "Check the endpoint, the network, and that the server runs."),
+    "ConnectTimeoutError": Meaning(Unreachable, _NOBODY),
+    "ReadTimeoutError": Meaning(Unreachable, _SILENT),
+    "ConnectionClosedError": Meaning(
+        Unreachable, "The server or something before it closed the connection. Try again."
+    ),
+    "ResponseStreamingError": Meaning(Unreachable, _BROKE),
+    "IncompleteReadError": Meaning(Unreachable, _BROKE),
+    "ProxyConnectionError": Meaning(Unreachable, "Check HTTP_PROXY and HTTPS_PROXY."),
+    "HTTPClientError": Meaning(Unreachable, _NETWORK),
+    "ResponseParserError": Meaning(Unreachable, STRANGER),
+    "FlexibleChecksumError": Meaning(IntegrityError, _DAMAGED),
+    "BotoCoreError": Meaning(ConfigurationError, _SETTINGS),
+    "Boto3Error": Meaning(ConfigurationError, _SETTINGS),
+    # requests and urllib3
+    "InvalidURL": Meaning(ConfigurationError, _SETTINGS),
+    "InvalidSchema": Meaning(ConfigurationError, _SETTINGS),
+    "MissingSchema": Meaning(ConfigurationError, _SETTINGS),
+    "InvalidHeader": Meaning(ConfigurationError, _SETTINGS),
+    "SSLError": Meaning(
+        Unreachable, "Check that the endpoint is right and its certificate valid; for a private CA set ca_file."
+    ),
+    "ProxyError": Meaning(Unreachable, "Check HTTP_PROXY and HTTPS_PROXY."),
+    "ConnectTimeout": Meaning(Unreachable, _NOBODY),
+    "ReadTimeout": Meaning(Unreachable, _SILENT),
+    "ChunkedEncodingError": Meaning(Unreachable, _BROKE),
+    "ProtocolError": Meaning(Unreachable, _BROKE),
+    "RequestException": Meaning(Unreachable, _NETWORK),
+    "HTTPError": Meaning(Unreachable, _NETWORK),
+    # oss2
+    "OssError": Meaning(ConfigurationError, _SETTINGS),
+    # Python's own, and what others derive from them
+    "ParseError": Meaning(Unreachable, STRANGER),
+    "HTTPException": Meaning(Unreachable, _BROKE),
+    "ConnectionError": Meaning(Unreachable, "Check the endpoint, the network, and that the server runs."),
+    "TimeoutError": Meaning(Unreachable, _SILENT),
+    "gaierror": Meaning(Unreachable, _NETWORK),
+    "OSError": Meaning(StorageError, "Check the file and the disk."),
+    "ValueError": Meaning(ConfigurationError, _SETTINGS),
+}
+
+
+def failure(error: BaseException) -> Meaning | None:
+    """The row for an exception that is no answer; None for what no table can know: a fault of this program."""
+    return next((FAILURES[name] for name in ancestors(error) if name in FAILURES), None)
+
+
+def ancestors(error: BaseException) -> list[str]:
+    """The names of an exception's classes, its own first."""
+    return [ancestor.__name__ for ancestor in type(error).__mro__]
 
 
 _SIGNED_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>)]*")
@@ -183,3 +306,26 @@ def sentence(tried: str, where: str, said: str, advice: str) -> str:
     """One message: "Could not <tried> (<where>): <said>. <advice>"."""
     said = said.rstrip(". ")
     return f"Could not {tried} ({where}): {said}. {advice}"
+
+
+def refusal(row: Meaning, tried: str, where: str, said: str, date: str) -> StorageError:
+    """The error for a server's answer: what it ``said``, scrubbed, and the Date header it said that under."""
+    advice = f"{_clocks(date)}{row.advice}" if row.clocks else row.advice
+    return row.raises(sentence(tried, where, f"the server answered {said}", advice))
+
+
+def _clocks(date: str) -> str:
+    here, there = datetime.now(timezone.utc), instant(date)
+    if there is None:
+        return ""
+    form = "%Y-%m-%d %H:%M:%S UTC"
+    return f"This machine's clock says {here.strftime(form)}, the server's {there.strftime(form)}. "
+
+
+def instant(date: str | None) -> datetime | None:
+    """The instant that an HTTP date names, in UTC; None where it is none."""
+    try:
+        named = parsedate_to_datetime(date or "")
+    except (TypeError, ValueError):
+        return None
+    return named.astimezone(timezone.utc) if named.tzinfo else named.replace(tzinfo=timezone.utc)

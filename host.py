@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .settings import FILE_NAME
 from .storage import Meter
+
+if TYPE_CHECKING:
+    import torch
+
+ImageReader = Callable[[], "tuple[torch.Tensor, torch.Tensor | None]"]
 
 PREVIEW_FOLDER = "cloud_storage"
 MEGABYTE = 1_000_000
@@ -50,6 +55,25 @@ def preview(data: bytes, extension: str) -> dict[str, str]:
     name = f"{uuid.uuid4().hex}.{extension}"
     (temp_folder() / name).write_bytes(data)
     return {"filename": name, "subfolder": PREVIEW_FOLDER, "type": "temp"}
+
+
+def image_reader(path: Path) -> ImageReader | None:
+    """How ComfyUI's Load Image decodes this file where it does not use Pillow (core 0.33: FFmpeg), or None.
+
+    The reader gives images [B, H, W, 3] and alpha [B, H, W] or None. Only for what is known to be an
+    image: FFmpeg also follows playlists, which name other files.
+    """
+    import nodes
+
+    if "VideoFromFile" not in nodes.LoadImage.load_image.__code__.co_names:
+        return None
+    from comfy_api.latest import InputImpl
+
+    def read() -> tuple[torch.Tensor, torch.Tensor | None]:
+        components = InputImpl.VideoFromFile(str(path)).get_components()
+        return components.images, None if components.alpha is None else components.alpha[..., -1]
+
+    return read
 
 
 def metadata_disabled() -> bool:

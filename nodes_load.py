@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import cache, freshness, host, inputs, media_image
+from . import cache, freshness, host, inputs, media_image, media_kind
 from .connect import storage_of
 from .storage import Meter, Storage
 from .transfer import watched
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 T = TypeVar("T")
+Decode = Callable[[bytes, str, "media_image.Reader | None"], T]
 
 
 class LoadImageFromCloud:
@@ -82,8 +83,8 @@ class LoadMaskFromCloud:
         profile: Profile | None = None,
         unique_id: str | None = None,
     ) -> tuple[torch.Tensor]:
-        def decode(data: bytes, name: str) -> torch.Tensor:
-            return media_image.decode_mask(data, channel, name)
+        def decode(data: bytes, name: str, reader: media_image.Reader | None) -> torch.Tensor:
+            return media_image.decode_mask(data, channel, name, reader)
 
         return (await _loaded(key, profile, unique_id, decode),)
 
@@ -96,12 +97,8 @@ def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own fo
     }
 
 
-async def _loaded(
-    key: str, profile: Profile | None, node_id: str | None, decode: Callable[[bytes, str], T]
-) -> T:
-    """The object's content, decoded; with progress, Cancel, and a word on the node when the copy is an old
-    one.
-    """
+async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode: Decode[T]) -> T:
+    """The object's content, decoded; with progress, Cancel, and a word on the node when the copy is old."""
     meter, progress = Meter(), host.Progress(node_id, "Downloaded")
 
     def fetch() -> tuple[T, bool]:
@@ -110,7 +107,9 @@ async def _loaded(
         copy = cache.fetch(storage, name, host.temp_folder() / "cache", meter)
         if copy.etag:
             freshness.remember(node_id, profile, key, copy.etag)
-        return decode(copy.path.read_bytes(), name), bool(copy.etag)
+        data = copy.path.read_bytes()
+        reader = host.image_reader(copy.path) if media_kind.is_image(data) else None
+        return decode(data, name, reader), bool(copy.etag)
 
     result, current = await watched(fetch, meter, progress)
     if not current:

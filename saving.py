@@ -49,7 +49,7 @@ class File:
 
 @dataclass(frozen=True)
 class Saved(Generic[S]):
-    """The object that one file became, or that was already there; the encoder's remarks, and what ``show`` made."""
+    """The object that one file became or met, the encoder's remarks, and what ``show`` made of the file."""
 
     info: ObjectInfo
     notes: tuple[str, ...]
@@ -66,9 +66,10 @@ def save(
 ) -> list[Saved[S]]:
     """Encode and store one file per name, at least one; the results are in the order of ``names``.
 
-    ``encode(index)`` and ``show(file)``, which is called when the file is stored and keeps what a preview needs, may
-    run in several threads at once; the bytes themselves are dropped then. ``if_exists`` is one of IF_EXISTS. Raises
-    what ``encode`` raises, AlreadyExists, and the errors of ``Storage.put``; files stored before a failure stay.
+    ``encode(index)`` and ``show(file)``, which is called when the file is stored and keeps what a preview
+    needs, may run in several threads at once; the bytes themselves are dropped then. ``if_exists`` is one of
+    IF_EXISTS. Raises what ``encode`` raises, AlreadyExists, and the errors of ``Storage.put``; files stored
+    before a failure stay.
     """
     if not names:
         raise MediaError(
@@ -159,22 +160,22 @@ class _Run:
 
         self.series, self.list_after, self.size = series, list_after, 0
         self.settled = threading.Event()
-        self.reserved: range | None = None
+        self.following: list[int] = []
 
     def numbers(self, index: int) -> Iterator[int]:
         if index == 0:
             yield from self._first_numbers()
         else:
             self.settled.wait()
-            reserved = self.reserved[index] if self.reserved else None
+            reserved = self.following[index - 1] if self.following else None
             yield from _counters.numbers(self.series, self.list_after, reserved)
 
     def _first_numbers(self) -> Iterator[int]:
-        self.reserved = _counters.reserve(self.series, self.list_after, self.size)
-        for number in _counters.numbers(self.series, self.list_after, self.reserved[0]):
-            if number != self.reserved[0]:
-                rest = _counters.reserve(self.series, self.list_after, self.size - 1) if self.size > 1 else ()
-                self.reserved = range(rest[0] - 1, rest[-1] + 1) if rest else None
+        first, *rest = _counters.reserve(self.series, self.list_after, self.size)
+        for number in _counters.numbers(self.series, self.list_after, first):
+            if number != first and rest:
+                rest = list(_counters.reserve(self.series, self.list_after, len(rest)))
+            self.following = rest
             yield number
 
 

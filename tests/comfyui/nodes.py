@@ -1,0 +1,6 @@
+"""Stand-in for ComfyUI's ``nodes``: only what a node package looks at, as in core 0.3.64."""
+
+
+class LoadImage:
+    def load_image(self, image: str) -> None:
+        raise NotImplementedError
