@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from . import workers
 from .counter import CounterMemory, Series
-from .errors import AlreadyExists, MediaError, NotFound
+from .errors import AccessDenied, AlreadyExists, MediaError, NotFound
 from .naming import Name
 from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
 
@@ -156,7 +156,12 @@ class _Run:
 
     def __init__(self, storage: Storage, series: Series) -> None:
         def list_after(prefix: str, after: str, limit: int | None) -> Iterator[str]:
-            return (info.key for info in storage.list(prefix, limit, after))
+            try:
+                yield from (info.key for info in storage.list(prefix, limit, after))
+            except AccessDenied as error:
+                raise AccessDenied(
+                    f"{error} A counter needs the right to list; with %uuid% in its place none is needed."
+                ) from error
 
         self.series, self.list_after, self.size = series, list_after, 0
         self.settled = threading.Event()
