@@ -108,6 +108,15 @@ _OWN_DOMAIN = (
     "inside Aliyun, use the internal endpoint."
 )
 _ENCRYPTION = "Change upload.server_side_encryption in the profile."
+_NO_LOGIN = "This machine has no AWS role, SSO login or ~/.aws: set one up, or auth to keys."
+_LOGIN = "Renew the login that the AWS chain uses, for example `aws sso login`."
+_NO_SERVER = "Check the endpoint, the network, and that the server runs."
+_NO_ANSWER = "Check the endpoint, the network and the firewall: nothing answered."
+_SILENT = "The server went silent. Try again, and check the network."
+_BROKE = "The connection broke. Try again, and check the network."
+_CERTIFICATE = "Check that the endpoint is right and its certificate valid; for a private CA set ca_file."
+_NETWORK = "Check the network and try again."
+_SETTINGS = "Check the profile's settings."
 STRANGER = "Check endpoint_url: what answers there is no object store, but a proxy or a login page."
 
 _FORBIDDEN = Meaning(AccessDenied, _POLICY)
@@ -175,7 +184,7 @@ CODES: dict[str, Meaning] = {
     "InvalidEncryptionAlgorithmError": Meaning(ConfigurationError, _ENCRYPTION),
     "InvalidTag": Meaning(ConfigurationError, "Change upload.tags in the profile."),
     # A retention policy (WORM) of the bucket: help.aliyun.com/en/oss/user-guide/oss-retention-policies
-    "FileImmutable": Meaning(AccessDenied, "The bucket's retention policy protects the object: choose another."),
+    "FileImmutable": Meaning(AccessDenied, "The bucket's retention policy protects it: choose another key."),
     "InvalidObjectState": Meaning(StorageError, "The object is archived: restore it there first."),
     "BadDigest": Meaning(IntegrityError, _DAMAGED),
     "InvalidDigest": Meaning(IntegrityError, _DAMAGED),
@@ -202,10 +211,10 @@ _UNKNOWN = Meaning(StorageError, "Look the code up in the provider's documentati
 def meaning(
     code: str, status: int = 0, *, cause: str = "", reading: bool = False, expected: bool = False
 ) -> Meaning:
-    """The row for a server's error code, or for its exact ``cause``; where both are unknown, of the HTTP status.
+    """The row for a server's error ``cause`` or ``code``; where both are unknown, that of its HTTP status.
 
-    ``reading`` says that an object was asked for: then forbidden may be missing. ``expected`` says that it was
-    asked for by its ETag: then a failed precondition is Changed.
+    ``reading`` says that an object was asked for: then forbidden may also be missing. ``expected`` says that
+    it was asked for by its ETag: then a failed precondition is Changed.
     """
     row = CODES.get(cause) or CODES.get(code) or CODES.get(str(status)) or _UNKNOWN
     if reading and CODES.get(code) is row is _FORBIDDEN:
@@ -215,71 +224,40 @@ def meaning(
     return row
 
 
-_LOGIN = "Renew the login that the AWS chain uses, for example `aws sso login`."
-_SILENT = "The server went silent. Try again, and check the network."
-_BROKE = "The connection broke. Try again, and check the network."
-_NOBODY = "Check the endpoint, the network and the firewall: nothing answered."
-_NETWORK = "Check the network and try again."
-_SETTINGS = "Check the profile's settings."
-
-# What is raised where no answer came, by class name so that nothing is imported for it. Of an exception's
+# What is raised where no answer came, by class names, so that nothing is imported for it. Of an exception's
 # ancestors, the nearest that stands here counts.
 FAILURES: dict[str, Meaning] = {
-    # botocore
-    "NoCredentialsError": Meaning(
-        AccessDenied, "This machine has no AWS role, SSO login or ~/.aws: set one up, or auth to keys."
-    ),
-    "PartialCredentialsError": Meaning(AccessDenied, "Complete the key pair where it is configured."),
-    "CredentialRetrievalError": Meaning(AccessDenied, _LOGIN),
-    "TokenRetrievalError": Meaning(AccessDenied, _LOGIN),
-    "SSOTokenLoadError": Meaning(AccessDenied, _LOGIN),
-    "UnauthorizedSSOTokenError": Meaning(AccessDenied, _LOGIN),
-    "LoginTokenLoadError": Meaning(AccessDenied, _LOGIN),
-    "ProfileNotFound": Meaning(AccessDenied, "Correct AWS_PROFILE, or set auth to keys."),
-    "EndpointConnectionError": Meaning(Unreachable, "Check the endpoint, the network, and that the server runs."),
-    "ConnectTimeoutError": Meaning(Unreachable, _NOBODY),
-    "ReadTimeoutError": Meaning(Unreachable, _SILENT),
-    "ConnectionClosedError": Meaning(
-        Unreachable, "The server or something before it closed the connection. Try again."
-    ),
-    "ResponseStreamingError": Meaning(Unreachable, _BROKE),
-    "IncompleteReadError": Meaning(Unreachable, _BROKE),
-    "ProxyConnectionError": Meaning(Unreachable, "Check HTTP_PROXY and HTTPS_PROXY."),
-    "HTTPClientError": Meaning(Unreachable, _NETWORK),
-    "ResponseParserError": Meaning(Unreachable, STRANGER),
-    "FlexibleChecksumError": Meaning(IntegrityError, _DAMAGED),
-    "BotoCoreError": Meaning(ConfigurationError, _SETTINGS),
-    "Boto3Error": Meaning(ConfigurationError, _SETTINGS),
-    # requests and urllib3
-    "InvalidURL": Meaning(ConfigurationError, _SETTINGS),
-    "InvalidSchema": Meaning(ConfigurationError, _SETTINGS),
-    "MissingSchema": Meaning(ConfigurationError, _SETTINGS),
-    "InvalidHeader": Meaning(ConfigurationError, _SETTINGS),
-    "SSLError": Meaning(
-        Unreachable, "Check that the endpoint is right and its certificate valid; for a private CA set ca_file."
-    ),
-    "ProxyError": Meaning(Unreachable, "Check HTTP_PROXY and HTTPS_PROXY."),
-    "ConnectTimeout": Meaning(Unreachable, _NOBODY),
-    "ReadTimeout": Meaning(Unreachable, _SILENT),
-    "ChunkedEncodingError": Meaning(Unreachable, _BROKE),
-    "ProtocolError": Meaning(Unreachable, _BROKE),
-    "RequestException": Meaning(Unreachable, _NETWORK),
-    "HTTPError": Meaning(Unreachable, _NETWORK),
-    # oss2
-    "OssError": Meaning(ConfigurationError, _SETTINGS),
-    # Python's own, and what others derive from them
-    "ParseError": Meaning(Unreachable, STRANGER),
-    "HTTPException": Meaning(Unreachable, _BROKE),
-    "ConnectionError": Meaning(Unreachable, "Check the endpoint, the network, and that the server runs."),
-    "TimeoutError": Meaning(Unreachable, _SILENT),
-    "gaierror": Meaning(Unreachable, _NETWORK),
-    "OSError": Meaning(StorageError, "Check the file and the disk."),
-    "ValueError": Meaning(ConfigurationError, _SETTINGS),
+    name: Meaning(raises, advice)
+    for names, raises, advice in (
+        # Of botocore, where the AWS chain is to give the credentials
+        ("NoCredentialsError", AccessDenied, _NO_LOGIN),
+        ("PartialCredentialsError", AccessDenied, "Complete the key pair where it is configured."),
+        ("CredentialRetrievalError TokenRetrievalError SSOTokenLoadError", AccessDenied, _LOGIN),
+        ("UnauthorizedSSOTokenError LoginTokenLoadError", AccessDenied, _LOGIN),
+        ("ProfileNotFound", AccessDenied, "Correct AWS_PROFILE, or set auth to keys."),
+        # Of botocore, requests, urllib3 and Python, on the way
+        ("EndpointConnectionError ConnectionError", Unreachable, _NO_SERVER),
+        ("ConnectTimeoutError ConnectTimeout", Unreachable, _NO_ANSWER),
+        ("ReadTimeoutError ReadTimeout TimeoutError", Unreachable, _SILENT),
+        ("ConnectionClosedError ProtocolError ChunkedEncodingError HTTPException", Unreachable, _BROKE),
+        ("ResponseStreamingError IncompleteReadError", Unreachable, _BROKE),
+        ("SSLError", Unreachable, _CERTIFICATE),
+        ("ProxyConnectionError ProxyError", Unreachable, "Check HTTP_PROXY and HTTPS_PROXY."),
+        ("HTTPClientError RequestException HTTPError gaierror", Unreachable, _NETWORK),
+        # Of botocore and oss2, about an answer
+        ("ResponseParserError ParseError", Unreachable, STRANGER),
+        ("FlexibleChecksumError InconsistentError", IntegrityError, _DAMAGED),
+        # Of all of them, about what was to be sent
+        ("BotoCoreError Boto3Error OssError ValueError", ConfigurationError, _SETTINGS),
+        ("InvalidURL InvalidSchema MissingSchema InvalidHeader", ConfigurationError, _SETTINGS),
+        ("OSError", StorageError, "Check the file and the disk."),
+    )
+    for name in names.split()
 }
 
 
 def failure(error: BaseException) -> Meaning | None:
-    """The row for an exception that is no answer; None for what no table can know: a fault of this program."""
+    """The row for an exception that is no answer; None for what is in no table: a fault of this program."""
     return next((FAILURES[name] for name in ancestors(error) if name in FAILURES), None)
 
 

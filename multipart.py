@@ -1,12 +1,14 @@
-"""Large uploads: equal parts side by side, all of them or none, for any backend that can name its four requests.
+"""Large uploads: equal parts side by side, all or none, for any backend that can name its four requests.
 
-Parts are equal because some servers insist on it (R2: "All non-trailing parts must have the same length"). Every
-part is a slice of the source that counts what is sent, takes it back when a retry begins again, and stops when told.
+Parts are equal because some servers insist on it (R2: "All non-trailing parts must have the same length").
+Every part is a slice of the source that counts what is sent, takes it back when a retry begins again, and
+stops when told.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +17,17 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from . import workers
-from .errors import ConfigurationError, IntegrityError, StorageError
-from .storage import Meter
+from .errors import ConfigurationError, IntegrityError, StorageError, sentence
+from .meter import Meter
 
 MIB = 1 << 20
 SINGLE_MAX_BYTES = 16 * MIB  # above this an upload goes in parts
 PART_BYTES = 32 * MIB  # with THREADS the fastest of 5 to 64 MiB, see benchmarks/throughput.py
 THREADS = 4
-BLOCK_BYTES = MIB  # of one write to the socket; http.client's own 16 KiB cost a third of the speed
+# Of one write to the socket. http.client's own 16 KiB cost a third of the speed. More than this fails on slow
+# links: all of a write has to be through within the socket's time-out (docs.python.org/3/library/socket.html,
+# sendall), and until a request is sent, urllib3 has the time for connecting in force there.
+BLOCK_BYTES = 64 << 10
 
 log = logging.getLogger("cloud_storage")
 P = TypeVar("P")
@@ -31,37 +36,47 @@ P = TypeVar("P")
 class Slice(io.RawIOBase):
     """Bytes ``start`` to ``start + length`` of a source, as a seekable file for an SDK to send.
 
-    Reading counts on ``meter`` only after ``begin``: an SDK reads a body once before, to sign it. ``seek(0)`` takes the
-    count back, for that is how an SDK starts again. ``read`` gives larger blocks than asked for, because http.client
-    asks for 16 KiB and sends whatever it gets. Closed by whoever made it.
+    Reading counts on ``meter`` only after ``begin``: an SDK reads a body once before, to sign it. ``seek(0)``
+    takes the count back, for that is how an SDK starts again. ``read`` gives blocks of BLOCK_BYTES whatever
+    is asked for, because http.client asks for 16 KiB and sends whatever it gets. Raises TransferCancelled,
+    and StorageError for the disk: an OSError would be taken for the connection's, and the request sent again.
+    Closed by whoever made it.
     """
 
     def __init__(self, source: bytes | Path, start: int, length: int, meter: Meter) -> None:
         super().__init__()
-        self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
-        self._source, self._start, self._length, self._meter = source, start, length, meter
+        self.meter = meter
+        self._source, self._start, self._length = source, start, length
         self._position, self._counted, self._counting = 0, 0, False
-        self._file.seek(start)
+        self._file: io.RawIOBase | io.BytesIO = io.BytesIO()  # for close, where opening fails
+        try:
+            self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
+            self._file.seek(start)
+        except OSError as error:
+            raise _unreadable(source, error) from error
 
     def begin(self) -> None:
         """What is read from now on is being sent."""
         self._counting = True
 
     def read(self, size: int = -1) -> bytes:
-        self._meter.check()
+        self.meter.check()
         wanted = self._length - self._position
         if size >= 0:
-            wanted = min(wanted, max(size, BLOCK_BYTES))
-        block = self._file.read(wanted) or b""
+            wanted = min(wanted, BLOCK_BYTES)
+        try:
+            block = self._file.read(wanted) or b""
+        except OSError as error:
+            raise _unreadable(self._source, error) from error
         if wanted and not block:
             raise IntegrityError(
-                f"{self._source if isinstance(self._source, Path) else 'The data'} became shorter while it was "
-                "uploaded. Run the node again when nothing writes to the file."
+                f"{self._source if isinstance(self._source, Path) else 'The data'} became shorter while it "
+                "was uploaded. Run the node again when nothing writes to the file."
             )
         self._position += len(block)
         if self._counting:
             self._counted += len(block)
-            self._meter.add(len(block))
+            self.meter.add(len(block))
         return block
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -69,9 +84,18 @@ class Slice(io.RawIOBase):
         self._position = max(0, min(self._length, base + offset))
         self._file.seek(self._start + self._position)
         if self._counting and self._counted:
-            self._meter.add(-self._counted)
+            self.meter.add(-self._counted)
         self._counted, self._counting = 0, False
         return self._position
+
+    def md5(self) -> bytes:
+        """The digest of the whole slice, which is at its start again afterwards."""
+        digest = hashlib.md5(usedforsecurity=False)
+        self.seek(0)
+        while block := self.read(BLOCK_BYTES):
+            digest.update(block)
+        self.seek(0)
+        return digest.digest()
 
     def tell(self) -> int:
         return self._position
@@ -90,12 +114,25 @@ class Slice(io.RawIOBase):
         super().close()
 
 
+def size_of(source: bytes | Path) -> int:
+    """How many bytes there are to send. Raises StorageError."""
+    try:
+        return len(source) if isinstance(source, bytes) else source.stat().st_size
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: bytes | Path, error: OSError) -> StorageError:
+    advice = "Check the file and the disk."
+    return StorageError(sentence("read what to upload", str(source), error.strerror or str(error), advice))
+
+
 class Requests(Protocol[P]):
-    """The four requests of one multipart upload; each raises StorageError."""
+    """The four requests of one multipart upload; each raises StorageError. ``finish`` returns the ETag."""
 
     def start(self) -> str: ...
     def send(self, upload_id: str, number: int, body: Slice) -> P: ...
-    def finish(self, upload_id: str, parts: Sequence[P]) -> None: ...
+    def finish(self, upload_id: str, parts: Sequence[P]) -> str: ...
     def abort(self, upload_id: str) -> None: ...
 
 
@@ -123,10 +160,10 @@ def part_bytes(size: int, limits: Limits) -> int:
     return chosen
 
 
-def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limits, meter: Meter) -> None:
-    """Send ``source`` in parts and complete it, or abort it and raise what went wrong.
+def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limits, meter: Meter) -> str:
+    """Send ``source`` in parts and complete it, or abort it and raise what went wrong. Returns the ETag.
 
-    After a failure no upload is left open on the server, unless the server cannot be reached to say so: that is logged.
+    After a failure no upload is left open on the server, or that is logged where it cannot be told to abort.
     """
     step = part_bytes(size, limits)
     upload_id = requests.start()
@@ -147,7 +184,7 @@ def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limit
     try:
         parts = workers.run(jobs(), min(THREADS, -(-size // step)), on_failure=own.stop)
         meter.check()
-        requests.finish(upload_id, parts)
+        return requests.finish(upload_id, parts)
     except BaseException:
         try:
             requests.abort(upload_id)

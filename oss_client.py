@@ -1,61 +1,34 @@
-"""One oss2 bucket for a profile, and what oss2 and requests raise, translated into this package's errors.
+"""One oss2 bucket for a profile: where its requests go, how they are sent, and when they are sent again.
 
-Every request is signed V4 and sent through one pool that all threads share. oss2 retries nothing and follows
+Every request is signed V4 and goes through one pool that all threads share. oss2 retries nothing and follows
 redirects: both are decided here.
 """
 
 from __future__ import annotations
 
-import base64
 import logging
-import random
 import re
 import socket
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
 
-from .errors import (
-    CODES,
-    AccessDenied,
-    AlreadyExists,
-    Changed,
-    ConfigurationError,
-    IntegrityError,
-    Meaning,
-    MissingDependency,
-    StorageError,
-    Unreachable,
-    meaning,
-    scrub,
-    sentence,
-)
+from . import oss_errors
+from .errors import ConfigurationError, MissingDependency, StorageError, Unreachable, ancestors, meaning
+from .oss_errors import ERRORS_FROM, Refused
+from .ram_role import RamRole
+from .storage import ATTEMPTS, CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, backoff
 
 if TYPE_CHECKING:
+    from .meter import Meter
     from .multipart import Slice
     from .profile import Credentials, Profile
     from .providers import Provider
-    from .storage import Meter
 
-CONNECT_SECONDS = 10
-READ_SECONDS = 30  # of silence
-ATTEMPTS = 4  # in all
 BACKOFF_SECONDS = 0.5  # before the second attempt; doubled for each further one
-CONNECTIONS = 64  # kept open; more than the threads that any node uses at once
-ERROR_MAX_BYTES = 64 << 10  # of an error document: with the string to sign in it, it is some KiB
-
-# Of an ECS instance: help.aliyun.com/en/ecs/user-guide/view-instance-metadata
-METADATA_URL = "http://100.100.100.200/latest"
-METADATA_SECONDS = 2  # it is a link-local address: who is not there in that time is not there
-METADATA_TOKEN_SECONDS = 300
-RENEW_SECONDS = 600  # before temporary credentials expire
 
 # No custom domain may lie below these: help.aliyun.com/en/oss/user-guide/0018-00000401
 OWN_DOMAINS = (".aliyuncs.com", ".aliyun.com", ".aliyun-inc.com")
@@ -133,6 +106,7 @@ def build(
     """
     try:
         import oss2
+        from oss2.credentials import Credentials as Keys
         from oss2.credentials import StaticCredentialsProvider
 
         sign = oss2.ProviderAuthV4
@@ -148,7 +122,7 @@ def build(
         auth = oss2.AnonymousAuth()
     else:
         ambient = profile.auth == "ambient"
-        auth = sign(RamRole() if ambient else StaticCredentialsProvider(*credentials.reveal()))
+        auth = sign(RamRole(Keys) if ambient else StaticCredentialsProvider(*credentials.reveal()))
     try:
         return oss2.Bucket(
             auth,
@@ -162,8 +136,11 @@ def build(
             # Content-MD5 does more for less: what is damaged is not stored, and crcmod needs no C extension
             enable_crc=False,
         )
-    except Exception as error:  # noqa: BLE001  raised again as what it means
-        raise_translated(error, "prepare the connection", str(profile), credentials)
+    except Exception as error:
+        meant = oss_errors.translated(error, "prepare the connection", str(profile), credentials)
+        if meant is error:
+            raise
+        raise meant from error
 
 
 class Wire:
@@ -211,84 +188,6 @@ class Wire:
         return Response(answer)
 
 
-class Refused(Exception):
-    """The server says no: its status, its headers, and the elements of its error document, if it is OSS's."""
-
-    def __init__(self, answer: Any) -> None:  # noqa: ANN401
-        self.status: int = answer.status_code
-        self.headers: Mapping[str, str] = answer.headers
-        body = answer.raw.read(ERROR_MAX_BYTES, decode_content=True)
-        answer.close()
-        if not body:  # of a HEAD
-            try:
-                body = base64.b64decode(self.headers.get("x-oss-err", ""))
-            except ValueError:
-                body = b""
-        self.details = _elements(body)
-        self.known = "Code" in self.details
-        self.code = self.details.get("Code", str(self.status))
-        super().__init__(f"{self.status} {self.code}")
-
-
-def _elements(document: bytes) -> dict[str, str]:
-    try:
-        root = ElementTree.fromstring(document)  # noqa: S314  expat bounds the expansion of entities since 2.4.1
-    except ElementTree.ParseError:
-        return {}
-    return {child.tag: child.text or "" for child in root} if root.tag == "Error" else {}
-
-
-class RamRole:
-    """Temporary credentials of this ECS instance's RAM role, fetched on first use and renewed in time.
-
-    oss2's own provider must be told the role's name and cannot talk to instances in security hardening mode.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: Any = None
-        self._until = 0.0
-
-    def get_credentials(self) -> Any:  # noqa: ANN401
-        """An ``oss2.credentials.Credentials``. Raises AccessDenied where there is no role."""
-        with self._lock:
-            if time.time() > self._until - RENEW_SECONDS:
-                try:
-                    self._held, self._until = self._fetch()
-                except Exception as error:
-                    if time.time() < self._until:
-                        return self._held
-                    raise AccessDenied(
-                        "Could not get credentials (metadata of this ECS instance): "
-                        f"{_said(error)}. Attach a RAM role to the instance, or set auth to keys."
-                    ) from error
-            return self._held
-
-    def _fetch(self) -> tuple[Any, float]:
-        import requests
-        from oss2.credentials import Credentials as Keys
-
-        with requests.Session() as session:
-            session.trust_env = False  # a link-local address is not behind a proxy
-            token = session.put(
-                f"{METADATA_URL}/api/token",
-                headers={"X-aliyun-ecs-metadata-token-ttl-seconds": str(METADATA_TOKEN_SECONDS)},
-                timeout=METADATA_SECONDS,
-            )
-            if token.ok:
-                session.headers["X-aliyun-ecs-metadata-token"] = token.text
-            roles = f"{METADATA_URL}/meta-data/ram/security-credentials/"
-            listed = session.get(roles, timeout=METADATA_SECONDS)
-            listed.raise_for_status()
-            if not listed.text.strip():
-                raise ValueError("it has no RAM role")
-            answer = session.get(roles + listed.text.split()[0], timeout=METADATA_SECONDS)
-            answer.raise_for_status()
-        role = answer.json()
-        until = datetime.strptime(role["Expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-        return Keys(role["AccessKeyId"], role["AccessKeySecret"], role["SecurityToken"]), until.timestamp()
-
-
 # ---------------------------------------------------------------------------- trying again
 
 
@@ -304,8 +203,10 @@ def repeated(
     ``body`` is rewound before each attempt, which takes its counts back. The answer to an attempt may have
     been lost after the server had done what it was asked: ``own`` is given what a later attempt met then, and
     returns the answer that was lost, or None. Raises what the last attempt raised, and TransferCancelled when
-    ``meter`` stops.
+    the body's meter, or ``meter``, stops.
     """
+    if body is not None:
+        meter = body.meter
     attempt = 1
     while True:
         try:
@@ -316,7 +217,7 @@ def repeated(
                 if lost is None:
                     raise
                 return lost
-        seconds = random.uniform(0.5, 1.0) * BACKOFF_SECONDS * 2 ** (attempt - 1)  # noqa: S311
+        seconds = backoff(BACKOFF_SECONDS, attempt)
         if meter is None:
             time.sleep(seconds)
         else:
@@ -327,6 +228,7 @@ def repeated(
 
 
 _BROKEN = {"ConnectionError", "Timeout", "ChunkedEncodingError", "ProtocolError", "ReadTimeoutError"}
+_SERVER_ERRORS_FROM, _NOT_IMPLEMENTED = 500, 501
 
 
 def _passes(error: Exception) -> bool:
@@ -334,128 +236,11 @@ def _passes(error: Exception) -> bool:
     if isinstance(error, StorageError):
         return False
     if isinstance(error, Refused):
-        unsupported = error.status == 501  # noqa: PLR2004
-        return issubclass(meaning(error.code, error.status).raises, Unreachable) or (
-            error.status >= 500 and not unsupported  # noqa: PLR2004
-        )
-    if "CERTIFICATE_VERIFY_FAILED" in str(error) or "ProxyError" in _ancestors(error):
+        if error.status < ERRORS_FROM or error.status == _NOT_IMPLEMENTED:
+            return False
+        row = meaning(error.code, error.status)
+        return issubclass(row.raises, Unreachable) or error.status >= _SERVER_ERRORS_FROM
+    names = ancestors(error)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error) or "ProxyError" in names:
         return False
-    return not _BROKEN.isdisjoint(_ancestors(error))
-
-
-# ---------------------------------------------------------------------------------- errors
-
-_NETWORK = "Check the network and try again."
-_NO_ANSWER = {
-    # what requests and urllib3 raise, by class name so that nothing is imported for it
-    "SSLError": "Check that the endpoint is right and its certificate valid; for a private CA set ca_file.",
-    "ProxyError": "Check HTTP_PROXY and HTTPS_PROXY.",
-    "ConnectTimeout": "Check the endpoint, the network and the firewall: nothing answered.",
-    "ReadTimeout": "The server went silent. Try again, and check the network.",
-    "ReadTimeoutError": "The server went silent. Try again, and check the network.",
-    "ChunkedEncodingError": "The connection broke. Try again, and check the network.",
-    "ProtocolError": "The connection broke. Try again, and check the network.",
-    "ConnectionError": "Check the endpoint, the network, and that the server runs.",
-    "HTTPError": _NETWORK,
-    "RequestException": _NETWORK,
-}
-_INTERNAL = "Internal endpoints answer only inside Aliyun's network: use the public endpoint from elsewhere."
-_STRANGER = "Check endpoint_url: what answers there is not OSS, but a proxy, a login page or another service."
-_REGION_OF_ENDPOINT = "Set the profile's region to the one in the endpoint's name, or remove it."
-
-# Exact causes that share a code with others: help.aliyun.com/en/oss/user-guide/<EC>
-BY_EC: dict[str, Meaning] = {
-    "0002-00000212": CODES["RequestTimeTooSkewed"],  # Invalid signing date: the clocks are on different days
-    "0002-00000226": Meaning(ConfigurationError, _REGION_OF_ENDPOINT),
-    "0002-00000228": Meaning(ConfigurationError, _REGION_OF_ENDPOINT),
-    # PublicEndpointForbidden: accounts since 2025-03-20, buckets in mainland China;
-    # help.aliyun.com/en/oss/user-guide/map-custom-domain-names-1
-    "0048-00000401": Meaning(
-        ConfigurationError,
-        "Map a domain of your own to the bucket and set endpoint_url to it; "
-        "inside Aliyun, use the internal endpoint.",
-    ),
-}
-
-
-def code_of(error: BaseException) -> str:
-    """The server's error code ("NoSuchKey", or a status such as "404" where it gave none), else ""."""
-    return error.code if isinstance(error, Refused) else ""
-
-
-def raise_translated(
-    error: BaseException, tried: str, where: str, credentials: Credentials, *, expected: bool = False
-) -> NoReturn:
-    """Raise what ``error`` means; ``expected`` says that it asked for an ETag, which makes 412 Changed."""
-    if isinstance(error, StorageError):
-        raise error
-    secrets = credentials.reveal()[1:]
-    if isinstance(error, Refused):
-        raise _answered(error, tried, where, secrets, expected) from error
-    said = scrub(_said(error), *secrets)
-    module = type(error).__module__.partition(".")[0]
-    advice = next((_NO_ANSWER[name] for name in _ancestors(error) if name in _NO_ANSWER), "")
-    if module in ("requests", "urllib3") and isinstance(error, ValueError):  # no URL, no header value
-        raise ConfigurationError(sentence(tried, where, said, "Check the profile's settings.")) from error
-    if advice or module in ("urllib3", "http", "ssl", "socket"):
-        if "-internal." in where and "SSLError" not in _ancestors(error):
-            advice = _INTERNAL
-        raise Unreachable(sentence(tried, where, said, advice or _NETWORK)) from error
-    if isinstance(error, OSError):
-        raise StorageError(sentence(tried, where, said, "Check the file and the disk.")) from error
-    if isinstance(error, (ElementTree.ParseError, RuntimeError)):  # of oss2, about an answer's document
-        raise Unreachable(sentence(tried, where, said, _STRANGER)) from error
-    if type(error).__name__ == "InconsistentError":
-        raise IntegrityError(sentence(tried, where, said, "Run the node again.")) from error
-    if module == "oss2" or isinstance(error, ValueError):
-        raise ConfigurationError(sentence(tried, where, said, "Check the profile's settings.")) from error
-    raise error
-
-
-def _answered(
-    error: Refused, tried: str, where: str, secrets: tuple[str, ...], expected: bool
-) -> StorageError:
-    ec = error.details.get("EC") or error.headers.get("x-oss-ec", "")
-    said = scrub(error.details.get("Message") or "no further words", *secrets).rstrip(".")
-    if error.details.get("ArgumentName"):
-        said = f"{said}: {scrub(error.details['ArgumentName'])}"
-    row = BY_EC.get(ec) or meaning(error.code, error.status)
-    advice = row.advice
-    endpoint = scrub(error.details.get("Endpoint", ""))
-    if not error.known and error.status < 400:  # noqa: PLR2004  a redirect, which OSS does not send
-        row = Meaning(Unreachable, _STRANGER)
-        said, advice = f"it sends on to {urlsplit(error.headers.get('Location', '')).hostname}", row.advice
-    elif expected and row.raises is AlreadyExists:
-        row = Meaning(Changed, "The object was replaced meanwhile: run the node again.")
-        advice = row.advice
-    elif endpoint and row.raises in (AccessDenied, ConfigurationError):
-        row = Meaning(ConfigurationError, "")
-        advice = f"The bucket is at {endpoint}: set the profile's region or endpoint_url to that."
-    elif "Expired" in error.code or row == CODES["RequestTimeTooSkewed"]:
-        advice = f"{_clocks(error.headers.get('Date', ''))}{advice}"
-    cause = f"{said}; EC {scrub(ec)}" if ec else said
-    return row.raises(sentence(tried, where, f"the server answered {scrub(error.code)} ({cause})", advice))
-
-
-def _clocks(date: str) -> str:
-    here = datetime.now(timezone.utc)
-    try:
-        there = parsedate_to_datetime(date)
-    except (TypeError, ValueError):
-        return ""
-    form = "%Y-%m-%d %H:%M:%S UTC"
-    return f"This machine's clock says {here.strftime(form)}, the server's {there.strftime(form)}. "
-
-
-def _said(error: BaseException) -> str:
-    """What an exception says, without the layers of requests and urllib3 around it."""
-    cause: Any = error
-    while isinstance(inner := getattr(cause, "reason", None) or next(iter(cause.args), None), BaseException):
-        cause = inner
-    if type(cause).__module__.startswith(("urllib3", "oss2")) and cause.args:  # (the connection, words)
-        cause = cause.args[-1]
-    return re.sub(r"<[^<>]* object at 0x[0-9a-fA-F]+>: ", "", str(cause)) or type(error).__name__
-
-
-def _ancestors(error: BaseException) -> list[str]:
-    return [ancestor.__name__ for ancestor in type(error).__mro__]
+    return not _BROKEN.isdisjoint(names)

@@ -21,10 +21,14 @@ STOREYS = (
     ("saving", "cache", "freshness", "diagnosis"),
     ("connect", "transfer", "host"),
     ("storage_s3", "storage_oss"),
-    ("s3_client", "oss_client", "multipart"),
+    ("storage_http",),
+    ("s3_client", "oss_client"),
+    ("headers", "multipart", "ram_role"),
+    ("s3_errors", "oss_errors"),
     ("profile", "naming", "media_image"),
-    ("settings", "storage", "counter", "prompt_values", "png", "workers"),
-    ("providers",),
+    ("settings", "addresses", "storage", "counter", "prompt_values"),
+    ("png", "png_repair", "media_kind", "media_metadata"),
+    ("providers", "meter", "workers"),
     ("errors",),
 )
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")

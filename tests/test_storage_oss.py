@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from cloud_storage import connect, errors, oss_client, profile
+from cloud_storage import connect, errors, oss_client, profile, ram_role
 from cloud_storage.storage import Meter, PutOptions
 from servers.certificates import certificates
 from servers.fault_proxy import FaultProxy
@@ -228,7 +228,7 @@ def metadata(monkeypatch):
         thread = threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{running.server_address[1]}/latest"
-        monkeypatch.setattr(oss_client, "METADATA_URL", url)
+        monkeypatch.setattr(ram_role, "METADATA_URL", url)
         yield Own
         running.shutdown()
         thread.join()
@@ -257,7 +257,7 @@ def test_a_machine_without_a_role_is_told_so(server, metadata, monkeypatch, ther
     metadata.role = ""
     said = "it has no RAM role"
     if not there:
-        monkeypatch.setattr(oss_client, "METADATA_URL", "http://127.0.0.1:9")
+        monkeypatch.setattr(ram_role, "METADATA_URL", "http://127.0.0.1:9")
         said = "Connection refused"
     storage = opened(server.url, auth="ambient", access_key="", secret_key="")
     with pytest.raises(errors.AccessDenied, match=f"{said}. Attach a RAM role to the instance"):
@@ -398,6 +398,14 @@ def test_a_wrong_region_is_named(server):
             errors.ConfigurationError,
             "Map a domain of your own",
         ),
+        (403, document("PublicEndpointForbidden", "No."), errors.ConfigurationError, "Map a domain of your"),
+        (400, document("ApkDownloadForbidden", "No."), errors.ConfigurationError, "Map a domain of your"),
+        (
+            400,
+            document("InvalidEncryptionAlgorithmError", "No."),
+            errors.ConfigurationError,
+            "Change upload.server_side_encryption",
+        ),
         (
             403,
             document("SecondLevelDomainForbidden", "Must be addressed using OSS third level domain."),
@@ -432,6 +440,14 @@ def test_a_refusal_says_what_to_do(proxy, status, body, raises, advice):
             attempt()
         assert advice in str(refused.value)
         assert "bucket 'bucket' at http://127.0.0.1:" in str(refused.value)
+
+
+def test_an_object_under_a_retention_policy_stays(proxy):
+    proxy.add(Fault(Answer(409, document("FileImmutable", "No.", EC="0055-00000011")), times=None))
+    storage = opened(proxy.url)
+    for attempt in (lambda: put(storage), lambda: storage.delete("a.txt")):
+        with pytest.raises(errors.AccessDenied, match="retention policy protects it: choose another key"):
+            attempt()
 
 
 def test_a_missing_bucket_is_told_from_a_missing_key_even_by_head(server, proxy):

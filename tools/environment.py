@@ -29,11 +29,6 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
 OLDEST = (3, 10)
 
-# What the package index holds for Linux is torch with CUDA, some gigabytes. These are PyTorch's own builds
-# without it, https://pytorch.org/get-started/locally/; where they cannot be reached, the index's build is
-# taken.
-TORCH_WITHOUT_CUDA = "https://download.pytorch.org/whl/cpu"
-
 DRAW_SECONDS = 0.2
 REPORT_SECONDS = 20  # between two lines where the output is no terminal
 TAIL_LINES = 25  # of a failed command's output
@@ -186,12 +181,7 @@ def _make() -> None:
         "Check the network (or pip's proxy and index settings) and the disk, and run this again. Where a "
         f"package has no build for Python {sys.version.split()[0]} on {sys.platform}, use another Python."
     )
-    lines = REQUIREMENTS[1].read_text(encoding="utf-8").splitlines()
-    torch = next(line.strip() for line in lines if line.startswith("torch=="))
-    if sys.platform == "linux":
-        source = ("--no-deps", "--retries", 1, "--extra-index-url", TORCH_WITHOUT_CUDA)
-        run(f"Installing {torch} without CUDA", pip(PYTHON, *source, torch), advice)
-    run("Installing the other packages", pip(PYTHON, "-r", REQUIREMENTS[1]), advice)
+    run("Installing torch and the other packages", pip(PYTHON, "-r", REQUIREMENTS[1]), advice)
     (HOME.parent / ".gitignore").write_text("*\n")
     _stamp().write_text(_wanted())
 

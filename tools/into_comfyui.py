@@ -79,10 +79,9 @@ def run(host: ComfyUI, settings: Mapping[str, str]) -> int:
     try:
         print(_when_ready(process, host), flush=True)
         return process.wait()
-    except KeyboardInterrupt:
+    finally:  # after Ctrl-C too, which ComfyUI gets by itself only in a terminal
         process.terminate()
         process.wait()
-        raise
 
 
 def link(custom_nodes: Path) -> str:

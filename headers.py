@@ -1,0 +1,121 @@
+"""Objects in the words of HTTP: what an answer's headers say of one, and how PutOptions are sent.
+
+S3 and OSS say the same things in headers of different names. A ``Dialect`` holds the names of one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from .errors import ConfigurationError, instant
+from .storage import SHA256_METADATA, ObjectInfo, PutOptions
+
+if TYPE_CHECKING:
+    from .providers import Provider
+
+PARTIAL_CONTENT = 206
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one protocol calls things.
+
+    ``fields`` are what a write calls the fields of PutOptions, all but ``metadata``. ``metadata`` stands
+    before the name of each piece of metadata in a header; ``metadata_name`` matches the names that may be,
+    and all names and values together have ``metadata_max_bytes`` at most.
+    """
+
+    name: str
+    fields: Mapping[str, str]
+    metadata: str
+    metadata_name: re.Pattern[str]
+    metadata_max_bytes: int
+
+
+# ------------------------------------------------------------------------------------------ what is sent
+
+
+def fields(options: PutOptions, dialect: Dialect, row: Provider) -> dict[str, str]:
+    """``options`` without metadata, as ``dialect`` calls them; what is empty is left out.
+
+    Raises ConfigurationError for what the provider does not have.
+    """
+    if options.tags and not row.tagging:
+        raise ConfigurationError(f"{row.name} has no object tags. Remove upload.tags from the profile.")
+    if options.acl and not row.acl:
+        raise ConfigurationError(f"{row.name} has no object ACLs. Remove upload.acl from the profile.")
+    values = {**vars(options), "tags": urlencode(options.tags, quote_via=quote)}
+    return {name: values[field] for field, name in dialect.fields.items() if values[field]}
+
+
+def metadata(options: PutOptions, dialect: Dialect) -> dict[str, str]:
+    """The metadata of ``options``, under names without a prefix.
+
+    Values are percent-encoded: headers are ASCII, SDKs refuse the rest, and some servers cannot check the
+    signature of it. Raises ConfigurationError for what the server would refuse.
+    """
+    encoded = {}
+    for name, value in options.metadata.items():
+        if not dialect.metadata_name.fullmatch(name):
+            raise ConfigurationError(
+                f"{dialect.name} does not take metadata called {name!r}. "
+                "Use only letters, digits and hyphens in the names of upload.metadata."
+            )
+        encoded[name] = quote(value.strip(), safe=" !#$&'()*+,/:;=?@[]~")
+    if sum(len(name) + len(value) for name, value in encoded.items()) > dialect.metadata_max_bytes:
+        raise ConfigurationError(
+            f"The metadata is larger than the {dialect.metadata_max_bytes} bytes that {dialect.name} takes. "
+            "Shorten upload.metadata."
+        )
+    return encoded
+
+
+def quoted(key: str) -> str:
+    """``key`` as it stands in an address."""
+    return quote(key, safe="/-_.~")
+
+
+# ------------------------------------------------------------------------------------------ what is answered
+
+
+def described(key: str, answer: Mapping[str, str], dialect: Dialect, size: int) -> ObjectInfo:
+    """The object that an answer's headers tell of; they are asked for by their names in lower case."""
+    return ObjectInfo(
+        key=key,
+        size=size,
+        etag=etag(answer),
+        modified=instant(answer.get("last-modified")),
+        content_type=answer.get("content-type", ""),
+        sha256=answer.get(f"{dialect.metadata}{SHA256_METADATA}", ""),
+    )
+
+
+def etag(answer: Mapping[str, str]) -> str:
+    """The entity tag without its quotes, "" where there is none."""
+    return answer.get("etag", "").strip('"')
+
+
+def length(answer: Mapping[str, str]) -> int | None:
+    """How many bytes the body has; None where the headers do not say."""
+    text = answer.get("content-length", "")
+    return int(text) if text.isdigit() else None
+
+
+def whole_size(status: int, answer: Mapping[str, str], start: int, stop: int | None) -> int | None:
+    """The size of an object, by an answer that holds its bytes from ``start`` up to ``stop`` (None: the end).
+
+    None where it holds other bytes. An answer with all of them will do, as some servers ignore a range that
+    leaves nothing out.
+    """
+    body = length(answer) or 0
+    span, _, total = answer.get("content-range", "").removeprefix("bytes ").partition("/")
+    if not span:
+        return body if start == 0 and (stop is None or body <= stop) else None
+    size = int(total) if total.isdigit() else start + body  # "*" where the server does not know
+    end = size if stop is None else min(stop, size)
+    exact = status == PARTIAL_CONTENT and body == end - start and span == f"{start}-{end - 1}"
+    return size if exact else None

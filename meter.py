@@ -1,0 +1,76 @@
+"""Counts the bytes of an operation and carries the order to stop it, between threads.
+
+Whoever moves bytes calls ``add`` and is stopped by what that raises; whoever watches reads ``done``.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from .errors import TransferCancelled
+
+
+class Meter:
+    """Counts the bytes of one operation and carries the order to stop, from and to any thread.
+
+    ``part()`` gives a meter that counts here as well but can be stopped alone: one part of a transfer failing
+    stops its siblings without stopping the node's other transfers.
+    """
+
+    def __init__(self, total: int = 0, whole: Meter | None = None) -> None:
+        self.total = total
+        self._done = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._whole = whole
+
+    @property
+    def done(self) -> int:
+        """Bytes counted so far."""
+        return self._done
+
+    def add(self, count: int) -> None:
+        """Count ``count`` bytes; raises TransferCancelled once stopped.
+
+        Fewer than none take back what is to be sent again. That never raises: an SDK that rewinds a body
+        would say that this cannot be done.
+        """
+        if count > 0:
+            self.check()
+        with self._lock:
+            self._done += count
+        if self._whole is not None:
+            self._whole.add(count)
+
+    def expect(self, count: int) -> None:
+        """Add ``count`` bytes to what is expected in total."""
+        with self._lock:
+            self.total += count
+        if self._whole is not None:
+            self._whole.expect(count)
+
+    def stop(self) -> None:
+        """Make every further ``add``, ``check`` and ``wait`` raise TransferCancelled."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set() or (self._whole is not None and self._whole.stopped)
+
+    def check(self) -> None:
+        """Raises TransferCancelled once stopped."""
+        if self.stopped:
+            raise TransferCancelled("The transfer was cancelled. Run the node again to repeat it.")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not past an order to stop: then raises TransferCancelled at once."""
+        while seconds > 0:
+            self.check()
+            nap = min(seconds, 0.1)
+            self._stop.wait(nap)
+            seconds -= nap
+        self.check()
+
+    def part(self) -> Meter:
+        """A meter whose counts also count here and which stops when this one stops, or alone."""
+        return Meter(whole=self)

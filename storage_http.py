@@ -1,0 +1,301 @@
+"""What S3 and OSS have in common: one bucket, reached over HTTP through an SDK.
+
+A backend says how its requests are sent and what its SDK's exceptions mean. What answers and refusals come to
+is decided here, and so the same on both. Only objects and listings are asked for, nothing about the bucket:
+least-privilege keys may not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from . import headers, multipart
+from .errors import (
+    STRANGER,
+    AccessDenied,
+    AlreadyExists,
+    Changed,
+    ConfigurationError,
+    IntegrityError,
+    NotFound,
+    StorageError,
+    Unreachable,
+    sentence,
+)
+from .headers import Dialect
+from .meter import Meter
+from .storage import SHA256_METADATA, ObjectInfo, Opened, PutOptions, Storage, paced
+
+if TYPE_CHECKING:
+    from .profile import Credentials, Profile
+    from .providers import Provider
+
+PAGE_KEYS = 1000
+# docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+# help.aliyun.com/en/oss/developer-reference/add-signatures-to-urls
+SIGNED_URL_MAX = timedelta(days=7)
+
+_NO_REASON = ("301", "307", "400", "401", "403", "404")  # to a HEAD, whose answer has no body for one
+_BEHIND_THE_END = ("InvalidRange", "416")
+_NO_LENGTH = "the answer does not say how long it is"
+_BETWEEN = "Look at what stands between here and the server: a proxy or CDN may change answers."
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answered GET: ``headers`` by lower-case names, and the body, as it travels, still to be read."""
+
+    status: int
+    headers: Mapping[str, str]
+    read: Callable[[int], bytes]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer to a listing; ``following`` is the token to ask for the next one with, "" after the last."""
+
+    objects: Sequence[ObjectInfo]
+    following: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What is to be stored, and how."""
+
+    key: str
+    source: bytes | Path
+    size: int
+    options: PutOptions
+    meter: Meter
+    create: bool
+
+    @property
+    def tried(self) -> str:
+        return f"store {self.key!r}"
+
+    @property
+    def sha256(self) -> str:
+        return self.options.metadata.get(SHA256_METADATA, "")
+
+    def stored(self, etag: str) -> ObjectInfo:
+        """The object that a successful upload has made."""
+        return ObjectInfo(self.key, self.size, etag, None, self.options.content_type, self.sha256)
+
+
+class HttpStorage(Storage):
+    """One bucket behind an SDK's client, which is thread-safe and keeps its connections.
+
+    The methods that a backend brings may raise whatever its SDK raises; ``_meant`` says what that is here.
+    """
+
+    dialect: ClassVar[Dialect]
+
+    def __init__(self, profile: Profile, row: Provider, credentials: Credentials, endpoint: str) -> None:
+        self._profile, self._row, self._credentials = profile, row, credentials
+        self._limits = multipart.Limits(row.max_parts, row.min_part_bytes, row.max_part_bytes)
+        self.path_prefix = profile.path_prefix
+        self.read_only = profile.read_only
+        self.defaults = PutOptions(**vars(profile.upload))
+        self.max_key_bytes = row.max_key_bytes
+        self.endpoint = endpoint
+        self.place = f"bucket {profile.bucket!r} at {endpoint}"
+
+    # ------------------------------------------------------------------------ what a backend brings
+
+    @abstractmethod
+    def _head(self, key: str) -> Mapping[str, str]:
+        """The headers of an object, by lower-case names."""
+
+    @abstractmethod
+    def _get(self, key: str, conditions: Mapping[str, str]) -> Reply:
+        """The object, under the headers Range and If-Match where ``conditions`` has them."""
+
+    @abstractmethod
+    def _page(self, prefix: str, after: str, token: str, count: int) -> Page:
+        """Up to ``count`` objects of the bucket; ``prefix`` and ``after`` are whole keys."""
+
+    @abstractmethod
+    def _store(self, upload: Upload) -> ObjectInfo:
+        """Carry out an upload."""
+
+    @abstractmethod
+    def _base(self) -> str:
+        """The address before every key."""
+
+    @abstractmethod
+    def _signed(self, full_key: str, seconds: int) -> str:
+        """An address of the object that holds a signature."""
+
+    @abstractmethod
+    def _code(self, error: BaseException) -> str:
+        """The server's error code, its status where it gave none, "" where there was no answer."""
+
+    @abstractmethod
+    def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
+        """``error`` as one of this package; itself where it is one, or a fault of this program.
+
+        ``asked`` is ``reading`` and ``expected``, as ``errors.meaning`` has them.
+        """
+
+    # ------------------------------------------------------------------------------------ reading
+
+    def stat(self, key: str) -> ObjectInfo:
+        answer = self._looked_at(key)
+        size = headers.length(answer)
+        if size is None:
+            raise IntegrityError(sentence(f"look at {key!r}", self.place, _NO_LENGTH, _BETWEEN))
+        return headers.described(key, answer, self.dialect, size)
+
+    def _looked_at(self, key: str) -> Mapping[str, str]:
+        try:
+            return self._head(key)
+        except Exception as error:  # noqa: BLE001  raised again as what it means
+            self._explain(error, key, f"look at {key!r}")
+
+    def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
+        left, token = limit, ""
+        start = self._full(after) if after else ""
+        while left is None or left > 0:
+            count = PAGE_KEYS if left is None else min(left, PAGE_KEYS)
+            with self._translated(f"list {prefix!r}"):
+                page = self._page(self._full(prefix), start, token, count)
+            yield from page.objects[:left]
+            left = None if left is None else left - len(page.objects)
+            token = page.following
+            if not token:
+                return
+
+    def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
+        tried = f"read {key!r}"
+        if stop is not None and stop <= start:
+            return self._nothing(key, etag)
+        conditions = {"If-Match": f'"{etag}"'} if etag else {}
+        ranged = start > 0 or stop is not None
+        if ranged:
+            conditions["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+        try:
+            reply = self._get(key, conditions)
+        except Exception as error:  # noqa: BLE001  raised again as what it means
+            if self._code(error) in _BEHIND_THE_END:
+                return self._nothing(key, etag)
+            self._raise(error, tried, reading=True, expected=bool(etag))
+        length = headers.length(reply.headers)
+        size = headers.whole_size(reply.status, reply.headers, start, stop) if ranged else length
+        if length is None or size is None:
+            reply.close()
+            ignored = f"the server ignored the range from byte {start}"
+            said = _NO_LENGTH if length is None else ignored
+            raise IntegrityError(sentence(tried, self.place, said, _BETWEEN))
+        info = headers.described(key, reply.headers, self.dialect, size)
+        return Opened(info, length, self._chunks(reply, tried), reply.close)
+
+    def _nothing(self, key: str, etag: str | None) -> Opened:
+        """An empty range, which servers refuse: what is known of the object is asked for alone."""
+        info = self.stat(key)
+        if etag and info.etag != etag:
+            advice = "It was replaced meanwhile: run the node again."
+            raise Changed(sentence(f"read {key!r}", self.place, "it has another ETag than expected", advice))
+        return Opened(info, 0, iter(()))
+
+    def _chunks(self, reply: Reply, tried: str) -> Iterator[bytes]:
+        with self._translated(tried):
+            yield from paced(reply.read)
+
+    # ------------------------------------------------------------------------------------ writing
+
+    def _put(
+        self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
+    ) -> ObjectInfo:
+        return self._store(Upload(key, source, multipart.size_of(source), options, meter, create))
+
+    def _fields(self, options: PutOptions) -> dict[str, str]:
+        return headers.fields(options, self.dialect, self._row)
+
+    def _metadata(self, options: PutOptions) -> dict[str, str]:
+        return headers.metadata(options, self.dialect)
+
+    def _look_before(self, upload: Upload, *, atomic: bool) -> None:
+        """Refuse a taken key before its bytes travel.
+
+        ``atomic`` says that the server itself will refuse it as well. Then a key that may only write need not
+        look; else that would replace whatever is there, and is refused.
+        """
+        try:
+            self._head(upload.key)
+        except Exception as error:  # noqa: BLE001  raised again as what it means
+            meant = self._meant(error, upload.tried)
+            if isinstance(meant, NotFound) or (atomic and isinstance(meant, AccessDenied)):
+                return  # a missing bucket or a wrong key is named by the write that follows
+            self._explain(error, upload.key, f"look whether {upload.key!r} is taken")
+        advice = "Choose another name, or set if_exists to `new name`."
+        raise AlreadyExists(sentence(upload.tried, self.place, "there is an object of that name", advice))
+
+    def _strange(self, tried: str, lacks: str) -> Unreachable:
+        """The error for an answer that says yes and is none: of a proxy, or of a page to log in at."""
+        return Unreachable(sentence(tried, self.place, f"the answer has no {lacks}", STRANGER))
+
+    def _own(self, upload: Upload, same: Callable[[Mapping[str, str]], bool]) -> str | None:
+        """The ETag of the object under the key if it is what was just sent, else None.
+
+        Asked when the answer to a first try was lost, and a second one met what may be the first one's.
+        Content is compared: the recorded sha256, or by ``same``, what else the headers tell.
+        """
+        with contextlib.suppress(StorageError):  # then it stays the conflict that it seems to be
+            there = self._looked_at(upload.key)
+            found = headers.described(upload.key, there, self.dialect, headers.length(there) or 0)
+            own = found.sha256 == upload.sha256 if found.sha256 else same(there)
+            if own and found.size == upload.size:
+                return found.etag
+        return None
+
+    # ------------------------------------------------------------------------------------ addresses
+
+    def url(self, key: str) -> str:
+        base = f"{self._profile.public_url}/" if self._profile.public_url else self._base()
+        return base + headers.quoted(self._full(key))
+
+    def signed_url(self, key: str, expires: timedelta) -> str:
+        if self._profile.auth == "anonymous":
+            raise ConfigurationError(
+                f"Could not sign an address for {key!r}: the profile is anonymous and has no key. "
+                "Use the object's own address, or a profile with credentials."
+            )
+        if expires > SIGNED_URL_MAX:
+            raise ConfigurationError(
+                f"Could not sign an address for {key!r}: {self._row.name} takes none for more than "
+                f"{SIGNED_URL_MAX.days} days. Choose a shorter time."
+            )
+        with self._translated(f"sign an address for {key!r}"):
+            return self._signed(self._full(key), int(expires.total_seconds()))
+
+    # ------------------------------------------------------------------------------------ refusals
+
+    @contextlib.contextmanager
+    def _translated(self, tried: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  raised again as what it means
+            self._raise(error, tried)
+
+    def _raise(self, error: Exception, tried: str, **asked: bool) -> NoReturn:
+        meant = self._meant(error, tried, **asked)
+        if meant is error:
+            raise error
+        raise meant from error
+
+    def _explain(self, error: Exception, key: str, tried: str) -> NoReturn:
+        """Raise why a HEAD was refused; where its answer does not say, that to a GET of one byte does."""
+        if self._code(error) in _NO_REASON:
+            try:
+                self._get(key, {"Range": "bytes=0-0"}).close()
+            except Exception as reason:  # noqa: BLE001  raised again as what it means
+                if self._code(reason) not in _BEHIND_THE_END:
+                    self._raise(reason, tried, reading=True)
+        self._raise(error, tried, reading=True)

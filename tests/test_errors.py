@@ -1,0 +1,80 @@
+"""The tables of errors: what a code or an exception comes to, and what the message then says."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from datetime import datetime, timezone
+
+import pytest
+from cloud_storage import errors
+
+ROWS = {**errors.CODES, **errors.FAILURES}
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_every_row_raises_an_error_and_says_in_a_sentence_what_to_do(name):
+    row = ROWS[name]
+    assert issubclass(row.raises, errors.StorageError)
+    assert row.advice[0].isupper()
+    assert row.advice.endswith(".")
+    assert "  " not in row.advice
+
+
+def test_the_most_exact_of_what_a_server_says_counts():
+    assert errors.meaning("InvalidArgument", 400).raises is errors.StorageError
+    assert errors.meaning("InvalidArgument", 400, cause="0002-00000212").clocks
+    assert errors.meaning("NobodyKnows", 404).raises is errors.NotFound
+    assert errors.meaning("SlowDown", 404).raises is errors.Throttled
+
+
+def test_the_same_refusal_means_another_thing_when_an_object_is_read():
+    assert "may not read it" in errors.meaning("AccessDenied", 403, reading=True).advice
+    assert "may not read it" not in errors.meaning("AccessDenied", 403).advice
+    assert "may not read it" not in errors.meaning("UserDisable", 403, reading=True).advice
+    assert errors.meaning("412").raises is errors.AlreadyExists
+    assert errors.meaning("412", expected=True).raises is errors.Changed
+
+
+@pytest.mark.parametrize(
+    ("error", "raises"),
+    [
+        (ConnectionResetError(), errors.Unreachable),
+        (TimeoutError(), errors.Unreachable),
+        (socket.gaierror(), errors.Unreachable),
+        (ssl.SSLCertVerificationError(), errors.Unreachable),
+        (http.client.IncompleteRead(b""), errors.Unreachable),
+        (PermissionError(), errors.StorageError),
+        (UnicodeEncodeError("latin-1", "ü", 0, 1, "no"), errors.ConfigurationError),
+    ],
+)
+def test_the_nearest_ancestor_in_the_table_counts(error, raises):
+    assert errors.failure(error).raises is raises
+
+
+def test_a_fault_of_the_program_is_in_no_table():
+    assert errors.failure(KeyError()) is None
+    assert errors.failure(AttributeError()) is None
+
+
+@pytest.mark.parametrize("date", ["Fri, 20 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:00:00 -0000"])
+def test_a_date_is_an_instant(date):
+    assert errors.instant(date) == datetime(2026, 11, 20, 10, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Fri, 99 Nov 2026 10:00:00 GMT"])
+def test_what_is_no_date_is_no_instant(date):
+    assert errors.instant(date) is None
+
+
+def test_both_clocks_are_told_where_they_are_the_reason():
+    row = errors.CODES["RequestTimeTooSkewed"]
+    told = str(errors.refusal(row, "read 'a'", "here", "no", "Fri, 20 Nov 2026 10:00:00 GMT"))
+    assert "the server's 2026-11-20 10:00:00 UTC. Set this machine's clock" in told
+    assert "clock says" not in str(errors.refusal(row, "read 'a'", "here", "no", ""))
+
+
+def test_a_message_holds_no_secret():
+    said = errors.scrub("https://a/b?X-Amz-Signature=1 x-amz-security-token: abc\nkey s3cr3t", "s3cr3t", "")
+    assert said == "https://a/b x-amz-security-token: *** key ***"

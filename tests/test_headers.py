@@ -1,0 +1,66 @@
+"""What the headers of an answer say of an object, and which of them are sent with one."""
+
+from __future__ import annotations
+
+import pytest
+from cloud_storage import errors, headers, providers
+from cloud_storage.storage import PutOptions
+from cloud_storage.storage_oss import OssStorage
+from cloud_storage.storage_s3 import S3Storage
+
+DIALECTS = [S3Storage.dialect, OssStorage.dialect]
+
+
+@pytest.mark.parametrize(
+    ("status", "length", "span", "asked", "size"),
+    [
+        (206, 3, "bytes 2-4/10", (2, 5), 10),
+        (206, 8, "bytes 2-9/10", (2, None), 10),
+        (206, 8, "bytes 2-9/10", (2, 50), 10),
+        (206, 3, "bytes 2-4/*", (2, 5), 5),
+        (200, 10, "", (0, 10), 10),
+        (200, 4, "", (0, 10), 4),
+        (200, 10, "", (0, 9), None),
+        (200, 10, "", (2, None), None),
+        (206, 3, "bytes 0-2/10", (2, 5), None),
+        (206, 2, "bytes 2-3/10", (2, 5), None),
+        (206, 3, "bytes 2-3/10", (2, 4), None),
+        (206, 3, "bytes 2-4/10", (2, None), None),
+        (200, 3, "bytes 2-4/10", (2, 5), None),
+        (206, 4, "bytes 2-5/*", (2, 5), None),
+        (206, 3, "nonsense", (2, 5), None),
+    ],
+)
+def test_only_the_range_that_was_asked_for_tells_the_size(status, length, span, asked, size):
+    answer = {"content-length": str(length), "content-range": span}
+    assert headers.whole_size(status, answer, *asked) == size
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=["S3", "OSS"])
+def test_every_option_has_a_name_and_empty_ones_are_left_out(dialect):
+    row = providers.provider("AWS S3")
+    assert set(dialect.fields) | {"metadata"} == set(vars(PutOptions()))
+    sent = headers.fields(PutOptions(tags={"a b": "c&d"}, storage_class="IA"), dialect, row)
+    assert sent == {
+        dialect.fields["content_type"]: "application/octet-stream",
+        dialect.fields["storage_class"]: "IA",
+        dialect.fields["tags"]: "a%20b=c%26d",
+    }
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=["S3", "OSS"])
+def test_metadata_may_hold_any_text(dialect):
+    encoded = headers.metadata(PutOptions(metadata={"note": " Grüße, 世界\n100% "}), dialect)
+    assert encoded == {"note": "Gr%C3%BC%C3%9Fe, %E4%B8%96%E7%95%8C%0A100%25"}
+
+
+def test_what_a_provider_does_not_have_is_refused():
+    row = providers.provider("Cloudflare R2")
+    for options in (PutOptions(tags={"a": "b"}), PutOptions(acl="public-read")):
+        with pytest.raises(errors.ConfigurationError, match=r"R2 has no object .* Remove upload\."):
+            headers.fields(options, S3Storage.dialect, row)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "many", "1.5"])
+def test_a_length_that_is_none_is_unknown(text):
+    assert headers.length({"content-length": text}) is None
