@@ -87,7 +87,7 @@ _WRONG_KEY = "Check the access key of the profile: it was mistyped, deleted, or 
 _BAD_SIGNATURE = "Check the secret key of the profile: it does not fit the access key."
 _CLOCK = "Set this machine's clock (enable NTP): the provider accepts a difference of 15 minutes at most."
 _RENEW = "The session token is expired or wrong: get new temporary credentials and put them into the profile."
-_POLICY = "Let the key's policy allow this operation on this bucket and prefix, or use another key."
+POLICY_ADVICE = "Let the key's policy allow this operation on this bucket and prefix, or use another key."
 _HIDDEN = (
     "The object is missing, or the profile's key may not read it: a key without the right to list the bucket "
     "gets this answer for both. Check the key's name and the policy."
@@ -119,7 +119,7 @@ _NETWORK = "Check the network and try again."
 _SETTINGS = "Check the profile's settings."
 STRANGER = "Check endpoint_url: what answers there is no object store, but a proxy or a login page."
 
-_FORBIDDEN = Meaning(AccessDenied, _POLICY)
+_FORBIDDEN = Meaning(AccessDenied, POLICY_ADVICE)
 _SKEWED = Meaning(AccessDenied, _CLOCK, clocks=True)
 _EXPIRED = Meaning(AccessDenied, _RENEW, clocks=True)  # or only seems to be, to a clock that is wrong
 
@@ -147,13 +147,13 @@ CODES: dict[str, Meaning] = {
     "SecurityTokenExpired": _EXPIRED,
     "AccessKeyIdAndSecurityTokenNotMatch": Meaning(AccessDenied, _RENEW),
     "AccessDenied": _FORBIDDEN,
-    "AllAccessDisabled": Meaning(AccessDenied, _POLICY),
+    "AllAccessDisabled": Meaning(AccessDenied, POLICY_ADVICE),
     "UserDisable": Meaning(AccessDenied, _ACCOUNT),
     "InDebt": Meaning(AccessDenied, _ACCOUNT),
     "InDebtOverdue": Meaning(AccessDenied, _ACCOUNT),
     "Forbidden": _FORBIDDEN,
     "403": _FORBIDDEN,
-    "401": Meaning(AccessDenied, _POLICY),
+    "401": Meaning(AccessDenied, POLICY_ADVICE),
     "SecondLevelDomainForbidden": Meaning(ConfigurationError, _DOMAIN),
     "NonStandardHostForbidden": Meaning(ConfigurationError, _DOMAIN),
     # Of accounts since 2025-03-20, buckets in mainland China:
