@@ -6,6 +6,7 @@ from ~/.aws, so that a stray profile cannot redirect it.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from types import SimpleNamespace
@@ -41,6 +42,9 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
             "Run `pip install boto3` with ComfyUI's Python and start ComfyUI again."
         ) from error
 
+    logger = logging.getLogger("botocore")
+    if logger.level == logging.NOTSET:  # else its debug lines put tokens and signed URLs into ComfyUI's log
+        logger.setLevel(logging.WARNING)
     options: dict[str, Any] = {
         "signature_version": UNSIGNED if profile.auth == "anonymous" else "s3v4",
         "s3": {"addressing_style": addressing(profile, row)},

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from cloud_storage import connect, host, nodes_profile, profile, settings
 from cloud_storage.errors import ConfigurationError
+from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT
 
 SECRETS = {
@@ -292,3 +293,12 @@ def test_is_changed_shows_no_secret_and_no_digest_of_one(comfyui, written, monke
     if not broken:
         monkeypatch.setattr(profile, "_SALT", b"of another process")
         assert nodes_profile.CloudStorageProfile.IS_CHANGED(profile="team") != shown, "it is salted"
+
+
+def test_debug_logging_of_the_host_does_not_bring_signatures_into_its_log(fast_place, caplog):
+    storage = fast_place.open(path_prefix="log/")
+    with caplog.at_level(logging.DEBUG):
+        storage.put("a.txt", b"x", PutOptions(), Meter())
+        storage.signed_url("a.txt", timedelta(hours=1))
+    assert [record for record in caplog.records if record.name.startswith(("botocore", "oss2"))] == []
+    assert "ignature" not in caplog.text
