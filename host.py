@@ -50,11 +50,19 @@ def temp_folder() -> Path:
     return folder
 
 
-def preview(data: bytes, extension: str) -> dict[str, str]:
-    """Write an encoded file where the browser can fetch it, and describe it as ``ui.images`` wants it."""
-    name = f"{uuid.uuid4().hex}.{extension}"
-    (temp_folder() / name).write_bytes(data)
-    return {"filename": name, "subfolder": PREVIEW_FOLDER, "type": "temp"}
+def new_preview(extension: str) -> Path:
+    """A path where the browser can fetch a file from; there is none yet. ``preview`` describes it."""
+    return temp_folder() / f"{uuid.uuid4().hex}.{extension}"
+
+
+def preview(source: bytes | Path, extension: str) -> dict[str, str]:
+    """A file as a node's ``ui`` describes it to the browser: one at a path of ``new_preview``, or bytes,
+    which are written to such a path.
+    """
+    path = source if isinstance(source, Path) else new_preview(extension)
+    if isinstance(source, bytes):
+        path.write_bytes(source)
+    return {"filename": path.name, "subfolder": PREVIEW_FOLDER, "type": "temp"}
 
 
 def image_reader(path: Path) -> ImageReader | None:

@@ -92,7 +92,7 @@ class SaveImageToCloud:
             return saving.File(encoded.data, encoded.content_type, encoded.notes)
 
         def show(file: saving.File) -> dict[str, str]:
-            return host.preview(file.data, media_image.FORMATS[format].extension)
+            return host.preview(file.source, media_image.FORMATS[format].extension)
 
         def store() -> tuple[list[saving.Saved[dict[str, str]]], list[str]]:
             storage = storage_of(profile, host.profiles_file())

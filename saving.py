@@ -13,13 +13,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import workers
+from . import multipart, workers
 from .counter import CounterMemory, Series
 from .errors import POLICY_ADVICE, AccessDenied, AlreadyExists, MediaError, NotFound
 from .naming import Name
 from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
+from .transfer import file_sha256
 
 S = TypeVar("S")
 
@@ -40,11 +42,24 @@ _encoding = threading.BoundedSemaphore(
 
 @dataclass(frozen=True)
 class File:
-    """One encoded file: its bytes, its media type, and remarks for the user about how it was encoded."""
+    """One encoded file: its bytes or where they lie, its media type, and remarks for the user about how it
+    was encoded.
+    """
 
-    data: bytes
+    source: bytes | Path
     content_type: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """In bytes. Raises StorageError where the file cannot be looked at."""
+        return multipart.size_of(self.source)
+
+    def sha256(self, meter: Meter) -> str:
+        """The hexadecimal digest; computing that of a large file is stopped by ``meter``."""
+        if isinstance(self.source, Path):
+            return file_sha256(self.source, meter)
+        return hashlib.sha256(self.source).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -79,14 +94,15 @@ def save(
 
     def job(index: int) -> Callable[[], Saved[S]]:
         def run() -> Saved[S]:
-            meter.check()
-            with _encoding:
-                file = encode(index)
-            meter.expect(len(file.data))
-            if if_exists == NEW_NAME:
-                info = _create(storage, names[index], file, turns[index], meter)
-            else:
-                info = _store(storage, names[index].fixed(), file, if_exists, meter)
+            with turns[index] if turns else contextlib.nullcontext():
+                meter.check()
+                with _encoding:
+                    file = encode(index)
+                meter.expect(file.size)
+                if turns:
+                    info = _create(storage, names[index], file, turns[index], meter)
+                else:
+                    info = _store(storage, names[index].fixed(), file, if_exists, meter)
             return Saved(info, file.notes, show(file))
 
         return run
@@ -116,8 +132,9 @@ def _store(storage: Storage, key: str, file: File, if_exists: str, meter: Meter)
     if if_exists == SKIP:
         with contextlib.suppress(NotFound):
             return storage.stat(key)
+    options = _options(storage, file, meter)
     try:
-        return storage.put(key, file.data, _options(storage, file), meter, create=if_exists != OVERWRITE)
+        return storage.put(key, file.source, options, meter, create=if_exists != OVERWRITE)
     except AlreadyExists:
         if if_exists == SKIP:  # somebody else was faster than the look
             return storage.stat(key)
@@ -127,22 +144,21 @@ def _store(storage: Storage, key: str, file: File, if_exists: str, meter: Meter)
 def _create(storage: Storage, name: Name, file: File, turn: _Turn, meter: Meter) -> ObjectInfo:
     """Store under the first key of this name that is free."""
     taken: AlreadyExists | None = None
-    with turn as numbers:
-        for key in name.candidates(numbers, bare_is_taken=turn.bare_is_taken):
-            try:
-                return storage.put(key, file.data, _options(storage, file), meter, create=True)
-            except AlreadyExists as error:
-                meter.expect(len(file.data))
-                taken = error
+    options = _options(storage, file, meter)
+    for key in name.candidates(turn.numbers(), bare_is_taken=turn.bare_is_taken):
+        try:
+            return storage.put(key, file.source, options, meter, create=True)
+        except AlreadyExists as error:
+            meter.expect(file.size)
+            taken = error
     raise taken or AssertionError("a name has at least one candidate")
 
 
-def _options(storage: Storage, file: File) -> PutOptions:
-    digest = hashlib.sha256(file.data).hexdigest()
+def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:
     return replace(
         storage.defaults,
         content_type=file.content_type,
-        metadata={**storage.defaults.metadata, SHA256_METADATA: digest},
+        metadata={**storage.defaults.metadata, SHA256_METADATA: file.sha256(meter)},
     )
 
 
@@ -196,8 +212,12 @@ class _Turn:
     index: int
     bare_is_taken: bool
 
-    def __enter__(self) -> Iterator[int]:
+    def numbers(self) -> Iterator[int]:
+        """The counters to try, one after another; waits for the first file's where this is not the first."""
         return self.run.numbers(self.index)
+
+    def __enter__(self) -> None:
+        pass
 
     def __exit__(self, *_: object) -> None:
         if self.index == 0:

@@ -214,3 +214,18 @@ def test_no_images_are_an_error_of_their_own(cloud):
 def test_the_folder_of_previews_holds_only_previews(cloud, tmp_path):
     run_node("SaveImageToCloud", images=pictures(2))
     assert all(path.suffix == ".png" for path in Path(tmp_path, "temp", "cloud_storage").iterdir())
+
+
+@pytest.mark.parametrize("if_exists", saving.IF_EXISTS)
+def test_an_image_that_cannot_be_encoded_fails_the_node_and_holds_up_nobody(cloud, monkeypatch, if_exists):
+    real = nodes_save.media_image.encode
+    first = pictures(1)[0]
+
+    def encode(image, *arguments):
+        if torch.equal(image, first):
+            raise errors.MediaError("This one cannot be encoded. Leave it out.")
+        return real(image, *arguments)
+
+    monkeypatch.setattr(nodes_save.media_image, "encode", encode)
+    with pytest.raises(errors.MediaError, match="cannot be encoded"):
+        run_node("SaveImageToCloud", images=torch.cat([pictures(1), pictures(3)]), if_exists=if_exists)
