@@ -7,12 +7,16 @@ ComfyUI. Both cores are served, 0.3.64 and 0.33; where they differ, a comment sa
 from __future__ import annotations
 
 import contextlib
+import io
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import MediaError, sentence
+from .media_video import Clip, Pictures, Recording
 from .settings import FILE_NAME
 from .storage import Meter
 
@@ -65,6 +69,12 @@ def preview(source: bytes | Path, extension: str) -> dict[str, str]:
     return {"filename": path.name, "subfolder": PREVIEW_FOLDER, "type": "temp"}
 
 
+def player(shown: list[dict[str, str]]) -> dict[str, Any]:
+    """``ui`` for films of ``preview``: drawn as a player, a GIF as the picture that it is."""
+    animated = not any(film["filename"].endswith(".gif") for film in shown)
+    return {"images": shown, "animated": (True,)} if animated else {"images": shown}
+
+
 def image_reader(path: Path) -> ImageReader | None:
     """How ComfyUI's Load Image decodes this file where it does not use Pillow (core 0.33: FFmpeg), or None.
 
@@ -84,6 +94,57 @@ def image_reader(path: Path) -> ImageReader | None:
     return read
 
 
+@contextlib.contextmanager
+def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, of the core or of another package
+    """What a VIDEO is made of: the file behind it where it has one, else its frames and sound.
+
+    A cut of a file (core 0.33) is what the core itself writes of it, a file that is removed in the end.
+    """
+    from comfy_api.input_impl import VideoFromFile
+
+    if video is None or not hasattr(video, "get_components"):
+        raise MediaError(
+            sentence("save the video", "its input", "there is none", "Wire a VIDEO to the node.")
+        )
+    if not isinstance(video, VideoFromFile):
+        parts = video.get_components()
+        yield Pictures(parts.images, parts.audio, Fraction(parts.frame_rate))
+    elif any(getattr(video, "get_active_trim_window", tuple)()):
+        path = new_preview("mp4" if "mp4" in video.get_container_format() else "mkv")
+        try:
+            video.save_to(str(path))
+            yield Recording(path)
+        finally:
+            path.unlink(missing_ok=True)
+    else:
+        source = video.get_stream_source()
+        # Of bytes, a reader of our own: other nodes may read the same ones meanwhile.
+        yield Recording(Path(source) if isinstance(source, str) else io.BytesIO(source.getvalue()))
+
+
+def video_of(frames: torch.Tensor, sound: dict[str, Any] | None, rate: Fraction) -> Any:  # noqa: ANN401
+    """A VIDEO of frames [B, H, W, 3], AUDIO and frames a second."""
+    from comfy_api.input_impl import VideoFromComponents
+    from comfy_api.util import VideoComponents
+
+    return VideoFromComponents(VideoComponents(images=frames, audio=sound, frame_rate=rate))
+
+
+def blocked(reason: str) -> Any:  # noqa: ANN401
+    """An output that there is none of: nodes that use it do not run, and ``reason`` is shown on them."""
+    from comfy_execution.graph import ExecutionBlocker
+
+    return ExecutionBlocker(reason)
+
+
+def free_memory() -> int:
+    """How many bytes of main memory are free."""
+    import torch
+    from comfy.model_management import get_free_memory
+
+    return int(get_free_memory(torch.device("cpu")))
+
+
 def metadata_disabled() -> bool:
     """Whether ComfyUI was started with ``--disable-metadata``."""
     from comfy.cli_args import args
@@ -95,24 +156,44 @@ def metadata_disabled() -> bool:
 
 
 class Progress:
-    """A bar in bytes and a line of text on one node; call it with the meter from the node's own coroutine.
+    """A bar and a line of text on one node; call it with the meter from the node's own coroutine.
 
-    Each call also asks whether the user pressed Cancel, and lets ComfyUI raise its own exception then.
+    Both tell frames while there are frames still to come, and bytes otherwise. Each call also asks whether
+    the user pressed Cancel, and lets ComfyUI raise its own exception then.
     """
 
-    def __init__(self, node_id: str | None, verb: str) -> None:
-        self._node_id, self._verb = node_id, verb
+    def __init__(self, node_id: str | None, verb: str, frames_verb: str = "") -> None:
+        self._node_id, self._verb, self._frames_verb = node_id, verb, frames_verb
         self._drawn_at = 0.0
-        self._drawn = -1
+        self._drawn = (0, 0)
 
     def __call__(self, meter: Meter) -> None:
         raise_if_interrupted()
-        now = time.monotonic()
-        if meter.total <= 0 or meter.done == self._drawn or now - self._drawn_at < DRAW_SECONDS:
+        now, state = time.monotonic(), (meter.done, meter.frames_done)
+        if state == self._drawn or now - self._drawn_at < DRAW_SECONDS:
             return
-        self._drawn, self._drawn_at = meter.done, now
-        self.bar(meter.done, meter.total)
-        self.text(f"{self._verb} {in_bytes(meter.done)} of {in_bytes(meter.total)}")
+        self._drawn, self._drawn_at = state, now
+        if meter.frames_done < meter.frames_total or (meter.frames_done and not meter.total):
+            self._draw_frames(meter)
+        else:
+            self._draw_bytes(meter)
+
+    def _draw_frames(self, meter: Meter) -> None:
+        parts = [f"{self._frames_verb} {meter.frames_done}"]
+        if meter.frames_total:
+            self.bar(meter.frames_done, meter.frames_total)
+            parts.append(f" of {meter.frames_total}")
+        parts.append(" frames")
+        if meter.done:
+            parts.append(f", {in_bytes(meter.done)}")
+        self.text("".join(parts))
+
+    def _draw_bytes(self, meter: Meter) -> None:
+        if meter.total > 0:
+            self.bar(meter.done, meter.total)
+            self.text(f"{self._verb} {in_bytes(meter.done)} of {in_bytes(meter.total)}")
+        else:
+            self.text(f"{self._verb} {in_bytes(meter.done)}")
 
     def bar(self, value: int, total: int) -> None:
         """Draw the bar. Raises ComfyUI's interrupt when Cancel was pressed."""

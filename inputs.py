@@ -47,6 +47,8 @@ EMBED_WORKFLOW = (
     "BOOLEAN",
     {"default": True, "tooltip": "Put prompt and workflow into the file. ComfyUI's --disable-metadata wins."},
 )
+# Draws ComfyUI's own player for what a node returns as ui.audio; optional, since new cores do not send it.
+AUDIO_PLAYER = ("AUDIO_UI", {"tooltip": "The player; nothing is to be set here."})
 UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
 
 
@@ -56,6 +58,16 @@ def key_prefix(default: str) -> tuple[str, dict[str, str]]:
         "STRING",
         {"default": default, "tooltip": "The folder in the bucket; takes the same %tokens% as filename."},
     )
+
+
+def count(tooltip: str, most: int = 2**31 - 1, least: int = 0) -> tuple[str, dict[str, object]]:
+    """A whole number that begins at the least it may be."""
+    return ("INT", {"default": least, "min": least, "max": most, "tooltip": tooltip})
+
+
+def seconds(tooltip: str) -> tuple[str, dict[str, object]]:
+    """A time span."""
+    return ("FLOAT", {"default": 0, "min": 0, "max": 1e7, "step": 0.01, "tooltip": tooltip})
 
 
 def room_for_key(storage: Storage) -> int:

@@ -20,6 +20,7 @@ import torch
 from . import media_kind, png, png_repair
 from .errors import MediaError, sentence
 from .media_metadata import Metadata
+from .pixels import Pixels, eight_bits
 
 if TYPE_CHECKING:
     from PIL.Image import Exif, Image
@@ -28,11 +29,7 @@ __all__ = ["CHANNELS", "FORMATS", "Encoded", "Format", "Metadata", "decode", "de
 
 logger = logging.getLogger("cloud_storage")
 
-Pixels = npt.NDArray[np.uint8]  # [height, width, channels]
 Floats = npt.NDArray[np.float32]
-
-BAND_ROWS = 64  # floats become bytes this many rows at a time, without a second copy of all floats
-
 
 # --- Frames to files ---------------------------------------------------------------------------------------
 
@@ -155,7 +152,7 @@ def encode(
         raise MediaError(_refusal(repr(format_name), "the format is unknown", advice))
     form = FORMATS[format_name]
     metadata = metadata or Metadata()
-    pixels = _eight_bits(_frame(image, form))
+    pixels = eight_bits(_frame(image, form))
     height, width, channels = pixels.shape
     notes = metadata.notes
     if channels > _ALPHA and not form.keeps_alpha:
@@ -196,15 +193,6 @@ def _frame(image: torch.Tensor | npt.NDArray[Any], form: Format) -> npt.NDArray[
         advice = f"Save it as {' or '.join(roomier)}, or make it smaller."
         raise MediaError(_refusal(f"{width} x {height} pixels", said, advice))
     return image
-
-
-def _eight_bits(frame: npt.NDArray[Any]) -> Pixels:
-    pixels = np.empty(frame.shape, np.uint8)
-    for start in range(0, len(frame), BAND_ROWS):
-        band = slice(start, start + BAND_ROWS)
-        # fmax and fmin rather than clip: of a NaN and a number they take the number.
-        pixels[band] = np.fmin(np.fmax(255.0 * frame[band], 0), 255)
-    return pixels
 
 
 # --- Files to frames ---------------------------------------------------------------------------------------

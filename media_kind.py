@@ -20,6 +20,15 @@ _OTHERS = {
     b"fLaC": "a FLAC file",
     b"ID3": "an MP3 file",
 }
+_RECORDINGS = (b"GIF8", b"\x1a\x45\xdf\xa3", b"OggS", b"fLaC", b"ID3", b"FLV\1", b"\xff\xfb", b"\0\0\1\xba")
+_ISO_BOXES = (
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"wide",
+    b"free",
+    b"skip",
+)  # that an MP4 or QuickTime file begins with
 _TEXTS = {  # in lower case, after white space
     b"<!doctype html": "an HTML page",
     b"<html": "an HTML page",
@@ -41,6 +50,25 @@ _ISO_MEDIA = {  # by the brand in bytes 8 to 12; all others are films
 def is_image(data: bytes) -> bool:
     """Whether ``data`` begins like a common image file, sound or not."""
     return data.startswith(tuple(_IMAGES)) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def is_document(data: bytes) -> bool:
+    """Whether ``data`` begins like a text, a PDF or an archive: like no picture, film or sound."""
+    text = data[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return text.startswith(tuple(_TEXTS)) or data.startswith((b"%PDF", b"PK\x03\x04", b"\x1f\x8b"))
+
+
+def is_animation(data: bytes) -> bool:
+    """Whether ``data`` begins like an image file that is also a film."""
+    return data.startswith(b"GIF8")
+
+
+def is_recording(data: bytes) -> bool:
+    """Whether ``data`` begins like a common file of moving pictures or sound, sound or not."""
+    if data[4:8] == b"ftyp":
+        return data[8:12] not in _ISO_MEDIA
+    riff = data[:4] == b"RIFF" and data[8:12] in (b"WAVE", b"AVI ")
+    return riff or data[4:8] in _ISO_BOXES or data.startswith(_RECORDINGS)
 
 
 def kind(data: bytes) -> str:

@@ -1,6 +1,7 @@
-"""Counts the bytes of an operation and carries the order to stop it, between threads.
+"""Counts the bytes and frames of an operation and carries the order to stop it, between threads.
 
-Whoever moves bytes calls ``add`` and is stopped by what that raises; whoever watches reads ``done``.
+Whoever moves bytes calls ``add`` and is stopped by what that raises; whoever watches reads ``done``. Frames
+that are decoded or encoded on the way are counted beside them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class Meter:
 
     def __init__(self, total: int = 0, whole: Meter | None = None) -> None:
         self.total = total
+        self.frames_total = 0  # 0 where nobody knows, or there are none
+        self.frames_done = 0
         self._done = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -48,6 +51,16 @@ class Meter:
             self.total += count
         if self._whole is not None:
             self._whole.expect(count)
+
+    def expect_frames(self, count: int) -> None:
+        """Add ``count`` frames to what is expected in total."""
+        with self._lock:
+            self.frames_total += count
+
+    def add_frames(self, count: int) -> None:
+        """Count ``count`` frames. Unlike ``add`` it never raises."""
+        with self._lock:
+            self.frames_done += count
 
     def stop(self) -> None:
         """Make every further ``add``, ``check`` and ``wait`` raise TransferCancelled."""

@@ -1,16 +1,31 @@
-"""Nodes that bring objects into the graph: image and mask.
+"""Nodes that bring objects into the graph: image, mask, video, sound.
 
-An object is fetched only when its ETag differs from the local copy's; offline, the last copy is used and said
-so.
+An image is fetched only when its ETag differs from the local copy's; offline, the last copy is used and said
+so. Of films and sounds only the ranges travel that are needed.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import cache, freshness, host, inputs, media_image, media_kind
+from . import (
+    cache,
+    freshness,
+    host,
+    inputs,
+    latents,
+    media_audio,
+    media_frames,
+    media_image,
+    media_kind,
+    media_preview,
+    video_window,
+)
 from .connect import storage_of
+from .media_length import File
+from .ranges import RangeReader
 from .storage import Meter, Storage
 from .transfer import watched
 
@@ -89,6 +104,182 @@ class LoadMaskFromCloud:
         return (await _loaded(key, profile, unique_id, decode),)
 
 
+class LoadVideoFromCloud:
+    """Load frames of a film and their sound; only the part of the file that holds them is downloaded."""
+
+    CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    RETURN_TYPES = ("IMAGE", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
+    RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
+    DESCRIPTION = (
+        "Loads frames of a video in the bucket, and their sound. Only the part of the file that is needed "
+        "travels; an unchanged object is not loaded again."
+    )
+    OUTPUT_TOOLTIPS = (
+        "The frames; a LATENT of them when a vae is connected.",
+        "How many frames were loaded.",
+        "The sound of exactly these frames; silence where the video has none.",
+        "Rate, count, length and size, of the file and of what was loaded.",
+        "The loaded frames and sound as a VIDEO; none when a vae is connected.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "key": inputs.KEY,
+                "force_rate": (
+                    "FLOAT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 240,
+                        "step": 0.01,
+                        "tooltip": "Frames a second, picked by the file's own times; 0 takes every frame.",
+                    },
+                ),
+                "custom_width": inputs.count(
+                    "In pixels; 0 keeps the file's, or the ratio to custom_height.", 16384
+                ),
+                "custom_height": inputs.count(
+                    "In pixels; 0 keeps the file's, or the ratio to custom_width.", 16384
+                ),
+                "frame_load_cap": inputs.count("Load at most this many frames; 0 loads all."),
+                "skip_first_frames": inputs.count("Leave out this many frames at the start."),
+                "select_every_nth": inputs.count("Take every nth of the frames that remain.", least=1),
+            },
+            "optional": {
+                "profile": inputs.PROFILE,
+                "vae": ("VAE", {"tooltip": "Connected, the first output is a LATENT, encoded in batches."}),
+                "format": (
+                    list(video_window.PRESETS),
+                    {
+                        "tooltip": "What a video model takes: its rate where force_rate is 0, sides that are "
+                        "multiples of its step, and a frame count it can use."
+                    },
+                ),
+            },
+            "hidden": inputs.UNIQUE_ID,
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        key: str | None = None,
+        force_rate: float | None = None,
+        custom_width: int | None = None,
+        custom_height: int | None = None,
+        frame_load_cap: int | None = None,
+        skip_first_frames: int | None = None,
+        select_every_nth: int | None = None,
+        profile: None = None,
+        vae: None = None,
+        format: str | None = None,
+        unique_id: str | None = None,
+    ) -> str:
+        return freshness.answer(unique_id, key, _etag)
+
+    async def load(
+        self,
+        key: str = "",
+        force_rate: float = 0,
+        custom_width: int = 0,
+        custom_height: int = 0,
+        frame_load_cap: int = 0,
+        skip_first_frames: int = 0,
+        select_every_nth: int = 1,
+        profile: Profile | None = None,
+        vae: Any = None,  # noqa: ANN401  ComfyUI's VAE
+        format: str = video_window.NONE,
+        unique_id: str | None = None,
+    ) -> dict[str, Any]:
+        window = video_window.window(
+            force_rate,
+            custom_width,
+            custom_height,
+            frame_load_cap,
+            skip_first_frames,
+            select_every_nth,
+            format,
+        )
+
+        def decode(source: File, name: str, meter: Meter) -> media_frames.Loaded:
+            sink = media_frames.Tensor() if vae is None else latents.Latents(vae)
+            return media_frames.load(source, name, window, sink, meter, host.free_memory)
+
+        loaded = await _read(key, profile, unique_id, decode)
+        facts = (loaded.count, loaded.sound, loaded.info)
+        if vae is not None:
+            video = host.blocked("With a vae connected, Load Video from Cloud keeps no frames for a video.")
+            return {"ui": {}, "result": ({"samples": loaded.frames}, *facts, video)}
+        sound = loaded.sound if loaded.has_sound else None
+        video = host.video_of(loaded.frames[..., :3], sound, loaded.rate)
+        shown = host.preview(media_preview.moving(loaded.frames), "webp")
+        return {"ui": {"images": [shown], "animated": (True,)}, "result": (loaded.frames, *facts, video)}
+
+
+class LoadAudioFromCloud:
+    """Load sound from a file of sound or of video; only the part of the file that is needed is downloaded."""
+
+    CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    RETURN_TYPES, RETURN_NAMES = ("AUDIO",), ("audio",)
+    DESCRIPTION = "Loads the sound of an audio or video file in the bucket, or a part of it."
+    OUTPUT_TOOLTIPS = ("The sound at the file's own rate, with all its channels.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {"key": inputs.KEY},
+            "optional": {
+                "profile": inputs.PROFILE,
+                "start_seconds": inputs.seconds("Where to begin."),
+                "duration_seconds": inputs.seconds("How much to load; 0 loads to the end."),
+            },
+            "hidden": inputs.UNIQUE_ID,
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        key: str | None = None,
+        profile: None = None,
+        start_seconds: float | None = None,
+        duration_seconds: float | None = None,
+        unique_id: str | None = None,
+    ) -> str:
+        return freshness.answer(unique_id, key, _etag)
+
+    async def load(
+        self,
+        key: str = "",
+        profile: Profile | None = None,
+        start_seconds: float = 0,
+        duration_seconds: float = 0,
+        unique_id: str | None = None,
+    ) -> tuple[dict[str, Any]]:
+        def decode(source: File, name: str, meter: Meter) -> dict[str, Any]:
+            return media_audio.load(source, name, start_seconds, duration_seconds, meter)
+
+        return (await _read(key, profile, unique_id, decode),)
+
+
+async def _read(
+    key: str, profile: Profile | None, node_id: str | None, decode: Callable[[File, str, Meter], T]
+) -> T:
+    """What ``decode`` makes of the object, read by ranges; with progress and Cancel."""
+    meter, progress = Meter(), host.Progress(node_id, "Downloaded", "Loaded")
+
+    def read() -> T:
+        storage = storage_of(profile, host.profiles_file())
+        name = inputs.key_for(storage, key)
+        with contextlib.closing(RangeReader(storage, name, meter)) as source:
+            freshness.remember(node_id, profile, key, source.info.etag)
+            return decode(source, name, meter)
+
+    result = await watched(read, meter, progress)
+    progress.text(f"Loaded {key}, {host.in_bytes(meter.done)} downloaded.")
+    return result
+
+
 def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own form
     return {
         "required": {"key": inputs.KEY, **further},
@@ -124,8 +315,12 @@ def _etag(storage: Storage, key: str) -> str:
 NODE_CLASS_MAPPINGS = {
     "LoadImageFromCloud": LoadImageFromCloud,
     "LoadMaskFromCloud": LoadMaskFromCloud,
+    "LoadVideoFromCloud": LoadVideoFromCloud,
+    "LoadAudioFromCloud": LoadAudioFromCloud,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     "LoadImageFromCloud": "Load Image from Cloud",
     "LoadMaskFromCloud": "Load Mask from Cloud",
+    "LoadVideoFromCloud": "Load Video from Cloud",
+    "LoadAudioFromCloud": "Load Audio from Cloud",
 }

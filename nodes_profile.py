@@ -30,17 +30,13 @@ class CloudStorageProfile:
             "required": {
                 "profile": (
                     profile_names(host.profiles_file()),
-                    {
-                        "tooltip": "A profile of the server's profiles.json, or its environment variables."
-                    },
+                    {"tooltip": "A profile of the server's profiles.json, or its environment variables."},
                 )
             },
             "optional": {
                 "provider": (
                     [FROM_PROFILE, *providers.names()],
-                    {
-                        "tooltip": "Another provider; the profile's region and endpoint are then dropped."
-                    },
+                    {"tooltip": "Another provider; the profile's region and endpoint are then dropped."},
                 ),
                 "bucket": ("STRING", {"default": "", "tooltip": "Another bucket than the profile's."}),
                 "path_prefix": (

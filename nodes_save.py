@@ -1,4 +1,4 @@
-"""Nodes that store what the graph made: images.
+"""Nodes that store what the graph made: images, video, sound.
 
 A save is asynchronous: other nodes run while bytes travel. Nothing that exists is replaced unless the user
 says so.
@@ -6,12 +6,9 @@ says so.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import host, inputs, media_image, saving
-from .connect import storage_of
-from .naming import NameContext, Template
+from . import host, inputs, media_audio, media_film_writer, media_image, media_video, save_order, saving
 from .storage import Meter
 from .transfer import watched
 
@@ -83,42 +80,218 @@ class SaveImageToCloud:
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        embeds = embed_workflow and not host.metadata_disabled()
-        metadata = media_image.Metadata(prompt, extra_pnginfo) if embeds else None
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        order = save_order.Order(profile, key_prefix, filename, if_exists, link, expires_hours, unique_id)
+        metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
+        extension = media_image.FORMATS[format].extension
+        height, width = images.shape[1:3]
 
         def encode(index: int) -> saving.File:
             encoded = media_image.encode(images[index], format, quality, metadata)
             return saving.File(encoded.data, encoded.content_type, encoded.notes)
 
         def show(file: saving.File) -> dict[str, str]:
-            return host.preview(file.source, media_image.FORMATS[format].extension)
+            return host.preview(file.source, extension)
 
-        def store() -> tuple[list[saving.Saved[dict[str, str]]], list[str]]:
-            storage = storage_of(profile, host.profiles_file())
-            template = Template(
-                key_prefix, filename, media_image.FORMATS[format].extension, inputs.room_for_key(storage)
-            )
-            now, size = datetime.now(), len(images)
-            height, width = images.shape[1:3]
-            names = [
-                template.name(
-                    NameContext(now, number, size, width, height, prompt, extra_pnginfo, unique_id or "")
-                )
-                for number in range(size)
-            ]
-            saved = saving.save(storage, names, encode, show, if_exists, meter)
-            links = [
-                saving.link(storage, one.info.key, link, timedelta(hours=expires_hours)) for one in saved
-            ]
-            return saved, links
+        def store() -> save_order.Stored:
+            names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
+            return order.carry_out(names, encode, show, meter)
 
-        saved, links = await watched(store, meter, progress, finish=True)
-        keys = [one.info.key for one in saved]
-        progress.text(saving.summary(saved))
-        urls = ";".join(filter(None, links))
-        return {"ui": {"images": [one.shown for one in saved]}, "result": (urls, keys, images)}
+        stored = await watched(store, meter, progress, finish=True)
+        progress.text(stored.summary)
+        return {"ui": {"images": stored.shown}, "result": (stored.urls, stored.keys, images)}
 
 
-NODE_CLASS_MAPPINGS = {"SaveImageToCloud": SaveImageToCloud}
-NODE_DISPLAY_NAME_MAPPINGS = {"SaveImageToCloud": "Save Image to Cloud"}
+class SaveVideoToCloud:
+    """Store a video as a file: copied as it is where that is possible, else encoded."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "save", True
+    RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "VIDEO"), ("urls", "keys", "video")
+    OUTPUT_IS_LIST = (False, True, False)
+    DESCRIPTION = "Stores a video in the bucket, the workflow inside, and never over an existing one."
+    OUTPUT_TOOLTIPS = (
+        "The address of the video.",
+        "The key; any node with a key input takes it.",
+        "The video as it came in.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "video": ("VIDEO", {"tooltip": "The video to store."}),
+                "key_prefix": inputs.key_prefix("comfyui/videos/"),
+                "filename": inputs.FILENAME,
+                "format": (
+                    list(media_video.FORMATS),
+                    {
+                        "tooltip": "auto keeps a file's own kind where it can be copied without loss; frames "
+                        "become mp4. webm keeps transparency. gif has no sound."
+                    },
+                ),
+                "codec": (
+                    list(media_video.CODEC_CHOICES),
+                    {
+                        "tooltip": "auto copies what the format can hold and else takes its usual codec; "
+                        "any other always encodes."
+                    },
+                ),
+            },
+            "optional": {
+                "profile": inputs.PROFILE,
+                "if_exists": inputs.IF_EXISTS,
+                "link": inputs.LINK,
+                "expires_hours": inputs.EXPIRES_HOURS,
+                "embed_workflow": inputs.EMBED_WORKFLOW,
+                "crf": (
+                    "INT",
+                    {
+                        "default": media_video.CRF_OF_CODEC,
+                        "min": media_video.CRF_OF_CODEC,
+                        "max": 63,
+                        "tooltip": "Quality: lower is better and larger. -1 is the codec's usual one: h264 "
+                        "19, h265 22, vp9 26, av1 28. Any other always encodes.",
+                    },
+                ),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+        }
+
+    async def save(
+        self,
+        video: Any,  # noqa: ANN401  ComfyUI's VIDEO
+        key_prefix: str = "comfyui/videos/",
+        filename: str = "ComfyUI_%counter%",
+        format: str = media_video.AUTO,
+        codec: str = media_video.AUTO,
+        profile: Profile | None = None,
+        if_exists: str = saving.NEW_NAME,
+        link: str = saving.OBJECT_URL,
+        expires_hours: int = 24,
+        embed_workflow: bool = True,
+        crf: int = media_video.CRF_OF_CODEC,
+        prompt: dict[str, Any] | None = None,
+        extra_pnginfo: dict[str, Any] | None = None,
+        unique_id: str | None = None,
+    ) -> dict[str, Any]:
+        meter, progress = Meter(), host.Progress(unique_id, "Uploaded", "Encoded")
+        order = save_order.Order(profile, key_prefix, filename, if_exists, link, expires_hours, unique_id)
+        metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
+
+        def store() -> save_order.Stored:
+            with host.video_clip(video) as clip:
+                plan = media_video.plan(clip, format, codec, crf)
+                extension = plan.container.extension
+                target = host.new_preview(extension)
+
+                def encode(_index: int) -> saving.File:
+                    notes = media_film_writer.write(plan, clip, target, metadata, meter)
+                    return saving.File(target, plan.container.content_type, notes)
+
+                def show(_file: saving.File) -> dict[str, str]:
+                    film = media_film_writer.playable(target, plan.container, host.new_preview, meter.part())
+                    return host.preview(film, film.suffix)
+
+                names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
+                return order.carry_out(names, encode, show, meter)
+
+        stored = await watched(store, meter, progress, finish=True)
+        progress.text(stored.summary)
+        return {"ui": host.player(stored.shown), "result": (stored.urls, stored.keys, video)}
+
+
+class SaveAudioToCloud:
+    """Encode every clip of a batch and store each under its own key."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "save", True
+    RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "AUDIO"), ("urls", "keys", "audio")
+    OUTPUT_IS_LIST = (False, True, False)
+    DESCRIPTION = (
+        "Stores every clip of the batch in the bucket, the workflow inside, and never over an existing one."
+    )
+    OUTPUT_TOOLTIPS = (
+        "One address per clip, joined by semicolons.",
+        "The keys, one by one; any node with a key input takes them.",
+        "The sound as it came in.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "audio": (
+                    "AUDIO",
+                    {"tooltip": "The sound to store; each clip becomes an object of its own."},
+                ),
+                "key_prefix": inputs.key_prefix("comfyui/audio/"),
+                "filename": inputs.FILENAME,
+                "format": (
+                    list(media_audio.FORMATS),
+                    {"tooltip": "flac and wav keep 24 bits without loss; wav brings no workflow back."},
+                ),
+            },
+            "optional": {
+                "profile": inputs.PROFILE,
+                "quality": (
+                    list(media_audio.QUALITIES),
+                    {"tooltip": "Of mp3 (auto is V0, its best) and opus (auto is 128k); others keep all."},
+                ),
+                "if_exists": inputs.IF_EXISTS,
+                "link": inputs.LINK,
+                "expires_hours": inputs.EXPIRES_HOURS,
+                "embed_workflow": inputs.EMBED_WORKFLOW,
+                "audioUI": inputs.AUDIO_PLAYER,
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+        }
+
+    async def save(
+        self,
+        audio: Any,  # noqa: ANN401  ComfyUI's AUDIO, of any mapping
+        key_prefix: str = "comfyui/audio/",
+        filename: str = "ComfyUI_%counter%",
+        format: str = "flac",
+        profile: Profile | None = None,
+        quality: str = media_audio.AUTO,
+        if_exists: str = saving.NEW_NAME,
+        link: str = saving.OBJECT_URL,
+        expires_hours: int = 24,
+        embed_workflow: bool = True,
+        audioUI: str = "",  # noqa: N803  what ComfyUI calls its player
+        prompt: dict[str, Any] | None = None,
+        extra_pnginfo: dict[str, Any] | None = None,
+        unique_id: str | None = None,
+    ) -> dict[str, Any]:
+        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        order = save_order.Order(profile, key_prefix, filename, if_exists, link, expires_hours, unique_id)
+        metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
+        clips, rate = media_audio.clips(audio)
+        form = media_audio.FORMATS[format]
+
+        def encode(index: int) -> saving.File:
+            target = host.new_preview(form.extension)
+            notes = media_audio.encode(clips[index], rate, form, quality, metadata, target, meter)
+            return saving.File(target, form.content_type, notes)
+
+        def show(file: saving.File) -> dict[str, str]:
+            return host.preview(file.source, form.extension)
+
+        def store() -> save_order.Stored:
+            names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)
+            return order.carry_out(names, encode, show, meter)
+
+        stored = await watched(store, meter, progress, finish=True)
+        progress.text(stored.summary)
+        return {"ui": {"audio": stored.shown}, "result": (stored.urls, stored.keys, audio)}
+
+
+NODE_CLASS_MAPPINGS = {
+    "SaveImageToCloud": SaveImageToCloud,
+    "SaveVideoToCloud": SaveVideoToCloud,
+    "SaveAudioToCloud": SaveAudioToCloud,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "SaveImageToCloud": "Save Image to Cloud",
+    "SaveVideoToCloud": "Save Video to Cloud",
+    "SaveAudioToCloud": "Save Audio to Cloud",
+}

@@ -17,17 +17,22 @@ ROOT = Path(__file__).resolve().parent.parent
 STOREYS = (
     ("__init__",),
     ("nodes_profile", "nodes_save", "nodes_load", "nodes_browse"),
+    ("save_order",),
     ("inputs",),
     ("saving", "cache", "freshness", "diagnosis"),
-    ("connect", "transfer", "host"),
+    ("connect", "transfer", "host", "ranges"),
     ("storage_s3", "storage_oss"),
     ("storage_http",),
     ("s3_client", "oss_client"),
     ("headers", "multipart", "ram_role"),
     ("s3_errors", "oss_errors"),
-    ("profile", "naming", "media_image"),
+    ("profile", "naming", "media_image", "media_audio", "media_film_writer", "media_preview", "latents"),
+    ("media_frames", "media_screens"),
+    ("media_film", "media_video"),
     ("settings", "addresses", "storage", "counter", "prompt_values"),
-    ("png", "png_repair", "media_kind", "media_metadata"),
+    ("media_container",),
+    ("png", "png_repair", "pixels"),
+    ("media_kind", "media_length", "media_metadata", "media_sound", "video_window"),
     ("providers", "meter", "workers"),
     ("errors",),
 )
@@ -50,6 +55,39 @@ CONTRACT = {
             *("if_exists", "link", "expires_hours", "embed_workflow"),
         ],
         ("STRING", "STRING", "IMAGE"),
+    ),
+    "SaveVideoToCloud": (
+        "Save Video to Cloud",
+        "cloud_storage/save",
+        [
+            *("video", "key_prefix", "filename", "format", "codec", "profile"),
+            *("if_exists", "link", "expires_hours", "embed_workflow", "crf"),
+        ],
+        ("STRING", "STRING", "VIDEO"),
+    ),
+    "SaveAudioToCloud": (
+        "Save Audio to Cloud",
+        "cloud_storage/save",
+        [
+            *("audio", "key_prefix", "filename", "format", "profile"),
+            *("quality", "if_exists", "link", "expires_hours", "embed_workflow", "audioUI"),
+        ],
+        ("STRING", "STRING", "AUDIO"),
+    ),
+    "LoadVideoFromCloud": (
+        "Load Video from Cloud",
+        "cloud_storage/load",
+        [
+            *("key", "force_rate", "custom_width", "custom_height", "frame_load_cap"),
+            *("skip_first_frames", "select_every_nth", "profile", "vae", "format"),
+        ],
+        ("IMAGE", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO"),
+    ),
+    "LoadAudioFromCloud": (
+        "Load Audio from Cloud",
+        "cloud_storage/load",
+        ["key", "profile", "start_seconds", "duration_seconds"],
+        ("AUDIO",),
     ),
     "LoadImageFromCloud": (
         "Load Image from Cloud",
@@ -169,7 +207,7 @@ def test_every_input_has_a_default_a_tooltip_and_a_place_in_the_method(comfyui):
         for name, (kind, *options) in offered.items():
             assert name in parameters, (node_id, name)
             assert options[0]["tooltip"], (node_id, name)
-            if kind != "IMAGE":
+            if kind not in ("IMAGE", "VIDEO", "AUDIO"):
                 assert parameters[name].default is not inspect.Parameter.empty, (node_id, name)
             if isinstance(kind, list):
                 assert kind, (node_id, name)

@@ -51,9 +51,7 @@ def put(target, key, data=b"data", create=False, meter=None, **options):
 def limited(place, folder, *actions, **changes):
     """The bucket opened with keys that may do ``actions`` and nothing else."""
     keys = place.server.create_user(allow(place.bucket, *actions))
-    return place.open(
-        path_prefix=folder, access_key=keys.access_key, secret_key=keys.secret_key, **changes
-    )
+    return place.open(path_prefix=folder, access_key=keys.access_key, secret_key=keys.secret_key, **changes)
 
 
 # --- keys that may only write ---

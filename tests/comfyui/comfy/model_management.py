@@ -30,3 +30,10 @@ def throw_exception_if_processing_interrupted() -> None:
         if interrupt_processing:
             interrupt_processing = False
             raise InterruptProcessingException
+
+
+free_bytes = 1 << 40
+
+
+def get_free_memory(dev: object = None, torch_free_too: bool = False) -> int:
+    return free_bytes

@@ -1,0 +1,59 @@
+"""Frames straight into a VAE, a few at a time, so that a long film need not lie in memory as pixels.
+
+A VAE for video squeezes several frames into one and has to see all of them: it gets them together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .media_frames import Pixels, Tensor
+
+BATCH_PIXELS = 1920 * 1080 * 16  # encoded at once: about 400 MB of frames
+_VIDEO = 3  # dimensions of the latents: time, height, width
+
+
+class Latents:
+    """A sink for ``media_frames.load`` that gives a latent [count, channels, height, width], or of a VAE for
+    video [1, channels, time, height, width].
+    """
+
+    def __init__(self, vae: Any) -> None:  # noqa: ANN401  ComfyUI's VAE, which its node gets by wire
+        self._vae = vae
+        self.multiple = _multiple(vae)
+        self._whole = getattr(vae, "latent_dim", 2) == _VIDEO and not getattr(vae, "not_video", False)
+        self.held_at_once = 0 if self._whole else 1
+        self._batch, self._held = Tensor(), 0
+        self._latents: list[torch.Tensor] = []
+
+    def begin(self, count: int, height: int, width: int, channels: int) -> None:
+        self._shape = (height, width, channels)
+        fitting = max(1, BATCH_PIXELS // (height * width))
+        self._size = count if self._whole else min(count, fitting)
+        self.held_at_once = 0 if self._whole else self._size
+
+    def add(self, pixels: Pixels) -> None:
+        if not self._held:
+            self._batch.begin(self._size, *self._shape)
+        self._batch.add(pixels)
+        self._held += 1
+        if not self._whole and self._held == self._size:
+            self._encode(self._held)
+
+    def result(self, count: int) -> torch.Tensor:
+        if self._held:
+            self._encode(count if self._whole else self._held)
+        return self._latents[0] if self._whole else torch.cat(self._latents)[:count]
+
+    def _encode(self, count: int) -> None:
+        """ComfyUI's VAE Encode looks at three channels; transparency has no place in a latent."""
+        self._latents.append(self._vae.encode(self._batch.result(count)[..., :3]))
+        self._held = 0
+
+
+def _multiple(vae: Any) -> int:  # noqa: ANN401
+    """By how much the VAE makes sides smaller; frames whose sides are multiples of it lose no edge."""
+    ratio = vae.spacial_compression_encode() if hasattr(vae, "spacial_compression_encode") else 8
+    return int(ratio)

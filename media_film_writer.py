@@ -1,0 +1,253 @@
+"""Carries out a plan of ``media_video``: a film into a file, copied packet by packet or encoded frame by
+frame.
+
+Pictures and sound are written in step, as players need them, and nothing holds a whole film. What fails
+leaves no file behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from .errors import MediaError, sentence
+from .media_container import opened, picture_stream
+from .media_film import Film
+from .media_frames import upright
+from .media_metadata import Metadata
+from .media_screens import screen
+from .media_sound import Samples, SoundEncoder
+from .media_video import AUTO, Clip, Container, Pictures, Plan, Recording, encoded, plan
+from .meter import Meter
+from .pixels import Pixels, eight_bits
+from .video_window import Window
+
+log = logging.getLogger("cloud_storage")
+
+_WORKFLOW_TAGS = ("prompt", "workflow")
+
+
+def write(
+    planned: Plan, clip: Clip, target: Path, metadata: Metadata | None, meter: Meter
+) -> tuple[str, ...]:
+    """Write ``clip`` to ``target`` as planned; returns in plain sentences what of it is lost.
+
+    ``metadata`` None embeds nothing and takes out a workflow that a file already has. Runs in a worker
+    thread; ``meter`` counts frames and stops it. Raises MediaError, TransferCancelled, OSError for the disk;
+    then there is no file.
+    """
+    import av
+
+    try:
+        if planned.copies and isinstance(clip, Recording):
+            try:
+                return _copy(planned, clip, target, metadata, meter)
+            except av.FFmpegError as error:
+                log.warning("The film cannot be copied as it is (%s) and is encoded.", error)
+                planned = encoded(planned)
+        return _encode(planned, clip, target, metadata, meter)
+    except av.FFmpegError as error:
+        target.unlink(missing_ok=True)
+        what = f"{planned.width} x {planned.height} pixels as {planned.container.name}"
+        advice = "Check the free disk space, or try another format or codec."
+        raise MediaError(sentence("encode the video", what, str(error), advice)) from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def playable(film: Path, container: Container, new_path: Callable[[str], Path], meter: Meter) -> Path:
+    """A file with the same film that a browser plays: ``film`` itself, or a copy, in whose favour it goes.
+
+    ``new_path`` gives a path for an extension. Where no such file can be had by copying, ``film`` stays.
+    """
+    if container.plays:
+        return film
+    copy = plan(Recording(film), AUTO, AUTO)
+    if not (copy.copies and copy.container.plays):
+        return film
+    target = new_path(copy.container.extension)
+    write(copy, Recording(film), target, None, meter)
+    film.unlink()
+    return target
+
+
+@contextlib.contextmanager
+def _output(plan: Plan, target: Path, tags: Mapping[str, str]) -> Iterator[Any]:
+    """The open output with its tags; closed whatever happens, then without a word of its own."""
+    import av
+
+    container = av.open(
+        str(target), "w", format=plan.container.muxer, container_options=dict(plan.container.options)
+    )
+    container.metadata.update(tags)
+    try:
+        yield container
+    except BaseException:
+        with contextlib.suppress(av.FFmpegError, OSError):
+            container.close()
+        raise
+    container.close()
+
+
+def _tags(plan: Plan, metadata: Metadata | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Tags for the file, and notes on what cannot be one."""
+    if metadata is None:
+        return {}, ()
+    if not plan.container.keeps_workflow:
+        return {}, (f"A {plan.container.name} has no place for the workflow: it was left out.",)
+    return dict(metadata.texts), metadata.notes
+
+
+# ---------------------------------------------------------------------------------------- copied
+
+
+def _copy(
+    plan: Plan, clip: Recording, target: Path, metadata: Metadata | None, meter: Meter
+) -> tuple[str, ...]:
+    tags, notes = _tags(plan, metadata)
+    with opened(clip.source, target.name, "a video") as source:
+        chosen: list[Any] = [picture_stream(source), *source.streams.audio]
+        own = {key: text for key, text in source.metadata.items() if key.lower() not in _WORKFLOW_TAGS}
+        with _output(plan, target, {**own, **tags}) as output:
+            copies = {}
+            for stream in chosen:
+                copies[stream.index] = output.add_stream_from_template(stream)
+                copies[stream.index].metadata.update(stream.metadata)  # tells of transparency
+            meter.expect_frames(chosen[0].frames)
+            for packet in _ordered(source.demux(chosen)):
+                meter.check()
+                meter.add_frames(int(packet.stream_index == chosen[0].index))
+                packet.stream = copies[packet.stream_index]
+                output.mux(packet)
+            others = sum(stream.index not in copies for stream in source.streams)
+    return notes + (
+        (f"Streams that are neither pictures nor sound were left out: {others}.",) if others else ()
+    )
+
+
+def _ordered(packets: Iterable[Any]) -> Iterator[Any]:
+    """The packets, each with the time at which it is decoded; some demuxers tell none of the first ones.
+
+    Those are set so that each comes a picture's time before the next.
+    """
+    waiting: dict[int, list[Any]] = {}
+    for packet in packets:
+        if not packet.size:  # the end of a stream
+            continue
+        held = waiting.setdefault(packet.stream_index, [])
+        if packet.dts is None:
+            held.append(packet)
+            continue
+        following = packet
+        for earlier in reversed(held):
+            earlier.dts = following.dts - max(1, earlier.duration or 1)
+            following = earlier
+        yield from held
+        held.clear()
+        yield packet
+    for held in waiting.values():
+        yield from held
+
+
+# ---------------------------------------------------------------------------------------- encoded
+
+
+def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, meter: Meter) -> tuple[str, ...]:
+    tags, notes = _tags(plan, metadata)
+    with contextlib.ExitStack() as stack:
+        source: _Source
+        if isinstance(clip, Pictures):
+            source = _TensorSource(clip)
+        else:
+            container = stack.enter_context(opened(clip.source, target.name, "a video"))
+            source = _FileSource(Film(container, clip.source, target.name, meter), meter)
+        output = stack.enter_context(_output(plan, target, tags))
+        pictures = screen(plan, output, source.rate, source.time_base)
+        voice = None
+        if source.channels and plan.container.sound is not None:
+            voice = SoundEncoder(output, plan.container.sound, source.channels, source.sound_rate, meter)
+        elif source.channels:
+            notes += (f"A {plan.container.name} has no sound: it was left out.",)
+        meter.expect_frames(source.frames)
+        for pixels, seconds in source.pictures():
+            meter.check()
+            pictures.add(pixels, seconds)
+            if voice is not None:
+                voice.add(source.sound_until(seconds))
+            meter.add_frames(1)
+        pictures.finish()
+        if voice is not None:
+            voice.add(source.sound_until(None))
+            voice.finish()
+    return notes + tuple(pictures.notes)
+
+
+class _Source(Protocol):
+    """Pictures with their instants, and the sound that goes with them; ``channels`` is 0 for none."""
+
+    rate: Fraction
+    time_base: Fraction
+    frames: int
+    channels: int
+    sound_rate: int
+
+    def pictures(self) -> Iterator[tuple[Pixels, Fraction]]: ...
+    def sound_until(self, seconds: Fraction | None) -> Samples: ...
+
+
+class _TensorSource:
+    def __init__(self, clip: Pictures) -> None:
+        self._frames, self.rate, self.frames = clip.frames, clip.rate, len(clip.frames)
+        self.time_base = 1 / clip.rate
+        self._samples, self.sound_rate, self._sent = np.zeros((0, 0), np.float32), 0, 0
+        if clip.sound is not None:
+            self.sound_rate = int(clip.sound["sample_rate"])
+            longest = math.ceil(
+                self.frames / self.rate * self.sound_rate
+            )  # as core: no longer than the pictures
+            waveform: torch.Tensor = clip.sound["waveform"][0, :, :longest]
+            self._samples = waveform.detach().cpu().float().numpy()
+        self.channels = self._samples.shape[0]
+
+    def pictures(self) -> Iterator[tuple[Pixels, Fraction]]:
+        for number in range(self.frames):
+            yield eight_bits(self._frames[number].detach().cpu().float().numpy()), number / self.rate
+
+    def sound_until(self, seconds: Fraction | None) -> Samples:
+        stop = self._samples.shape[1] if seconds is None else math.ceil(seconds * self.sound_rate)
+        part = self._samples[:, self._sent : max(stop, self._sent)]
+        self._sent += part.shape[1]
+        return part
+
+
+class _FileSource:
+    def __init__(self, film: Film, meter: Meter) -> None:
+        self._film, self._meter, self._heard = film, meter, Fraction(0)
+        self.rate, self.frames = film.rate, film.frames
+        self.time_base = Fraction(film.stream.time_base) if film.row.timed else 1 / film.rate
+        context = None if film.sound is None else film.sound.codec_context
+        self.channels = context.layout.nb_channels if context else 0
+        self.sound_rate = context.sample_rate if context else 0
+
+    def pictures(self) -> Iterator[tuple[Pixels, Fraction]]:
+        for picture in self._film.pictures(Window()):
+            frame = picture.frame
+            alpha = any(part.is_alpha for part in frame.format.components)
+            yield upright(frame.to_ndarray(format="rgba" if alpha else "rgb24"), frame), picture.seconds
+
+    def sound_until(self, seconds: Fraction | None) -> Samples:
+        recorder = self._film.recorder
+        end = recorder.seconds if seconds is None else min(seconds, recorder.seconds)
+        part = recorder.window(self._heard, max(end, self._heard))
+        self._heard = max(end, self._heard)
+        recorder.forget(self._heard)
+        return part

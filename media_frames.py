@@ -1,0 +1,251 @@
+"""The frames of a window as one tensor or one latent, its sound, and what there is to say of both.
+
+The tensor is allocated once and filled in place; a window that would not fit into memory is refused before
+that, with the numbers and the settings that would fit.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .errors import MediaError, sentence
+from .media_container import opened
+from .media_film import Film, Picture
+from .media_length import File
+from .meter import Meter
+from .video_window import Window
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+Pixels = npt.NDArray[Any]  # [height, width, channels] of uint8, or of uint16 where the file has more bits
+
+SPARE_BYTES = 300 << 20  # for the decoder, and what is read ahead
+SILENCE_RATE, SILENCE_CHANNELS = 44_100, 2  # of the sound of a film that has none
+_ALPHA_UNLESS_OPAQUE = ("gif", "apng")  # formats that decode with an alpha channel, used or not
+_EIGHT_BITS = 8
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a window came to: ``frames`` [count, height, width, 3 or 4] float32 in 0..1, or a latent.
+
+    ``info`` has VideoHelperSuite's ten fields. ``sound`` is ComfyUI's AUDIO, as long as the frames are shown;
+    silent where the film is. ``rate`` is pictures a second of what was loaded.
+    """
+
+    frames: torch.Tensor
+    count: int
+    sound: dict[str, Any]
+    has_sound: bool
+    info: dict[str, int | float]
+    rate: Fraction
+
+
+class Sink(Protocol):
+    """Takes frames one by one; ``result`` gives the first ``count`` of them."""
+
+    multiple: int  # of the frames' sides, in pixels
+    held_at_once: int  # frames in memory, 0 for all
+
+    def begin(self, count: int, height: int, width: int, channels: int) -> None: ...
+    def add(self, pixels: Pixels) -> None: ...
+    def result(self, count: int) -> torch.Tensor: ...
+
+
+class Tensor:
+    """Collects frames in one float32 tensor."""
+
+    multiple = 1
+    held_at_once = 0
+
+    def begin(self, count: int, height: int, width: int, channels: int) -> None:
+        self._values = np.empty((max(1, count), height, width, channels), np.float32)
+        self._filled = 0
+
+    def add(self, pixels: Pixels) -> None:
+        """One frame more. Where the file told too few, the memory grows, in place where the system can."""
+        if self._filled == len(self._values):
+            longer = self._filled + self._filled // 4 + 1
+            self._values.resize((longer, *self._values.shape[1:]), refcheck=False)
+        scale = np.float32(1 / np.iinfo(pixels.dtype).max)
+        np.multiply(pixels, scale, out=self._values[self._filled])
+        self._filled += 1
+
+    def result(self, count: int) -> torch.Tensor:
+        self._values.resize((count, *self._values.shape[1:]), refcheck=False)
+        return torch.from_numpy(self._values)
+
+
+def load(
+    source: File | Path,
+    name: str,
+    window: Window,
+    sink: Sink,
+    meter: Meter,
+    free_bytes: Callable[[], int],
+) -> Loaded:
+    """Decode the frames that ``window`` wants, and their sound.
+
+    Runs in a worker thread; ``meter`` counts the frames and stops it. ``free_bytes`` tells how much memory is
+    free. Raises MediaError for what is no film, has no such frames, or does not fit; what the source raises;
+    TransferCancelled.
+    """
+    with opened(source, name, "a video") as container:
+        film = Film(container, source, name, meter)
+        chosen = window.choose(film.pictures(window))
+        first = next(chosen, None)
+        if first is None:
+            raise _nothing_left(film, window)
+        canvas = _Canvas(film, first, window, sink.multiple)
+        expected = window.count(film.frames, film.seconds)
+        _refuse_too_large(film, window, canvas, sink, expected, free_bytes())
+        sink.begin(expected, canvas.height, canvas.width, canvas.channels)
+        meter.expect_frames(expected)
+        instants, last = list[Fraction](), None
+        for picture in itertools.chain((first,), chosen):
+            meter.check()
+            if picture is not last:
+                pixels, last = canvas.draw(picture.frame), picture
+            sink.add(pixels)
+            instants.append(picture.seconds)
+            meter.add_frames(1)
+        count = window.whole(len(instants))
+        if not count:
+            raise _too_short(film, window, len(instants))
+        rate = (window.rate or film.rate) / window.select_every_nth
+        begin = instants[0] if window.start_seconds is None else window.start_seconds
+        last_instant = instants[count - 1] if window.start_seconds is None else begin + (count - 1) / rate
+        sound = _sound(film, begin, last_instant + 1 / rate)
+        info = _info(film, first, canvas, count, rate)
+    return Loaded(sink.result(count), count, sound, film.sound is not None, info, rate)
+
+
+class _Canvas:
+    """How a frame becomes pixels: turned upright, cut to the ratio, scaled, with or without transparency."""
+
+    def __init__(self, film: Film, first: Picture, window: Window, multiple: int) -> None:
+        frame = first.frame
+        self._deep = any(part.bits > _EIGHT_BITS for part in frame.format.components)
+        self._transparent = any(part.is_alpha for part in frame.format.components)
+        pixels = upright(self._array(frame), frame)
+        if self._transparent and film.row.name in _ALPHA_UNLESS_OPAQUE:
+            self._transparent = bool(pixels[..., 3].min() < np.iinfo(pixels.dtype).max)
+        self.source_height, self.source_width = pixels.shape[:2]
+        self.width, self.height = window.size(self.source_width, self.source_height, multiple)
+
+    @property
+    def channels(self) -> int:
+        return 4 if self._transparent else 3
+
+    def draw(self, frame: VideoFrame) -> Pixels:
+        """[height, width, channels] of one frame, whatever its own size."""
+        return fitted(upright(self._array(frame), frame), self.width, self.height)
+
+    def _array(self, frame: VideoFrame) -> Pixels:
+        form = ("rgba" if self._transparent else "rgb") + ("" if self._transparent else "24")
+        if self._deep:
+            form = "rgba64le" if self._transparent else "rgb48le"
+        pixels: Pixels = frame.to_ndarray(format=form)
+        return pixels
+
+
+def upright(pixels: Pixels, frame: VideoFrame) -> Pixels:
+    """Turned as the file says that it is to be shown. PyAV counts the degrees against the clock."""
+    quarters = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.rot90(pixels, quarters) if quarters else pixels
+
+
+def fitted(pixels: Pixels, width: int, height: int) -> Pixels:
+    """``pixels`` cut at two sides to the ratio of width to height and scaled (Lanczos), as ComfyUI does it
+    (common_upscale in comfy/utils.py, "lanczos" and "center").
+    """
+    old_height, old_width = pixels.shape[:2]
+    if (old_width, old_height) == (width, height):
+        return pixels
+    old, new = old_width / old_height, width / height
+    left = round((old_width - old_width * (new / old)) / 2) if old > new else 0
+    top = round((old_height - old_height * (old / new)) / 2) if old < new else 0
+    cut = np.ascontiguousarray(pixels[top : old_height - top, left : old_width - left])
+    if cut.dtype == np.uint8:
+        return _scaled(cut, width, height)
+    layers = [_scaled(layer.astype(np.float32), width, height) for layer in np.moveaxis(cut, -1, 0)]
+    deep: Pixels = np.stack(layers, axis=-1).round().clip(0, np.iinfo(cut.dtype).max).astype(cut.dtype)
+    return deep
+
+
+def _scaled(pixels: Pixels, width: int, height: int) -> Pixels:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+# ---------------------------------------------------------------------------------------- sound and facts
+
+
+def _sound(film: Film, start: Fraction, end: Fraction) -> dict[str, Any]:
+    film.hear_until(end)
+    recorder = film.recorder
+    if not recorder.rate:
+        samples = torch.zeros((1, SILENCE_CHANNELS, round((end - start) * SILENCE_RATE)))
+        return {"waveform": samples, "sample_rate": SILENCE_RATE}
+    return {"waveform": torch.from_numpy(recorder.window(start, end))[None], "sample_rate": recorder.rate}
+
+
+def _info(film: Film, first: Picture, canvas: _Canvas, count: int, rate: Fraction) -> dict[str, int | float]:
+    return {
+        "source_fps": float(film.rate),
+        "source_frame_count": film.frames,
+        "source_duration": float(film.frames / film.rate),
+        "source_width": canvas.source_width,
+        "source_height": canvas.source_height,
+        "loaded_fps": float(rate),
+        "loaded_frame_count": count,
+        "loaded_duration": float(count / rate),
+        "loaded_width": canvas.width,
+        "loaded_height": canvas.height,
+    }
+
+
+# ---------------------------------------------------------------------------------------- refusals
+
+
+def _nothing_left(film: Film, window: Window) -> MediaError:
+    said = f"it has about {film.frames} frames and the first {window.skip_first_frames} are to be skipped"
+    if not window.skip_first_frames:
+        said = "no picture can be decoded from it"
+    return MediaError(
+        sentence("read a video", film.name, said, "Set skip_first_frames lower, or upload it again.")
+    )
+
+
+def _too_short(film: Film, window: Window, count: int) -> MediaError:
+    said = f"the window has {count} frames and the format takes at least {window.preset.frames[1]}"
+    return MediaError(sentence("read a video", film.name, said, "Choose another format or a longer window."))
+
+
+def _refuse_too_large(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, free: int) -> None:
+    frame = canvas.height * canvas.width * canvas.channels * np.dtype(np.float32).itemsize
+    held = min(count, sink.held_at_once or count)
+    room = max(0, free - SPARE_BYTES)
+    if held * frame <= room:
+        return
+    fitting = window.whole(room // frame)
+    scale = (room / (held * frame)) ** 0.5
+    advice = (
+        f"Set frame_load_cap to {fitting} or less, " if fitting else "Free memory, "
+    ) + f"or custom_width to {int(canvas.width * scale)} or less, or a higher select_every_nth."
+    said = (
+        f"{count} frames of {canvas.width} x {canvas.height} take {held * frame / 1e9:.1f} GB as a tensor, "
+        f"and {room / 1e9:.1f} GB of memory are free for them"
+    )
+    raise MediaError(sentence("load the video", film.name, said, advice))

@@ -1,0 +1,177 @@
+"""Sound between PyAV's frames and arrays [channels, samples] of float32, on the clock of the file it is in.
+
+Decoded sound is put where its times say, so that what is missing in a file is silence and what follows stays
+in step with the pictures. Channels keep their order: that of FFmpeg's layouts, which files share.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import MediaError, sentence
+from .meter import Meter
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioResampler
+
+Samples = npt.NDArray[np.float32]  # [channels, samples]
+
+# One sample of every channel, then the next: PyAV's arrays of one channel after another end at seven.
+_PACKED = "flt"
+
+# By the number of channels: the layouts that AAC, Opus and FLAC all take.
+LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+STEP_SECONDS = 1  # of sound encoded between two looks for a cancel
+JITTER_SECONDS = Fraction(1, 20)  # of times in a file, which does not move the sound: no gap is that short
+
+
+def layout(channels: int) -> str:
+    """FFmpeg's name for that many channels; beyond eight they are only numbered."""
+    return LAYOUTS[channels - 1] if channels <= len(LAYOUTS) else f"{channels} channels"
+
+
+class Recorder:
+    """Takes up the decoded frames of one stream and cuts a window out of them.
+
+    ``start`` is the instant of the file's clock that counts as zero. Fed and read by one thread.
+    """
+
+    def __init__(self, start: Fraction = Fraction(0)) -> None:
+        self.rate, self.channels = 0, 0
+        self._start = start
+        self._pieces: deque[tuple[int, Samples]] = deque()  # the number of its first sample, and they
+        self._next = 0  # the number of the sample that follows
+        self._resampler: AudioResampler | None = None
+
+    @property
+    def seconds(self) -> Fraction:
+        """How far the sound reaches that was taken up."""
+        return Fraction(self._next, self.rate) if self.rate else Fraction(0)
+
+    def add(self, frame: AudioFrame) -> None:
+        """Take up one frame. What comes at another rate or layout than the first is made like it."""
+        from av import AudioResampler
+
+        if self._resampler is None:
+            self.rate, self.channels = frame.sample_rate, frame.layout.nb_channels
+            self._resampler = AudioResampler(_PACKED, frame.layout, frame.sample_rate)
+        if frame.pts is not None and frame.time_base:
+            stated = round((frame.pts * frame.time_base - self._start) * self.rate)
+            if not self._pieces or abs(stated - self._next) > JITTER_SECONDS * self.rate:
+                self._next = stated
+        for made in self._resampler.resample(frame):
+            samples = made.to_ndarray().reshape(-1, self.channels).T
+            self._pieces.append((self._next, samples))
+            self._next += samples.shape[1]
+
+    def forget(self, before: Fraction) -> None:
+        """Drop what lies wholly before an instant."""
+        limit = before * self.rate
+        while self._pieces and self._pieces[0][0] + self._pieces[0][1].shape[1] <= limit:
+            self._pieces.popleft()
+
+    def window(self, start: Fraction, end: Fraction | None = None) -> Samples:
+        """The sound from ``start`` to ``end``, silent where there is none; None is to its own end."""
+        first = round(start * self.rate)
+        stop = self._next if end is None else round(end * self.rate)
+        samples = np.zeros((self.channels, max(0, stop - first)), np.float32)
+        for number, piece in self._pieces:
+            low, high = max(number, first), min(number + piece.shape[1], stop)
+            if low < high:
+                samples[:, low - first : high - first] = piece[:, low - number : high - number]
+        return samples
+
+
+@dataclass(frozen=True)
+class SoundCodec:
+    """How sound is encoded: PyAV's encoder, its sample format, and the most channels it takes.
+
+    ``rates`` in Hz, ascending, are all it takes; empty for any. With one of the numbers of channels in
+    ``discrete`` the file does not say which loudspeaker is which: ``options`` are then the encoder's.
+    """
+
+    encoder: str
+    sample_format: str
+    max_channels: int
+    rates: tuple[int, ...] = ()
+    bits_per_channel: int = 0  # a second; 0 where there is no choice
+    discrete: tuple[int, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def rate(self, rate: int) -> int:
+        """The rate to encode at: ``rate``, or the next higher one, or the highest."""
+        if not self.rates or rate in self.rates:
+            return rate
+        return next((known for known in self.rates if known > rate), self.rates[-1])
+
+
+AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+AAC = SoundCodec("aac", "fltp", 8, AAC_RATES, 96_000)
+# FFmpeg 8's encoder mixes up the channels of 5.0 and 6.1: a tone in each comes back in another's place. As a
+# plain row of channels (mapping family 255, rfc-editor.org/rfc/rfc7845#section-5.1.1.4) each keeps its own.
+OPUS = SoundCodec(
+    encoder="libopus",
+    sample_format="flt",
+    max_channels=255,
+    rates=(8000, 12000, 16000, 24000, 48000),
+    bits_per_channel=96_000,
+    discrete=(5, 7, *range(9, 256)),
+    options={"mapping_family": "255"},
+)
+MP3 = SoundCodec("libmp3lame", "fltp", 2, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000))
+FLAC = SoundCodec("flac", "s32", 8)  # of which its encoder keeps 24 bits
+PCM = SoundCodec("pcm_s24le", "s32", 65_535)
+
+
+class SoundEncoder:
+    """Encodes sound into a new stream of an open container; made before the first packet of any stream.
+
+    ``channels`` and ``rate`` (in Hz) are the sound's own; the stream has the next rate that its codec takes.
+    Raises MediaError for more channels than the codec holds, TransferCancelled once ``meter`` is stopped.
+    """
+
+    def __init__(self, container: Any, codec: SoundCodec, channels: int, rate: int, meter: Meter) -> None:  # noqa: ANN401
+        import av
+
+        if channels > codec.max_channels:
+            said = f"{codec.encoder} holds {codec.max_channels} channels and there are {channels}"
+            raise MediaError(sentence("encode the sound", f"{channels} channels", said, "Save it as wav."))
+        self._container, self._meter = container, meter
+        self._channels, self._rate, self._sent = channels, rate, 0
+        options = dict(codec.options) if channels in codec.discrete else {}
+        self.stream = container.add_stream(
+            codec.encoder, rate=codec.rate(rate), layout=layout(channels), options=options
+        )
+        context = self.stream.codec_context
+        context.format = codec.sample_format
+        if codec.bits_per_channel:
+            context.bit_rate = codec.bits_per_channel * channels
+        self._resampler = av.AudioResampler(context.format, context.layout, context.sample_rate)
+
+    def add(self, samples: Samples) -> None:
+        """Encode what follows. Values beyond -1 to 1 are cut off, and what is no number is silent."""
+        import av
+
+        step = STEP_SECONDS * self._rate
+        for start in range(0, samples.shape[1], step):
+            self._meter.check()
+            part = np.nan_to_num(samples[:, start : start + step], posinf=1, neginf=-1).clip(-1, 1)
+            packed = np.ascontiguousarray(part.T, np.float32).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(packed, _PACKED, layout(self._channels))
+            frame.sample_rate, frame.pts, frame.time_base = self._rate, self._sent, Fraction(1, self._rate)
+            self._sent += part.shape[1]
+            for made in self._resampler.resample(frame):
+                self._container.mux(self.stream.encode(made))
+
+    def finish(self) -> None:
+        """Encode the rest of what was added."""
+        for made in self._resampler.resample(None):
+            self._container.mux(self.stream.encode(made))
+        self._container.mux(self.stream.encode(None))

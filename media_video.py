@@ -1,0 +1,274 @@
+"""What a film can be saved as, and how a given one gets there: copied as it is, or encoded.
+
+``plan`` decides before anything is written, so that the name can have the real file's extension; ``write``
+carries it out. Nothing here holds a whole film: frames go through one by one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from .errors import MediaError, sentence
+from .media_container import DEMUXERS, has_side_alpha, opened, picture_stream
+from .media_sound import AAC, FLAC, OPUS, SoundCodec
+
+AUTO = "auto"
+CRF_OF_CODEC = -1  # the node's default: each codec's own
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How moving pictures are encoded: PyAV's encoders and their options, the first one that there is.
+
+    ``crf`` is the quality where none is set, lower is better, up to ``max_crf``. The values are those at
+    which each codec's own guide calls the result visually lossless or close to it
+    (trac.ffmpeg.org/wiki/Encode).
+    """
+
+    name: str
+    encoders: Mapping[str, Mapping[str, str]]
+    crf: int
+    max_crf: int
+    keeps_alpha: bool = False
+    tag: str = ""
+
+
+CODECS: Mapping[str, Codec] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Codec("h264", {"libx264": {"preset": "medium"}}, 19, 51),
+            # hvc1: Apple's players take no other name for it.
+            Codec("h265", {"libx265": {"x265-params": "log-level=error"}}, 22, 51, tag="hvc1"),
+            Codec("vp9", {"libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1"}}, 26, 63, True),
+            Codec(
+                "av1",
+                {"libsvtav1": {"preset": "8"}, "libaom-av1": {"cpu-used": "6", "row-mt": "1"}},
+                crf=28,
+                max_crf=63,
+            ),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A kind of file that a film can be saved as.
+
+    ``codecs`` are those it can be encoded with, the usual one first; ``sound`` encodes its sound. What it
+    holds of other files as it is goes by FFmpeg's names: ``pictures_held``, ``sounds_held``. ``options`` are
+    the muxer's. ``plays``: browsers show it.
+    """
+
+    name: str
+    extension: str
+    content_type: str
+    muxer: str
+    codecs: tuple[str, ...]
+    sound: SoundCodec | None
+    pictures_held: frozenset[str]
+    sounds_held: frozenset[str] = frozenset()
+    options: Mapping[str, str] = field(default_factory=dict)
+    keeps_workflow: bool = True
+    plays: bool = True
+
+
+_MP4_PICTURES = frozenset({"h264", "hevc", "av1"})
+_MP4_SOUNDS = frozenset({"aac", "mp3", "opus", "flac", "ac3", "eac3", "alac"})
+_WEBM_PICTURES = frozenset({"vp8", "vp9", "av1"})
+_WEBM_SOUNDS = frozenset({"opus", "vorbis"})
+
+# In the order in which auto tries them.
+CONTAINERS: Mapping[str, Container] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Container(
+                "mp4",
+                "mp4",
+                "video/mp4",
+                "mp4",
+                ("h264", "h265", "av1"),
+                AAC,
+                _MP4_PICTURES,
+                _MP4_SOUNDS,
+                # faststart: the index in front, so that it plays while it loads. use_metadata_tags: tags of
+                # any name, in which ComfyUI keeps the workflow (VideoFromFile.save_to).
+                {"movflags": "faststart+use_metadata_tags"},
+            ),
+            Container(
+                "webm", "webm", "video/webm", "webm", ("vp9", "av1"), OPUS, _WEBM_PICTURES, _WEBM_SOUNDS
+            ),
+            Container(
+                "mkv",
+                "mkv",
+                "video/x-matroska",
+                "matroska",
+                ("h264", "h265", "vp9", "av1"),
+                FLAC,
+                _MP4_PICTURES | _WEBM_PICTURES | {"mpeg4", "mpeg2video", "prores", "ffv1", "mjpeg"},
+                _MP4_SOUNDS | _WEBM_SOUNDS | {"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"},
+                plays=False,
+            ),
+            Container("gif", "gif", "image/gif", "gif", (), None, frozenset({"gif"}), keeps_workflow=False),
+        )
+    }
+)
+FORMATS = (AUTO, *CONTAINERS)
+CODEC_CHOICES = (AUTO, *CODECS)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A film that is a file."""
+
+    source: Path | io.BytesIO
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A film as ComfyUI holds it: frames [B, H, W, 3 or 4] in 0..1, AUDIO or None, frames a second."""
+
+    frames: torch.Tensor
+    sound: Mapping[str, Any] | None
+    rate: Fraction
+
+
+Clip = Recording | Pictures
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a film becomes: the kind of file, and whether it is copied as it is or encoded, with which codec.
+
+    A GIF has no choice of codec: None. ``width`` and ``height`` are the film's own, in pixels.
+    """
+
+    container: Container
+    copies: bool
+    codec: Codec | None
+    crf: int
+    width: int
+    height: int
+
+
+def plan(clip: Clip, format_name: str, codec_name: str, crf: int = CRF_OF_CODEC) -> Plan:
+    """How to save ``clip``; the names are of FORMATS and CODEC_CHOICES, ``crf`` is -1 for the codec's own.
+
+    With the codec left to ``auto``, and no crf set, a file is copied where the container can hold what is in
+    it. Raises MediaError for what does not go together, for a file that is no film, and for no frames.
+    """
+    _check_names(format_name, codec_name)
+    facts = _facts(clip)
+    container = _container(facts, format_name, codec_name)
+    codec = None
+    if container.codecs:
+        codec = CODECS[_usual(facts, container) if codec_name == AUTO else codec_name]
+        _check_crf(codec, crf)
+    copies = codec_name == AUTO and crf == CRF_OF_CODEC and facts.fits(container)
+    return Plan(container, copies, codec, crf, facts.width, facts.height)
+
+
+def encoded(plan: Plan) -> Plan:
+    """The same plan without copying."""
+    return replace(plan, copies=False)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What decides how a film is saved. ``pictures`` and ``sounds`` are FFmpeg's names, of a file only."""
+
+    width: int
+    height: int
+    transparent: bool = False
+    demuxer: str = ""
+    pictures: str = ""
+    sounds: tuple[str, ...] = ()
+
+    def fits(self, container: Container) -> bool:
+        """Whether ``container`` takes what is in the file as it is."""
+        return (
+            bool(self.demuxer)
+            and DEMUXERS[self.demuxer].copies
+            and self.pictures in container.pictures_held
+            and set(self.sounds) <= container.sounds_held
+        )
+
+
+def _facts(clip: Clip) -> _Facts:
+    if isinstance(clip, Pictures):
+        return _facts_of_frames(clip.frames)
+    name = clip.source.name if isinstance(clip.source, Path) else "the video"
+    with opened(clip.source, name, "a video") as container:
+        stream = picture_stream(container)
+        if stream is None:
+            raise _refusal(name, "it holds no moving pictures", "Wire a VIDEO that has some.")
+        sounds = tuple(
+            _codec_name(each) for each in container.streams.audio if each.codec_context is not None
+        )
+        transparent = has_side_alpha(stream)
+        return _Facts(
+            stream.width, stream.height, transparent, container.format.name, _codec_name(stream), sounds
+        )
+
+
+def _facts_of_frames(frames: torch.Tensor) -> _Facts:
+    if frames.ndim != 4 or 0 in frames.shape or frames.shape[-1] not in (3, 4):  # noqa: PLR2004
+        said = f"frames of {' x '.join(map(str, frames.shape))} are no film"
+        raise _refusal("the frames", said, "Wire frames of batch x height x width x 3 or 4 channels.")
+    _, height, width, channels = frames.shape
+    return _Facts(width, height, channels > 3 and bool(frames[..., 3].min() < 1))  # noqa: PLR2004
+
+
+def _codec_name(stream: Any) -> str:  # noqa: ANN401  a stream of PyAV
+    """FFmpeg's name of what a stream holds, whichever decoder it chose for it."""
+    codec = stream.codec_context.codec
+    name = getattr(codec, "canonical_name", codec.name)
+    return {"libdav1d": "av1"}.get(name, str(name))
+
+
+def _container(facts: _Facts, format_name: str, codec_name: str) -> Container:
+    if format_name != AUTO:
+        container = CONTAINERS[format_name]
+        if codec_name not in (AUTO, *container.codecs):
+            others = [row.name for row in CONTAINERS.values() if codec_name in row.codecs]
+            said = f"a {format_name} file holds no {codec_name} here"
+            raise _refusal(codec_name, said, f"Choose {' or '.join(others)}, or leave the codec to auto.")
+        return container
+    rows = list(CONTAINERS.values())
+    if codec_name != AUTO:
+        return next(row for row in rows if codec_name in row.codecs)
+    copying = next((row for row in rows if facts.fits(row)), None)
+    return copying or CONTAINERS["webm" if facts.transparent else "mp4"]
+
+
+def _usual(facts: _Facts, container: Container) -> str:
+    """The codec that auto means: one that keeps transparency if there is some, else the container's first."""
+    if facts.transparent:
+        return next((name for name in container.codecs if CODECS[name].keeps_alpha), container.codecs[0])
+    return container.codecs[0]
+
+
+def _check_names(format_name: str, codec_name: str) -> None:
+    for name, known in ((format_name, FORMATS), (codec_name, CODEC_CHOICES)):
+        if name not in known:
+            raise _refusal(repr(name), "it is unknown", f"Choose one of {', '.join(known)}.")
+
+
+def _check_crf(codec: Codec, crf: int) -> None:
+    if crf > codec.max_crf or crf < CRF_OF_CODEC:
+        said = f"{codec.name} takes a crf from 0 to {codec.max_crf}"
+        raise _refusal(f"crf {crf}", said, f"{CRF_OF_CODEC} means its usual one, {codec.crf}.")
+
+
+def _refusal(what: str, said: str, advice: str) -> MediaError:
+    return MediaError(sentence("encode the video", what, said, advice))

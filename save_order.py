@@ -1,0 +1,86 @@
+"""What all nodes that save have in common: where to, under which names, and which addresses to hand out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from . import host, inputs, saving
+from .connect import storage_of
+from .media_metadata import Metadata
+from .naming import Name, NameContext, Template
+from .storage import Meter, Storage
+
+if TYPE_CHECKING:
+    from .profile import Profile
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a save came to: ``urls`` joined by semicolons, ``shown`` for the browser, a line for the node."""
+
+    urls: str
+    keys: list[str]
+    shown: list[dict[str, str]]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """Where a save node is told to store, under which names, and which addresses to hand out."""
+
+    profile: Profile | None
+    key_prefix: str
+    filename: str
+    if_exists: str
+    link: str
+    expires_hours: int
+    node_id: str | None
+
+    @functools.cached_property
+    def storage(self) -> Storage:
+        """Asked for in a worker thread: the first time imports an SDK."""
+        return storage_of(self.profile, host.profiles_file())
+
+    def names(
+        self,
+        extension: str,
+        count: int,
+        width: int | None,
+        height: int | None,
+        prompt: dict[str, Any] | None,
+        extra_pnginfo: dict[str, Any] | None,
+    ) -> list[Name]:
+        """A name for each of ``count`` files. Raises ConfigurationError for a bad one."""
+        now, room = datetime.now(), inputs.room_for_key(self.storage)
+        template = Template(self.key_prefix, self.filename, extension, room)
+        node_id = self.node_id or ""
+        return [
+            template.name(NameContext(now, number, count, width, height, prompt, extra_pnginfo, node_id))
+            for number in range(count)
+        ]
+
+    def carry_out(
+        self,
+        names: list[Name],
+        encode: Callable[[int], saving.File],
+        show: Callable[[saving.File], dict[str, str]],
+        meter: Meter,
+    ) -> Stored:
+        """Encode and store one file per name; see ``saving.save``."""
+        saved = saving.save(self.storage, names, encode, show, self.if_exists, meter)
+        keys, expires = [one.info.key for one in saved], timedelta(hours=self.expires_hours)
+        links = [saving.link(self.storage, key, self.link, expires) for key in keys]
+        return Stored(
+            ";".join(filter(None, links)), keys, [one.shown for one in saved], saving.summary(saved)
+        )
+
+
+def metadata(
+    embed_workflow: bool, prompt: dict[str, Any] | None, extra_pnginfo: dict[str, Any] | None
+) -> Metadata | None:
+    """What goes into the file; None where the user or the server wants nothing there."""
+    return Metadata(prompt, extra_pnginfo) if embed_workflow and not host.metadata_disabled() else None

@@ -1,0 +1,399 @@
+"""What a film becomes when it is saved: read back from the file that was written."""
+
+from __future__ import annotations
+
+import io
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import films
+import numpy as np
+import pytest
+import torch
+from cloud_storage import errors, media_film_writer, media_frames, media_video, video_window
+from cloud_storage.media_metadata import Metadata
+from cloud_storage.media_video import Pictures, Recording
+from cloud_storage.storage import Meter
+
+METADATA = Metadata({"3": {"class_type": "KSampler"}}, {"workflow": {"nodes": [1, 2]}})
+PLENTY = 1 << 40
+
+
+def pictures(count=12, sound=2, rate=Fraction(24), channels=3, **size):
+    frames = np.stack([films.picture(index, channels=channels, **size) for index in range(count)])
+    audio = None
+    if sound:
+        tones = films.tones(sound, float(count / rate))
+        audio = {"waveform": torch.from_numpy(tones)[None], "sample_rate": films.SOUND_RATE}
+    return Pictures(torch.from_numpy(frames).float() / 255, audio, rate)
+
+
+def write(folder, clip, format="auto", codec="auto", crf=-1, metadata=METADATA):
+    plan = media_video.plan(clip, format, codec, crf)
+    target = folder / f"written.{plan.container.extension}"
+    notes = media_film_writer.write(plan, clip, target, metadata, Meter())
+    return target, plan, notes
+
+
+def load(path):
+    return media_frames.load(path, "f", video_window.Window(), media_frames.Tensor(), Meter(), lambda: PLENTY)
+
+
+def codecs(path):
+    with av.open(str(path)) as file:
+        return [media_video._codec_name(stream) for stream in file.streams]
+
+
+def tags(path):
+    with av.open(str(path)) as file:
+        return {key.lower(): text for key, text in file.metadata.items()}
+
+
+# (format, codec) -> (ending, FFmpeg's names)
+WRITTEN = {
+    ("auto", "auto"): ("mp4", ["h264", "aac"]),
+    ("mp4", "auto"): ("mp4", ["h264", "aac"]),
+    ("mp4", "h265"): ("mp4", ["hevc", "aac"]),
+    ("mp4", "av1"): ("mp4", ["av1", "aac"]),
+    ("webm", "auto"): ("webm", ["vp9", "opus"]),
+    ("webm", "av1"): ("webm", ["av1", "opus"]),
+    ("mkv", "auto"): ("mkv", ["h264", "flac"]),
+    ("mkv", "vp9"): ("mkv", ["vp9", "flac"]),
+    ("gif", "auto"): ("gif", ["gif"]),
+    ("auto", "h265"): ("mp4", ["hevc", "aac"]),
+    ("auto", "vp9"): ("webm", ["vp9", "opus"]),
+}
+
+
+@pytest.mark.parametrize(("format", "codec"), WRITTEN)
+def test_frames_become_a_film_of_the_kind_asked_for(tmp_path, format, codec):
+    path, plan, notes = write(tmp_path, pictures(), format, codec)
+    ending, names = WRITTEN[format, codec]
+    assert path.suffix == f".{ending}" == f".{plan.container.extension}"
+    assert codecs(path) == names
+    loaded = load(path)
+    assert films.numbers(loaded.frames) == list(range(12))
+    if ending == "gif":
+        assert notes == (
+            "A gif has no place for the workflow: it was left out.",
+            "A gif has no sound: it was left out.",
+        )
+    else:
+        assert loaded.rate == 24
+        assert films.pitches(loaded.sound["waveform"][0].numpy(), films.SOUND_RATE) == [150, 250]
+        assert json.loads(tags(path)["prompt"]) == METADATA.prompt
+        assert json.loads(tags(path)["workflow"]) == METADATA.extra_pnginfo["workflow"]
+
+
+@pytest.mark.parametrize("format", ["mp4", "webm", "mkv"])
+def test_colours_come_back_as_they_were(tmp_path, format):
+    colours = torch.tensor(
+        [[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.1, 0.2, 0.9], [0.9, 0.9, 0.9], [0.5, 0.5, 0.5]]
+    )
+    frames = colours.repeat_interleave(32, 0)[None, None].expand(4, 64, 160, 3)
+    path, _, _ = write(tmp_path, Pictures(frames, None, Fraction(10)), format)
+    back = load(path).frames[2][32, 16::32]
+    assert (back - colours).abs().max() < 0.03
+
+
+def test_an_mp4_has_its_index_in_front(tmp_path):
+    path, _, _ = write(tmp_path, pictures(), "mp4")
+    data = path.read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+def test_h265_is_marked_as_apples_players_want_it(tmp_path):
+    path, _, _ = write(tmp_path, pictures(sound=0), "mp4", "h265")
+    with av.open(str(path)) as file:
+        assert file.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+@pytest.mark.parametrize("format", ["mp4", "webm", "mkv", "gif"])
+@pytest.mark.parametrize(("width", "height"), [(161, 96), (160, 97), (163, 99)])
+def test_odd_sides_are_padded_and_nothing_is_cut(tmp_path, format, width, height):
+    path, _, _ = write(tmp_path, pictures(6, width=width, height=height), format)
+    frames = load(path).frames
+    odd = format == "gif"
+    assert frames.shape[1:3] == ((height, width) if odd else (height + height % 2, width + width % 2))
+    assert films.numbers(frames[:, :height, :width]) == list(range(6))
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("format", ["mp4", "webm", "mkv"])
+def test_a_tone_in_each_channel_survives(tmp_path, format, count):
+    path, _, _ = write(tmp_path, pictures(24, sound=count), format)
+    sound = load(path).sound
+    expected = films.pitches(films.tones(count), films.SOUND_RATE)
+    assert films.pitches(sound["waveform"][0].numpy(), sound["sample_rate"]) == expected
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000, 192000])
+@pytest.mark.parametrize("format", ["mp4", "webm", "mkv"])
+def test_sound_of_any_rate_is_kept_or_resampled(tmp_path, format, rate):
+    clip = pictures(24, sound=0)
+    tones = films.tones(2, 1, rate)
+    clip = Pictures(clip.frames, {"waveform": torch.from_numpy(tones)[None], "sample_rate": rate}, clip.rate)
+    path, _, _ = write(tmp_path, clip, format)
+    sound = load(path).sound
+    assert films.pitches(sound["waveform"][0].numpy(), sound["sample_rate"]) == [150, 250]
+    if format == "mkv":
+        assert sound["sample_rate"] == rate
+
+
+def test_pictures_and_sound_lie_side_by_side_in_the_file(tmp_path):
+    path, _, _ = write(tmp_path, pictures(120), "mp4")
+    with av.open(str(path)) as file:
+        places = [(packet.stream.type, packet.pos) for packet in file.demux() if packet.pos is not None]
+    first_half = [kind for kind, place in places if place < path.stat().st_size // 2]
+    assert first_half.count("audio") > 20
+
+
+def test_sound_longer_than_the_pictures_ends_with_them(tmp_path):
+    clip = pictures(24)
+    longer = {"waveform": torch.from_numpy(films.tones(2, 5))[None], "sample_rate": films.SOUND_RATE}
+    path, _, _ = write(tmp_path, Pictures(clip.frames, longer, clip.rate), "mkv")
+    with av.open(str(path)) as file:
+        assert abs(file.duration / 1e6 - 1) < 0.1
+
+
+def test_transparency_goes_into_webm(tmp_path):
+    clip = pictures(6, channels=4)
+    path, plan, notes = write(tmp_path, clip)
+    assert (plan.container.name, codecs(path)[0], notes) == ("webm", "vp9", ())
+    back = load(path).frames
+    assert back.shape[3] == 4
+    assert (back[..., 3] - clip.frames[..., 3]).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("format", ["mp4", "gif"])
+def test_what_cannot_keep_transparency_says_so(tmp_path, format):
+    _, _, notes = write(tmp_path, pictures(6, channels=4, sound=0), format, metadata=None)
+    assert (notes == ()) == (format == "gif")  # a gif keeps it, all or nothing
+    if notes:
+        assert notes == ("h264 has no transparency here: it was left out.",)
+
+
+def test_a_gif_keeps_holes(tmp_path):
+    frames = torch.ones((3, 32, 32, 4))
+    frames[:, :16, :, 3] = 0
+    path, _, _ = write(tmp_path, Pictures(frames, None, Fraction(10)), "gif")
+    alpha = load(path).frames[..., 3]
+    assert not alpha[:, :15].any()
+    assert alpha[:, 17:].all()
+
+
+def test_a_gif_of_too_many_frames_a_second_leaves_some_out_and_says_so(tmp_path):
+    path, _, notes = write(tmp_path, pictures(20, sound=0, rate=Fraction(100)), "gif", metadata=None)
+    assert films.numbers(load(path).frames) == list(range(0, 20, 2))
+    assert notes == ("A gif shows at most 50 frames a second.",)
+
+
+def test_nothing_is_embedded_where_nobody_wants_it(tmp_path):
+    path, _, _ = write(tmp_path, pictures(), metadata=None)
+    assert not {"prompt", "workflow"} & set(tags(path))
+
+
+@pytest.mark.parametrize("crf", [0, 40])
+def test_a_lower_crf_is_larger_and_better(tmp_path, crf):
+    generator = torch.Generator().manual_seed(1)
+    noise = Pictures(torch.rand((6, 64, 64, 3), generator=generator), None, Fraction(10))
+    usual = write(tmp_path, noise)[0].stat().st_size
+    assert (write(tmp_path, noise, crf=crf)[0].stat().st_size > usual) == (crf < 19)
+
+
+# ----------------------------------------------------------------------------------------- files
+
+
+def recording(folder, name, **options):
+    kind = films.KINDS[name]
+    sound = films.tones(2, 2) if kind.sound else None
+    path = films.write(folder / f"source.{kind.ending}", kind, films.numbered(50), 25, sound=sound, **options)
+    return Recording(path)
+
+
+def packets(path):
+    with av.open(str(path)) as file:
+        return [bytes(packet) for packet in file.demux(video=0) if packet.size]
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "ending"),
+    [
+        ("mp4", "auto", "mp4"),
+        ("mp4, index at its end", "mp4", "mp4"),
+        ("mp4, fragmented", "auto", "mp4"),
+        ("mp4", "mkv", "mkv"),
+        ("mov", "auto", "mkv"),  # its PCM has no place in an mp4
+        ("mkv", "auto", "mp4"),
+        ("mkv", "mkv", "mkv"),
+        ("webm", "auto", "webm"),
+        ("webm", "mkv", "mkv"),
+        ("gif", "auto", "gif"),
+    ],
+)
+def test_a_file_is_copied_where_the_container_can_hold_it(tmp_path, name, format, ending):
+    clip = recording(tmp_path, name)
+    path, plan, _ = write(tmp_path, clip, format)
+    assert (plan.copies, path.suffix) == (True, f".{ending}")
+    assert packets(path) == packets(clip.source)
+    loaded, before = load(path), load(clip.source)
+    assert torch.equal(loaded.frames, before.frames)
+    assert films.numbers(loaded.frames) == list(range(50))
+    if ending != "gif":
+        assert json.loads(tags(path)["prompt"]) == METADATA.prompt
+        sound, same = loaded.sound["waveform"], before.sound["waveform"]
+        assert sound.shape == same.shape
+        assert films.pitches(sound[0].numpy(), films.SOUND_RATE) == [150, 250]
+
+
+def test_a_transport_stream_is_copied(tmp_path):
+    path, plan, _ = write(tmp_path, recording(tmp_path, "ts"))
+    assert (plan.copies, path.suffix) == (True, ".mp4")
+    assert films.numbers(load(path).frames) == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "codec"),
+    [
+        ("mp4", "webm", "auto"),
+        ("webm", "mp4", "auto"),
+        ("mp4", "mp4", "h265"),
+        ("avi", "auto", "auto"),
+        ("mp4", "gif", "auto"),
+    ],
+)
+def test_a_file_is_encoded_where_it_cannot_be_copied(tmp_path, name, format, codec):
+    clip = recording(tmp_path, name)
+    path, plan, _ = write(tmp_path, clip, format, codec)
+    assert not plan.copies
+    loaded = load(path)
+    assert films.numbers(loaded.frames) == list(range(50))
+    if format != "gif":
+        assert films.pitches(loaded.sound["waveform"][0].numpy(), loaded.sound["sample_rate"]) == [150, 250]
+
+
+def test_a_crf_that_is_set_encodes(tmp_path):
+    _, plan, _ = write(tmp_path, recording(tmp_path, "mp4"), crf=30)
+    assert not plan.copies
+
+
+def test_uneven_times_stay_when_a_file_is_encoded(tmp_path):
+    instants = [Fraction(number * number, 50) for number in range(12)]
+    source = films.write(tmp_path / "s.mkv", films.KINDS["mkv"], films.numbered(12), 25, instants)
+    path, _, _ = write(tmp_path, Recording(source), "webm")
+    with av.open(str(path)) as file:
+        times = [frame.time for frame in file.decode(video=0)]
+    assert np.allclose(times, [float(instant) for instant in instants], atol=0.002)
+
+
+@pytest.mark.parametrize("degrees", [90, 180])
+@pytest.mark.parametrize("format", ["auto", "webm"])
+def test_a_turned_file_stays_upright(tmp_path, degrees, format):
+    lying = [np.rot90(pixels, -degrees // 90) for pixels in films.numbered(8)]
+    kind = films.Kind("mp4", encoder_options={"bf": "0"})
+    source = films.write(tmp_path / "s.mp4", kind, lying, 25, rotation=degrees)
+    loaded = load(write(tmp_path, Recording(source), format)[0])
+    assert loaded.frames.shape[1:3] == (films.HEIGHT, films.WIDTH)
+    assert films.numbers(loaded.frames) == list(range(8))
+
+
+def test_a_transparent_file_stays_so_when_copied_and_when_encoded(tmp_path):
+    kind = films.Kind("webm", "libvpx-vp9", "yuva420p")
+    source = films.write(
+        tmp_path / "s.webm", kind, [films.picture(index, channels=4) for index in range(6)], 25
+    )
+    for options in ({}, {"crf": 20}):
+        assert load(write(tmp_path, Recording(source), **options)[0]).frames.shape[3] == 4
+
+
+def test_a_film_in_memory_is_saved_as_one_on_disk(tmp_path):
+    clip = recording(tmp_path, "mp4")
+    path, plan, _ = write(tmp_path, Recording(io.BytesIO(clip.source.read_bytes())))
+    assert plan.copies
+    assert films.numbers(load(path).frames) == list(range(50))
+
+
+def test_the_workflow_of_a_file_gives_way_to_the_present_one_or_goes(tmp_path):
+    first, _, _ = write(
+        tmp_path, pictures(), metadata=Metadata({"old": {}}, {"workflow": {"old": 1}, "more": 1})
+    )
+    kept = Path(first).rename(tmp_path / "first.mp4")
+    second, _, _ = write(tmp_path, Recording(kept))
+    assert json.loads(tags(second)["prompt"]) == METADATA.prompt
+    third, _, _ = write(tmp_path, Recording(kept), metadata=None)
+    assert not {"prompt", "workflow"} & set(tags(third))
+
+
+def test_what_cannot_be_copied_after_all_is_encoded(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(media_film_writer, "_copy", lambda *arguments: av.error.err_check(-22))
+    path, plan, _ = write(tmp_path, recording(tmp_path, "mp4"))
+    assert plan.copies
+    assert films.numbers(load(path).frames) == list(range(50))
+    assert "is encoded" in caplog.text
+
+
+# -------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("format", "codec", "crf", "words"),
+    [
+        ("webm", "h264", -1, "webm file holds no h264.*mp4 or mkv"),
+        ("gif", "h264", -1, "gif file holds no h264"),
+        ("mp4", "vp9", -1, "mp4 file holds no vp9.*webm or mkv"),
+        ("mp4", "h264", 52, "from 0 to 51"),
+        ("mp4", "h264", -2, "from 0 to 51"),
+        ("avi", "auto", -1, "unknown.*mp4"),
+        ("mp4", "theora", -1, "unknown"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_written(tmp_path, format, codec, crf, words):
+    with pytest.raises(errors.MediaError, match=words):
+        write(tmp_path, pictures(), format, codec, crf)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (1, 8, 8, 2), (8, 8, 3)])
+def test_what_are_no_frames_is_refused(tmp_path, shape):
+    with pytest.raises(errors.MediaError, match="are no film"):
+        write(tmp_path, Pictures(torch.zeros(shape), None, Fraction(10)))
+
+
+def test_more_channels_than_a_film_holds_are_refused(tmp_path):
+    with pytest.raises(errors.MediaError, match="holds 8 channels and there are 9"):
+        write(tmp_path, pictures(sound=9), "mp4")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["mp4", "copied"])
+def test_a_stopped_meter_ends_it_and_leaves_no_file(tmp_path, name):
+    meter = Meter()
+    clip = recording(tmp_path, "mp4") if name == "copied" else pictures(40)
+    plan = media_video.plan(clip, "mp4", "auto")
+
+    class Stopping(Meter):
+        def add_frames(self, count):
+            super().add_frames(count)
+            if self.frames_done == 5:
+                self.stop()
+
+    meter = Stopping()
+    target = tmp_path / "target.mp4"
+    with pytest.raises(errors.TransferCancelled):
+        media_film_writer.write(plan, clip, target, None, meter)
+    assert meter.frames_done == 5
+    assert not target.exists()
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path):
+    target = Path("/dev/full")
+    if not target.exists():
+        pytest.skip("There is no /dev/full on this system.")
+    link = tmp_path / "f.mkv"
+    link.symlink_to(target)
+    plan = media_video.plan(pictures(), "mkv", "auto")
+    with pytest.raises(errors.MediaError, match=r"as mkv.*free disk space"):
+        media_film_writer.write(plan, pictures(), link, None, Meter())
+    assert not link.is_symlink()

@@ -1,0 +1,503 @@
+"""Which pictures of a film are loaded: read from the numbers that they carry."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+from types import SimpleNamespace
+
+import av
+import films
+import numpy as np
+import pytest
+import torch
+from cloud_storage import errors, latents, media_container, media_film, media_frames, video_window
+from cloud_storage.storage import Meter
+from films import KINDS
+
+COUNT, RATE = 60, 25
+PLENTY = 1 << 40
+
+
+def load(path, *, sink=None, free=PLENTY, **window):
+    numbers = {
+        "force_rate": 0,
+        "custom_width": 0,
+        "custom_height": 0,
+        "frame_load_cap": 0,
+        "skip_first_frames": 0,
+        "select_every_nth": 1,
+        "preset": "None",
+        **window,
+    }
+    sink = sink or media_frames.Tensor()
+    return media_frames.load(path, "f.mp4", video_window.window(**numbers), sink, Meter(), lambda: free)
+
+
+def numbers(path, **window):
+    return films.numbers(load(path, **window).frames)
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    """``film(name)`` is a film of COUNT numbered pictures with clicks, of that one of KINDS."""
+    folder, made = tmp_path_factory.mktemp("films"), {}
+
+    def get(name):
+        if name not in made:
+            kind = KINDS[name]
+            sound = films.clicks(COUNT / RATE) if kind.sound else None
+            path = folder / f"{len(made)}.{kind.ending}"
+            made[name] = films.write(path, kind, films.numbered(COUNT), RATE, sound=sound)
+        return made[name]
+
+    return get
+
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@every_kind
+def test_every_picture_comes_once_and_in_order(film, kind):
+    loaded = load(film(kind))
+    assert films.numbers(loaded.frames) == list(range(COUNT))
+    assert loaded.count == COUNT
+
+
+@every_kind
+@pytest.mark.parametrize(("skip", "nth", "cap"), [(0, 1, 7), (13, 1, 5), (31, 3, 0), (47, 2, 4), (59, 1, 0)])
+def test_skip_nth_and_cap_pick_by_counting(film, kind, skip, nth, cap):
+    picked = numbers(film(kind), skip_first_frames=skip, select_every_nth=nth, frame_load_cap=cap)
+    assert picked == list(range(COUNT))[skip::nth][: cap or None]
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("rate", "skip", "nth", "cap"), [(10, 0, 1, 0), (8, 9, 2, 0), (60, 66, 1, 20), (25, 40, 1, 9)]
+)
+def test_a_rate_picks_the_first_picture_that_is_not_before_its_instant(film, kind, rate, skip, nth, cap):
+    # The n-th picture at a rate is the one that VideoHelperSuite stops at: it takes pictures until their
+    # time, a multiple of the file's, has reached a multiple of the rate's.
+    places = []
+    place = skip
+    while math.ceil(Fraction(place * RATE, rate)) < COUNT and (not cap or len(places) < cap):
+        places.append(math.ceil(Fraction(place * RATE, rate)))
+        place += nth
+    picked = numbers(
+        film(kind), force_rate=rate, skip_first_frames=skip, select_every_nth=nth, frame_load_cap=cap
+    )
+    assert picked == places
+
+
+def test_there_are_pictures_to_leave_out_in_the_film_of_open_groups(film):
+    with av.open(str(film("mp4, open groups"))) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.pts is not None]
+    keys = [index for index, packet in enumerate(packets) if packet.is_keyframe]
+    led = [index for index in keys if any(later.pts < packets[index].pts for later in packets[index:])]
+    assert led
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mp4, index at its end", "mp4, open groups", "mov"])
+def test_counting_begins_at_a_key_near_by_where_the_index_is_whole(film, kind):
+    window = video_window.Window(skip_first_frames=50)
+    with media_container.opened(film(kind), "f", "a video") as file:
+        first = next(media_film.Film(file, film(kind), "f", Meter()).pictures(window))
+    assert 24 < first.index <= 50
+    assert films.number(torch.from_numpy(first.frame.to_ndarray(format="rgb24")) / 255) == first.index
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mp4, fragmented", "mov", "mkv", "webm"])
+def test_a_rate_begins_at_a_key_near_by(film, kind):
+    window = video_window.Window(force_rate=25, skip_first_frames=50)
+    with media_container.opened(film(kind), "f", "a video") as file:
+        first = next(media_film.Film(file, film(kind), "f", Meter()).pictures(window))
+    assert 1 <= first.seconds <= 2
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mp4, fragmented", "mov", "mkv", "webm", "ts"])
+def test_a_film_can_be_read_again_from_its_start(film, kind):
+    everything = video_window.Window()
+    with media_container.opened(film(kind), "f", "a video") as file:
+        opened = media_film.Film(file, film(kind), "f", Meter())
+        assert [each.index for each in itertools.islice(opened.pictures(everything), 30)] == list(range(30))
+        again = [each.frame.to_ndarray(format="rgb24") for each in opened.pictures(everything)]
+    assert films.numbers(torch.from_numpy(np.stack(again)) / 255) == list(range(COUNT))
+
+
+def test_a_long_transport_stream_is_sought_although_it_lands_between_keys(tmp_path):
+    path = films.write(tmp_path / "long.ts", KINDS["ts"], films.numbered(500), RATE)
+    assert numbers(path, force_rate=25, skip_first_frames=400, frame_load_cap=3) == [400, 401, 402]
+
+
+# -------------------------------------------------------------------------------- times of the file's own
+
+
+def uneven(count):
+    """Instants as of a screen recording: bursts at 50 a second, and pauses of half a second."""
+    instants, now = [], Fraction(0)
+    for index in range(count):
+        instants.append(now)
+        now += Fraction(1, 2) if index % 8 == 7 else Fraction(1, 50)
+    return instants
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mp4, index at its end", "mp4, fragmented", "mov", "mkv", "webm"])
+@pytest.mark.parametrize(("rate", "skip"), [(10, 0), (10, 17), (30, 50)])
+def test_pictures_that_come_unevenly_are_picked_by_their_own_times(tmp_path, kind, rate, skip):
+    instants = uneven(40)
+    path = films.write(tmp_path / f"f.{KINDS[kind].ending}", KINDS[kind], films.numbered(40), 25, instants)
+    expected = []
+    for place in itertools.count(skip):
+        later = [index for index, instant in enumerate(instants) if instant >= Fraction(place, rate)]
+        if not later:
+            break
+        expected.append(later[0])
+    assert numbers(path, force_rate=rate, skip_first_frames=skip) == expected
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_without_a_rate_uneven_pictures_are_counted(tmp_path, kind):
+    path = films.write(tmp_path / f"f.{KINDS[kind].ending}", KINDS[kind], films.numbered(40), 25, uneven(40))
+    assert numbers(path, skip_first_frames=29, frame_load_cap=4) == [29, 30, 31, 32]
+
+
+def test_the_sound_of_uneven_pictures_is_that_of_their_span(tmp_path):
+    instants = uneven(16)
+    sound = films.clicks(3)
+    path = films.write(tmp_path / "f.mkv", KINDS["mkv"], films.numbered(16), 25, instants, sound=sound)
+    loaded = load(path, skip_first_frames=8)
+    seconds = loaded.sound["waveform"].shape[2] / loaded.sound["sample_rate"]
+    assert abs(seconds - float(instants[15] - instants[8] + 1 / loaded.rate)) < 0.002
+
+
+# ---------------------------------------------------------------------------------- turned, deep, see-through
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_a_turned_film_is_loaded_upright(tmp_path, degrees, ending):
+    upright = films.numbered(8)
+    lying = [np.rot90(pixels, -degrees // 90) for pixels in upright]  # as a phone stores it
+    kind = films.Kind(ending, encoder_options={"bf": "0"})
+    path = films.write(tmp_path / f"f.{ending}", kind, lying, 25, rotation=degrees)
+    loaded = load(path)
+    assert loaded.frames.shape[1:3] == (films.HEIGHT, films.WIDTH)
+    assert films.numbers(loaded.frames) == list(range(8))
+    assert (loaded.info["source_width"], loaded.info["source_height"]) == (films.WIDTH, films.HEIGHT)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        films.Kind(
+            "mp4", "libx265", "yuv420p10le", encoder_options={"x265-params": "log-level=error:lossless=1"}
+        ),
+        films.Kind("mkv", "ffv1", "yuv444p10le"),
+    ],
+    ids=["h265", "ffv1"],
+)
+def test_ten_bits_stay_more_than_eight(tmp_path, kind):
+    ramp = np.repeat(np.linspace(0, 65535, 512).astype(np.uint16)[None, :, None], 64, 0).repeat(3, 2)
+    frame = load(films.write(tmp_path / f"f.{kind.ending}", kind, [ramp] * 3, 25)).frames[0]
+    levels = np.unique((frame[32, :, 1].numpy() * 1023).round())
+    assert len(levels) > 400
+    assert np.abs(frame[32, :, 1].numpy() - ramp[32, :, 1] / 65535).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        films.Kind("webm", "libvpx-vp9", "yuva420p"),
+        films.Kind("mov", "qtrle", "argb"),
+        films.Kind("mov", "prores_ks", "yuva444p10le"),
+        films.Kind("mkv", "ffv1", "yuva444p"),
+    ],
+    ids=["vp9", "qtrle", "prores", "ffv1"],
+)
+@pytest.mark.parametrize("skip", [0, 5])
+def test_transparency_comes_as_a_fourth_channel(tmp_path, kind, skip):
+    pictures = [films.picture(index, channels=4) for index in range(8)]
+    loaded = load(films.write(tmp_path / f"f.{kind.ending}", kind, pictures, 25), skip_first_frames=skip)
+    assert loaded.frames.shape == (8 - skip, films.HEIGHT, films.WIDTH, 4)
+    assert films.numbers(loaded.frames) == list(range(skip, 8))
+    assert (loaded.frames[..., 3] - torch.from_numpy(pictures[0][..., 3]) / 255).abs().max() < 0.05
+
+
+def test_a_gif_without_transparency_has_three_channels_and_one_with_it_four(tmp_path):
+    from PIL import Image
+
+    for name, alpha, channels in (("solid.gif", 255, 3), ("holed.gif", 0, 4)):
+        pictures = []
+        for index in range(4):
+            pixels = films.picture(index, channels=4)
+            pixels[..., 3] = 255
+            pixels[:8, :8, 3] = alpha
+            pictures.append(Image.fromarray(pixels))
+        pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], duration=100, disposal=2)
+        frames = load(tmp_path / name).frames
+        assert frames.shape[3] == channels
+        assert films.numbers(frames) == [0, 1, 2, 3]
+
+
+# --------------------------------------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, (160, 96)),
+        ({"custom_width": 80}, (80, 48)),
+        ({"custom_height": 72}, (120, 72)),
+        ({"custom_width": 64, "custom_height": 64}, (64, 64)),
+        ({"custom_width": 100, "preset": "AnimateDiff"}, (104, 64)),
+        ({"preset": "Hunyuan"}, (160, 96)),
+        ({"custom_width": 90, "preset": "LTXV"}, (96, 64)),
+        ({"custom_width": 3, "preset": "Wan"}, (8, 8)),
+    ],
+)
+def test_sides_follow_the_rules(film, asked, expected):
+    loaded = load(film("mp4"), frame_load_cap=5, **asked)
+    assert (loaded.frames.shape[2], loaded.frames.shape[1]) == expected
+    assert (loaded.info["loaded_width"], loaded.info["loaded_height"]) == expected
+
+
+def test_what_has_another_ratio_is_cut_in_the_middle():
+    pixels = films.picture(0)
+    square = media_frames.fitted(pixels, 96, 96)
+    reds = pixels[0, 32:128, 0].astype(int)
+    assert np.abs(square[0, :, 0].astype(int) - reds).max() <= 2
+    tall = media_frames.fitted(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
+    assert tall.shape == (48, 96, 3)
+
+
+@pytest.mark.parametrize(
+    ("preset", "rate", "count"),
+    [("AnimateDiff", 8, 19), ("Mochi", 24, 55), ("LTXV", 24, 57), ("Hunyuan", 24, 57), ("Wan", 16, 37)],
+)
+def test_a_preset_sets_rate_and_count(film, preset, rate, count):
+    loaded = load(film("mp4"), preset=preset)
+    assert loaded.rate == rate
+    assert loaded.count == len(loaded.frames) == count
+    assert (count - video_window.PRESETS[preset].frames[1]) % video_window.PRESETS[preset].frames[0] == 0
+
+
+def test_a_rate_that_is_set_is_stronger_than_the_presets(film):
+    assert load(film("mp4"), preset="Wan", force_rate=5).rate == 5
+
+
+# --------------------------------------------------------------------------------------------- sound
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.sound])
+@pytest.mark.parametrize(("rate", "skip", "cap"), [(0, 0, 0), (0, 20, 15), (10, 7, 9)])
+def test_the_sound_is_that_of_the_window(film, kind, rate, skip, cap):
+    loaded = load(film(kind), force_rate=rate, skip_first_frames=skip, frame_load_cap=cap)
+    start, end = skip / (rate or RATE), (skip + loaded.count) / (rate or RATE)
+    waveform, sound_rate = loaded.sound["waveform"], loaded.sound["sample_rate"]
+    assert waveform.shape == (1, 2, round((end - start) * sound_rate))
+    expected = [time - start for time in np.arange(0.5, end, 0.5) if start < time < end - 0.02]
+    heard = [time for time in films.click_times(waveform[0].numpy(), sound_rate) if time > 0.03]
+    assert np.allclose(heard, [time for time in expected if time > 0.03], atol=0.03)
+
+
+def test_a_film_without_sound_gives_silence_as_long_as_its_pictures(film):
+    loaded = load(film("gif"), frame_load_cap=10)
+    waveform = loaded.sound["waveform"]
+    assert not loaded.has_sound
+    assert waveform.shape == (1, 2, round(10 / loaded.rate * loaded.sound["sample_rate"]))
+    assert not waveform.any()
+
+
+def test_sound_that_ends_early_is_followed_by_silence(tmp_path):
+    path = films.write(tmp_path / "f.mkv", KINDS["mkv"], films.numbered(50), RATE, sound=films.tones(2, 0.5))
+    waveform = load(path).sound["waveform"]
+    assert waveform.shape[2] == 2 * films.SOUND_RATE
+    assert waveform[..., : films.SOUND_RATE // 2].abs().max() > 0.3
+    assert not waveform[..., films.SOUND_RATE * 6 // 10 :].any()
+
+
+# ------------------------------------------------------------------------------------------- what is told
+
+
+def test_the_ten_facts_are_told(film):
+    info = load(film("mp4"), force_rate=10, skip_first_frames=4, select_every_nth=2, custom_width=80).info
+    assert info == {
+        "source_fps": 25.0,
+        "source_frame_count": 60,
+        "source_duration": 2.4,
+        "source_width": 160,
+        "source_height": 96,
+        "loaded_fps": 5.0,
+        "loaded_frame_count": 10,
+        "loaded_duration": 2.0,
+        "loaded_width": 80,
+        "loaded_height": 48,
+    }
+
+
+def test_frames_are_counted_on_the_meter(film):
+    meter = Meter()
+    window = video_window.Window(frame_load_cap=12)
+    media_frames.load(film("mp4"), "f", window, media_frames.Tensor(), meter, lambda: PLENTY)
+    assert (meter.frames_done, meter.frames_total) == (12, 12)
+
+
+def test_a_stopped_meter_ends_a_load(film):
+    class Stopping(media_frames.Tensor):
+        def add(self, pixels):
+            super().add(pixels)
+            if self._filled == 5:
+                meter.stop()
+
+    meter = Meter()
+    with pytest.raises(errors.TransferCancelled):
+        media_frames.load(film("mp4"), "f", video_window.Window(), Stopping(), meter, lambda: PLENTY)
+    assert meter.frames_done == 5
+
+
+# ----------------------------------------------------------------------------------------------- latents
+
+
+class Vae:
+    """Halves sides eight times, keeps what it was given."""
+
+    def __init__(self, dimensions=2):
+        self.latent_dim, self.given = dimensions, []
+
+    def spacial_compression_encode(self):
+        return 8
+
+    def encode(self, pixels):
+        self.given.append(pixels.clone())
+        small = pixels[:, ::8, ::8].movedim(-1, 1)
+        return small if self.latent_dim == 2 else small.movedim(0, 1)[None]
+
+
+def test_a_vae_gets_a_few_frames_at_a_time(film, monkeypatch):
+    monkeypatch.setattr(latents, "BATCH_PIXELS", 160 * 96 * 7)
+    vae = Vae()
+    loaded = load(film("mp4"), sink=latents.Latents(vae), select_every_nth=2)
+    assert [len(given) for given in vae.given] == [7, 7, 7, 7, 2]
+    assert loaded.frames.shape == (30, 3, 12, 20)
+    assert films.numbers(torch.cat(vae.given)) == list(range(0, 60, 2))
+
+
+def test_a_vae_for_video_gets_all_frames_at_once(film):
+    vae = Vae(dimensions=3)
+    loaded = load(film("mp4"), sink=latents.Latents(vae), preset="Wan")
+    assert [len(given) for given in vae.given] == [37]
+    assert loaded.frames.shape == (1, 3, 37, 12, 20)
+
+
+def test_a_vae_sets_the_multiple_of_the_sides(film):
+    loaded = load(film("mp4"), sink=latents.Latents(Vae()), custom_width=100, frame_load_cap=1)
+    assert (loaded.info["loaded_width"], loaded.info["loaded_height"]) == (104, 64)
+
+
+# ---------------------------------------------------------------------------------------------- refusals
+
+
+def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
+    frame = films.WIDTH * films.HEIGHT * 3 * 4
+    free = media_frames.SPARE_BYTES + 20 * frame
+    with pytest.raises(
+        errors.MediaError, match=r"60 frames of 160 x 96.*frame_load_cap to 20 or less.*custom_width"
+    ) as raised:
+        load(film("mp4"), free=free)
+    assert "0.0 GB" in str(raised.value)
+    assert load(film("mp4"), free=free, frame_load_cap=20).count == 20
+    with pytest.raises(errors.MediaError):
+        load(film("mp4"), free=free, frame_load_cap=21)
+
+
+def test_a_film_that_tells_too_few_frames_is_still_loaded_whole(film, monkeypatch):
+    monkeypatch.setattr(media_film.Film, "frames", property(lambda film: 3))
+    assert numbers(film("mp4")) == list(range(COUNT))
+
+
+def test_a_window_behind_the_end_is_an_error_that_tells_how_many_there_are(film):
+    with pytest.raises(errors.MediaError, match=r"about 60 frames and the first 60 are to be skipped"):
+        load(film("mp4"), skip_first_frames=60)
+
+
+@pytest.mark.parametrize("numbers", [{"select_every_nth": 0}, {"skip_first_frames": -1}, {"preset": "Sora"}])
+def test_numbers_that_mean_nothing_are_refused(film, numbers):
+    with pytest.raises(errors.MediaError):
+        load(film("mp4"), **numbers)
+
+
+def test_a_film_of_sound_alone_is_sent_to_the_node_for_it(tmp_path):
+    with av.open(str(tmp_path / "f.mp4"), "w") as file:
+        voice = file.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(films.tones(1), "fltp", "mono")
+        frame.sample_rate = 48000
+        file.mux(voice.encode(frame))
+        file.mux(voice.encode(None))
+    with pytest.raises(errors.MediaError, match=r"no pictures.*Load Audio from Cloud"):
+        load(tmp_path / "f.mp4")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html>Password:</html>" * 9, "HTML"),
+        (b"PK\x03\x04" + bytes(500), "ZIP"),
+        (b"#EXTM3U\n#EXTINF:5,\nfile:///etc/passwd\n", "unknown"),
+        (b"ffconcat version 1.0\nfile '/etc/passwd'\n", "unknown"),
+        (bytes(1000), "unknown"),
+    ],
+)
+def test_what_is_no_film_is_named(tmp_path, data, words):
+    (tmp_path / "f.mp4").write_bytes(data)
+    with pytest.raises(errors.MediaError, match=words) as raised:
+        load(tmp_path / "f.mp4")
+    assert "f.mp4" in str(raised.value)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_an_image_called_a_film_is_sent_to_the_node_for_it(tmp_path, form):
+    from PIL import Image
+
+    Image.new("RGB", (16, 16)).save(tmp_path / "f.mp4", form)
+    with pytest.raises(errors.MediaError, match="Load Image from Cloud"):
+        load(tmp_path / "f.mp4")
+
+
+@pytest.mark.parametrize("kind", [name for name in KINDS if name not in ("gif", "ts")])
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.9])
+def test_a_film_that_is_cut_off_is_an_error_and_not_a_shorter_film(film, tmp_path, kind, share):
+    whole = film(kind).read_bytes()
+    (tmp_path / "f.mp4").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(errors.MediaError, match="cut off"):
+        load(tmp_path / "f.mp4")
+
+
+def test_of_a_film_that_is_cut_off_a_window_that_is_there_can_be_loaded(film, tmp_path):
+    whole = film("mp4").read_bytes()
+    (tmp_path / "f.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    assert numbers(tmp_path / "f.mp4", frame_load_cap=6) == list(range(6))
+
+
+def test_the_module_of_pyav_that_has_no_index_costs_time_only(film, monkeypatch):
+    monkeypatch.setattr(media_film.Film, "_index", lambda self: [])
+    assert numbers(film("mp4"), skip_first_frames=50, frame_load_cap=3) == [50, 51, 52]
+
+
+def test_a_seek_that_misses_is_made_good(film, monkeypatch):
+    late = SimpleNamespace(tries=0)
+    real = media_film.Film._entries
+
+    def entries(self, window):
+        for entry in real(self, window):
+            late.tries += 1
+            if entry.timestamp is not None:
+                yield media_film._Entry(entry.timestamp + 20 * 512, entry.counted)
+            else:
+                yield entry
+
+    monkeypatch.setattr(media_film.Film, "_entries", entries)
+    assert numbers(film("mp4"), skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
+    assert late.tries > 1
+    assert numbers(film("mp4"), force_rate=25, skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
