@@ -10,7 +10,17 @@ from datetime import datetime
 from pathlib import Path
 
 import cloud_storage
-from cloud_storage import connect, diagnosis, errors, naming, profile, providers, saving, settings
+from cloud_storage import (
+    connect,
+    diagnosis,
+    errors,
+    media_video,
+    naming,
+    profile,
+    providers,
+    saving,
+    settings,
+)
 from cloud_storage.storage import Meter
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +77,17 @@ def test_the_providers_are_listed():
 def test_the_choices_are_listed():
     assert tuple(choice for choice, _what in table("if_exists")) == saving.IF_EXISTS
     assert tuple(choice for choice, _what in table("link")) == saving.LINKS
+
+
+def test_the_kinds_of_video_are_listed():
+    rows = {
+        name: (codecs.split(", ") if codecs else [], sound)
+        for name, codecs, sound, *_ in table("Video and sound")
+    }
+    assert list(rows) == list(media_video.CONTAINERS)
+    sounds = {"aac": "AAC", "libopus": "Opus", "flac": "FLAC"}
+    for name, row in media_video.CONTAINERS.items():
+        assert rows[name] == (list(row.codecs), sounds[row.sound.encoder] if row.sound else "none")
 
 
 def test_every_token_is_replaced():
