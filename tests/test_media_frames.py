@@ -103,7 +103,7 @@ def test_counting_begins_at_a_key_near_by_where_the_index_is_whole(film, kind):
     window = video_window.Window(skip_first_frames=50)
     with media_container.opened(film(kind), "f", "a video") as file:
         first = next(media_film.Film(file, film(kind), "f", Meter()).pictures(window))
-    assert 24 < first.index <= 50
+    assert 50 - 3 - 12 <= first.index <= 50  # a group of pictures, and the lead that sound gets
     assert films.number(torch.from_numpy(first.frame.to_ndarray(format="rgb24")) / 255) == first.index
 
 
@@ -130,7 +130,23 @@ def test_a_long_transport_stream_is_sought_although_it_lands_between_keys(tmp_pa
     assert numbers(path, force_rate=25, skip_first_frames=400, frame_load_cap=3) == [400, 401, 402]
 
 
+def test_a_stream_that_is_sought_between_keys_is_shown_from_the_next_key_on(tmp_path):
+    kind = films.Kind("ts", "mpeg2video", encoder_options={"g": "12", "qscale": "2"}, sound="mp2")
+    path = films.write(tmp_path / "f.ts", kind, films.numbered(300), RATE)
+    assert numbers(path, force_rate=25, skip_first_frames=200, frame_load_cap=30) == list(range(200, 230))
+
+
 # -------------------------------------------------------------------------------- times of the file's own
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "ts"])
+@pytest.mark.parametrize("rate", [30, 24, Fraction(30000, 1001)])
+def test_times_that_a_file_rounds_pick_the_same_pictures(tmp_path, kind, rate):
+    path = films.write(tmp_path / f"f.{KINDS[kind].ending}", KINDS[kind], films.numbered(100), rate)
+    assert numbers(path, force_rate=float(rate)) == list(range(100))
+    assert numbers(path, force_rate=float(rate), skip_first_frames=61, frame_load_cap=20) == list(
+        range(61, 81)
+    )
 
 
 def uneven(count):
@@ -299,6 +315,16 @@ def test_the_sound_is_that_of_the_window(film, kind, rate, skip, cap):
     expected = [time - start for time in np.arange(0.5, end, 0.5) if start < time < end - 0.02]
     heard = [time for time in films.click_times(waveform[0].numpy(), sound_rate) if time > 0.03]
     assert np.allclose(heard, [time for time in expected if time > 0.03], atol=0.03)
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.sound])
+@pytest.mark.parametrize("window", [{"skip_first_frames": 33}, {"force_rate": 25, "skip_first_frames": 33}])
+def test_the_sound_of_a_window_is_there_from_its_first_moment(tmp_path, kind, window):
+    path = tmp_path / f"f.{KINDS[kind].ending}"
+    films.write(path, KINDS[kind], films.numbered(COUNT), RATE, sound=films.tones(2, COUNT / RATE))
+    waveform = load(path, **window).sound["waveform"][0].numpy()
+    pieces = np.abs(waveform[:, : 48 * 480].reshape(2, 48, 480)).max(axis=2)  # of 10 ms
+    assert pieces.min() > 0.1
 
 
 def test_a_film_without_sound_gives_silence_as_long_as_its_pictures(film):

@@ -75,6 +75,20 @@ def test_what_is_ahead_is_at_most_half_of_what_was_read(reader):
     assert meter.done <= 20 * BLOCK_BYTES * 1.5 + BLOCK_BYTES
 
 
+def test_what_is_read_in_order_comes_in_few_requests(cloud, data, monkeypatch):
+    cloud.put("film.mp4", data, PutOptions(), Meter())
+    real, made = type(cloud)._open, []
+
+    def counting(self, key, start, stop, etag):
+        made.append((start, stop))
+        return real(self, key, start, stop, etag)
+
+    monkeypatch.setattr(type(cloud), "_open", counting)
+    with contextlib.closing(RangeReader(cloud, "film.mp4", Meter())) as source:
+        assert all_of(source) == data
+    assert len(made) < len(data) // BLOCK_BYTES / 3
+
+
 def test_two_places_can_be_read_in_turn_without_going_back(reader, data):
     source, meter = reader
     parts = {0: b"", 3 * MIB: b""}
