@@ -9,9 +9,11 @@ import cloud_storage
 import pytest
 
 WORKFLOWS = sorted((Path(__file__).resolve().parent.parent / "example_workflows").glob("*.json"))
-SOCKETS = ("IMAGE", "MASK", "S3_PROFILE")
+SOCKETS = ("IMAGE", "MASK", "S3_PROFILE", "VIDEO", "AUDIO", "AUDIO_UI", "VAE")
+KINDS = {"STRING": str, "INT": int, "FLOAT": float, "BOOLEAN": bool}
 CORE = {  # of ComfyUI itself, in 0.3.64 and 0.33.0
     *("EmptyImage", "SolidMask", "FeatherMask", "ImageCompositeMasked", "ImageInvert", "ImageBatch"),
+    *("CreateVideo", "EmptyAudio", "PreviewAudio"),
     *("PreviewAny", "PreviewImage", "MarkdownNote"),
 }
 
@@ -31,8 +33,8 @@ def ours(workflow):
     return [node for node in workflow["nodes"] if node["type"] in cloud_storage.NODE_CLASS_MAPPINGS]
 
 
-def test_there_is_one_for_saving_and_one_for_loading():
-    assert [path.stem for path in WORKFLOWS] == ["list-and-load", "save-and-share"]
+def test_there_is_one_for_each_thing_that_people_begin_with():
+    assert [path.stem for path in WORKFLOWS] == ["audio", "list-and-load", "save-and-share", "video"]
 
 
 def test_every_node_is_ours_or_comfyuis(workflow):
@@ -48,8 +50,8 @@ def test_every_widget_has_a_value_of_its_kind(workflow):
             if isinstance(kind, list):
                 assert value in kind, (node["type"], name)
             else:
-                assert type(value) is {"STRING": str, "INT": int, "BOOLEAN": bool}[kind], (node["type"], name)
-            if kind == "INT":
+                assert type(value) is KINDS[kind], (node["type"], name)
+            if kind in ("INT", "FLOAT"):
                 assert options["min"] <= value <= options["max"], (node["type"], name)
 
 
