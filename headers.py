@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .providers import Provider
 
 PARTIAL_CONTENT = 206
+_MD5 = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Dialect:
 
     ``fields`` are what a write calls the fields of PutOptions, all but ``metadata``. ``metadata`` stands
     before the name of each piece of metadata in a header; ``metadata_name`` matches the names that may be,
-    and all names and values together have ``metadata_max_bytes`` at most.
+    and all names and values together have ``metadata_max_bytes`` at most. ``no_md5`` are headers, each with
+    the values, whose presence says that an ETag is no MD5 of the content, whatever it looks like; the empty
+    value stands for the absence of the header, and "*" for any.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Dialect:
     metadata: str
     metadata_name: re.Pattern[str]
     metadata_max_bytes: int
+    no_md5: Mapping[str, tuple[str, ...]]
 
 
 # ------------------------------------------------------------------------------------------ what is sent
@@ -91,7 +95,18 @@ def described(key: str, answer: Mapping[str, str], dialect: Dialect, size: int) 
         modified=instant(answer.get("last-modified")),
         content_type=answer.get("content-type", ""),
         sha256=answer.get(f"{dialect.metadata}{SHA256_METADATA}", ""),
+        md5=_md5(answer, dialect),
     )
+
+
+def _md5(answer: Mapping[str, str], dialect: Dialect) -> str:
+    """The ETag where it is the content's MD5: 32 digits, which those of parts are not, and not ruled out."""
+    tag = etag(answer).lower()
+    for name, values in dialect.no_md5.items():
+        said = answer.get(name, "")
+        if said in values or (said and "*" in values):
+            return ""
+    return tag if _MD5.fullmatch(tag) else ""
 
 
 def etag(answer: Mapping[str, str]) -> str:

@@ -43,6 +43,7 @@ class ObjectInfo:
     ``key`` is relative to the storage, ``size`` in bytes, ``modified`` in UTC. ``etag`` is opaque: equal tags
     mean equal content and nothing else (with KMS or multipart it is no MD5). ``sha256`` is the hexadecimal
     digest that an upload of this package recorded in the metadata; empty where there is none and in listings.
+    ``md5`` is the hexadecimal MD5 of the content where the server says that its ETag is one, else empty.
     """
 
     key: str
@@ -51,6 +52,7 @@ class ObjectInfo:
     modified: datetime | None = None
     content_type: str = ""
     sha256: str = ""
+    md5: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ class OssStorage(HttpStorage):
         metadata="x-oss-meta-",
         metadata_name=re.compile(r"[A-Za-z0-9-]+"),  # help.aliyun.com/en/oss/user-guide/0011-00000004
         metadata_max_bytes=8192,  # help.aliyun.com/en/oss/user-guide/0011-00000002
+        # help.aliyun.com/en/oss/developer-reference/headobject: an MD5 where PutObject made the object
+        no_md5={
+            "x-oss-object-type": ("", "Multipart", "Appendable", "Symlink"),
+            "x-oss-server-side-encryption": ("KMS",),
+        },
     )
 
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials) -> None:

@@ -47,6 +47,11 @@ class S3Storage(HttpStorage):
         metadata="x-amz-meta-",
         metadata_name=re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"),  # rfc-editor.org/rfc/rfc9110#section-5.6.2
         metadata_max_bytes=2048,  # docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+        # docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html, ETag
+        no_md5={
+            "x-amz-server-side-encryption": ("aws:kms", "aws:kms:dsse"),
+            "x-amz-server-side-encryption-customer-algorithm": ("*",),
+        },
     )
 
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials) -> None:

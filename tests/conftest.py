@@ -11,6 +11,7 @@ import asyncio
 import importlib.util
 import os
 import sys
+import urllib.parse
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -160,6 +161,23 @@ def make_place(name: str, servers: Any, file: Path) -> Place:
     return Place(name, server, {f"COMFY_S3_{key}": value for key, value in environ.items() if value}, file)
 
 
+def model_types(models: Path) -> dict[str, tuple[list[str], set[str]]]:
+    """Some of the types that ComfyUI has, in its order, the last one as a node package registers one."""
+    import folder_paths
+
+    weights = folder_paths.supported_pt_extensions
+    return {
+        "checkpoints": ([str(models / "checkpoints")], weights),
+        "configs": ([str(models / "configs")], {".yaml"}),
+        "loras": ([str(models / "loras")], weights),
+        "vae": ([str(models / "vae")], weights),
+        "diffusion_models": ([str(models / "unet"), str(models / "diffusion_models")], weights),
+        "diffusers": ([str(models / "diffusers")], {"folder"}),
+        "custom_nodes": ([str(models.parent / "custom_nodes")], set()),
+        "ipadapter": ([str(models / "ipadapter")], set()),
+    }
+
+
 @pytest.fixture
 def comfyui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The stand-in host with empty folders of its own; returns its PromptServer."""
@@ -167,9 +185,11 @@ def comfyui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import server
     from comfy import model_management, utils
 
-    for name in ("user", "temp", "output", "input"):
+    for name in ("user", "temp", "output", "input", "models"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(folder_paths, "base_path", str(tmp_path))
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", model_types(tmp_path / "models"))
     monkeypatch.setattr(server.PromptServer, "instance", server.PromptServer())
     monkeypatch.setattr(utils, "drawn", [])
     model_management.interrupt_current_processing(False)
@@ -189,6 +209,47 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
     for name, value in fast_place.settings({"path_prefix": prefix}).items():
         monkeypatch.setenv(name, value)
     return connect.storage_of(None, host.profiles_file())
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back off for as good as no time; what is tested is what happens, not how long it takes."""
+    from cloud_storage import multipart, oss_client, storage
+
+    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(multipart, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(oss_client, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001
+    )
+
+
+@pytest.fixture
+def proxy(fast_place: Place) -> Iterator[Any]:
+    """What stands before the server and fails on demand."""
+    from servers.fault_proxy import FaultProxy
+
+    target = urllib.parse.urlsplit(fast_place.environ["COMFY_S3_ENDPOINT_URL"])
+    with FaultProxy(target.hostname, target.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def folder() -> str:
+    """A prefix of its own in the bucket."""
+    return f"f-{uuid.uuid4().hex[:10]}/"
+
+
+@pytest.fixture
+def direct(fast_place: Place, folder: str):
+    """The folder's storage, straight from the server."""
+    return fast_place.open(path_prefix=folder)
+
+
+@pytest.fixture
+def shaky(fast_place: Place, proxy: Any, folder: str):
+    """The same through the proxy."""
+    return fast_place.open(path_prefix=folder, endpoint_url=proxy.url)
 
 
 def run_node(node_id: str, **inputs: Any) -> Any:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from cloud_storage import errors, storage, transfer
+from cloud_storage import errors, transfer
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
 from conftest import run_node
@@ -22,36 +22,7 @@ MIB = 1 << 20
 LARGE = os.urandom(MIB) * 40
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """Back off for as good as no time; what is tested is what happens, not how long it takes."""
-    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr("cloud_storage.oss_client.BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(
-        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001
-    )
-
-
-@pytest.fixture
-def proxy(fast_place):
-    target = urllib.parse.urlsplit(fast_place.environ["COMFY_S3_ENDPOINT_URL"])
-    with FaultProxy(target.hostname, target.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def folder():
-    return f"f-{os.urandom(5).hex()}/"
-
-
-@pytest.fixture
-def direct(fast_place, folder):
-    return fast_place.open(path_prefix=folder)
-
-
-@pytest.fixture
-def shaky(fast_place, proxy, folder):
-    return fast_place.open(path_prefix=folder, endpoint_url=proxy.url)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def put(target, key, data=b"data", create=False, **metadata):

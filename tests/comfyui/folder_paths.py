@@ -1,6 +1,18 @@
-"""Stand-in for ComfyUI's ``folder_paths``: the true signatures, below one folder that a test sets."""
+"""Stand-in for ComfyUI's ``folder_paths``: the true signatures, below one folder that a test sets.
+
+The lists of files are not cached, as those of ComfyUI are until a folder's time of change is another one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 base_path = ""
+models_dir = ""
+supported_pt_extensions: set[str] = {".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"}
+
+# By type: the folders, and the extensions of the files that are listed; all files where there are none.
+folder_names_and_paths: dict[str, tuple[list[str], set[str]]] = {}
 
 
 def get_user_directory() -> str:
@@ -17,3 +29,23 @@ def get_output_directory() -> str:
 
 def get_input_directory() -> str:
     return f"{base_path}/input"
+
+
+def get_folder_paths(folder_name: str) -> list[str]:
+    return folder_names_and_paths[folder_name][0][:]
+
+
+def get_filename_list(folder_name: str) -> list[str]:
+    folders, extensions = folder_names_and_paths[folder_name]
+    found = {
+        str(path.relative_to(folder))
+        for folder in folders
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
+    return sorted(name for name in found if not extensions or Path(name).suffix.lower() in extensions)
+
+
+def get_full_path(folder_name: str, filename: str) -> str | None:
+    paths = (Path(folder) / filename for folder in folder_names_and_paths[folder_name][0])
+    return next((str(path) for path in paths if path.is_file()), None)
