@@ -11,6 +11,7 @@ import io
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,7 @@ class Progress:
     the user pressed Cancel, and lets ComfyUI raise its own exception then.
     """
 
-    def __init__(self, node_id: str | None, verb: str, frames_verb: str = "") -> None:
+    def __init__(self, node_id: str | None, verb: str | Callable[[], str], frames_verb: str = "") -> None:
         self._node_id, self._verb, self._frames_verb = node_id, verb, frames_verb
         self._drawn_at = 0.0
         self._drawn = (0, 0)
@@ -189,11 +190,12 @@ class Progress:
         self.text("".join(parts))
 
     def _draw_bytes(self, meter: Meter) -> None:
+        verb = self._verb if isinstance(self._verb, str) else self._verb()
         if meter.total > 0:
             self.bar(meter.done, meter.total)
-            self.text(f"{self._verb} {in_bytes(meter.done)} of {in_bytes(meter.total)}")
+            self.text(f"{verb} {in_bytes(meter.done)} of {in_bytes(meter.total)}")
         else:
-            self.text(f"{self._verb} {in_bytes(meter.done)}")
+            self.text(f"{verb} {in_bytes(meter.done)}")
 
     def bar(self, value: int, total: int) -> None:
         """Draw the bar. Raises ComfyUI's interrupt when Cancel was pressed."""
@@ -227,6 +229,52 @@ def raise_if_interrupted() -> None:
 def in_bytes(count: int) -> str:
     """ "12.3 MB" or "4.5 kB" for a number of bytes."""
     return f"{count / 1e6:.1f} MB" if count >= MEGABYTE else f"{count / 1e3:.1f} kB"
+
+
+# ------------------------------------------------------------ models and files
+
+
+@dataclass(frozen=True)
+class ModelFolders:
+    """Where ComfyUI looks for the models of one type, in its order, and what it lists there.
+
+    It lists files that end in one of ``extensions`` (lower case, with their dot), all where there are none.
+    """
+
+    folders: tuple[Path, ...]
+    extensions: frozenset[str]
+
+
+def model_folders() -> dict[str, ModelFolders]:
+    """Every type that ComfyUI or a node package has registered, also custom_nodes and datasets."""
+    import folder_paths
+
+    return {
+        name: ModelFolders(tuple(map(Path, entry[0])), frozenset(one.lower() for one in entry[1]))
+        for name, entry in list(folder_paths.folder_names_and_paths.items())
+    }
+
+
+def model_names(model_type: str) -> list[str]:
+    """The files of one type as its loaders list them: with sub-folders, under the system's separator."""
+    import folder_paths
+
+    return list(folder_paths.get_filename_list(model_type))
+
+
+def file_folders() -> list[Path]:
+    """ComfyUI's output, input, temp and models folders."""
+    import folder_paths
+
+    return [
+        Path(folder)
+        for folder in (
+            folder_paths.get_output_directory(),
+            folder_paths.get_input_directory(),
+            folder_paths.get_temp_directory(),
+            folder_paths.models_dir,
+        )
+    ]
 
 
 # ------------------------------------------------------------ the running prompt

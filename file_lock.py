@@ -1,0 +1,104 @@
+"""One at a time, among the threads of this process and all other processes that use the same file.
+
+The operating system holds the lock and lets go of it when a process ends, however it ends: nothing has to be
+cleaned up after a crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .meter import Meter
+
+POLL_SECONDS = 0.2
+
+log = logging.getLogger("cloud_storage")
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _acquire(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _acquire(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:  # some network and FUSE file systems have no locks
+            log.warning("This file system has no locks, other processes are not kept out: %s", error)
+        return True
+
+
+# Held by threads of this process. Where the file system is NFS, the kernel's lock belongs to the process and
+# keeps no thread out (man 2 flock).
+_held: set[str] = set()
+_guard = threading.Lock()
+
+
+@contextlib.contextmanager
+def locked(path: Path, meter: Meter, wait_begins: Callable[[], object]) -> Iterator[None]:
+    """Hold the lock that ``path`` stands for: a file made for it, and removed afterwards.
+
+    ``wait_begins`` is called once where somebody else holds it. Raises TransferCancelled when ``meter`` stops
+    meanwhile, and OSError where the file cannot be made.
+    """
+    name = os.path.realpath(path)
+    waits = False
+    while (descriptor := _try(name)) is None:
+        if not waits:
+            wait_begins()
+            waits = True
+        meter.wait(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        _release(name, descriptor)
+
+
+def _try(name: str) -> int | None:
+    """The descriptor of the locked file, or None where somebody else holds it."""
+    with _guard:
+        if name in _held:
+            return None
+        _held.add(name)
+    descriptor, mine = -1, False
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+        # A holder removes the file when it ends: what was locked may be a file of no name any more.
+        mine = _acquire(descriptor) and _is_named(name, descriptor)
+    finally:
+        if not mine:
+            if descriptor >= 0:
+                os.close(descriptor)
+            with _guard:
+                _held.discard(name)
+    return descriptor if mine else None
+
+
+def _is_named(name: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(Path(name).stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _release(name: str, descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # Windows removes no open file; the next holder will use it again
+        Path(name).unlink()
+    os.close(descriptor)  # which lets go of the lock
+    with _guard:
+        _held.discard(name)

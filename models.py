@@ -1,0 +1,191 @@
+"""A model file from the bucket: downloaded when it has to be, once, and never over a file of somebody else.
+
+One thread or process at a time works on a file; the others wait, and find it there. What they then find is
+confirmed with one request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import file_lock, model_record, resumable, transfer
+from .errors import (
+    AlreadyExists,
+    Changed,
+    ConfigurationError,
+    IntegrityError,
+    StorageError,
+    Unreachable,
+    sentence,
+)
+from .journal import journal_of
+from .model_record import Mark, Record
+from .resumable import Digest
+from .storage import Meter, ObjectInfo, Storage
+
+RESTARTS = 3  # in one run, when the object is replaced while it arrives
+SHA256_DIGITS = 64
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to have locally: the object ``key`` as the file ``target``; with ``sha256`` nothing else will do.
+
+    ``force`` downloads in any case, and over whatever is there.
+    """
+
+    key: str
+    target: Path
+    sha256: str = ""
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """``status`` says in a sentence how the file came to be there; ``etag`` is empty where nobody could
+    confirm that it is current.
+    """
+
+    status: str
+    etag: str
+
+
+def clean_sha256(text: str) -> str:
+    """A sha256 as typed, in lower case; "" for none. Raises ConfigurationError."""
+    digits = text.strip().lower().removeprefix("sha256:")
+    if digits and (len(digits) != SHA256_DIGITS or set(digits) - set("0123456789abcdef")):
+        said = f"it has to be {SHA256_DIGITS} hexadecimal digits"
+        raise ConfigurationError(sentence("use this sha256", text.strip()[:100], said, "Copy it again."))
+    return digits
+
+
+def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:
+    """See to it that the file is there, whole and current; without the server, that it is there.
+
+    ``say`` is told what is being waited for. After a failure the file is what it was before; what has arrived
+    is kept for the next call. Raises AlreadyExists for a local file that this package did not download, and
+    what ``Storage.stat`` and ``resumable.download`` raise.
+    """
+    target = wanted.target
+    lock = target.with_name(f".{target.name}.lock")
+
+    def wait_begins() -> None:
+        say(f"Waiting: somebody else is downloading {target.name}")
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock.locked(lock, meter, wait_begins):
+            return _fetch(storage, wanted, meter, say)
+    except StorageError:
+        raise
+    except OSError as error:
+        said = error.strerror or str(error)
+        advice = "Check the disk and the folder's permissions; on Windows, whether a program has it open."
+        raise StorageError(sentence(f"download {wanted.key!r}", str(target), said, advice)) from error
+
+
+def state(storage: Storage, key: str, target: Path) -> str:
+    """What is in the cloud, and whether there is a local copy of it, for ``IS_CHANGED`` to compare."""
+    info = storage.stat(key)
+    record = model_record.read(target)
+    return info.etag if record and record.is_of(target) else f"{info.etag} and no copy"
+
+
+def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:
+    target, place = wanted.target, f"{storage.place}/{storage.path_prefix}"
+    record = model_record.read(target)
+    copy = record if record and (record.place, record.key) == (place, wanted.key) else None
+    usable = copy is not None and copy.is_of(target) and not wanted.force
+    try:
+        info = storage.stat(wanted.key)
+    except Unreachable:
+        if copy and usable and _satisfies(copy, wanted, meter, say):
+            return Fetched("The server cannot be reached: this is the file downloaded earlier.", "")
+        raise
+    digest = _digest(storage, info, wanted)
+    if copy and usable and info.etag and copy.etag == info.etag and _satisfies(copy, wanted, meter, say):
+        return Fetched("Unchanged: this is the file downloaded earlier.", info.etag)
+    if target.exists() and not wanted.force and not (record and record.is_ours(target)):
+        say(f"Comparing {target.name} with the object")
+        if not _same(target, info.size, digest, meter):
+            raise _not_ours(storage, wanted, digest)
+        _note(target, place, info, digest, None)
+        return Fetched("The file was there already, with the same content.", info.etag)
+    former = model_record.mark_of(target) if record and record.is_ours(target) else None
+    info = _arrive(storage, info, wanted, former, meter)
+    return Fetched(f"Downloaded {target.name}.", info.etag)
+
+
+def _satisfies(copy: Record, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> bool:
+    """Whether a copy has the sha256 that is asked for; it is computed once where it was not yet."""
+    if not wanted.sha256:
+        return True
+    found = copy.sha256
+    if not found:
+        say(f"Computing the sha256 of {wanted.target.name}")
+        found = transfer.file_sha256(wanted.target, meter)
+        model_record.write(wanted.target, Record(copy.place, copy.key, copy.etag, found, copy.mark))
+    return found == wanted.sha256
+
+
+def _digest(storage: Storage, info: ObjectInfo, wanted: Wanted) -> Digest | None:
+    """What the content has to come to; refused at once where it is known that it will not."""
+    if wanted.sha256 and info.sha256 and wanted.sha256 != info.sha256:
+        said = f"its upload recorded the sha256 {info.sha256}, which is not the one given"
+        advice = "Check sha256 and the key; the object is another file than the one you mean."
+        raise IntegrityError(sentence(f"download {wanted.key!r}", storage.place, said, advice))
+    return resumable.expected(info, wanted.sha256)
+
+
+def _same(path: Path, size: int, digest: Digest | None, meter: Meter) -> bool:
+    """Whether a local file has the object's content, as far as can be told without downloading that."""
+    if digest is None or path.stat().st_size != size:
+        return False
+    return transfer.file_digest(path, digest.name, meter) == digest.value
+
+
+def _not_ours(storage: Storage, wanted: Wanted, digest: Digest | None) -> AlreadyExists:
+    compared = "differs from the object" if digest else "cannot be compared, the object has no checksum"
+    said = f"{wanted.target} was not downloaded by this node and {compared}"
+    advice = "Set force_redownload to replace it, give a subfolder to keep both, or move the file away."
+    return AlreadyExists(sentence(f"download {wanted.key!r}", storage.place, said, advice))
+
+
+def _arrive(
+    storage: Storage, info: ObjectInfo, wanted: Wanted, former: Mark | None, meter: Meter
+) -> ObjectInfo:
+    """Download the object and give it its name; anew, when it is replaced by another one meanwhile."""
+    target = wanted.target
+    part = resumable.part_of(target)
+    for again in range(RESTARTS + 1):
+        digest = _digest(storage, info, wanted)
+        own = meter.part()
+        try:
+            resumable.download(storage, info, part, digest, own)
+            break
+        except Changed:
+            if again == RESTARTS:
+                raise
+            meter.expect(-own.total)
+            meter.add(-own.done)
+            info = storage.stat(wanted.key)
+    # The record first: a file without one would be taken for somebody else's.
+    _note(target, f"{storage.place}/{storage.path_prefix}", info, digest, former, part)
+    part.replace(target)
+    journal_of(part).unlink(missing_ok=True)
+    return info
+
+
+def _note(
+    target: Path,
+    place: str,
+    info: ObjectInfo,
+    digest: Digest | None,
+    former: Mark | None,
+    content: Path | None = None,
+) -> None:
+    sha256 = digest.value if digest and digest.name == "sha256" else ""
+    mark = model_record.mark_of(content or target)
+    model_record.write(target, Record(place, info.key, info.etag, sha256, mark, former))

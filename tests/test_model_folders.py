@@ -1,0 +1,125 @@
+"""Which local file a key stands for, and which keys are refused."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from cloud_storage import errors, model_folders
+
+pytestmark = pytest.mark.usefixtures("comfyui")
+
+
+def test_the_types_are_those_with_files_checkpoints_first(tmp_path):
+    assert model_folders.types() == [
+        *("checkpoints", "configs", "loras", "vae", "diffusion_models", "ipadapter")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("models/loras/a.safetensors", "a.safetensors"),
+        ("models/loras/style/ink/a.safetensors", "style/ink/a.safetensors"),
+        ("team/loras/loras/a.safetensors", "loras/a.safetensors"),
+        ("loras/a.safetensors", "a.safetensors"),
+        ("exports/2026/a.safetensors", "a.safetensors"),
+        ("a.SAFETENSORS", "a.SAFETENSORS"),
+        ("models/loras//x//a.pt", "x/a.pt"),
+    ],
+)
+def test_sub_folders_behind_the_types_name_are_kept(tmp_path, key, name):
+    place = model_folders.place("loras", key)
+    assert place.name == name.replace("/", os.sep)
+    assert place.path == tmp_path / "models" / "loras" / name
+
+
+def test_a_subfolder_of_the_users_takes_their_place(tmp_path):
+    place = model_folders.place("loras", "models/loras/style/a.safetensors", "mine/new")
+    assert place.path == tmp_path / "models" / "loras" / "mine" / "new" / "a.safetensors"
+    assert model_folders.place("loras", "loras/a.pt", "x\\y").name == f"x{os.sep}y{os.sep}a.pt"
+
+
+def test_the_folder_that_comfyui_lists_first_is_used_or_that_which_has_the_file(tmp_path):
+    models = tmp_path / "models"
+    key = "models/diffusion_models/big/a.safetensors"
+    assert model_folders.place("diffusion_models", key).path == models / "unet" / "big" / "a.safetensors"
+    assert model_folders.place("diffusion_models", "unet/b/a.sft").name == f"b{os.sep}a.sft"
+    held = models / "diffusion_models" / "big" / "a.safetensors"
+    held.parent.mkdir(parents=True)
+    held.write_bytes(b"here")
+    assert model_folders.place("diffusion_models", key).path == held
+
+
+@pytest.mark.parametrize(
+    ("model_type", "key", "subfolder", "words"),
+    [
+        ("loras", "loras/a.safetensors", "../../custom_nodes", "leave"),
+        ("loras", "loras/a.safetensors", "/etc/../..", "leave"),
+        ("loras", "loras/../../a.safetensors", "", "leave"),
+        ("loras", "loras/.hidden/a.safetensors", "", "hidden"),
+        ("loras", ".a.safetensors", "", "hidden"),
+        ("loras", "loras/a.safetensors", "C:\\Windows", "every system"),
+        ("loras", "loras/con. /a.safetensors", "", "every system"),
+        ("loras", "loras/a.py", "", "does not list .py"),
+        ("loras", "loras/a.safetensors.part", "", r"does not list \.part"),
+        ("loras", "loras/a", "", "without extension"),
+        ("configs", "configs/a.safetensors", "", r"takes \.yaml"),
+        ("ipadapter", "ipadapter/a.py", "", "does not list .py"),
+        ("custom_nodes", "custom_nodes/a.safetensors", "", "no such type"),
+        ("diffusers", "diffusers/a.safetensors", "", "no such type"),
+        ("nothing", "a.safetensors", "", "no such type"),
+    ],
+)
+def test_what_would_leave_the_folder_or_is_not_listed_there_is_refused(model_type, key, subfolder, words):
+    with pytest.raises(errors.ConfigurationError, match=words):
+        model_folders.place(model_type, key, subfolder)
+
+
+def test_an_absolute_subfolder_is_below_the_folder_all_the_same(tmp_path):
+    place = model_folders.place("loras", "a.safetensors", "/etc/cron.d")
+    assert place.path == tmp_path / "models" / "loras" / "etc" / "cron.d" / "a.safetensors"
+
+
+def test_of_a_type_that_lists_every_file_weights_are_taken():
+    for name in ("a.safetensors", "a.gguf", "a.onnx", "a.bin"):
+        assert model_folders.place("ipadapter", f"ipadapter/{name}").name == name
+
+
+def test_pickled_formats_are_taken_with_a_warning():
+    for extension in ("ckpt", "pt", "pth", "bin", "PT"):
+        assert "run code" in model_folders.warning(f"a.{extension}")
+    assert model_folders.warning("a.safetensors") == ""
+
+
+def test_every_local_model_is_offered_once_and_found_by_its_type(tmp_path):
+    for path in ("loras/x/a.safetensors", "loras/b.pt", "vae/b.pt", "loras/notes.txt", "configs/c.yaml"):
+        file = tmp_path / "models" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"model")
+    listed = f"x{os.sep}a.safetensors"
+    assert model_folders.names() == sorted(["b.pt", "c.yaml", listed])
+    place = model_folders.local("loras", listed)
+    assert place.path == tmp_path / "models" / "loras" / "x" / "a.safetensors"
+    assert model_folders.place("loras", f"models/{model_folders.key_name('loras', listed)}").name == listed
+    with pytest.raises(errors.NotFound, match="one among loras"):
+        model_folders.local("vae", listed)
+    for name in ("gone.safetensors", "../loras/b.pt", "notes.txt"):
+        with pytest.raises(errors.NotFound):
+            model_folders.local("loras", name)
+
+
+def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path, monkeypatch):
+    import folder_paths
+
+    real = folder_paths.get_filename_list
+
+    def listing(folder_name):
+        if folder_name == "vae":
+            raise FileNotFoundError("a sub-folder that was removed")
+        return real(folder_name)
+
+    (tmp_path / "models" / "loras").mkdir()
+    (tmp_path / "models" / "loras" / "a.pt").write_bytes(b"model")
+    monkeypatch.setattr(folder_paths, "get_filename_list", listing)
+    assert model_folders.names() == ["a.pt"]
