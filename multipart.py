@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from . import workers
-from .errors import ConfigurationError, IntegrityError, StorageError, sentence
+from .errors import ConfigurationError, IntegrityError, StorageError, Unreachable, sentence
 from .meter import Meter
+from .storage import backoff
 
 MIB = 1 << 20
 SINGLE_MAX_BYTES = 16 * MIB  # above this an upload goes in parts
 PART_BYTES = 32 * MIB  # with THREADS the fastest of 5 to 64 MiB, see benchmarks/throughput.py
 THREADS = 4
+# Of one part, each of which is ATTEMPTS of the SDK: a network that is away for half a minute costs no upload
+TRIES = 5
+RETRY_SECONDS = 2.0  # before the second; doubled for each further one
 # Of one write to the socket. http.client's own 16 KiB cost a third of the speed. More than this fails on slow
 # links: all of a write has to be through within the socket's time-out (docs.python.org/3/library/socket.html,
 # sendall), and until a request is sent, urllib3 has the time for connecting in force there.
@@ -163,6 +167,7 @@ def part_bytes(size: int, limits: Limits) -> int:
 def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limits, meter: Meter) -> str:
     """Send ``source`` in parts and complete it, or abort it and raise what went wrong. Returns the ETag.
 
+    A part that fails for want of an answer is sent again, up to TRIES times; the others stay.
     After a failure no upload is left open on the server, or that is logged where it cannot be told to abort.
     """
     step = part_bytes(size, limits)
@@ -172,6 +177,13 @@ def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limit
     def job(number: int, start: int) -> Callable[[], P]:
         def send() -> P:
             with contextlib.closing(Slice(source, start, min(step, size - start), own)) as body:
+                for tries in range(1, TRIES):
+                    try:
+                        return requests.send(upload_id, number, body)
+                    except Unreachable as error:
+                        log.warning("Part %s is sent again: %s", number, error)
+                    body.seek(0)
+                    own.wait(backoff(RETRY_SECONDS, tries))
                 return requests.send(upload_id, number, body)
 
         return send

@@ -42,13 +42,14 @@ _encoding = threading.BoundedSemaphore(
 
 @dataclass(frozen=True)
 class File:
-    """One encoded file: its bytes or where they lie, its media type, and remarks for the user about how it
-    was encoded.
+    """One encoded file: its bytes or where they lie, its media type, remarks for the user about how it was
+    encoded, and its sha256 where that was computed already.
     """
 
     source: bytes | Path
     content_type: str
     notes: tuple[str, ...] = ()
+    known_sha256: str = ""
 
     @property
     def size(self) -> int:
@@ -57,6 +58,8 @@ class File:
 
     def sha256(self, meter: Meter) -> str:
         """The hexadecimal digest; computing that of a large file is stopped by ``meter``."""
+        if self.known_sha256:
+            return self.known_sha256
         if isinstance(self.source, Path):
             return file_sha256(self.source, meter)
         return hashlib.sha256(self.source).hexdigest()

@@ -1,0 +1,71 @@
+"""Which files of this machine may be uploaded: those below ComfyUI's own folders, and of them nothing hidden.
+
+A workflow may be somebody else's: it must not reach keys, settings, or the rest of the disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import host, model_folders
+from .errors import ConfigurationError, NotFound, sentence
+from .settings import FILE_NAME
+
+_ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."
+
+
+def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tuple
+    """The file that an input means, every link in its path resolved.
+
+    ``file`` is a path, absolute or below one of the folders, or what VideoHelperSuite's Video Combine gives
+    as VHS_FILENAMES: (whether it was saved, the paths), of which the last one is the finished video. Raises
+    ConfigurationError where none is named, and NotFound, which does not tell whether there is such a file
+    elsewhere.
+    """
+    if isinstance(file, (list, tuple)):
+        paths = [path for path in (file[1] if len(file) > 1 else ()) if isinstance(path, str)]
+        if not paths:
+            raise NotFound("No file came by the wire. Check the node that is wired to file.")
+        file = paths[-1]
+    text = str(file).strip().strip('"')
+    if not text:
+        raise ConfigurationError(f"No file is named. {_ALLOWED}")
+    found = next((path for path in _meant(text) if _may_be_read(path) and path.is_file()), None)
+    if found is None:
+        said = "there is no such file in ComfyUI's folders, once links are followed, that is not hidden"
+        raise NotFound(sentence("upload this file", text[:500], said, _ALLOWED))
+    return found
+
+
+def state(file: Any) -> str:  # noqa: ANN401
+    """What tells one content of the chosen file from another, for ``IS_CHANGED``, whose answer gets into
+    images: size and time, no path. "" while there is no file, or it comes by a wire.
+    """
+    try:
+        status = chosen(file).stat() if file else None
+    except (ConfigurationError, OSError):  # execution will meet and show it
+        status = None
+    return f"{status.st_size} {status.st_mtime_ns}" if status else ""
+
+
+def _meant(text: str) -> list[Path]:
+    """What a path may stand for: itself, or below a folder or beside it, as in "output/a.png"."""
+    given = Path(text)
+    if given.is_absolute():
+        return [given.resolve()]
+    return [(base / given).resolve() for folder in host.file_folders() for base in (folder, folder.parent)]
+
+
+def _may_be_read(path: Path) -> bool:
+    """Whether a resolved path may be uploaded; what is hidden below ComfyUI's folders may not."""
+    if path.name == FILE_NAME or path.is_relative_to(host.system_folder().parent.resolve()):
+        return False
+    if any(_shows(folder, path) for folder in host.file_folders()):
+        return True
+    return any(_shows(folder, path) for folder in model_folders.elsewhere(path.suffix))
+
+
+def _shows(folder: Path, path: Path) -> bool:
+    root = folder.resolve()
+    return path.is_relative_to(root) and not any(part[0] == "." for part in path.relative_to(root).parts)

@@ -1,0 +1,117 @@
+"""A file of this machine into the bucket, unless the bucket holds the same content under that name already.
+
+Content is compared by size and checksum, so nothing travels to find out; a file is read once for its sha256,
+which is stored with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import mimetypes
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import saving, transfer
+from .errors import AccessDenied, NotFound, StorageError, sentence
+from .naming import COUNTER_DIGITS, Name, NameContext, Template
+from .storage import Meter, ObjectInfo, Storage
+
+LOOKED_AT = 1000  # keys of a name's series, among which one may have the same content
+
+
+@dataclass(frozen=True)
+class Published:
+    """The object that holds the file's content now, and a sentence about how it came there."""
+
+    key: str
+    status: str
+
+
+def name(key_prefix: str, filename: str, file_name: str, context: NameContext, max_bytes: int) -> Name:
+    """The object's name: ``filename`` with the file's extension, or where that is empty, the file's name.
+
+    Raises ConfigurationError.
+    """
+    if not filename.strip():
+        return kept_name(key_prefix, file_name, context, max_bytes)
+    extension = Path(file_name).suffix.removeprefix(".")
+    return Template(key_prefix, filename, extension, max_bytes).name(context)
+
+
+def kept_name(key_prefix: str, file_name: str, context: NameContext, max_bytes: int) -> Name:
+    """The name of an object that is called as its file: tokens are replaced in ``key_prefix`` alone.
+
+    ``file_name`` may have folders. Raises ConfigurationError.
+    """
+    standing_in = Template(key_prefix, "x", "", max_bytes).name(context)
+    stem, dot, extension = file_name.rpartition(".")
+    if not stem:
+        stem, dot, extension = file_name, "", ""
+    *before, last = standing_in.pieces
+    stem = last[:-1] + unicodedata.normalize("NFC", stem)
+    kept = replace(standing_in, pieces=(*before, stem), extension=dot + extension)
+    kept.fixed()  # a bad key is told before the first byte is read
+    return kept
+
+
+def publish(
+    storage: Storage, name: Name, path: Path, if_exists: str, meter: Meter, say: Callable[[str], object]
+) -> Published:
+    """Store the file under ``name``; large ones go in parts, straight from disk.
+
+    ``if_exists`` is one of ``saving.IF_EXISTS``; whichever it is, content that is there already is not sent
+    again. ``say`` is told while the file is read for its checksum. Raises what ``saving.save`` does.
+    """
+    media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
+    say(f"Computing the checksum of {path.name}")
+    with _disk_told(path):
+        sha256 = transfer.file_sha256(path, meter)
+        size = path.stat().st_size
+    file = saving.File(path, media_type, (), sha256)
+    for info in _namesakes(storage, name, if_exists, size):
+        with _disk_told(path):
+            same = info.sha256 == sha256 if info.sha256 else info.md5 == _md5(path, info, meter)
+        if same:
+            return Published(
+                info.key, f"The bucket holds this content already: {info.key}. Nothing was sent."
+            )
+    (saved,) = saving.save(storage, [name], lambda _: file, lambda _: None, if_exists, meter)
+    return Published(saved.info.key, saving.summary([saved]))
+
+
+def _md5(path: Path, info: ObjectInfo, meter: Meter) -> str:
+    return transfer.file_digest(path, "md5", meter) if info.md5 else "unknown"
+
+
+def _namesakes(storage: Storage, name: Name, if_exists: str, size: int) -> Iterator[ObjectInfo]:
+    """The objects of this name and size: the one of exactly this key, and those with a number behind it where
+    a taken name gets one. A key that may not look finds none, and is refused or not by the write.
+    """
+    with contextlib.suppress(NotFound, AccessDenied):
+        info = storage.stat(name.fixed())
+        if info.size == size:
+            yield info
+    if if_exists != saving.NEW_NAME:
+        return
+    tail = name.pieces[-1] if name.has_counter else ""
+    numbered = re.compile(rf"\d{{{COUNTER_DIGITS},}}{re.escape(tail + name.extension)}")
+    with contextlib.suppress(AccessDenied):
+        for listed in itertools.islice(storage.list(name.head), LOOKED_AT):
+            if listed.size == size and numbered.fullmatch(listed.key[len(name.head) :]):
+                with contextlib.suppress(NotFound):
+                    yield storage.stat(listed.key)
+
+
+@contextlib.contextmanager
+def _disk_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise StorageError(sentence("read what to upload", str(path), said, "Check the file.")) from error

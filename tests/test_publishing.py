@@ -1,0 +1,129 @@
+"""A local file into the bucket: its name, its checksum, and when nothing is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import datetime
+
+import pytest
+from cloud_storage import errors, publishing, saving
+from cloud_storage.naming import NameContext
+from cloud_storage.storage import Meter, PutOptions
+from servers.faults import Answer, Cut, Fault, s3_error
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+MIB = 1 << 20
+DATA = os.urandom(MIB) * 70  # three parts
+CONTEXT = NameContext(datetime(2026, 11, 21))
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(DATA)
+    return path
+
+
+def publish(storage, path, if_exists=saving.NEW_NAME, filename="", meter=None):
+    name = publishing.name("m/", filename, path.name, CONTEXT, 1000)
+    return publishing.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None)
+
+
+def test_a_file_is_stored_with_its_checksum_and_its_own_name(shaky, direct, path):
+    meter = Meter()
+    published = publish(shaky, path, meter=meter)
+    assert published.key == "m/a.safetensors"
+    assert direct.read(published.key) == DATA
+    assert direct.stat(published.key).sha256 == sha256(DATA)
+    assert meter.done == meter.total == len(DATA)
+
+
+@pytest.mark.parametrize("if_exists", saving.IF_EXISTS)
+def test_what_the_bucket_holds_already_is_not_sent_again(shaky, proxy, path, if_exists):
+    first = publish(shaky, path)
+    proxy.clear()
+    again = publish(shaky, path, if_exists)
+    assert again.key == first.key
+    assert "Nothing was sent" in again.status
+    assert {record.method for record in proxy.requests} <= {"HEAD", "GET"}
+
+
+def test_other_content_gets_what_if_exists_says(shaky, direct, path):
+    publish(shaky, path)
+    path.write_bytes(DATA[::-1])
+    with pytest.raises(errors.AlreadyExists):
+        publish(shaky, path, saving.FAIL)
+    assert publish(shaky, path, saving.SKIP).key == "m/a.safetensors"
+    assert direct.read("m/a.safetensors") == DATA
+    assert publish(shaky, path).key == "m/a_00002.safetensors"
+    assert direct.read("m/a_00002.safetensors") == DATA[::-1]
+    assert "Nothing was sent" in publish(shaky, path).status  # it is found under its number
+    assert publish(shaky, path, saving.OVERWRITE).key == "m/a.safetensors"
+    assert direct.read("m/a.safetensors") == DATA[::-1]
+
+
+def test_an_upload_of_another_program_is_known_by_its_md5(shaky, direct, tmp_path):
+    path = tmp_path / "s.bin"
+    path.write_bytes(b"small")
+    direct.put("m/s.bin", b"small", PutOptions(), Meter())
+    assert "Nothing was sent" in publish(shaky, path).status
+    direct.put("m/s.bin", b"other", PutOptions(), Meter())
+    assert publish(shaky, path).key == "m/s_00002.bin"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_part_that_breaks_is_sent_again_and_the_others_are_not(shaky, proxy, direct, path, share):
+    rule = proxy.add(Fault(Cut("request body", share), "PUT", query="partNumber=2", times=6))
+    meter = Meter()
+    publish(shaky, path, meter=meter)
+    assert rule.happened == 6  # more than the SDK tries by itself
+    assert direct.read("m/a.safetensors") == DATA
+    assert meter.done == len(DATA)
+    sent = sorted(record.query for record in proxy.requests if "partNumber=" in record.query)
+    assert (
+        sum("partNumber=1" in query for query in sent) == sum("partNumber=3" in query for query in sent) == 1
+    )
+
+
+def test_a_network_that_stays_away_leaves_no_upload_open(shaky, proxy, fast_place, direct, path):
+    proxy.add(Fault(Answer(503, s3_error("SlowDown")), "PUT", query="partNumber=2", times=None))
+    with pytest.raises(errors.Throttled):
+        publish(shaky, path)
+    assert fast_place.open_uploads() == []
+    assert list(direct.list()) == []
+
+
+def test_a_file_that_is_gone_is_named(shaky, tmp_path):
+    with pytest.raises(errors.StorageError, match=r"gone\.bin"):
+        publish(shaky, tmp_path / "gone.bin")
+
+
+@pytest.mark.parametrize(
+    ("filename", "file", "key"),
+    [
+        ("", "a b.mp4", "m/a b.mp4"),
+        ("", "%date%.mp4", "m/%date%.mp4"),
+        ("", "noextension", "m/noextension"),
+        ("", "a.tar.gz", "m/a.tar.gz"),
+        ("b_%date%", "a.mp4", "m/b_2026-11-21.mp4"),
+        ("b.mp4", "a.mp4", "m/b.mp4"),
+        ("", "Gru\u0308n.bin", "m/Gr\u00fcn.bin"),
+    ],
+)
+def test_a_file_keeps_its_name_or_gets_the_one_that_is_asked_for(filename, file, key):
+    assert publishing.name("m/", filename, file, CONTEXT, 1000).fixed() == key
+
+
+def test_tokens_in_the_folder_are_replaced_and_folders_of_the_file_kept():
+    name = publishing.kept_name("%date%/", "loras/x/a.pt", CONTEXT, 1000)
+    assert name.fixed() == "2026-11-21/loras/x/a.pt"
+    assert name.numbered(2) == "2026-11-21/loras/x/a_00002.pt"
+    assert publishing.kept_name("", "a.pt", CONTEXT, 1000).fixed() == "a.pt"
+    with pytest.raises(errors.ConfigurationError):
+        publishing.kept_name("", "a.pt" * 400, CONTEXT, 1000)
