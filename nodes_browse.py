@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, host, inputs
+from . import freshness, host, inputs, listing
 from .connect import storage_of
 from .errors import NotFound
-from .naming import clean_prefix
 from .storage import Meter, ObjectInfo, Storage
 from .transfer import watched
 
@@ -79,7 +76,7 @@ class ListBucketContents:
         unique_id: str | None = None,
     ) -> str:
         def state(storage: Storage, prefix: str) -> str:
-            return _state(_objects(storage, prefix, max_results or MAX_RESULTS, pattern or "*"))
+            return listing.state(_objects(storage, prefix, max_results or MAX_RESULTS, pattern or "*"))
 
         return freshness.answer(unique_id, prefix, state)
 
@@ -99,7 +96,7 @@ class ListBucketContents:
             for info in _objects(storage, prefix, max_results, pattern):
                 meter.check()
                 found.append(info)
-            freshness.remember(unique_id, profile, prefix, _state(found))
+            freshness.remember(unique_id, profile, prefix, listing.state(found))
             if not found:  # an empty list would fail in the next node, with words that name nothing
                 raise NotFound(
                     f"No object below {prefix!r} matches {pattern!r} ({storage.place}). "
@@ -161,18 +158,7 @@ class GeneratePresignedURL:
 
 
 def _objects(storage: Storage, prefix: str, max_results: int, pattern: str) -> list[ObjectInfo]:
-    """At most ``max_results`` objects below ``prefix`` whose remaining key matches, no folder markers."""
-    start = clean_prefix(prefix)
-    matching = (
-        info
-        for info in storage.list(start)
-        if not info.key.endswith("/") and fnmatchcase(info.key[len(start) :], pattern or "*")
-    )
-    return list(itertools.islice(matching, max_results))
-
-
-def _state(found: list[ObjectInfo]) -> str:
-    return hashlib.sha256("\n".join(f"{info.key}\0{info.etag}" for info in found).encode()).hexdigest()
+    return list(itertools.islice(listing.matching(storage, prefix, pattern), max_results))
 
 
 def _line(info: ObjectInfo) -> str:

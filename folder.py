@@ -1,0 +1,106 @@
+"""The images of a folder in the bucket, loaded side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from . import cache, host, image_sizes, listing, media_image, media_kind, workers
+from .errors import NotFound
+from .storage import Meter, ObjectInfo, Storage
+
+if TYPE_CHECKING:
+    import torch
+
+THREADS = 8  # a small object is mostly waited for
+
+# Of what Pillow opens
+EXTENSIONS = frozenset(
+    (
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+        *(".avif", ".tga", ".jp2", ".ppm", ".ico"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """List outputs of a node: images and masks, as one batch or one by one; and a sentence for the user."""
+
+    images: list[torch.Tensor]
+    masks: list[torch.Tensor]
+    keys: list[str]
+    status: str
+
+
+def images(storage: Storage, prefix: str, pattern: str, choice: listing.Choice) -> Sequence[ObjectInfo]:
+    """The images that are meant, by their extensions: other files of the folder do not count. Raises
+    NotFound.
+    """
+    found = choice.of(
+        info
+        for info in listing.matching(storage, prefix, pattern)
+        if PurePosixPath(info.key).suffix.lower() in EXTENSIONS
+    )
+    if not found:  # an empty list would fail in the next node, with words that name nothing
+        left_out = f" once {choice.skip} are skipped" if choice.skip else ""
+        raise NotFound(
+            f"No image below {prefix!r} matches {pattern!r}{left_out} ({storage.place}). "
+            "Check prefix, pattern and skip_first, and the profile's path_prefix."
+        )
+    return found
+
+
+class Loading:
+    """Loads the images of a folder; ``words`` says meanwhile, from any thread, how far it is."""
+
+    def __init__(self) -> None:
+        self._done, self._count = 0, 0
+
+    def words(self) -> str:
+        return f"Loaded {self._done} of {self._count} images,"
+
+    def load(self, storage: Storage, found: Sequence[ObjectInfo], size_mode: str, meter: Meter) -> Loaded:
+        """Download what is not at hand, decode, and gather by ``image_sizes.gathered``.
+
+        Of a file with several frames comes the first, so that images and keys go together. Raises MediaError,
+        which names the key, and what ``cache.fetch`` raises.
+        """
+        self._count = len(found)
+        meter.expect(sum(info.size for info in found))
+        old: list[str] = []
+
+        def job(info: ObjectInfo) -> Callable[[], image_sizes.Frames]:
+            def run() -> image_sizes.Frames:
+                copy = cache.fetch(storage, info.key, host.temp_folder() / "cache", _Uncounted(meter))
+                if not copy.etag:
+                    old.append(info.key)
+                data = copy.path.read_bytes()
+                reader = host.image_reader(copy.path) if media_kind.is_image(data) else None
+                image, mask = media_image.decode(data, info.key, reader)
+                self._done += 1
+                meter.add(info.size)
+                return image[:1], mask[:1]
+
+            return run
+
+        pictures = workers.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
+        gathered, masks = image_sizes.gathered(pictures, size_mode)
+        status = f"Loaded {len(found)} images."
+        if old:
+            status += f" The server cannot be reached: {len(old)} of them are the last downloaded copies."
+        return Loaded(gathered, masks, [info.key for info in found], status)
+
+
+class _Uncounted(Meter):
+    """Stops with another meter and counts for itself: a file counts there when it is loaded."""
+
+    def __init__(self, other: Meter) -> None:
+        super().__init__()
+        self._other = other
+
+    @property
+    def stopped(self) -> bool:
+        return super().stopped or self._other.stopped

@@ -1,0 +1,51 @@
+"""Which objects of a folder are meant: those that match a pattern, in an order, every so many of them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from fnmatch import fnmatchcase
+
+from .naming import clean_prefix
+from .storage import ObjectInfo, Storage
+
+NAME, NEWEST, OLDEST = "name", "newest", "oldest"
+SORTS = (NAME, NEWEST, OLDEST)
+
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)  # for a server that gives no date
+
+
+def matching(storage: Storage, prefix: str, pattern: str) -> Iterator[ObjectInfo]:
+    """Objects below ``prefix`` whose remaining key matches ``pattern``, in key order, no folder markers."""
+    start = clean_prefix(prefix)
+    return (
+        info
+        for info in storage.list(start)
+        if not info.key.endswith("/") and fnmatchcase(info.key[len(start) :], pattern or "*")
+    )
+
+
+def state(found: Iterable[ObjectInfo]) -> str:
+    """A digest that is another one when other objects are meant, or one of them has changed."""
+    return hashlib.sha256("\n".join(f"{info.key}\0{info.etag}" for info in found).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the objects found are taken: sorted, ``skip`` of them left out, then every ``nth``, at most
+    ``limit``.
+    """
+
+    sort: str = NAME
+    skip: int = 0
+    nth: int = 1
+    limit: int = 16
+
+    def of(self, found: Iterable[ObjectInfo]) -> Sequence[ObjectInfo]:
+        """The objects chosen; by name no more of a listing is asked for than that takes."""
+        if self.sort != NAME:
+            found = sorted(found, key=lambda info: info.modified or _LONG_AGO, reverse=self.sort == NEWEST)
+        return list(itertools.islice(found, self.skip, self.skip + self.nth * self.limit, self.nth))
