@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from . import nodes_browse, nodes_load, nodes_profile, nodes_save
+from . import (
+    nodes_browse,
+    nodes_files,
+    nodes_folder,
+    nodes_load,
+    nodes_models,
+    nodes_profile,
+    nodes_save,
+)
 
 NODE_CLASS_MAPPINGS = {
     **nodes_profile.NODE_CLASS_MAPPINGS,
     **nodes_save.NODE_CLASS_MAPPINGS,
     **nodes_load.NODE_CLASS_MAPPINGS,
+    **nodes_folder.NODE_CLASS_MAPPINGS,
+    **nodes_files.NODE_CLASS_MAPPINGS,
+    **nodes_models.NODE_CLASS_MAPPINGS,
     **nodes_browse.NODE_CLASS_MAPPINGS,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     **nodes_profile.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_save.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_load.NODE_DISPLAY_NAME_MAPPINGS,
+    **nodes_folder.NODE_DISPLAY_NAME_MAPPINGS,
+    **nodes_files.NODE_DISPLAY_NAME_MAPPINGS,
+    **nodes_models.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_browse.NODE_DISPLAY_NAME_MAPPINGS,
 }
 

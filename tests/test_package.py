@@ -16,10 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # Top to bottom. A room imports rooms of lower storeys only.
 STOREYS = (
     ("__init__",),
-    ("nodes_profile", "nodes_save", "nodes_load", "nodes_browse"),
+    (
+        *("nodes_profile", "nodes_save", "nodes_load", "nodes_models", "nodes_files", "nodes_folder"),
+        "nodes_browse",
+    ),
     ("save_order",),
-    ("inputs",),
-    ("saving", "cache", "freshness", "diagnosis"),
+    ("inputs", "publishing", "folder", "local_files"),
+    ("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),
+    ("resumable",),
     ("connect", "transfer", "host", "ranges"),
     ("storage_s3", "storage_oss"),
     ("storage_http",),
@@ -27,7 +31,7 @@ STOREYS = (
     ("headers", "multipart", "ram_role"),
     ("s3_errors", "oss_errors"),
     ("profile", "naming", "media_image", "media_audio", "media_film_writer", "media_preview", "latents"),
-    ("media_frames", "media_screens"),
+    ("media_frames", "media_screens", "image_sizes", "file_lock", "journal", "model_record"),
     ("media_film", "media_video"),
     ("settings", "addresses", "storage", "counter", "prompt_values"),
     ("media_container",),
@@ -88,6 +92,33 @@ CONTRACT = {
         "cloud_storage/load",
         ["key", "profile", "start_seconds", "duration_seconds"],
         ("AUDIO",),
+    ),
+    "UploadFileToCloud": (
+        "Upload File to Cloud",
+        "cloud_storage/save",
+        ["file", "key_prefix", "filename", "profile", "if_exists", "link", "expires_hours"],
+        ("STRING", "STRING"),
+    ),
+    "UploadModelToCloud": (
+        "Upload Model to Cloud",
+        "cloud_storage/models",
+        ["model_type", "model", "key_prefix", "profile", "if_exists"],
+        ("STRING", "STRING"),
+    ),
+    "LoadModelFromCloud": (
+        "Download Model from Cloud",
+        "cloud_storage/models",
+        ["model_type", "key", "force_redownload", "profile", "sha256", "subfolder"],
+        ("STRING,COMBO",),
+    ),
+    "LoadImagesFromCloud": (
+        "Load Image Folder from Cloud",
+        "cloud_storage/load",
+        [
+            *("prefix", "pattern", "sort", "skip_first", "select_every_nth", "limit", "size_mode"),
+            "profile",
+        ],
+        ("IMAGE", "MASK", "STRING", "INT"),
     ),
     "LoadImageFromCloud": (
         "Load Image from Cloud",
@@ -213,7 +244,7 @@ def test_every_input_has_a_default_a_tooltip_and_a_place_in_the_method(comfyui):
                 assert kind, (node_id, name)
             if "default" in options[0]:
                 assert parameters[name].default == options[0]["default"], (node_id, name)
-            if isinstance(kind, list) and name != "profile":
+            if isinstance(kind, list) and name not in ("profile", "model"):  # lists of what this server has
                 assert parameters[name].default == kind[0], (node_id, name)
         assert set(declared.get("hidden", {})) <= set(parameters), node_id
         if hasattr(node, "IS_CHANGED"):

@@ -1,0 +1,105 @@
+"""Nodes that store files as they are."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from . import host, inputs, local_files, publishing, saving
+from .connect import storage_of
+from .naming import NameContext
+from .storage import Meter
+from .transfer import watched
+
+if TYPE_CHECKING:
+    from .profile import Profile
+
+
+class UploadFileToCloud:
+    """Store one file of ComfyUI's own folders."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "upload", True
+    RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING"), ("urls", "keys")
+    OUTPUT_IS_LIST = (False, True)
+    DESCRIPTION = "Stores a file from ComfyUI's output, input, temp or models folders in the bucket."
+    OUTPUT_TOOLTIPS = ("Its address.", "Its key; any node with a key input takes it.")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "file": (
+                    "STRING,VHS_FILENAMES",
+                    {
+                        "default": "",
+                        "widgetType": "STRING",  # two types have no widget otherwise
+                        "tooltip": "A path below ComfyUI's output, input, temp or models folders, or "
+                        "Filenames of VideoHelperSuite's Video Combine: then its finished video.",
+                    },
+                ),
+                "key_prefix": inputs.key_prefix("comfyui/files/"),
+                "filename": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Without extension; takes the same %tokens% as elsewhere. Empty keeps the "
+                        "file's name.",
+                    },
+                ),
+            },
+            "optional": {
+                "profile": inputs.PROFILE,
+                "if_exists": inputs.IF_EXISTS,
+                "link": inputs.LINK,
+                "expires_hours": inputs.EXPIRES_HOURS,
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        file: Any = None,  # noqa: ANN401  a widget's text, or None of a wire
+        key_prefix: str | None = None,
+        filename: str | None = None,
+        profile: None = None,
+        if_exists: str | None = None,
+        link: str | None = None,
+        expires_hours: int | None = None,
+        prompt: None = None,
+        extra_pnginfo: None = None,
+        unique_id: str | None = None,
+    ) -> str:
+        """Changes when the file does."""
+        return local_files.state(file)
+
+    async def upload(
+        self,
+        file: Any = "",  # noqa: ANN401
+        key_prefix: str = "comfyui/files/",
+        filename: str = "",
+        profile: Profile | None = None,
+        if_exists: str = saving.NEW_NAME,
+        link: str = saving.OBJECT_URL,
+        expires_hours: int = 24,
+        prompt: dict[str, Any] | None = None,
+        extra_pnginfo: dict[str, Any] | None = None,
+        unique_id: str | None = None,
+    ) -> tuple[str, list[str]]:
+        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+
+        def store() -> tuple[publishing.Published, str]:
+            path = local_files.chosen(file)
+            storage = storage_of(profile, host.profiles_file())
+            context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
+            name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
+            published = publishing.publish(storage, name, path, if_exists, meter, progress.text)
+            return published, saving.link(storage, published.key, link, timedelta(hours=expires_hours))
+
+        published, url = await watched(store, meter, progress, finish=True)
+        progress.text(published.status)
+        return url, [published.key]
+
+
+NODE_CLASS_MAPPINGS = {"UploadFileToCloud": UploadFileToCloud}
+NODE_DISPLAY_NAME_MAPPINGS = {"UploadFileToCloud": "Upload File to Cloud"}

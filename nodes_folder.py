@@ -1,0 +1,120 @@
+"""Nodes that bring many objects into the graph at once: the images of a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import folder, freshness, host, image_sizes, inputs, listing
+from .connect import storage_of
+from .storage import Meter, Storage
+from .transfer import watched
+
+if TYPE_CHECKING:
+    import torch
+
+    from .profile import Profile
+
+
+class LoadImagesFromCloud:
+    """Load the images of a folder as one batch, or one by one."""
+
+    CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK", "STRING", "INT"), ("images", "masks", "keys", "count")
+    OUTPUT_IS_LIST = (True, True, True, False)  # a batch is a list of one
+    DESCRIPTION = "Loads the images below a prefix, side by side; of an animated one, its first frame."
+    OUTPUT_TOOLTIPS = (
+        "One batch, every image of the first one's size; or one item per image.",
+        "Their masks in the same form: the inverted alpha channel, 1 where padding was added.",
+        "The keys of the images, one by one, in the same order.",
+        "How many images were loaded.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "prefix": (
+                    "STRING",
+                    {"default": "", "tooltip": "Load what lies below this, for example comfyui/images/."},
+                ),
+                "pattern": (
+                    "STRING",
+                    {
+                        "default": "*",
+                        "tooltip": "Keep keys that match, after the prefix: *.png, cat_??.webp.",
+                    },
+                ),
+                "sort": (list(listing.SORTS), {"tooltip": "Which image is the first."}),
+                "skip_first": (
+                    "INT",
+                    {"default": 0, "min": 0, "max": 100_000, "tooltip": "Leave out so many."},
+                ),
+                "select_every_nth": (
+                    "INT",
+                    {"default": 1, "min": 1, "max": 100_000, "tooltip": "Of the rest take every nth."},
+                ),
+                "limit": (
+                    "INT",
+                    {"default": 16, "min": 1, "max": 4096, "tooltip": "Of those load so many at most."},
+                ),
+                "size_mode": (
+                    list(image_sizes.SIZE_MODES),
+                    {
+                        "tooltip": "When sizes differ: pad, crop or stretch to the first one's size; or give "
+                        "every image on its own, as it is."
+                    },
+                ),
+            },
+            "optional": {"profile": inputs.PROFILE},
+            "hidden": inputs.UNIQUE_ID,
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        prefix: str | None = None,
+        pattern: str | None = None,
+        sort: str | None = None,
+        skip_first: int | None = None,
+        select_every_nth: int | None = None,
+        limit: int | None = None,
+        size_mode: str | None = None,
+        profile: None = None,
+        unique_id: str | None = None,
+    ) -> str:
+        chosen = listing.Choice(sort or listing.NAME, skip_first or 0, select_every_nth or 1, limit or 16)
+
+        def state(storage: Storage, prefix: str) -> str:
+            return listing.state(folder.images(storage, prefix, pattern or "*", chosen))
+
+        return freshness.answer(unique_id, prefix, state)
+
+    async def load(
+        self,
+        prefix: str = "",
+        pattern: str = "*",
+        sort: str = listing.NAME,
+        skip_first: int = 0,
+        select_every_nth: int = 1,
+        limit: int = 16,
+        size_mode: str = image_sizes.SIZE_MODES[0],
+        profile: Profile | None = None,
+        unique_id: str | None = None,
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[str], int]:
+        meter, loading = Meter(), folder.Loading()
+        progress = host.Progress(unique_id, loading.words)
+
+        def load() -> folder.Loaded:
+            storage = storage_of(profile, host.profiles_file())
+            chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
+            found = folder.images(storage, prefix, pattern, chosen)
+            freshness.remember(unique_id, profile, prefix, listing.state(found))
+            return loading.load(storage, found, size_mode, meter)
+
+        loaded = await watched(load, meter, progress)
+        progress.text(loaded.status)
+        return loaded.images, loaded.masks, loaded.keys, len(loaded.keys)
+
+
+NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}
+NODE_DISPLAY_NAME_MAPPINGS = {"LoadImagesFromCloud": "Load Image Folder from Cloud"}

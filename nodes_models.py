@@ -1,0 +1,205 @@
+"""Nodes that bring model files from the bucket into ComfyUI's folders, and from there into the bucket."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from . import freshness, host, inputs, model_folders, models, publishing, saving
+from .connect import storage_of
+from .naming import NameContext
+from .storage import Meter, Storage
+from .transfer import watched
+
+if TYPE_CHECKING:
+    from .profile import Profile
+
+
+class FileName(str):
+    """The type of an output that fits every list of file names, and every text.
+
+    ComfyUI compares the types of both ends of a wire by ``!=`` on the server (0.3.64 and 0.33 alike), and its
+    page by the names between the commas: with this value the page draws the wire to lists and texts alone,
+    and the server accepts it. A loader's list is a type of its own, which no other value equals.
+    """
+
+    __slots__ = ()
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+MODEL_FILE = FileName("STRING,COMBO")
+
+
+def _model_type() -> tuple[list[str], dict[str, str]]:
+    return (model_folders.types(), {"tooltip": "Which of ComfyUI's model folders the file belongs to."})
+
+
+class LoadModelFromCloud:
+    """Have a model file of the bucket in ComfyUI's folder, for any loader to load in the same run."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "download", True
+    RETURN_TYPES, RETURN_NAMES = (MODEL_FILE,), ("model_filename",)
+    DESCRIPTION = (
+        "Downloads a model file into ComfyUI's folder of that type, once; wire model_filename into a loader. "
+        "An interrupted download goes on where it ended."
+    )
+    OUTPUT_TOOLTIPS = ("The file as loaders list it; fits ckpt_name, lora_name, vae_name and the like.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model_type": _model_type(),
+                "key": inputs.KEY,
+                "force_redownload": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "Download in any case, and replace whatever file is there.",
+                    },
+                ),
+            },
+            "optional": {
+                "profile": inputs.PROFILE,
+                "sha256": (
+                    "STRING",
+                    {"default": "", "tooltip": "Accept no other content; 64 hexadecimal digits, or empty."},
+                ),
+                "subfolder": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Below the type's folder; empty keeps what the key has behind model_type.",
+                    },
+                ),
+            },
+            "hidden": inputs.UNIQUE_ID,
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        model_type: str | None = None,
+        key: str | None = None,
+        force_redownload: bool | None = None,
+        profile: None = None,
+        sha256: str | None = None,
+        subfolder: str | None = None,
+        unique_id: str | None = None,
+    ) -> str:
+        def state(storage: Storage, key: str) -> str:
+            name = inputs.key_for(storage, key)
+            if model_type is None or subfolder is None:  # wired: nobody knows yet which file
+                return storage.stat(name).etag
+            return models.state(storage, name, model_folders.place(model_type, name, subfolder).path)
+
+        return freshness.answer(unique_id, key, state)
+
+    async def download(
+        self,
+        model_type: str = model_folders.FIRST,
+        key: str = "",
+        force_redownload: bool = False,
+        profile: Profile | None = None,
+        sha256: str = "",
+        subfolder: str = "",
+        unique_id: str | None = None,
+    ) -> tuple[str]:
+        meter, progress = Meter(), host.Progress(unique_id, "Downloaded")
+
+        def fetch() -> tuple[str, str]:
+            storage = storage_of(profile, host.profiles_file())
+            name = inputs.key_for(storage, key)
+            place = model_folders.place(model_type, name, subfolder)
+            wanted = models.Wanted(name, place.path, models.clean_sha256(sha256), force_redownload)
+            fetched = models.fetch(storage, wanted, meter, progress.text)
+            if fetched.etag:
+                freshness.remember(unique_id, profile, key, fetched.etag)
+            return place.name, fetched.status
+
+        model_filename, status = await watched(fetch, meter, progress)
+        progress.text(" ".join(filter(None, (status, model_folders.warning(model_filename)))))
+        return (model_filename,)
+
+
+class UploadModelToCloud:
+    """Store a local model file in the bucket, where Download Model finds it by the same name."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "upload", True
+    RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING"), ("key", "url")
+    DESCRIPTION = "Stores a model file with its checksum; content that is there already is not sent again."
+    OUTPUT_TOOLTIPS = ("The object's key; Download Model takes it.", "The object's address.")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model_type": _model_type(),
+                "model": (
+                    model_folders.names() or [""],
+                    {"tooltip": "The file, as loaders list it; it has to be one of this model_type."},
+                ),
+                "key_prefix": (
+                    "STRING",
+                    {
+                        "default": "models/",
+                        "tooltip": "The folder in the bucket; model_type and the file's sub-folders follow.",
+                    },
+                ),
+            },
+            "optional": {"profile": inputs.PROFILE, "if_exists": inputs.IF_EXISTS},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+        }
+
+    @classmethod
+    def IS_CHANGED(
+        cls,
+        model_type: str | None = None,
+        model: str | None = None,
+        key_prefix: str | None = None,
+        profile: None = None,
+        if_exists: str | None = None,
+        prompt: None = None,
+        extra_pnginfo: None = None,
+        unique_id: str | None = None,
+    ) -> str:
+        """Changes when the file does."""
+        return model_folders.state(model_type, model)
+
+    async def upload(
+        self,
+        model_type: str = model_folders.FIRST,
+        model: str = "",
+        key_prefix: str = "models/",
+        profile: Profile | None = None,
+        if_exists: str = saving.NEW_NAME,
+        prompt: dict[str, Any] | None = None,
+        extra_pnginfo: dict[str, Any] | None = None,
+        unique_id: str | None = None,
+    ) -> tuple[str, str]:
+        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+
+        def store() -> tuple[publishing.Published, str]:
+            place = model_folders.local(model_type, model)
+            storage = storage_of(profile, host.profiles_file())
+            context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
+            below = model_folders.key_name(model_type, place.name)
+            name = publishing.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
+            published = publishing.publish(storage, name, place.path, if_exists, meter, progress.text)
+            return published, storage.url(published.key)
+
+        published, url = await watched(store, meter, progress, finish=True)
+        progress.text(published.status)
+        return published.key, url
+
+
+NODE_CLASS_MAPPINGS = {
+    "LoadModelFromCloud": LoadModelFromCloud,
+    "UploadModelToCloud": UploadModelToCloud,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "LoadModelFromCloud": "Download Model from Cloud",
+    "UploadModelToCloud": "Upload Model to Cloud",
+}

@@ -1,0 +1,78 @@
+"""Upload File: from ComfyUI's folders or a wire of VideoHelperSuite into the bucket."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from cloud_storage import errors, nodes_files
+from conftest import run_node
+
+DATA = b"a film" * 1000
+
+
+@pytest.fixture
+def film(comfyui, tmp_path):
+    path = tmp_path / "output" / "clips" / "film_00001.mp4"
+    path.parent.mkdir()
+    path.write_bytes(DATA)
+    return path
+
+
+def test_a_file_becomes_an_object_of_its_name_and_type(cloud, film):
+    urls, keys = run_node("UploadFileToCloud", file="clips/film_00001.mp4")
+    assert keys == ["comfyui/files/film_00001.mp4"]
+    assert urls == cloud.url(keys[0])
+    assert cloud.read(keys[0]) == DATA
+    assert cloud.stat(keys[0]).content_type == "video/mp4"
+    assert cloud.stat(keys[0]).sha256 == hashlib.sha256(DATA).hexdigest()
+
+
+def test_a_wire_of_videohelpersuite_brings_its_finished_video(cloud, film, tmp_path):
+    frame = tmp_path / "output" / "clips" / "film_00001.png"
+    frame.write_bytes(b"its first frame")
+    _, keys = run_node("UploadFileToCloud", file=(True, [str(frame), str(film)]), filename="cut_%uuid%")
+    assert len(keys) == 1
+    assert keys[0].startswith("comfyui/files/cut_")
+    assert keys[0].endswith(".mp4")
+    assert cloud.read(keys[0]) == DATA
+
+
+def test_the_same_content_is_not_sent_again_and_other_content_gets_a_new_name(cloud, film, comfyui):
+    assert [run_node("UploadFileToCloud", file=str(film), unique_id="7")[1] for _ in range(2)] == [
+        ["comfyui/files/film_00001.mp4"]
+    ] * 2
+    assert "Nothing was sent" in comfyui.texts[-1][0]
+    film.write_bytes(DATA[::-1])
+    assert run_node("UploadFileToCloud", file=str(film))[1] == ["comfyui/files/film_00001_00002.mp4"]
+
+
+def test_what_lies_elsewhere_is_never_sent(cloud, comfyui, tmp_path):
+    profiles = tmp_path / "user" / "__cloud_storage" / "profiles.json"
+    profiles.parent.mkdir()
+    profiles.write_text('{"profiles": {}}')
+    (tmp_path / "output" / "innocent.txt").symlink_to(profiles)
+    (tmp_path / "output" / ".env").write_text("secret")
+    for file in (
+        "/etc/passwd",
+        str(profiles),
+        "innocent.txt",
+        ".env",
+        "../user/__cloud_storage/profiles.json",
+    ):
+        with pytest.raises(errors.NotFound):
+            run_node("UploadFileToCloud", file=file)
+    assert list(cloud.list()) == []
+
+
+def test_links_are_what_is_asked_for(cloud, film):
+    assert run_node("UploadFileToCloud", file=str(film), link="none")[0] == ""
+    assert "ignature" in run_node("UploadFileToCloud", file=str(film), link="presigned")[0]
+
+
+def test_is_changed_follows_the_file(film):
+    before = nodes_files.UploadFileToCloud.IS_CHANGED(file=str(film))
+    assert nodes_files.UploadFileToCloud.IS_CHANGED(file=str(film)) == before
+    film.write_bytes(b"another film")
+    assert nodes_files.UploadFileToCloud.IS_CHANGED(file=str(film)) != before
+    assert nodes_files.UploadFileToCloud.IS_CHANGED(file=None) == ""
