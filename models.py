@@ -6,6 +6,7 @@ confirmed with one request.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from .storage import Meter, ObjectInfo, Storage
 
 RESTARTS = 3  # in one run, when the object is replaced while it arrives
 SHA256_DIGITS = 64
+_CHECK_FOLDER = (
+    "Check the disk and the folder's permissions; on Windows, whether a program has it open."
+)
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,17 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
     def wait_begins() -> None:
         say(f"Waiting: somebody else is downloading {target.name}")
 
-    try:
+    with transfer.disk_told(f"download {wanted.key!r}", target, _CHECK_FOLDER):
+        is_new = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock.locked(lock, meter, wait_begins):
-            return _fetch(storage, wanted, meter, say)
-    except StorageError:
-        raise
-    except OSError as error:
-        said = error.strerror or str(error)
-        advice = "Check the disk and the folder's permissions; on Windows, whether a program has it open."
-        raise StorageError(sentence(f"download {wanted.key!r}", str(target), said, advice)) from error
+        try:
+            with file_lock.locked(lock, meter, wait_begins):
+                return _fetch(storage, wanted, meter, say)
+        except StorageError:
+            if is_new:  # of a key that does not exist, perhaps, and then no folder is wanted
+                with contextlib.suppress(OSError):
+                    target.parent.rmdir()
+            raise
 
 
 def state(storage: Storage, key: str, target: Path) -> str:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import saving, transfer
-from .errors import AccessDenied, NotFound, StorageError, sentence
+from .errors import AccessDenied, NotFound
 from .naming import COUNTER_DIGITS, Name, NameContext, Template
 from .storage import Meter, ObjectInfo, Storage
 
+_CHECK_FILE = "Check the file and the disk."
 LOOKED_AT = 1000  # keys of a name's series, among which one may have the same content
 
 
@@ -68,12 +69,12 @@ def publish(
     """
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
-    with _disk_told(path):
+    with transfer.disk_told("read what to upload", path, _CHECK_FILE):
         sha256 = transfer.file_sha256(path, meter)
         size = path.stat().st_size
     file = saving.File(path, media_type, (), sha256)
     for info in _namesakes(storage, name, if_exists, size):
-        with _disk_told(path):
+        with transfer.disk_told("read what to upload", path, _CHECK_FILE):
             same = info.sha256 == sha256 if info.sha256 else info.md5 == _md5(path, info, meter)
         if same:
             return Published(
@@ -104,14 +105,3 @@ def _namesakes(storage: Storage, name: Name, if_exists: str, size: int) -> Itera
             if listed.size == size and numbered.fullmatch(listed.key[len(name.head) :]):
                 with contextlib.suppress(NotFound):
                     yield storage.stat(listed.key)
-
-
-@contextlib.contextmanager
-def _disk_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        said = error.strerror or str(error)
-        raise StorageError(sentence("read what to upload", str(path), said, "Check the file.")) from error

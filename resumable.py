@@ -22,6 +22,7 @@ from .storage import ObjectInfo, Storage
 
 WAIT_SECONDS = 0.2  # of the thread that digests, until it looks whether it is still wanted
 BLOCK_BYTES = 1 << 20
+_GOES_ON = "Check the disk, then run the node again: it goes on with what has arrived."
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | No
     """
     tried = f"download {info.key!r}"
     version = Version(f"{storage.place}/{storage.path_prefix}", info.key, info.etag, info.size)
-    with _disk_told(tried, part), Journal(part, version) as journal:
+    with transfer.disk_told(tried, part, _GOES_ON), Journal(part, version) as journal:
         meter.expect(info.size)
         meter.add(journal.done)
         _refuse_full_disk(tried, part, info.size - journal.done)
@@ -94,19 +95,6 @@ def _refuse_full_disk(tried: str, part: Path, missing: int) -> None:
     if free < missing:
         said = f"{missing:,} bytes are still to come, and the disk has room for {free:,}"
         raise StorageError(sentence(tried, str(part.parent), said, "Make room there and run the node again."))
-
-
-@contextlib.contextmanager
-def _disk_told(tried: str, part: Path) -> Iterator[None]:
-    """What the disk raises, as an error of this package; some of those are OSErrors themselves."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        said = error.strerror or str(error)
-        advice = "Check the disk, then run the node again: it goes on with what has arrived."
-        raise StorageError(sentence(tried, str(part), said, advice)) from error
 
 
 # ------------------------------------------------------------ the digest, while the bytes arrive

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from . import workers
-from .errors import IntegrityError, sentence
+from .errors import IntegrityError, StorageError, sentence
 from .storage import Meter, ObjectInfo, Storage
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object
 # and 64 MiB, in 4.0 s by four and 32 MiB; smaller objects still get every thread.
 RANGE_MIN_BYTES, RANGE_MAX_BYTES = 16 << 20, 64 << 20
 RANGES_PER_THREAD = 4
-NOTE_BYTES = 4 << 20  # of a range between two notes of what has arrived
+NOTE_BYTES = 1 << 20  # of a range between two notes of what has arrived
 THREADS = 6
 
 
@@ -171,6 +171,17 @@ def fetch_ranges(
     if wanted:
         workers.run(jobs(), min(THREADS, len(wanted)), on_failure=own.stop)
     meter.check()
+
+
+@contextlib.contextmanager
+def disk_told(tried: str, path: Path, advice: str) -> Iterator[None]:
+    """What the disk raises within, as an error of this package; some of those are OSErrors themselves."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(sentence(tried, str(path), error.strerror or str(error), advice)) from error
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:

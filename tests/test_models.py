@@ -53,7 +53,7 @@ def methods(proxy):
 
 
 def files(target):
-    return sorted(path.name for path in target.parent.iterdir())
+    return sorted(path.name for path in target.parent.iterdir()) if target.parent.exists() else []
 
 
 def test_it_is_downloaded_with_a_record_and_nothing_else_beside_it(put, fetch, target):

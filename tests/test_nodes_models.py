@@ -87,7 +87,8 @@ def test_a_bad_input_is_refused_before_anything_is_made(cloud, tmp_path, inputs)
 def test_a_missing_model_is_named_and_leaves_nothing(cloud, tmp_path):
     with pytest.raises(errors.NotFound, match=r"gone\.safetensors"):
         run_node("LoadModelFromCloud", model_type="loras", key="loras/x/gone.safetensors")
-    assert [path for path in (tmp_path / "models").rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "models").iterdir()) == [tmp_path / "models" / "loras"]
+    assert list((tmp_path / "models" / "loras").iterdir()) == []
 
 
 def test_the_output_fits_every_list_and_every_text():
