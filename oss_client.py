@@ -1,7 +1,7 @@
-"""One oss2 bucket for a profile: where its requests go, how they are sent, and when they are sent again.
+"""One oss2 bucket for a profile: where its requests go and how they are sent.
 
-Every request is signed V4 and goes through one pool that all threads share. oss2 retries nothing and follows
-redirects: both are decided here.
+Every request is signed V4 and goes through one pool that all threads share. oss2 would follow redirects:
+whether to is decided here.
 """
 
 from __future__ import annotations
@@ -9,26 +9,21 @@ from __future__ import annotations
 import logging
 import re
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import oss_errors
-from .errors import ConfigurationError, MissingDependency, StorageError, Unreachable, ancestors, meaning
-from .oss_errors import ERRORS_FROM, Refused
+from .errors import ConfigurationError, MissingDependency
+from .oss_errors import Refused
 from .ram_role import RamRole
-from .storage import ATTEMPTS, CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, backoff
+from .storage import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
 
 if TYPE_CHECKING:
-    from .meter import Meter
-    from .multipart import Slice
     from .profile import Credentials, Profile
     from .providers import Provider
-
-BACKOFF_SECONDS = 0.5  # before the second attempt; doubled for each further one
 
 # No custom domain may lie below these: help.aliyun.com/en/oss/user-guide/0018-00000401
 OWN_DOMAINS = (".aliyuncs.com", ".aliyun.com", ".aliyun-inc.com")
@@ -38,8 +33,6 @@ OWN_DOMAINS = (".aliyuncs.com", ".aliyun.com", ".aliyun-inc.com")
 _REGION = re.compile(
     r"(?:^|[.-])(?:oss-(?!accelerate)([a-z0-9-]+?)(?:-internal)?|([a-z0-9-]+)\.oss)\.aliyuncs\.com$"
 )
-
-T = TypeVar("T")
 
 
 # ----------------------------------------------------------------------- where requests go
@@ -186,61 +179,3 @@ class Wire:
         if answer.raw.length_remaining == 0:
             answer.content  # noqa: B018  gives the connection back, which oss2 forgets after a 204
         return Response(answer)
-
-
-# ---------------------------------------------------------------------------- trying again
-
-
-def repeated(
-    request: Callable[[], T],
-    *,
-    meter: Meter | None = None,
-    body: Slice | None = None,
-    own: Callable[[Exception], T | None] | None = None,
-) -> T:
-    """The answer to ``request``, which is sent up to ATTEMPTS times while something passing is in the way.
-
-    ``body`` is rewound before each attempt, which takes its counts back. The answer to an attempt may have
-    been lost after the server had done what it was asked: ``own`` is given what a later attempt met then, and
-    returns the answer that was lost, or None. Raises what the last attempt raised, and TransferCancelled when
-    the body's meter, or ``meter``, stops.
-    """
-    if body is not None:
-        meter = body.meter
-    attempt = 1
-    while True:
-        try:
-            return request()
-        except Exception as error:
-            if attempt == ATTEMPTS or not _passes(error):
-                lost = own(error) if own is not None and attempt > 1 else None
-                if lost is None:
-                    raise
-                return lost
-        seconds = backoff(BACKOFF_SECONDS, attempt)
-        if meter is None:
-            time.sleep(seconds)
-        else:
-            meter.wait(seconds)
-        if body is not None:
-            body.seek(0)
-        attempt += 1
-
-
-_BROKEN = {"ConnectionError", "Timeout", "ChunkedEncodingError", "ProtocolError", "ReadTimeoutError"}
-_SERVER_ERRORS_FROM, _NOT_IMPLEMENTED = 500, 501
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the same request may do better in a moment."""
-    if isinstance(error, StorageError):
-        return False
-    if isinstance(error, Refused):
-        if error.status < ERRORS_FROM or error.status == _NOT_IMPLEMENTED:
-            return False
-        row = meaning(error.code, error.status)
-        return issubclass(row.raises, Unreachable) or error.status >= _SERVER_ERRORS_FROM
-    names = ancestors(error)
-    if "CERTIFICATE_VERIFY_FAILED" in str(error) or "ProxyError" in names:
-        return False
-    return not _BROKEN.isdisjoint(names)

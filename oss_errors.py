@@ -65,6 +65,11 @@ def code_of(error: BaseException) -> str:
     return error.code if isinstance(error, Refused) else ""
 
 
+def status_of(error: BaseException) -> int:
+    """The HTTP status of the server's answer, 0 where there was none."""
+    return error.status if isinstance(error, Refused) else 0
+
+
 def translated(
     error: Exception,
     tried: str,

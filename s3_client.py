@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from . import s3_errors
 from .errors import MissingDependency, StorageError
-from .storage import ATTEMPTS, CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
+from .storage import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
 
 if TYPE_CHECKING:
     from .profile import Credentials, Profile
@@ -48,7 +48,7 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
     options: dict[str, Any] = {
         "signature_version": UNSIGNED if profile.auth == "anonymous" else "s3v4",
         "s3": {"addressing_style": addressing(profile, row)},
-        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+        "retries": {"mode": "standard", "total_max_attempts": 1},  # see the module ``retries``
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
         "max_pool_connections": CONNECTIONS,

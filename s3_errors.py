@@ -16,9 +16,9 @@ def code_of(error: BaseException) -> str:
     return str(_answer(error).get("Error", {}).get("Code", ""))
 
 
-def retried(error: BaseException) -> bool:
-    """Whether the request had been sent before, so that the answer may be to our own first try."""
-    return bool(_answer(error).get("ResponseMetadata", {}).get("RetryAttempts", 0))
+def status_of(error: BaseException) -> int:
+    """The HTTP status of the server's answer, 0 where there was none."""
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def translated(
@@ -43,7 +43,7 @@ def translated(
         return row.raises(sentence(tried, where, scrub(str(error), *secrets), row.advice)) if row else error
     told, metadata = answer.get("Error", {}), answer.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
-    status = int(metadata.get("HTTPStatusCode", 0))
+    status = status_of(error)
     row = meaning(code_of(error), status, reading=reading, expected=expected)
     region = told.get("Region") or headers.get("x-amz-bucket-region")
     if region and row.raises is ConfigurationError:

@@ -22,7 +22,6 @@ from .meter import Meter as Meter  # noqa: PLC0414  it belongs to the seam: who 
 # Of one request, with every SDK
 CONNECT_SECONDS = 10  # for each block of a body as well, see multipart.BLOCK_BYTES
 READ_SECONDS = 30  # of silence
-ATTEMPTS = 4  # in all
 CONNECTIONS = 64  # kept open; more than the threads that any node uses at once
 
 READ_ATTEMPTS = 5  # answers without a single new byte before a read gives up
@@ -191,9 +190,9 @@ class Storage(ABC):
     def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
         """One ranged request for bytes ``start`` up to, not including, ``stop`` (None: the end).
 
-        Raises NotFound, Changed when ``etag`` is given and does not match, and Unreachable, also while the
-        chunks are consumed, for whatever a second try may mend. A server that ignores the range is an
-        IntegrityError.
+        Raises NotFound, Changed when ``etag`` is given and does not match, Unreachable when several attempts
+        got no answer, and Unreachable while the chunks are consumed, for whatever another request may mend. A
+        server that ignores the range is an IntegrityError.
         """
 
     def stream(
@@ -241,15 +240,9 @@ class Storage(ABC):
             except Unreachable:
                 if tries >= READ_ATTEMPTS:
                     raise
-            while True:
-                meter.wait(min(backoff(BACKOFF_SECONDS, tries), BACKOFF_MAX_SECONDS))
-                tries += 1
-                try:
-                    opened = self._open(key, position, end, etag)
-                    break
-                except Unreachable:
-                    if tries >= READ_ATTEMPTS:
-                        raise
+            meter.wait(min(backoff(BACKOFF_SECONDS, tries), BACKOFF_MAX_SECONDS))
+            tries += 1
+            opened = self._open(key, position, end, etag)
 
     def _incomplete(self, key: str, arrived: int, expected: int) -> IntegrityError | Unreachable:
         tried = f"Could not read {key!r} ({self.place})"

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
-from . import headers, multipart
+from . import headers, multipart, retries
 from .errors import (
     STRANGER,
     AccessDenied,
@@ -99,6 +99,7 @@ class HttpStorage(Storage):
 
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials, endpoint: str) -> None:
         self._profile, self._row, self._credentials = profile, row, credentials
+        self._repeated = retries.Retries(self._verdict).run
         self._limits = multipart.Limits(row.max_parts, row.min_part_bytes, row.max_part_bytes)
         self.path_prefix = profile.path_prefix
         self.read_only = profile.read_only
@@ -136,6 +137,10 @@ class HttpStorage(Storage):
     @abstractmethod
     def _code(self, error: BaseException) -> str:
         """The server's error code, its status where it gave none, "" where there was no answer."""
+
+    @abstractmethod
+    def _status(self, error: BaseException) -> int:
+        """The HTTP status of the server's answer, 0 where there was none."""
 
     @abstractmethod
     def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
@@ -276,6 +281,9 @@ class HttpStorage(Storage):
             return self._signed(self._full(key), int(expires.total_seconds()))
 
     # ------------------------------------------------------------------------------------ refusals
+
+    def _verdict(self, error: Exception) -> retries.Verdict:
+        return retries.verdict(error, self._code(error), self._status(error))
 
     @contextlib.contextmanager
     def _translated(self, tried: str) -> Iterator[None]:

@@ -60,14 +60,14 @@ class OssStorage(HttpStorage):
     # ------------------------------------------------------------------------------------ reading
 
     def _head(self, key: str) -> Mapping[str, str]:
-        answer = oss_client.repeated(lambda: self._bucket.head_object(self._full(key)))
+        answer = self._repeated(lambda: self._bucket.head_object(self._full(key)))
         found: Mapping[str, str] = answer.headers
         return found
 
     def _get(self, key: str, conditions: Mapping[str, str]) -> Reply:
         # else a range behind the end gets the whole object
         asked = {**conditions, "x-oss-range-behavior": "standard"}
-        answer = oss_client.repeated(lambda: self._bucket.get_object(self._full(key), headers=asked))
+        answer = self._repeated(lambda: self._bucket.get_object(self._full(key), headers=asked))
         raw = answer.resp.response.raw  # as it travels: requests would unpack an object stored with gzip
 
         def read(size: int) -> bytes:
@@ -76,7 +76,7 @@ class OssStorage(HttpStorage):
         return Reply(answer.status, answer.headers, read, answer.close)
 
     def _page(self, prefix: str, after: str, token: str, count: int) -> Page:
-        answer = oss_client.repeated(
+        answer = self._repeated(
             lambda: self._bucket.list_objects_v2(
                 prefix=prefix, start_after=after, continuation_token=token, max_keys=count
             )
@@ -132,7 +132,7 @@ class OssStorage(HttpStorage):
             return self._own(upload, same) if self._code(error) in _MAYBE_OUR_OWN else None
 
         with self._translated(upload.tried):
-            return oss_client.repeated(send, meter=upload.meter, body=body, own=own)
+            return self._repeated(send, meter=upload.meter, body=body, own=own)
 
     def _accepted(self, answer: Any, upload: Upload) -> str:  # noqa: ANN401
         """The ETag of what an answered write has stored."""
@@ -144,7 +144,7 @@ class OssStorage(HttpStorage):
 
     def _delete(self, key: str) -> None:
         with self._translated(f"delete {key!r}"):
-            oss_client.repeated(lambda: self._bucket.delete_object(self._full(key)))
+            self._repeated(lambda: self._bucket.delete_object(self._full(key)))
 
     # ------------------------------------------------------------------------------------ addresses
 
@@ -167,6 +167,9 @@ class OssStorage(HttpStorage):
     def _code(self, error: BaseException) -> str:
         return oss_errors.code_of(error)
 
+    def _status(self, error: BaseException) -> int:
+        return oss_errors.status_of(error)
+
     def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
         return oss_errors.translated(error, tried, self.place, self._credentials, **asked)
 
@@ -187,7 +190,7 @@ class _Multipart:
     def start(self) -> str:
         sent = {**self._sent, **self._only}  # refused before gigabytes travel; again when they have
         with self._storage._translated(self._upload.tried):
-            answer = oss_client.repeated(
+            answer = self._storage._repeated(
                 lambda: self._bucket.init_multipart_upload(self._target, headers=sent),
                 meter=self._upload.meter,
             )
@@ -198,7 +201,7 @@ class _Multipart:
 
         sent = _content_md5(body.md5())
         with self._storage._translated(f"{self._upload.tried}, part {number}"):
-            answer = oss_client.repeated(
+            answer = self._storage._repeated(
                 lambda: self._bucket.upload_part(self._target, upload_id, number, body, headers=sent),
                 body=body,
             )
@@ -220,7 +223,7 @@ class _Multipart:
     def abort(self, upload_id: str) -> None:
         tried = f"abort the upload of {self._upload.key!r}"
         with contextlib.suppress(Changed, NotFound), self._storage._translated(tried):  # it is gone
-            oss_client.repeated(lambda: self._bucket.abort_multipart_upload(self._target, upload_id))
+            self._storage._repeated(lambda: self._bucket.abort_multipart_upload(self._target, upload_id))
 
 
 def _content_md5(digest: bytes) -> dict[str, str]:

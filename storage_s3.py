@@ -5,7 +5,9 @@ Nothing here asks which provider it talks to: what differs is a column of the pr
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -73,19 +75,21 @@ class S3Storage(HttpStorage):
     # ------------------------------------------------------------------------------------ reading
 
     def _head(self, key: str) -> Mapping[str, str]:
-        return _headers(self._client.head_object(**self._target(key)))
+        return _headers(self._repeated(lambda: self._client.head_object(**self._target(key))))
 
     def _get(self, key: str, conditions: Mapping[str, str]) -> Reply:
         given = {_CONDITIONS[name]: value for name, value in conditions.items()}
-        answer = self._client.get_object(**self._target(key), **given)
+        answer = self._repeated(lambda: self._client.get_object(**self._target(key), **given))
         body = answer["Body"]
         return Reply(answer["ResponseMetadata"]["HTTPStatusCode"], _headers(answer), body.read, body.close)
 
     def _page(self, prefix: str, after: str, token: str, count: int) -> Page:
         start = {"StartAfter": after} if after else {}
         follow = {"ContinuationToken": token} if token else {}
-        answer = self._client.list_objects_v2(
-            Bucket=self._bucket, Prefix=prefix, MaxKeys=count, **start, **follow
+        answer = self._repeated(
+            lambda: self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=prefix, MaxKeys=count, **start, **follow
+            )
         )
         if not _OF_A_PAGE & answer.keys():
             raise self._strange(f"list {prefix!r}", "listing")
@@ -110,6 +114,8 @@ class S3Storage(HttpStorage):
         if upload.size > multipart.SINGLE_MAX_BYTES:
             return self._store_parts(upload, fields)
         with contextlib.closing(Slice(upload.source, 0, upload.size, upload.meter)) as body:
+            if self.endpoint.startswith("http:"):  # what nothing else protects; not every server looks at the
+                fields["ContentMD5"] = base64.b64encode(body.md5()).decode()  # digest in the signature
 
             def send(condition: Mapping[str, bool]) -> str:
                 body.seek(0)
@@ -153,12 +159,17 @@ class S3Storage(HttpStorage):
 
         ``send`` sends it under a condition; ``same`` tells by an object's headers whether it has its content.
         """
+
+        def own(error: Exception) -> str | None:
+            return self._own(upload, same) if self._code(error) in _MAYBE_OUR_OWN else None
+
         conditional, refused = upload.create and self._conditional[operation], False
         while True:
             if upload.create and not (conditional and self._is_atomic(operation)):
                 self._look_before(upload, atomic=False)
+            condition = {"CreateOnly": True} if conditional else {}
             try:
-                etag = send({"CreateOnly": True} if conditional else {})
+                etag = self._repeated(functools.partial(send, condition), meter=upload.meter, own=own)
             except Exception as error:  # noqa: BLE001  raised again as what it means
                 code = self._code(error)
                 if conditional and code in _REFUSES_CONDITION:
@@ -166,17 +177,14 @@ class S3Storage(HttpStorage):
                     if code in _KNOWS_NO_CONDITION:
                         self._conditional[operation] = False
                     continue
-                own = self._own(upload, same) if code in _MAYBE_OUR_OWN and s3_errors.retried(error) else None
-                if own is None:
-                    self._raise(error, upload.tried)
-                return own
+                self._raise(error, upload.tried)
             if refused:  # the condition, then, and not what else such a code may mean
                 self._conditional[operation] = False
             return etag
 
     def _delete(self, key: str) -> None:
         try:
-            self._client.delete_object(**self._target(key))
+            self._repeated(lambda: self._client.delete_object(**self._target(key)))
         except Exception as error:  # noqa: BLE001  raised again as what it means
             if self._code(error) != "NoSuchKey":  # S3 does not mind, Google's does
                 self._raise(error, f"delete {key!r}")
@@ -206,6 +214,9 @@ class S3Storage(HttpStorage):
     def _code(self, error: BaseException) -> str:
         return s3_errors.code_of(error)
 
+    def _status(self, error: BaseException) -> int:
+        return s3_errors.status_of(error)
+
     def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
         return s3_errors.translated(error, tried, self.place, self._credentials, **asked)
 
@@ -219,14 +230,20 @@ class _Multipart:
 
     def start(self) -> str:
         with self._storage._translated(self._upload.tried):
-            answer = self._client.create_multipart_upload(**self._target, **self._fields)
+            answer = self._storage._repeated(
+                lambda: self._client.create_multipart_upload(**self._target, **self._fields),
+                meter=self._upload.meter,
+            )
         return self._storage._said(answer, "UploadId", self._upload.tried)
 
     def send(self, upload_id: str, number: int, body: Slice) -> dict[str, Any]:
         tried = f"{self._upload.tried}, part {number}"
         with self._storage._translated(tried):
-            answer = self._client.upload_part(
-                **self._target, UploadId=upload_id, PartNumber=number, Body=body, ContentLength=len(body)
+            answer = self._storage._repeated(
+                lambda: self._client.upload_part(
+                    **self._target, UploadId=upload_id, PartNumber=number, Body=body, ContentLength=len(body)
+                ),
+                body=body,
             )
         return {"PartNumber": number, "ETag": self._storage._said(answer, "ETag", tried)}
 
@@ -246,7 +263,9 @@ class _Multipart:
     def abort(self, upload_id: str) -> None:
         tried = f"abort the upload of {self._upload.key!r}"
         with contextlib.suppress(Changed, NotFound), self._storage._translated(tried):  # it is gone
-            self._client.abort_multipart_upload(**self._target, UploadId=upload_id)
+            self._storage._repeated(
+                lambda: self._client.abort_multipart_upload(**self._target, UploadId=upload_id)
+            )
 
 
 def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:

@@ -214,14 +214,11 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back off for as good as no time; what is tested is what happens, not how long it takes."""
-    from cloud_storage import multipart, oss_client, storage
+    from cloud_storage import multipart, retries, storage
 
     monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(multipart, "RETRY_SECONDS", 0.001)
-    monkeypatch.setattr(oss_client, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(
-        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001
-    )
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ STOREYS = (
     ("storage_s3", "storage_oss"),
     ("storage_http",),
     ("s3_client", "oss_client"),
-    ("headers", "multipart", "ram_role"),
+    ("headers", "multipart", "ram_role", "retries"),
     ("s3_errors", "oss_errors"),
     ("profile", "naming", "media_image", "media_audio", "media_film_writer", "media_preview", "latents"),
     ("media_frames", "media_screens", "image_sizes", "file_lock", "journal", "model_record"),
