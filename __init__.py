@@ -8,6 +8,7 @@ from . import (
     nodes_folder,
     nodes_load,
     nodes_models,
+    nodes_outbox,
     nodes_profile,
     nodes_save,
 )
@@ -15,6 +16,7 @@ from . import (
 NODE_CLASS_MAPPINGS = {
     **nodes_profile.NODE_CLASS_MAPPINGS,
     **nodes_save.NODE_CLASS_MAPPINGS,
+    **nodes_outbox.NODE_CLASS_MAPPINGS,
     **nodes_load.NODE_CLASS_MAPPINGS,
     **nodes_folder.NODE_CLASS_MAPPINGS,
     **nodes_files.NODE_CLASS_MAPPINGS,
@@ -24,6 +26,7 @@ NODE_CLASS_MAPPINGS = {
 NODE_DISPLAY_NAME_MAPPINGS = {
     **nodes_profile.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_save.NODE_DISPLAY_NAME_MAPPINGS,
+    **nodes_outbox.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_load.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_folder.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_files.NODE_DISPLAY_NAME_MAPPINGS,

@@ -10,16 +10,18 @@ import dataclasses
 import importlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
-from .errors import ConfigurationError
-from .naming import clean_prefix
+from .errors import ConfigurationError, StorageError
+from .naming import MAX_KEY_BYTES, clean_prefix
 from .profile import Profile, mark, resolve, unlock
 from .providers import provider
 from .settings import ENVIRONMENT
-from .storage import Storage
+from .storage import Meter, ObjectInfo, Opened, PutOptions, Storage
 
 CACHED_CLIENTS = 16
 
@@ -75,3 +77,40 @@ def _folder(profile: Profile, max_key_bytes: int) -> str:
 def storage_of(profile: Profile | None, profiles_file: Path) -> Storage:
     """The storage behind a ``profile`` input; None, when nothing is wired to it, is the environment's."""
     return connect(profile or resolve(ENVIRONMENT, {}, profiles_file))
+
+
+class Unopened(Storage):
+    """Stands for a storage whose settings do not let it be opened, for who can make use of that: every method
+    raises ``reason``.
+    """
+
+    place, max_key_bytes = "not opened", MAX_KEY_BYTES
+
+    def __init__(self, reason: StorageError) -> None:
+        self._reason = reason
+
+    def _raise(self, *_: object) -> NoReturn:
+        raise self._reason
+
+    def stat(self, key: str) -> ObjectInfo:
+        self._raise()
+
+    def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
+        self._raise()
+
+    def _put(
+        self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
+    ) -> ObjectInfo:
+        self._raise()
+
+    def _delete(self, key: str) -> None:
+        self._raise()
+
+    def url(self, key: str) -> str:
+        self._raise()
+
+    def signed_url(self, key: str, expires: timedelta) -> str:
+        self._raise()
+
+    def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
+        self._raise()

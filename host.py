@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ImageReader = Callable[[], "tuple[torch.Tensor, torch.Tensor | None]"]
 
 PREVIEW_FOLDER = "cloud_storage"
+OUTBOX_FOLDER = "cloud_storage_outbox"
 MEGABYTE = 1_000_000
 DRAW_SECONDS = 0.2  # between two drawings of one node: core 0.3.64 does not throttle, the browser would choke
 
@@ -44,6 +45,13 @@ def system_folder() -> Path:
 def profiles_file() -> Path:
     """Where profiles.json lies, whether it is there or not."""
     return system_folder() / FILE_NAME
+
+
+def outbox_folder() -> Path:
+    """Where files wait that could not be sent, whether it is there or not: below ComfyUI's output folder."""
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory()) / OUTBOX_FOLDER
 
 
 def temp_folder() -> Path:

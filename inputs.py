@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .naming import existing_key
-from .saving import IF_EXISTS as IF_EXISTS_CHOICES
 from .saving import LINKS as LINK_CHOICES
+from .saving import ON_FAILURE as ON_FAILURE_CHOICES
 from .storage import Storage
+from .storing import IF_EXISTS as IF_EXISTS_CHOICES
 
 PROFILE = (
     "S3_PROFILE",
@@ -49,6 +50,13 @@ EMBED_WORKFLOW = (
 )
 # Draws ComfyUI's own player for what a node returns as ui.audio; optional, since new cores do not send it.
 AUDIO_PLAYER = ("AUDIO_UI", {"tooltip": "The player; nothing is to be set here."})
+ON_FAILURE = (
+    list(ON_FAILURE_CHOICES),
+    {
+        "tooltip": "When a file cannot be stored: keep it in the outbox, to be sent later, and stop or "
+        "go on; or stop and lose it."
+    },
+)
 UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
 
 

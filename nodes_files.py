@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import host, inputs, local_files, publishing, saving
+from . import host, inputs, local_files, publishing, saving, storing
 from .connect import storage_of
 from .naming import NameContext
 from .storage import Meter
@@ -79,7 +79,7 @@ class UploadFileToCloud:
         key_prefix: str = "comfyui/files/",
         filename: str = "",
         profile: Profile | None = None,
-        if_exists: str = saving.NEW_NAME,
+        if_exists: str = storing.NEW_NAME,
         link: str = saving.OBJECT_URL,
         expires_hours: int = 24,
         prompt: dict[str, Any] | None = None,

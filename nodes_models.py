@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, host, inputs, model_folders, models, publishing, saving
+from . import freshness, host, inputs, model_folders, models, publishing, storing
 from .connect import storage_of
 from .naming import NameContext
 from .storage import Meter, Storage
@@ -174,7 +174,7 @@ class UploadModelToCloud:
         model: str = "",
         key_prefix: str = "models/",
         profile: Profile | None = None,
-        if_exists: str = saving.NEW_NAME,
+        if_exists: str = storing.NEW_NAME,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,

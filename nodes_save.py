@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import host, inputs, media_audio, media_film_writer, media_image, media_video, save_order, saving
 from .storage import Meter
+from .storing import NEW_NAME, File
 from .transfer import watched
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class SaveImageToCloud:
     )
     OUTPUT_TOOLTIPS = (
         "One address per image, joined by semicolons.",
-        "The keys, one by one; any node with a key input takes them.",
+        "The keys, one by one; any node with a key input takes them. Empty for a file that is kept.",
         "The images as they came in.",
     )
 
@@ -60,6 +61,7 @@ class SaveImageToCloud:
                 "link": inputs.LINK,
                 "expires_hours": inputs.EXPIRES_HOURS,
                 "embed_workflow": inputs.EMBED_WORKFLOW,
+                "on_failure": inputs.ON_FAILURE,
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
         }
@@ -72,25 +74,28 @@ class SaveImageToCloud:
         format: str = "png",
         quality: int = 95,
         profile: Profile | None = None,
-        if_exists: str = saving.NEW_NAME,
+        if_exists: str = NEW_NAME,
         link: str = saving.OBJECT_URL,
         expires_hours: int = 24,
         embed_workflow: bool = True,
+        on_failure: str = saving.KEEP_AND_STOP,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
-        order = save_order.Order(profile, key_prefix, filename, if_exists, link, expires_hours, unique_id)
+        order = save_order.Order(
+            profile, key_prefix, filename, if_exists, link, expires_hours, on_failure, unique_id
+        )
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
         extension = media_image.FORMATS[format].extension
         height, width = images.shape[1:3]
 
-        def encode(index: int) -> saving.File:
+        def encode(index: int) -> File:
             encoded = media_image.encode(images[index], format, quality, metadata)
-            return saving.File(encoded.data, encoded.content_type, encoded.notes)
+            return File(encoded.data, encoded.content_type, encoded.notes)
 
-        def show(file: saving.File) -> dict[str, str]:
+        def show(file: File) -> dict[str, str]:
             return host.preview(file.source, extension)
 
         def store() -> save_order.Stored:
@@ -111,7 +116,7 @@ class SaveVideoToCloud:
     DESCRIPTION = "Stores a video in the bucket, the workflow inside, and never over an existing one."
     OUTPUT_TOOLTIPS = (
         "The address of the video.",
-        "The key; any node with a key input takes it.",
+        "The key; any node with a key input takes it. Empty for a file that is kept.",
         "The video as it came in.",
     )
 
@@ -153,6 +158,7 @@ class SaveVideoToCloud:
                         "19, h265 22, vp9 26, av1 28. Any other always encodes.",
                     },
                 ),
+                "on_failure": inputs.ON_FAILURE,
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
         }
@@ -165,17 +171,20 @@ class SaveVideoToCloud:
         format: str = media_video.AUTO,
         codec: str = media_video.AUTO,
         profile: Profile | None = None,
-        if_exists: str = saving.NEW_NAME,
+        if_exists: str = NEW_NAME,
         link: str = saving.OBJECT_URL,
         expires_hours: int = 24,
         embed_workflow: bool = True,
         crf: int = media_video.CRF_OF_CODEC,
+        on_failure: str = saving.KEEP_AND_STOP,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded", "Encoded")
-        order = save_order.Order(profile, key_prefix, filename, if_exists, link, expires_hours, unique_id)
+        order = save_order.Order(
+            profile, key_prefix, filename, if_exists, link, expires_hours, on_failure, unique_id
+        )
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
 
         def store() -> save_order.Stored:
@@ -184,11 +193,11 @@ class SaveVideoToCloud:
                 extension = plan.container.extension
                 target = host.new_preview(extension)
 
-                def encode(_index: int) -> saving.File:
+                def encode(_index: int) -> File:
                     notes = media_film_writer.write(plan, clip, target, metadata, meter)
-                    return saving.File(target, plan.container.content_type, notes)
+                    return File(target, plan.container.content_type, notes, linkable=True)
 
-                def show(_file: saving.File) -> dict[str, str]:
+                def show(_file: File) -> dict[str, str]:
                     film = media_film_writer.playable(target, plan.container, host.new_preview, meter.part())
                     return host.preview(film, film.suffix)
 
@@ -211,7 +220,7 @@ class SaveAudioToCloud:
     )
     OUTPUT_TOOLTIPS = (
         "One address per clip, joined by semicolons.",
-        "The keys, one by one; any node with a key input takes them.",
+        "The keys, one by one; any node with a key input takes them. Empty for a file that is kept.",
         "The sound as it came in.",
     )
 
@@ -241,6 +250,7 @@ class SaveAudioToCloud:
                 "expires_hours": inputs.EXPIRES_HOURS,
                 "embed_workflow": inputs.EMBED_WORKFLOW,
                 "audioUI": inputs.AUDIO_PLAYER,
+                "on_failure": inputs.ON_FAILURE,
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
         }
@@ -253,27 +263,30 @@ class SaveAudioToCloud:
         format: str = "flac",
         profile: Profile | None = None,
         quality: str = media_audio.AUTO,
-        if_exists: str = saving.NEW_NAME,
+        if_exists: str = NEW_NAME,
         link: str = saving.OBJECT_URL,
         expires_hours: int = 24,
         embed_workflow: bool = True,
         audioUI: str = "",  # noqa: N803  what ComfyUI calls its player
+        on_failure: str = saving.KEEP_AND_STOP,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
-        order = save_order.Order(profile, key_prefix, filename, if_exists, link, expires_hours, unique_id)
+        order = save_order.Order(
+            profile, key_prefix, filename, if_exists, link, expires_hours, on_failure, unique_id
+        )
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
         clips, rate = media_audio.clips(audio)
         form = media_audio.FORMATS[format]
 
-        def encode(index: int) -> saving.File:
+        def encode(index: int) -> File:
             target = host.new_preview(form.extension)
             notes = media_audio.encode(clips[index], rate, form, quality, metadata, target, meter)
-            return saving.File(target, form.content_type, notes)
+            return File(target, form.content_type, notes, linkable=True)
 
-        def show(file: saving.File) -> dict[str, str]:
+        def show(file: File) -> dict[str, str]:
             return host.preview(file.source, form.extension)
 
         def store() -> save_order.Stored:

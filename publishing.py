@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import saving, transfer
+from . import storing, transfer
 from .errors import AccessDenied, NotFound
 from .naming import COUNTER_DIGITS, Name, NameContext, Template
 from .storage import Meter, ObjectInfo, Storage
@@ -64,15 +64,16 @@ def publish(
 ) -> Published:
     """Store the file under ``name``; large ones go in parts, straight from disk.
 
-    ``if_exists`` is one of ``saving.IF_EXISTS``; whichever it is, content that is there already is not sent
-    again. ``say`` is told while the file is read for its checksum. Raises what ``saving.save`` does.
+    ``if_exists`` is one of ``storing.IF_EXISTS``; whichever it is, content that is there already is not sent
+    again. ``say`` is told while the file is read for its checksum. What cannot be stored is not kept in the
+    outbox: the file stays where it is. Raises what ``storing.store`` does.
     """
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with transfer.disk_told("read what to upload", path, _CHECK_FILE):
         sha256 = transfer.file_sha256(path, meter)
         size = path.stat().st_size
-    file = saving.File(path, media_type, (), sha256)
+    file = storing.File(path, media_type, known_sha256=sha256)
     for info in _namesakes(storage, name, if_exists, size):
         with transfer.disk_told("read what to upload", path, _CHECK_FILE):
             same = info.sha256 == sha256 if info.sha256 else info.md5 == _md5(path, info, meter)
@@ -80,8 +81,11 @@ def publish(
             return Published(
                 info.key, f"The bucket holds this content already: {info.key}. Nothing was sent."
             )
-    (saved,) = saving.save(storage, [name], lambda _: file, lambda _: None, if_exists, meter)
-    return Published(saved.info.key, saving.summary([saved]))
+    turn = storing.turns(storage, [name])[0] if if_exists == storing.NEW_NAME else None
+    with turn or contextlib.nullcontext():
+        meter.expect(size)
+        stored = storing.store(storage, name, file, if_exists, meter, turn)
+    return Published(stored.key, f"Saved {stored.key}.")
 
 
 def _md5(path: Path, info: ObjectInfo, meter: Meter) -> str:
@@ -96,7 +100,7 @@ def _namesakes(storage: Storage, name: Name, if_exists: str, size: int) -> Itera
         info = storage.stat(name.fixed())
         if info.size == size:
             yield info
-    if if_exists != saving.NEW_NAME:
+    if if_exists != storing.NEW_NAME:
         return
     tail = name.pieces[-1] if name.has_counter else ""
     numbered = re.compile(rf"\d{{{COUNTER_DIGITS},}}{re.escape(tail + name.extension)}")

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import host, inputs, saving
-from .connect import storage_of
 from .media_metadata import Metadata
 from .naming import Name, NameContext, Template
-from .storage import Meter, Storage
+from .storage import Meter
+from .storing import File
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -30,7 +30,9 @@ class Stored:
 
 @dataclass(frozen=True)
 class Order:
-    """Where a save node is told to store, under which names, and which addresses to hand out."""
+    """Where a save node is told to store, under which names, which addresses to hand out, and what to do with
+    what cannot be stored.
+    """
 
     profile: Profile | None
     key_prefix: str
@@ -38,12 +40,13 @@ class Order:
     if_exists: str
     link: str
     expires_hours: int
+    on_failure: str
     node_id: str | None
 
     @functools.cached_property
-    def storage(self) -> Storage:
+    def target(self) -> saving.Target:
         """Asked for in a worker thread: the first time imports an SDK."""
-        return storage_of(self.profile, host.profiles_file())
+        return saving.target(self.profile, host.profiles_file(), host.outbox_folder(), self.on_failure)
 
     def names(
         self,
@@ -55,7 +58,7 @@ class Order:
         extra_pnginfo: dict[str, Any] | None,
     ) -> list[Name]:
         """A name for each of ``count`` files. Raises ConfigurationError for a bad one."""
-        now, room = datetime.now(), inputs.room_for_key(self.storage)
+        now, room = datetime.now(), inputs.room_for_key(self.target.storage)
         template = Template(self.key_prefix, self.filename, extension, room)
         node_id = self.node_id or ""
         return [
@@ -66,17 +69,14 @@ class Order:
     def carry_out(
         self,
         names: list[Name],
-        encode: Callable[[int], saving.File],
-        show: Callable[[saving.File], dict[str, str]],
+        encode: Callable[[int], File],
+        show: Callable[[File], dict[str, str]],
         meter: Meter,
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
-        saved = saving.save(self.storage, names, encode, show, self.if_exists, meter)
-        keys, expires = [one.info.key for one in saved], timedelta(hours=self.expires_hours)
-        links = [saving.link(self.storage, key, self.link, expires) for key in keys]
-        return Stored(
-            ";".join(filter(None, links)), keys, [one.shown for one in saved], saving.summary(saved)
-        )
+        saved = saving.save(self.target, names, encode, show, self.if_exists, meter)
+        urls = saving.urls(self.target, saved, self.link, timedelta(hours=self.expires_hours))
+        return Stored(urls, [one.key for one in saved], [one.shown for one in saved], saving.summary(saved))
 
 
 def metadata(

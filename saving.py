@@ -1,81 +1,100 @@
-"""A batch of encoded files into a bucket: side by side, in order, within bounded memory, and never over what
-exists.
+"""A batch of encoded files into a bucket: side by side, in order, within bounded memory, and none is lost.
 
 Each file is encoded by the thread that then sends it, so no more files are in memory than threads at work.
+What cannot be sent goes to the outbox, unless the user wants nothing of that.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import multipart, workers
-from .counter import CounterMemory, Series
-from .errors import POLICY_ADVICE, AccessDenied, AlreadyExists, MediaError, NotFound
+from . import outbox, sending, storing, workers
+from .connect import Unopened, storage_of
+from .errors import (
+    AlreadyExists,
+    IntegrityError,
+    MediaError,
+    StorageError,
+    TransferCancelled,
+    Unreachable,
+)
 from .naming import Name
-from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
-from .transfer import file_sha256
+from .outbox import Address, Entry, Outbox, Sender
+from .profile import Profile
+from .storage import Meter, ObjectInfo, Storage
+from .storing import FAIL, NEW_NAME, File
 
 S = TypeVar("S")
 
-NEW_NAME, OVERWRITE, FAIL, SKIP = "new name", "overwrite", "fail", "skip"
-IF_EXISTS = (NEW_NAME, OVERWRITE, FAIL, SKIP)
+log = logging.getLogger("cloud_storage")
 
 OBJECT_URL, PRESIGNED, NO_LINK = "object url", "presigned", "none"
 LINKS = (OBJECT_URL, PRESIGNED, NO_LINK)
 
+KEEP_AND_STOP, KEEP_AND_GO_ON, STOP = "keep and stop", "keep and go on", "stop"
+ON_FAILURE = (KEEP_AND_STOP, KEEP_AND_GO_ON, STOP)
+
 UPLOAD_THREADS = 16  # uploads wait for the network; 16 hide a round trip of 50 ms behind each other
 ENCODE_THREADS = max(1, os.cpu_count() or 1)
 
-_counters = CounterMemory()  # the last number of each series, for as long as ComfyUI runs
 _encoding = threading.BoundedSemaphore(
     ENCODE_THREADS
 )  # more at once would only take turns, and hold up sampling
 
 
 @dataclass(frozen=True)
-class File:
-    """One encoded file: its bytes or where they lie, its media type, remarks for the user about how it was
-    encoded, and its sha256 where that was computed already.
+class Target:
+    """Where a node's files go, and what becomes of those that do not get there: one of ON_FAILURE."""
+
+    storage: Storage
+    sender: Sender
+    outbox: Outbox
+    profiles_file: Path
+    on_failure: str
+
+
+def target(profile: Profile | None, profiles_file: Path, outbox_folder: Path, on_failure: str) -> Target:
+    """The target of a save through a ``profile`` input; see ``connect.storage_of`` for what it raises.
+
+    Where failures are kept, settings that are missing or wrong raise nothing yet: what would have been lost
+    with them is encoded first, and kept.
     """
-
-    source: bytes | Path
-    content_type: str
-    notes: tuple[str, ...] = ()
-    known_sha256: str = ""
-
-    @property
-    def size(self) -> int:
-        """In bytes. Raises StorageError where the file cannot be looked at."""
-        return multipart.size_of(self.source)
-
-    def sha256(self, meter: Meter) -> str:
-        """The hexadecimal digest; computing that of a large file is stopped by ``meter``."""
-        if self.known_sha256:
-            return self.known_sha256
-        if isinstance(self.source, Path):
-            return file_sha256(self.source, meter)
-        return hashlib.sha256(self.source).hexdigest()
+    try:
+        storage = storage_of(profile, profiles_file)
+    except StorageError as error:
+        if on_failure == STOP:
+            raise
+        storage = Unopened(error)
+    return Target(storage, sending.sender(profile), Outbox(outbox_folder), profiles_file, on_failure)
 
 
 @dataclass(frozen=True)
 class Saved(Generic[S]):
-    """The object that one file became or met, the encoder's remarks, and what ``show`` made of the file."""
+    """What became of one file: the object it became or met, or the entry as which it is kept; the encoder's
+    remarks, and what ``show`` made of the file.
+    """
 
-    info: ObjectInfo
+    info: ObjectInfo | None
+    kept: Entry | None
     notes: tuple[str, ...]
     shown: S
 
+    @property
+    def key(self) -> str:
+        """The object's; "" for a file that is kept, as what any node outputs is the key of what is there."""
+        return self.info.key if self.info else ""
+
 
 def save(
-    storage: Storage,
+    where: Target,
     names: Sequence[Name],
     encode: Callable[[int], File],
     show: Callable[[File], S],
@@ -84,155 +103,164 @@ def save(
 ) -> list[Saved[S]]:
     """Encode and store one file per name, at least one; the results are in the order of ``names``.
 
-    ``encode(index)`` and ``show(file)``, which is called when the file is stored and keeps what a preview
-    needs, may run in several threads at once; the bytes themselves are dropped then. ``if_exists`` is one of
-    IF_EXISTS. Raises what ``encode`` raises, AlreadyExists, and the errors of ``Storage.put``; files stored
-    before a failure stay.
+    ``encode(index)`` and ``show(file)``, which is called when the file is stored or kept and holds on to what
+    a preview needs, may run in several threads at once; the bytes themselves are dropped then. ``if_exists``
+    is one of ``storing.IF_EXISTS``. Raises what ``encode`` raises, TransferCancelled, AlreadyExists where
+    that was asked for, and the errors of ``Storage.put``; files stored before a failure stay.
+
+    With KEEP_AND_STOP and KEEP_AND_GO_ON the rest of a batch is not tried after a failure, but encoded and
+    kept, and then the error says where; with KEEP_AND_GO_ON it is raised only if a file could not be kept.
     """
     if not names:
         raise MediaError(
             "There is nothing to save: the batch is empty. Check the node that is wired to this one."
         )
-    turns = _turns(storage, names) if if_exists == NEW_NAME else []
+    turns = storing.turns(where.storage, names) if if_exists == NEW_NAME else []
+    batch = _Batch(where, if_exists, meter)
 
     def job(index: int) -> Callable[[], Saved[S]]:
         def run() -> Saved[S]:
-            with turns[index] if turns else contextlib.nullcontext():
+            turn = turns[index] if turns else None
+            with turn or contextlib.nullcontext():
                 meter.check()
                 with _encoding:
                     file = encode(index)
                 meter.expect(file.size)
-                if turns:
-                    info = _create(storage, names[index], file, turns[index], meter)
-                else:
-                    info = _store(storage, names[index].fixed(), file, if_exists, meter)
-            return Saved(info, file.notes, show(file))
+                outcome = batch.store(names[index], file, turn)
+            if isinstance(outcome, _Failed):
+                return Saved(None, batch.keep(index, names[index], file, outcome), file.notes, show(file))
+            return Saved(outcome, None, file.notes, show(file))
 
         return run
 
-    return workers.run(map(job, range(len(names))), min(UPLOAD_THREADS, len(names)), on_failure=meter.stop)
+    saved = workers.run(map(job, range(len(names))), min(UPLOAD_THREADS, len(names)), on_failure=meter.stop)
+    batch.end(saved)
+    return saved
 
 
 def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:
-    """The address of a stored object that a node hands out; "" for NO_LINK."""
-    if kind == PRESIGNED:
-        return storage.signed_url(key, expires)
-    return storage.url(key) if kind == OBJECT_URL else ""
+    """The address of a stored object that a node hands out; "" for NO_LINK, and for a kept file's key, ""."""
+    if not key or kind == NO_LINK:
+        return ""
+    return storage.signed_url(key, expires) if kind == PRESIGNED else storage.url(key)
+
+
+def urls(where: Target, saved: Sequence[Saved[S]], kind: str, expires: timedelta) -> str:
+    """What a save node hands out as ``urls``: one address per stored object, in order, joined by ";"."""
+    return ";".join(filter(None, (link(where.storage, one.key, kind, expires) for one in saved)))
 
 
 def summary(saved: Sequence[Saved[S]]) -> str:
-    """One line for the node: how many objects, where, and what the encoder remarked. No address, it may be
-    signed.
+    """One line for the node: how many objects, where, what is kept and why, and what the encoder remarked. No
+    address, it may be signed.
     """
-    first, last = saved[0].info.key, saved[-1].info.key
-    notes = dict.fromkeys(note for one in saved for note in one.notes)
-    where = first if len(saved) == 1 else f"{len(saved)} objects, {first} … {last}"
-    return " ".join([f"Saved {where}.", *notes])
+    keys = [one.key for one in saved if one.key]
+    entries = [one.kept for one in saved if one.kept]
+    lines = []
+    if keys:
+        where = keys[0] if len(keys) == 1 else f"{len(keys)} objects, {keys[0]} … {keys[-1]}"
+        lines.append(f"Saved {where}.")
+    if entries:
+        lines.append(f"{_kept_words(entries)} {entries[0].why}")
+    return " ".join([*lines, *dict.fromkeys(note for one in saved for note in one.notes)])
 
 
-def _store(storage: Storage, key: str, file: File, if_exists: str, meter: Meter) -> ObjectInfo:
-    """Store under exactly this key, or not at all."""
-    if if_exists == SKIP:
-        with contextlib.suppress(NotFound):
-            return storage.stat(key)
-    options = _options(storage, file, meter)
-    try:
-        return storage.put(key, file.source, options, meter, create=if_exists != OVERWRITE)
-    except AlreadyExists:
-        if if_exists == SKIP:  # somebody else was faster than the look
-            return storage.stat(key)
-        raise
-
-
-def _create(storage: Storage, name: Name, file: File, turn: _Turn, meter: Meter) -> ObjectInfo:
-    """Store under the first key of this name that is free."""
-    taken: AlreadyExists | None = None
-    options = _options(storage, file, meter)
-    for key in name.candidates(turn.numbers(), bare_is_taken=turn.bare_is_taken):
-        try:
-            return storage.put(key, file.source, options, meter, create=True)
-        except AlreadyExists as error:
-            meter.expect(file.size)
-            taken = error
-    raise taken or AssertionError("a name has at least one candidate")
-
-
-def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:
-    return replace(
-        storage.defaults,
-        content_type=file.content_type,
-        metadata={**storage.defaults.metadata, SHA256_METADATA: file.sha256(meter)},
-    )
-
-
-# ------------------------------------------------------------ numbers in order
-
-
-class _Run:
-    """The numbers of one batch in one series. Its first file settles them and the others follow, so that a
-    number taken by another machine moves the whole batch on instead of one file behind the rest.
-    """
-
-    def __init__(self, storage: Storage, series: Series) -> None:
-        def list_after(prefix: str, after: str, limit: int | None) -> Iterator[str]:
-            try:
-                yield from (info.key for info in storage.list(prefix, limit, after))
-            except AccessDenied as error:
-                if POLICY_ADVICE not in str(error):  # a wrong secret or clock: no other name would help
-                    raise
-                raise AccessDenied(
-                    f"{error} A counter needs the right to list; with %uuid% in its place none is needed."
-                ) from error
-
-        self.series, self.list_after, self.size = series, list_after, 0
-        self.settled = threading.Event()
-        self.following: list[int] = []
-
-    def numbers(self, index: int) -> Iterator[int]:
-        if index == 0:
-            yield from self._first_numbers()
-        else:
-            self.settled.wait()
-            reserved = self.following[index - 1] if self.following else None
-            yield from _counters.numbers(self.series, self.list_after, reserved)
-
-    def _first_numbers(self) -> Iterator[int]:
-        first, *rest = _counters.reserve(self.series, self.list_after, self.size)
-        for number in _counters.numbers(self.series, self.list_after, first):
-            if number != first and rest:
-                rest = list(_counters.reserve(self.series, self.list_after, len(rest)))
-            self.following = rest
-            yield number
+# ------------------------------------------------------------ failures
 
 
 @dataclass(frozen=True)
-class _Turn:
-    """One file's place in its run; a context, because the others wait until the first has found its key or
-    failed.
+class _Failed:
+    """Why a file was not stored, and the key that its bytes may have reached all the same; "" for none."""
+
+    error: Exception
+    tried: str = ""
+
+
+@dataclass
+class _Batch:
+    """The files of one save: the first failure to store one, after which no other is tried, what was kept,
+    and what could not be.
     """
 
-    run: _Run
-    index: int
-    bare_is_taken: bool
+    where: Target
+    if_exists: str
+    meter: Meter
+    saved_at: datetime = field(default_factory=outbox.now)
+    failure: Exception | None = None
+    lost: list[Exception] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def numbers(self) -> Iterator[int]:
-        """The counters to try, one after another; waits for the first file's where this is not the first."""
-        return self.run.numbers(self.index)
+    def store(self, name: Name, file: File, turn: storing.Turn | None) -> ObjectInfo | _Failed:
+        """Store a file, or say why not; raises what is not to be kept."""
+        if self.failure is not None:
+            return _Failed(self.failure)
+        tried = ""
 
-    def __enter__(self) -> None:
-        pass
+        def trying(key: str) -> None:
+            nonlocal tried
+            tried = key
 
-    def __exit__(self, *_: object) -> None:
-        if self.index == 0:
-            self.run.settled.set()
+        try:
+            return storing.store(self.where.storage, name, file, self.if_exists, self.meter, turn, trying)
+        except Exception as error:  # nothing is lost: the file is kept, whatever it was that failed
+            if self.where.on_failure == STOP or self.meter.stopped or isinstance(error, TransferCancelled):
+                raise
+            if isinstance(error, AlreadyExists) and self.if_exists == FAIL:
+                raise
+            with self._lock:
+                self.failure = self.failure or error
+            return _Failed(error, tried)
+
+    def keep(self, index: int, name: Name, file: File, failed: _Failed) -> Entry | None:
+        """The entry as which a file is kept from now on; None where that failed too. Raises
+        TransferCancelled.
+        """
+        storage = self.where.storage
+        certain = isinstance(failed.error, Unreachable | IntegrityError)
+        try:
+            entry = Entry(
+                sender=self.where.sender,
+                address=Address(storage.bucket, storage.path_prefix, certain),
+                name=name,
+                if_exists=self.if_exists,
+                content_type=file.content_type,
+                size=file.size,
+                sha256=file.sha256(self.meter),
+                saved_at=self.saved_at,
+                tried=failed.tried,
+                why=" ".join(str(failed.error).split()),
+            )
+            return self.where.outbox.keep(entry, index, file.source, linkable=file.linkable, meter=self.meter)
+        except TransferCancelled:
+            raise
+        except (StorageError, OSError) as error:  # told in ``end``, behind why it had to be kept
+            with self._lock:
+                self.lost.append(error)
+            return None
+
+    def end(self, saved: Sequence[Saved[S]]) -> None:
+        """Raise what failed, if the user is to be stopped by it; send what waits, if nothing failed."""
+        where = self.where
+        if self.failure is None:
+            sending.begin(where.outbox, where.profiles_file, where.sender)
+            return
+        entries = [one.kept for one in saved if one.kept]
+        words = [str(self.failure)]
+        if entries:
+            words.append(_kept_words(entries))
+        if self.lost:
+            what = "It" if len(self.lost) == 1 else f"{len(self.lost)} files"
+            words.append(f"{what} could not be kept for later either: {self.lost[0]}")
+        words.append(where.outbox.warning())
+        message = " ".join(filter(None, words))
+        log.warning("%s", message)
+        if where.on_failure == KEEP_AND_STOP or self.lost:
+            raises = type(self.failure) if isinstance(self.failure, StorageError) else StorageError
+            raise raises(message) from self.failure
 
 
-def _turns(storage: Storage, names: Sequence[Name]) -> list[_Turn]:
-    runs: dict[Series, _Run] = {}
-    turns = []
-    for name in names:
-        series = Series(f"{storage.place}/{storage.path_prefix}", name.head, name.first_number)
-        run = runs.setdefault(series, _Run(storage, series))
-        turns.append(_Turn(run, run.size, _counters.knows(series)))
-        run.size += 1
-    return turns
+def _kept_words(entries: Sequence[Entry]) -> str:
+    later = "will be sent by the next save through this profile that succeeds, or by Retry Pending Uploads."
+    if len(entries) == 1:
+        return f"The file is kept as {entries[0].path} and {later}"
+    return f"{len(entries)} files are kept in {entries[0].folder.parent} and {later}"

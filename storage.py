@@ -112,6 +112,7 @@ class Storage(ABC):
     """
 
     place: str  # "bucket at endpoint", for messages; holds no secret
+    bucket: str = ""
     max_key_bytes: int  # of the whole key, path_prefix included
     path_prefix: str = ""  # "" or "team/a/": in front of every key in the bucket, in none that is handed out
     read_only: bool = False

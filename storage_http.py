@@ -101,7 +101,7 @@ class HttpStorage(Storage):
         self._profile, self._row, self._credentials = profile, row, credentials
         self._repeated = retries.Retries(self._verdict).run
         self._limits = multipart.Limits(row.max_parts, row.min_part_bytes, row.max_part_bytes)
-        self.path_prefix = profile.path_prefix
+        self.bucket, self.path_prefix = profile.bucket, profile.path_prefix
         self.read_only = profile.read_only
         self.defaults = PutOptions(**vars(profile.upload))
         self.max_key_bytes = row.max_key_bytes

@@ -59,7 +59,6 @@ class S3Storage(HttpStorage):
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials) -> None:
         self._client = s3_client.build(profile, row, credentials)
         super().__init__(profile, row, credentials, str(self._client.meta.endpoint_url))
-        self._bucket = profile.bucket
         # Whether If-None-Match is sent with a write
         self._conditional = {
             _PUT: row.conditional_writes is not False,
@@ -88,7 +87,7 @@ class S3Storage(HttpStorage):
         follow = {"ContinuationToken": token} if token else {}
         answer = self._repeated(
             lambda: self._client.list_objects_v2(
-                Bucket=self._bucket, Prefix=prefix, MaxKeys=count, **start, **follow
+                Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **start, **follow
             )
         )
         if not _OF_A_PAGE & answer.keys():
@@ -198,13 +197,13 @@ class S3Storage(HttpStorage):
         return self._address
 
     def _signed(self, full_key: str, seconds: int) -> str:
-        parameters = {"Bucket": self._bucket, "Key": full_key}
+        parameters = {"Bucket": self.bucket, "Key": full_key}
         return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
 
     # ------------------------------------------------------------------------------------ pieces
 
     def _target(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._full(key)}
+        return {"Bucket": self.bucket, "Key": self._full(key)}
 
     def _said(self, answer: Mapping[str, Any], name: str, tried: str) -> str:
         if name not in answer:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import errors, nodes_save, saving
+from cloud_storage import errors, nodes_save, storing
 from comfy import cli_args, model_management, utils
 from conftest import run_node
 from PIL import Image
@@ -66,7 +66,7 @@ def test_a_second_run_never_replaces_the_first(cloud):
 def test_another_machine_that_saves_at_once_is_not_overwritten(cloud, monkeypatch):
     run_node("SaveImageToCloud", images=pictures(1))
     with monkeypatch.context() as second_machine:
-        second_machine.setattr(saving, "_counters", saving.CounterMemory())
+        second_machine.setattr(storing, "counters", storing.CounterMemory())
         other = run_node("SaveImageToCloud", images=pictures(1))["result"][1]
     assert other == ["comfyui/images/ComfyUI_00002.png"]
     # this machine had reserved 2 and 3; the first of them is taken, and the whole batch moves on, in order
@@ -216,7 +216,7 @@ def test_the_folder_of_previews_holds_only_previews(cloud, tmp_path):
     assert all(path.suffix == ".png" for path in Path(tmp_path, "temp", "cloud_storage").iterdir())
 
 
-@pytest.mark.parametrize("if_exists", saving.IF_EXISTS)
+@pytest.mark.parametrize("if_exists", storing.IF_EXISTS)
 def test_an_image_that_cannot_be_encoded_fails_the_node_and_holds_up_nobody(cloud, monkeypatch, if_exists):
     real = nodes_save.media_image.encode
     first = pictures(1)[0]

@@ -18,13 +18,14 @@ STOREYS = (
     ("__init__",),
     (
         *("nodes_profile", "nodes_save", "nodes_load", "nodes_models", "nodes_files", "nodes_folder"),
-        "nodes_browse",
+        *("nodes_browse", "nodes_outbox"),
     ),
     ("save_order",),
     ("inputs", "publishing", "folder", "local_files"),
     ("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),
-    ("resumable",),
-    ("connect", "transfer", "host", "ranges"),
+    ("resumable", "sending"),
+    ("storing",),
+    ("connect", "transfer", "host", "ranges", "outbox"),
     ("storage_s3", "storage_oss"),
     ("storage_http",),
     ("s3_client", "oss_client"),
@@ -36,7 +37,7 @@ STOREYS = (
     ("settings", "addresses", "storage", "counter", "prompt_values"),
     ("media_container",),
     ("png", "png_repair", "pixels"),
-    ("media_kind", "media_length", "media_metadata", "media_sound", "video_window"),
+    ("media_kind", "media_length", "media_metadata", "media_sound", "video_window", "durable"),
     ("providers", "meter", "workers"),
     ("errors",),
 )
@@ -56,7 +57,7 @@ CONTRACT = {
         "cloud_storage/save",
         [
             *("images", "key_prefix", "filename", "format", "quality", "profile"),
-            *("if_exists", "link", "expires_hours", "embed_workflow"),
+            *("if_exists", "link", "expires_hours", "embed_workflow", "on_failure"),
         ],
         ("STRING", "STRING", "IMAGE"),
     ),
@@ -65,7 +66,7 @@ CONTRACT = {
         "cloud_storage/save",
         [
             *("video", "key_prefix", "filename", "format", "codec", "profile"),
-            *("if_exists", "link", "expires_hours", "embed_workflow", "crf"),
+            *("if_exists", "link", "expires_hours", "embed_workflow", "crf", "on_failure"),
         ],
         ("STRING", "STRING", "VIDEO"),
     ),
@@ -74,7 +75,7 @@ CONTRACT = {
         "cloud_storage/save",
         [
             *("audio", "key_prefix", "filename", "format", "profile"),
-            *("quality", "if_exists", "link", "expires_hours", "embed_workflow", "audioUI"),
+            *("quality", "if_exists", "link", "expires_hours", "embed_workflow", "audioUI", "on_failure"),
         ],
         ("STRING", "STRING", "AUDIO"),
     ),
@@ -92,6 +93,12 @@ CONTRACT = {
         "cloud_storage/load",
         ["key", "profile", "start_seconds", "duration_seconds"],
         ("AUDIO",),
+    ),
+    "RetryPendingUploads": (
+        "Retry Pending Uploads",
+        "cloud_storage/save",
+        ["profile"],
+        ("INT", "INT", "STRING"),
     ),
     "UploadFileToCloud": (
         "Upload File to Cloud",

@@ -14,12 +14,17 @@ from cloud_storage import (
     connect,
     diagnosis,
     errors,
+    host,
     media_video,
     naming,
+    outbox,
     profile,
     providers,
+    retries,
     saving,
     settings,
+    storage,
+    storing,
 )
 from cloud_storage.storage import Meter
 
@@ -75,8 +80,18 @@ def test_the_providers_are_listed():
 
 
 def test_the_choices_are_listed():
-    assert tuple(choice for choice, _what in table("if_exists")) == saving.IF_EXISTS
+    assert tuple(choice for choice, _what in table("if_exists")) == storing.IF_EXISTS
     assert tuple(choice for choice, _what in table("link")) == saving.LINKS
+    assert tuple(choice for choice, _what in table("When a save fails")) == saving.ON_FAILURE
+
+
+def test_the_figures_of_the_outbox_are_the_codes():
+    words = section("When a save fails")
+    assert f"takes {outbox.MAX_BYTES >> 30} GiB" in words
+    assert outbox.WARN_BYTES == outbox.MAX_BYTES * 4 // 5
+    assert f"`{host.OUTBOX_FOLDER}`" in words
+    assert (retries.ATTEMPTS, retries.THROTTLED_ATTEMPTS) == (4, 8)
+    assert (storage.READ_SECONDS, storage.CONNECT_SECONDS) <= (30, 30)
 
 
 def test_the_kinds_of_video_are_listed():
@@ -121,8 +136,8 @@ def test_the_policy_is_all_that_the_nodes_need(servers):
         "COMFY_S3_PATH_PREFIX": "comfyui/",
     }
     allowed = profile.resolve("", {}, Path("none.json"), environ)
-    storage = connect.connect(allowed, environ)
-    assert not [each for each in diagnosis._findings(allowed, storage, Meter()) if not each.works]
+    opened = connect.connect(allowed, environ)
+    assert not [each for each in diagnosis._findings(allowed, opened, Meter()) if not each.works]
     environ["COMFY_S3_PATH_PREFIX"] = "elsewhere/"
     elsewhere = profile.resolve("", {}, Path("none.json"), environ)
     findings = diagnosis._findings(elsewhere, connect.connect(elsewhere, environ), Meter())

@@ -1,0 +1,59 @@
+"""The node that sends what could not be sent before."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from . import host, inputs, sending
+from .outbox import Entry, Outbox
+from .storage import Meter
+from .transfer import watched
+
+if TYPE_CHECKING:
+    from .profile import Profile
+
+
+class RetryPendingUploads:
+    """Send the files that wait in the outbox, and say what came of each."""
+
+    CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "retry", True
+    RETURN_TYPES, RETURN_NAMES = ("INT", "INT", "STRING"), ("sent", "left", "report")
+    DESCRIPTION = (
+        "Sends the files that save nodes kept because they could not be stored, oldest first and never over "
+        "an existing one."
+    )
+    OUTPUT_TOOLTIPS = (
+        "How many files were sent.",
+        "How many still wait.",
+        "One line per file: its key, or why it is left.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        tooltip = "Only what was saved through this profile; unconnected, everything that waits."
+        return {"optional": {"profile": ("S3_PROFILE", {"tooltip": tooltip})}, "hidden": inputs.UNIQUE_ID}
+
+    @classmethod
+    def IS_CHANGED(cls, profile: Profile | None = None, unique_id: str | None = None) -> str:
+        """Another value each time: what waits is not among the inputs."""
+        return uuid.uuid4().hex
+
+    async def retry(
+        self, profile: Profile | None = None, unique_id: str | None = None
+    ) -> tuple[int, int, str]:
+        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+
+        def wanted(entry: Entry) -> bool:
+            return profile is None or entry.sender == sending.sender(profile)
+
+        def send() -> sending.Report:
+            return sending.send(Outbox(host.outbox_folder()), host.profiles_file(), wanted, meter)
+
+        report = await watched(send, meter, progress)
+        progress.text(str(report))
+        return report.sent, report.left, str(report)
+
+
+NODE_CLASS_MAPPINGS = {"RetryPendingUploads": RetryPendingUploads}
+NODE_DISPLAY_NAME_MAPPINGS = {"RetryPendingUploads": "Retry Pending Uploads"}

@@ -1,0 +1,303 @@
+"""What could not be sent, kept on disk until it is: one folder per file, whole or not there.
+
+An entry holds the encoded file and ``entry.json``: which profile by its name, which object by the state of
+its name, and no secret. It is prepared under a name that begins with a dot, flushed to the disk, and renamed;
+it is renamed again before it is removed. Whatever a crash leaves under such a name is swept away later. What
+is read back is not trusted: the folder is open to every node that writes files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import stat
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from . import durable
+from .errors import StorageError, sentence
+from .meter import Meter
+from .naming import Name
+
+MAX_BYTES = 32 << 30  # of all entries together
+WARN_BYTES = MAX_BYTES * 4 // 5
+LEFTOVER_SECONDS = 24 * 3600  # after which an unfinished entry belongs to no running process
+
+ENTRY_FILE = "entry.json"
+LOCK_FILE = ".lock"
+ARRIVING, SENT = ".arriving-", ".sent-"
+VERSION = 1
+
+_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
+_LINE = re.compile("[^\x00-\x1f\x7f]*")
+_STAMP = "%Y%m%dT%H%M%S.%fZ"  # its order is that of time
+
+log = logging.getLogger("cloud_storage")
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Through which profile an entry goes: its name and what a node's widgets lay over it."""
+
+    profile: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        changed = ", ".join(f"{name} {value}" for name, value in self.overrides.items())
+        return f"profile {self.profile}" + (f" with {changed}" if changed else "")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an entry was meant to go: a bucket and path_prefix, both empty where the settings gave none.
+
+    ``certain`` says that settings and server had no part in the failure: then it goes there and nowhere else.
+    Else the profile is there to be corrected, and is followed.
+    """
+
+    bucket: str = ""
+    path_prefix: str = ""
+    certain: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One kept file. ``saved_at`` is this machine's time in UTC, ``tried`` the key that the bytes may have
+    reached, ``why`` the failure in words.
+    """
+
+    sender: Sender
+    address: Address
+    name: Name
+    if_exists: str
+    content_type: str
+    size: int
+    sha256: str
+    saved_at: datetime
+    tried: str = ""
+    why: str = ""
+    folder: Path = Path()
+
+    @property
+    def path(self) -> Path:
+        """The encoded file."""
+        return self.folder / f"file{_extension(self.name)}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What waits, oldest first, and a line on each folder that is no entry."""
+
+    entries: tuple[Entry, ...]
+    unreadable: tuple[str, ...]
+
+
+class Outbox:
+    """The entries below one folder, which several processes may share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._held: int | None = None
+
+    # ------------------------------------------------------------ keeping
+
+    def keep(self, entry: Entry, index: int, source: bytes | Path, *, linkable: bool, meter: Meter) -> Entry:
+        """Keep ``source`` as ``entry``, whose folder is chosen here: ordered by ``saved_at``, then ``index``.
+
+        Either there is a whole entry on the disk afterwards, or there is none. Raises StorageError where the
+        outbox or the disk is full, and TransferCancelled.
+        """
+        stamp = entry.saved_at.strftime(_STAMP)
+        name = f"{stamp}-{index:05d}-{uuid.uuid4().hex[:8]}"
+        arriving = self.folder / f"{ARRIVING}{name}"
+        kept = replace(entry, folder=self.folder / name)
+        try:
+            self._take_room(entry.size)
+            arriving.mkdir(parents=True)
+            durable.place(source, arriving / kept.path.name, linkable, meter)
+            durable.write(arriving / ENTRY_FILE, _to_json(entry))
+            durable.flush_folder(arriving)
+            arriving.rename(kept.folder)
+            durable.flush_folder(self.folder)
+        except BaseException as error:
+            with self._lock:
+                self._held = None
+            shutil.rmtree(arriving, ignore_errors=True)
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                said, advice = error.strerror or str(error), "Free room on the disk, or make it writable."
+                raise StorageError(sentence("keep the file", str(self.folder), said, advice)) from error
+            raise
+        return kept
+
+    def _take_room(self, size: int) -> None:
+        with self._lock:
+            if self._held is None:
+                self._held = self.size()
+            if self._held + size > MAX_BYTES:
+                said = f"what waits there has {self._held:,} of {MAX_BYTES:,} bytes already"
+                advice = "Send it with Retry Pending Uploads, or remove what is not needed."
+                raise StorageError(sentence("keep the file", str(self.folder), said, advice))
+            self._held += size
+
+    def warning(self) -> str:
+        """A sentence where little room is left; "" else."""
+        held = self.size()
+        if held < WARN_BYTES:
+            return ""
+        return f"The outbox is nearly full: {held / 1e9:.1f} of {MAX_BYTES / 1e9:.1f} GB."
+
+    # ------------------------------------------------------------ reading
+
+    def size(self) -> int:
+        """The bytes of all entries."""
+        total = 0
+        for folder in self._folders():
+            with contextlib.suppress(OSError):  # sent meanwhile
+                total += sum(path.stat().st_size for path in folder.iterdir())
+        return total
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._folders()
+
+    def contents(self) -> Contents:
+        """What waits. Entries that appear or go meanwhile may be in it or not."""
+        entries, unreadable = [], []
+        for folder in self._folders():
+            try:
+                entries.append(_from_json(folder))
+            except FileNotFoundError:
+                if folder.exists():
+                    unreadable.append(f"{folder}: it lacks {ENTRY_FILE} or its file")
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                unreadable.append(f"{folder}: {ENTRY_FILE} is not one of this version ({error})")
+        return Contents(tuple(entries), tuple(unreadable))
+
+    def _folders(self) -> list[Path]:
+        try:
+            with os.scandir(self.folder) as found:
+                names = [
+                    each.name for each in found if each.name[0] != "." and each.is_dir(follow_symlinks=False)
+                ]
+        except FileNotFoundError:
+            return []
+        return [self.folder / name for name in sorted(names)]
+
+    # ------------------------------------------------------------ sending
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else sends; then nobody does until the context ends, in this or another process.
+
+        The operating system takes the lock back when a process ends, however that happens.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOCK_FILE).open("ab") as file:
+            alone = durable.lock(file.fileno())
+            if alone:
+                self._sweep()
+            yield alone
+
+    def note(self, entry: Entry, key: str) -> Entry:
+        """The entry with ``key`` as the one its bytes may have reached, on the disk before they travel."""
+        noted = replace(entry, tried=key)
+        fresh = entry.folder / f".{ENTRY_FILE}"
+        fresh.unlink(missing_ok=True)
+        durable.write(fresh, _to_json(noted))
+        fresh.replace(entry.folder / ENTRY_FILE)
+        durable.flush_folder(entry.folder)
+        return noted
+
+    def remove(self, entry: Entry) -> None:
+        """Forget an entry, after the server has confirmed its object."""
+        gone = self.folder / f"{SENT}{entry.folder.name}"
+        entry.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what a crash has left."""
+        oldest = time.time() - LEFTOVER_SECONDS
+        for path in [*self.folder.glob(f"{SENT}*"), *self.folder.glob(f"{ARRIVING}*")]:
+            with contextlib.suppress(OSError):  # gone already, or open on Windows: the next sweep finds it
+                if path.name.startswith(SENT) or path.stat().st_mtime < oldest:
+                    shutil.rmtree(path)
+
+
+# ------------------------------------------------------------ time
+
+_last = datetime.min.replace(tzinfo=timezone.utc)
+_clock = threading.Lock()
+
+
+def now() -> datetime:
+    """The time in UTC, later than at every call before: entries are in the order of their saves."""
+    global _last  # noqa: PLW0603  one clock for the process
+    with _clock:
+        _last = max(datetime.now(timezone.utc), _last + timedelta(microseconds=1))
+        return _last
+
+
+# ------------------------------------------------------------ entry.json
+
+
+def _to_json(entry: Entry) -> bytes:
+    values = asdict(entry)
+    del values["folder"]
+    del values["name"]["max_bytes"]  # the provider's, when it is sent
+    values.update(version=VERSION, saved_at=entry.saved_at.isoformat())
+    return json.dumps(values, indent=1, ensure_ascii=False).encode(errors="replace")
+
+
+def _from_json(folder: Path) -> Entry:
+    """Raises FileNotFoundError, and ValueError and its like for whatever else is not as it is written."""
+    values = json.loads((folder / ENTRY_FILE).read_bytes())
+    if values.pop("version") != VERSION:
+        raise ValueError("another version")
+    name = values.pop("name")
+    entry = Entry(
+        sender=Sender(_text(values["sender"]["profile"]), _texts(values["sender"]["overrides"])),
+        address=Address(
+            _text(values["address"]["bucket"]),
+            _text(values["address"]["path_prefix"]),
+            values["address"]["certain"] is True,
+        ),
+        name=Name(tuple(map(_text, name["pieces"])), _text(name["extension"]), int(name["batch_num"])),
+        if_exists=_text(values["if_exists"]),
+        content_type=_text(values["content_type"]),
+        size=int(values["size"]),
+        sha256=_text(values["sha256"]),
+        saved_at=datetime.fromisoformat(values["saved_at"]).astimezone(timezone.utc),
+        tried=_text(values["tried"]),
+        why=_text(values["why"]),
+        folder=folder,
+    )
+    if not entry.name.pieces:
+        raise ValueError("no name")
+    if not stat.S_ISREG(entry.path.lstat().st_mode):
+        raise ValueError("its file is a link")
+    return entry
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not _LINE.fullmatch(value):
+        raise TypeError("not a line of text")
+    return value
+
+
+def _texts(value: Mapping[str, object]) -> dict[str, str]:
+    return {_text(name): _text(text) for name, text in value.items()}
+
+
+def _extension(name: Name) -> str:
+    found = _EXTENSION.search(name.extension)
+    return found[0] if found else ""

@@ -1,0 +1,266 @@
+"""What waits in the outbox, sent: in order, never over what exists, and forgotten once the server confirms.
+
+One sender at a time, of all processes that share the outbox. An entry goes through its profile as that is
+now: its credentials are never kept. The keys that its bytes may have reached before are looked at first, so
+that nothing arrives twice because an answer was lost or a process died.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import operator
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from . import storing, workers
+from .connect import connect
+from .errors import (
+    AccessDenied,
+    AlreadyExists,
+    IntegrityError,
+    NotFound,
+    StorageError,
+    TransferCancelled,
+    sentence,
+)
+from .outbox import Entry, Outbox, Sender
+from .profile import Profile, resolve
+from .settings import ENVIRONMENT
+from .storage import Meter, ObjectInfo, Storage
+from .storing import NEW_NAME, OVERWRITE, File
+from .transfer import file_sha256
+
+SEND_THREADS = 4  # of the outbox; what is saved meanwhile has as many more as it needs
+REPORTED = 50  # lines of a report
+CLOCK_SECONDS = 2  # two clocks are compared over dates in whole seconds
+
+log = logging.getLogger("cloud_storage")
+
+
+def sender(profile: Profile | None) -> Sender:
+    """What a ``profile`` input means to the outbox; None is the environment."""
+    return Sender(profile.name, dict(profile.overrides)) if profile else Sender(ENVIRONMENT)
+
+
+@dataclass
+class Report:
+    """What came of sending: how many entries arrived, how many wait, and a line on each. Thread-safe."""
+
+    sent: int = 0
+    left: int = 0
+    lines: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def arrived(self, info: ObjectInfo, remark: str = "") -> None:
+        with self._lock:
+            self.sent += 1
+            self.lines.append(f"sent  {info.key}{remark}")
+
+    def stays(self, what: object, why: object) -> None:
+        with self._lock:
+            self.left += 1
+            self.lines.append(f"left  {what}: {why}")
+
+    def __str__(self) -> str:
+        hidden = len(self.lines) - REPORTED
+        more = [f"… and {hidden} more"] if hidden > 0 else []
+        return "\n".join([f"{self.sent} sent, {self.left} left.", *self.lines[:REPORTED], *more])
+
+
+def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thread | None:
+    """Send what waits for the same sender, in a thread of its own: whoever saved does not wait for it.
+
+    None where nothing waits. Raises nothing then or later; the log tells what came of it.
+    """
+    if outbox.is_empty:
+        return None
+
+    def work() -> None:
+        try:
+            report = send(outbox, profiles_file, lambda entry: entry.sender == through, Meter())
+        except Exception:  # nothing is lost: the entries stay
+            log.exception("What waits in %s could not be sent", outbox.folder)
+            return
+        log.log(logging.INFO if report.sent else logging.DEBUG, "From the outbox: %s", report)
+
+    thread = threading.Thread(target=work, name="cloud-storage-outbox", daemon=True)
+    thread.start()
+    return thread
+
+
+def send(outbox: Outbox, profiles_file: Path, wanted: Callable[[Entry], bool], meter: Meter) -> Report:
+    """Send every entry that is ``wanted``, oldest first, and say what came of each.
+
+    The first failure of a place, its network or its settings, ends the attempts for its other entries. An
+    entry stays unless the server confirms its object. Raises TransferCancelled, and OSError for the folder.
+    """
+    report = Report()
+    if outbox.is_empty:
+        return report
+    with outbox.alone() as alone:
+        contents = outbox.contents()
+        entries = [entry for entry in contents.entries if wanted(entry)]
+        if not alone:
+            for entry in entries:
+                report.stays(entry.path, "the outbox is being sent at this moment")
+            return report
+        for line in contents.unreadable:
+            report.stays("unreadable", line)
+        groups: dict[str, list[Entry]] = {}
+        for entry in entries:
+            meter.expect(entry.size)
+            groups.setdefault(str(entry.sender), []).append(entry)
+        for group in groups.values():
+            _send_group(outbox, profiles_file, group, meter, report)
+    return report
+
+
+def _send_group(
+    outbox: Outbox, profiles_file: Path, entries: Sequence[Entry], meter: Meter, report: Report
+) -> None:
+    through = entries[0].sender
+    try:
+        storage = connect(resolve(through.profile, through.overrides, profiles_file))
+    except StorageError as error:
+        for entry in entries:
+            report.stays(entry.path, error)
+        return
+    room = storage.max_key_bytes - len(storage.path_prefix.encode())
+    group = _Group(outbox, storage, meter, report)
+    rest = [replace(entry, name=replace(entry.name, max_bytes=room)) for entry in entries if group.may(entry)]
+    rest = [entry for entry in rest if not group.has_arrived(entry)]
+    # Those with a counter go side by side and get their numbers in order. The others may be of one name, and
+    # the first of them is to have it.
+    side_by_side = [entry.if_exists == NEW_NAME and entry.name.has_counter for entry in rest]
+    counted = list(itertools.compress(rest, side_by_side))
+    turns = storing.turns(storage, [entry.name for entry in counted])
+
+    def job(entry: Entry, turn: storing.Turn) -> Callable[[], None]:
+        def run() -> None:
+            with turn:
+                group.send(entry, turn)
+
+        return run
+
+    jobs = [job(entry, turn) for entry, turn in zip(counted, turns, strict=True)]
+    workers.run(jobs, min(SEND_THREADS, max(1, len(jobs))), on_failure=meter.stop)
+    for entry in itertools.compress(rest, map(operator.not_, side_by_side)):
+        turn = storing.turns(storage, [entry.name])[0] if entry.if_exists == NEW_NAME else None
+        group.send(entry, turn)
+
+
+@dataclass
+class _Group:
+    """The entries of one sender on their way to one storage; ``failure`` is the first that was its own."""
+
+    outbox: Outbox
+    storage: Storage
+    meter: Meter
+    report: Report
+    failure: StorageError | None = None
+    overwritten: set[str] = field(default_factory=set)
+
+    def may(self, entry: Entry) -> bool:
+        """Whether the storage is where the entry was meant to go; reports it where not."""
+        meant = entry.address
+        if not meant.certain or (meant.bucket, meant.path_prefix) == (
+            self.storage.bucket,
+            self.storage.path_prefix,
+        ):
+            return True
+        self.report.stays(
+            entry.path,
+            f"it was saved to bucket {meant.bucket!r} below {meant.path_prefix!r}, and its {entry.sender} "
+            f"now leads to {self.storage.bucket!r} below {self.storage.path_prefix!r}. "
+            "Let the profile lead there again, or upload the file by hand.",
+        )
+        return False
+
+    def has_arrived(self, entry: Entry) -> bool:
+        """Whether the bytes are there already, from a time before; then the entry is done."""
+        if not entry.tried or self.failure is not None:
+            return False
+        try:
+            there = self.storage.stat(entry.tried)
+        except (NotFound, AccessDenied):  # not there, or the key may only write
+            return False
+        except StorageError as error:
+            self.failure = error
+            return False
+        if (there.size, there.sha256) != (entry.size, entry.sha256):
+            return False
+        self._done(entry, there)
+        return True
+
+    def send(self, entry: Entry, turn: storing.Turn | None) -> None:
+        """Send one entry and report what came of it. Raises TransferCancelled."""
+        self.meter.check()
+        if self.failure is not None:
+            self.report.stays(entry.path, self.failure)
+            return
+        try:
+            self._sent(entry, turn)
+        except TransferCancelled:
+            raise
+        except (AlreadyExists, IntegrityError) as error:
+            self.report.stays(entry.path, error)
+        except StorageError as error:
+            self.failure = error
+            self.report.stays(entry.path, error)
+        except OSError as error:
+            if entry.folder.exists():  # else somebody has removed it, which is their right
+                self.report.stays(entry.path, error.strerror or error)
+
+    def _sent(self, entry: Entry, turn: storing.Turn | None) -> None:
+        if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
+            said = "it is not what was kept there, its size or sha256 differs"
+            raise IntegrityError(sentence("send a kept file", str(entry.path), said, "Look at it by eye."))
+        file = File(entry.path, entry.content_type)
+        remark, noted, if_exists = "", entry, entry.if_exists
+        if if_exists == OVERWRITE and self._is_newer(entry):
+            if_exists, turn = NEW_NAME, storing.turns(self.storage, [entry.name])[0]
+            remark = f", because {entry.name.fixed()} is newer"
+
+        def trying(key: str) -> None:
+            nonlocal noted
+            noted = self.outbox.note(noted, key)
+
+        info = storing.store(self.storage, entry.name, file, if_exists, self.meter, turn, trying)
+        if if_exists == OVERWRITE:
+            self.overwritten.add(info.key)
+        if noted.tried == info.key:  # else nothing was sent: with ``skip``, what is there is another's
+            self._confirm(entry, info)
+        self._done(entry, info, remark)
+
+    def _is_newer(self, entry: Entry) -> bool:
+        """Whether the object that an entry would replace was stored after the entry was saved."""
+        key = entry.name.fixed()
+        if key in self.overwritten:
+            return False
+        try:
+            there = self.storage.stat(key)
+        except (NotFound, AccessDenied):  # it is not there, or the key may only write
+            return False
+        ahead = self.storage.clock_difference or timedelta()
+        slack = timedelta(seconds=CLOCK_SECONDS)
+        return there.modified is not None and there.modified - ahead > entry.saved_at - slack
+
+    def _confirm(self, entry: Entry, info: ObjectInfo) -> None:
+        """Raise IntegrityError unless the server describes what was sent, or may not be asked."""
+        try:
+            there = self.storage.stat(info.key)
+        except AccessDenied:  # of a key that may only write: the answer to the write is its word
+            return
+        if there.size != entry.size or there.sha256 not in ("", entry.sha256) or there.etag != info.etag:
+            said = "the server describes another object than was sent"
+            raise IntegrityError(
+                sentence(f"confirm {info.key!r}", self.storage.place, said, "It stays in the outbox.")
+            )
+
+    def _done(self, entry: Entry, info: ObjectInfo, remark: str = "") -> None:
+        self.outbox.remove(entry)
+        self.report.arrived(info, remark)

@@ -1,0 +1,186 @@
+"""One encoded file into a bucket: under the first free key of its name, or under exactly one.
+
+Nothing that exists is replaced unless the user says so. Files of one batch get their numbers in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import multipart
+from .counter import CounterMemory, Series
+from .errors import POLICY_ADVICE, AccessDenied, AlreadyExists, NotFound
+from .naming import Name
+from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
+from .transfer import file_sha256
+
+NEW_NAME, OVERWRITE, FAIL, SKIP = "new name", "overwrite", "fail", "skip"
+IF_EXISTS = (NEW_NAME, OVERWRITE, FAIL, SKIP)
+
+counters = CounterMemory()  # the last number of each series, for as long as ComfyUI runs
+
+
+@dataclass(frozen=True)
+class File:
+    """One encoded file: its bytes or where they lie, its media type, and remarks for the user about how it
+    was encoded. ``linkable`` says that nobody writes to that path any more: to keep such a file, a link to it
+    is as good as a copy. ``known_sha256`` is its digest where that was computed already.
+    """
+
+    source: bytes | Path
+    content_type: str
+    notes: tuple[str, ...] = ()
+    linkable: bool = False
+    known_sha256: str = ""
+
+    @property
+    def size(self) -> int:
+        """In bytes. Raises StorageError where the file cannot be looked at."""
+        return multipart.size_of(self.source)
+
+    def sha256(self, meter: Meter) -> str:
+        """The hexadecimal digest; computing that of a large file is stopped by ``meter``."""
+        if self.known_sha256:
+            return self.known_sha256
+        if isinstance(self.source, Path):
+            return file_sha256(self.source, meter)
+        return hashlib.sha256(self.source).hexdigest()
+
+
+def store(
+    storage: Storage,
+    name: Name,
+    file: File,
+    if_exists: str,
+    meter: Meter,
+    turn: Turn | None = None,
+    trying: Callable[[str], object] = lambda key: None,
+) -> ObjectInfo:
+    """Store ``file`` as ``if_exists`` says, one of IF_EXISTS; a ``turn`` is needed for NEW_NAME.
+
+    ``trying`` is told each key before bytes are sent to it: when this fails, or the process dies, the object
+    may be there all the same. Raises AlreadyExists and the errors of ``Storage.put``.
+    """
+    if turn is not None:
+        return _create(storage, name, file, turn, meter, trying)
+    return _store(storage, name.fixed(), file, if_exists, meter, trying)
+
+
+def _store(
+    storage: Storage, key: str, file: File, if_exists: str, meter: Meter, trying: Callable[[str], object]
+) -> ObjectInfo:
+    """Store under exactly this key, or not at all."""
+    if if_exists == SKIP:
+        with contextlib.suppress(NotFound):
+            return storage.stat(key)
+    options = _options(storage, file, meter)
+    trying(key)
+    try:
+        return storage.put(key, file.source, options, meter, create=if_exists != OVERWRITE)
+    except AlreadyExists:
+        if if_exists == SKIP:  # somebody else was faster than the look
+            return storage.stat(key)
+        raise
+
+
+def _create(
+    storage: Storage, name: Name, file: File, turn: Turn, meter: Meter, trying: Callable[[str], object]
+) -> ObjectInfo:
+    """Store under the first key of this name that is free."""
+    taken: AlreadyExists | None = None
+    options = _options(storage, file, meter)
+    for key in name.candidates(turn.numbers(), bare_is_taken=turn.bare_is_taken):
+        trying(key)
+        try:
+            return storage.put(key, file.source, options, meter, create=True)
+        except AlreadyExists as error:
+            meter.expect(file.size)
+            taken = error
+    raise taken or AssertionError("a name has at least one candidate")
+
+
+def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:
+    return replace(
+        storage.defaults,
+        content_type=file.content_type,
+        metadata={**storage.defaults.metadata, SHA256_METADATA: file.sha256(meter)},
+    )
+
+
+# ------------------------------------------------------------ numbers in order
+
+
+class _Run:
+    """The numbers of one batch in one series. Its first file settles them and the others follow, so that a
+    number taken by another machine moves the whole batch on instead of one file behind the rest.
+    """
+
+    def __init__(self, storage: Storage, series: Series) -> None:
+        def list_after(prefix: str, after: str, limit: int | None) -> Iterator[str]:
+            try:
+                yield from (info.key for info in storage.list(prefix, limit, after))
+            except AccessDenied as error:
+                if POLICY_ADVICE not in str(error):  # a wrong secret or clock: no other name would help
+                    raise
+                raise AccessDenied(
+                    f"{error} A counter needs the right to list; with %uuid% in its place none is needed."
+                ) from error
+
+        self.series, self.list_after, self.size = series, list_after, 0
+        self.settled = threading.Event()
+        self.following: list[int] = []
+
+    def numbers(self, index: int) -> Iterator[int]:
+        if index == 0:
+            yield from self._first_numbers()
+        else:
+            self.settled.wait()
+            reserved = self.following[index - 1] if self.following else None
+            yield from counters.numbers(self.series, self.list_after, reserved)
+
+    def _first_numbers(self) -> Iterator[int]:
+        first, *rest = counters.reserve(self.series, self.list_after, self.size)
+        for number in counters.numbers(self.series, self.list_after, first):
+            if number != first and rest:
+                rest = list(counters.reserve(self.series, self.list_after, len(rest)))
+            self.following = rest
+            yield number
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One file's place in its run; a context, because the others wait until the first has found its key or
+    failed.
+    """
+
+    run: _Run
+    index: int
+    bare_is_taken: bool
+
+    def numbers(self) -> Iterator[int]:
+        """The counters to try, one after another; waits for the first file's where this is not the first."""
+        return self.run.numbers(self.index)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self.index == 0:
+            self.run.settled.set()
+
+
+def turns(storage: Storage, names: Sequence[Name]) -> list[Turn]:
+    """The turns of several files that are stored side by side, in their order."""
+    runs: dict[Series, _Run] = {}
+    found = []
+    for name in names:
+        series = Series(f"{storage.place}/{storage.path_prefix}", name.head, name.first_number)
+        run = runs.setdefault(series, _Run(storage, series))
+        found.append(Turn(run, run.size, counters.knows(series)))
+        run.size += 1
+    return found

@@ -1,0 +1,736 @@
+"""What could not be stored arrives once the cause is gone: through the nodes, on both backends."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.parse
+from datetime import timedelta
+
+import pytest
+import torch
+from cloud_storage import (
+    connect,
+    durable,
+    errors,
+    host,
+    nodes_outbox,
+    nodes_save,
+    outbox,
+    retries,
+    saving,
+    sending,
+    storing,
+    workers,
+)
+from cloud_storage.outbox import Outbox
+from cloud_storage.storage import Meter, PutOptions
+from comfy import model_management
+from conftest import ROOT, run_node
+from servers.fault_proxy import FaultProxy
+from servers.faults import LOST_ANSWER, Answer, Cut, Fault, s3_error
+
+FORBIDDEN = Answer(403, s3_error("AccessDenied"))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(retries, "PACE_MIN_SECONDS", 0.001)
+    monkeypatch.setattr(retries, "PACE_MAX_SECONDS", 0.001)
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch):
+    """The threads that saves have started to send what waits; each is waited for where it is started."""
+    threads = []
+    real = sending.begin
+
+    def begin(*arguments):
+        thread = real(*arguments)
+        if thread is not None:
+            threads.append(thread)
+            thread.join()
+        return thread
+
+    monkeypatch.setattr(sending, "begin", begin)
+    return threads
+
+
+@pytest.fixture
+def proxy(cloud, fast_place, monkeypatch):
+    """A proxy before the server, which the environment leads through; ``cloud`` goes past it."""
+    target = urllib.parse.urlsplit(fast_place.environ["COMFY_S3_ENDPOINT_URL"])
+    with FaultProxy(target.hostname, target.port) as proxy:
+        monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
+        yield proxy
+
+
+@pytest.fixture
+def box(comfyui):
+    return Outbox(host.outbox_folder())
+
+
+def pictures(count=1, seed=0):
+    return torch.rand((count, 16, 16, 3), generator=torch.Generator().manual_seed(seed))
+
+
+def save(images=None, **inputs):
+    return run_node("SaveImageToCloud", images=pictures() if images is None else images, **inputs)["result"]
+
+
+def retry(**inputs):
+    return run_node("RetryPendingUploads", **inputs)
+
+
+def written():
+    """The environment's settings as profile ``renders``: its file, and the entry in it."""
+    entry = {
+        name.removeprefix("COMFY_S3_").lower(): value
+        for name, value in os.environ.items()
+        if name.startswith("COMFY_S3_")
+    }
+    file = host.profiles_file()
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"profiles": {"renders": entry}}))
+    return file, entry
+
+
+def keys_of(cloud):
+    return [info.key for info in cloud.list()]
+
+
+def kept(box):
+    return list(box.contents().entries)
+
+
+def refused(proxy, **inputs):
+    """Save while nothing can be reached, and return the error."""
+    proxy.refuse()
+    try:
+        with pytest.raises(errors.StorageError) as raised:
+            save(**inputs)
+    finally:
+        proxy.resume()
+    return raised.value
+
+
+# ------------------------------------------------------------ what is kept
+
+
+FAULTS = {
+    "a refused connection": (None, errors.Unreachable),
+    "a server that fails": (Answer(500, s3_error("InternalError")), errors.Unreachable),
+    "a server that is busy": (Answer(503, s3_error("SlowDown")), errors.Throttled),
+    "a policy": (FORBIDDEN, errors.AccessDenied),
+    "an expired token": (Answer(400, s3_error("ExpiredToken")), errors.AccessDenied),
+    "a missing bucket": (Answer(404, s3_error("NoSuchBucket")), errors.NotFound),
+    "a full bucket": (Answer(409, s3_error("QuotaExceeded")), errors.StorageError),
+    "a page to log in at": (Answer(200, b"<html></html>"), errors.StorageError),
+    "an upload that breaks": (Cut("request body", 0.5), errors.Unreachable),
+}
+
+
+@pytest.mark.parametrize("on_failure", [saving.KEEP_AND_STOP, saving.KEEP_AND_GO_ON, saving.STOP])
+@pytest.mark.parametrize(("fault", "raised"), FAULTS.values(), ids=FAULTS)
+def test_whatever_the_cloud_does_wrong_an_image_is_kept_and_arrives_later(
+    cloud, proxy, box, fault, raised, on_failure
+):
+    save(pictures(1, 9))  # the counter is known from here on
+    if fault is None:
+        proxy.refuse()
+    else:
+        proxy.add(Fault(fault, "PUT", times=None))
+    if on_failure == saving.KEEP_AND_GO_ON:
+        urls, keys, images = save(pictures(3), on_failure=on_failure)
+        assert (urls, keys, len(images)) == ("", ["", "", ""], 3)
+    else:
+        with pytest.raises(raised) as told:
+            save(pictures(3), on_failure=on_failure)
+        assert ("outbox" in str(told.value)) == (on_failure == saving.KEEP_AND_STOP)
+    proxy.clear()
+    if fault is None:
+        proxy.resume()
+    assert len(kept(box)) == (0 if on_failure == saving.STOP else 3)
+    sent, left, report = retry()
+    assert (sent, left) == (0 if on_failure == saving.STOP else 3, 0), report
+    assert kept(box) == []
+    assert len(keys_of(cloud)) == 1 + sent
+
+
+def test_what_arrives_is_what_would_have_been_stored_in_order_and_with_its_options(cloud, proxy, box):
+    images = pictures(5)
+    refused(proxy, images=images, format="webp", quality=90)
+    refused(proxy, images=pictures(1, 7), filename="other")
+    assert retry()[:2] == (6, 0)
+    later = keys_of(cloud)
+    expected = save(images, format="webp", quality=90, key_prefix="twin")[1]
+    assert later[:5] == [f"comfyui/images/ComfyUI_{number:05d}.webp" for number in range(1, 6)]
+    assert later[5] == "comfyui/images/other.png"
+    for key, twin in zip(later, expected, strict=False):
+        assert cloud.read(key) == cloud.read(twin)
+        found, other = cloud.stat(key), cloud.stat(twin)
+        assert (found.content_type, found.sha256) == (other.content_type, other.sha256)
+
+
+def test_the_error_says_what_happened_where_the_file_is_and_that_it_will_be_sent(proxy, box):
+    said = str(refused(proxy))
+    (entry,) = kept(box)
+    assert said.startswith("Could not ")
+    assert str(entry.path) in said
+    assert "will be sent" in said
+    assert "Retry Pending Uploads" in said
+    assert entry.why in said
+    said = str(refused(proxy, images=pictures(3)))
+    assert f"3 files are kept in {box.folder}" in said
+
+
+def test_going_on_gives_empty_keys_for_what_is_kept_and_says_so_on_the_node(cloud, proxy, comfyui, box):
+    proxy.add(Fault(FORBIDDEN, "PUT", path="_00003", times=None))
+    images = pictures(5)
+    done = run_node("SaveImageToCloud", images=images, on_failure=saving.KEEP_AND_GO_ON, unique_id="4")
+    urls, keys, passed = done["result"]
+    stored = [key for key in keys if key]
+    assert len(keys) == 5
+    assert keys[2] == ""
+    assert urls == ";".join(connect.storage_of(None, host.profiles_file()).url(key) for key in stored)
+    assert len(done["ui"]["images"]) == 5
+    assert passed is images
+    assert len(kept(box)) == 5 - len(stored)
+    text = comfyui.texts[-1][0]
+    assert "kept" in text
+    assert "AccessDenied" in text
+
+
+def test_after_a_failure_the_rest_of_a_batch_is_kept_without_trying(proxy, box, monkeypatch):
+    monkeypatch.setattr(saving, "UPLOAD_THREADS", 2)
+    save(pictures(1, 5))
+    rule = proxy.add(Fault(FORBIDDEN, "PUT", times=None))
+    with pytest.raises(errors.AccessDenied):
+        save(pictures(40))
+    assert len(kept(box)) == 40
+    assert rule.seen <= 2
+
+
+def test_settings_that_are_missing_lose_nothing(cloud, box, monkeypatch):
+    secret = os.environ["COMFY_S3_SECRET_KEY"]
+    bucket = os.environ["COMFY_S3_BUCKET"]
+    monkeypatch.delenv("COMFY_S3_SECRET_KEY")
+    with pytest.raises(errors.ConfigurationError, match=r"Half a key pair.*is kept as"):
+        save()
+    monkeypatch.setenv("COMFY_S3_SECRET_KEY", secret)
+    monkeypatch.setenv("COMFY_S3_BUCKET", "")
+    with pytest.raises(errors.ConfigurationError, match=r"needs the setting bucket.*is kept as"):
+        save()
+    assert retry()[:2] == (0, 2)
+    monkeypatch.setenv("COMFY_S3_BUCKET", bucket)
+    assert retry()[:2] == (2, 0)
+    assert keys_of(cloud) == ["comfyui/images/ComfyUI_00001.png", "comfyui/images/ComfyUI_00002.png"]
+
+
+def test_a_file_on_disk_is_kept_as_well(cloud, proxy, box, tmp_path):
+    source = tmp_path / "film.mp4"
+    source.write_bytes(b"film" * 1000)
+    proxy.refuse()
+    target = saving.target(None, host.profiles_file(), host.outbox_folder(), saving.KEEP_AND_STOP)
+    name = outbox.Name(("films/a",), ".mp4")
+    file = storing.File(source, "video/mp4", linkable=True)
+    with pytest.raises(errors.Unreachable):
+        saving.save(target, [name], lambda index: file, lambda file: None, "new name", Meter())
+    (entry,) = kept(box)
+    assert entry.path.samefile(source)
+    source.unlink()
+    proxy.resume()
+    assert retry()[:2] == (1, 0)
+    assert cloud.read("films/a.mp4") == b"film" * 1000
+    assert cloud.stat("films/a.mp4").content_type == "video/mp4"
+
+
+# ------------------------------------------------------------ what is not
+
+
+def test_cancel_keeps_nothing(cloud, proxy, box):
+    rule = proxy.add(Fault(Cut("request body", 0.5, "silence"), "PUT", times=None))
+
+    def press():
+        rule.wait()
+        model_management.interrupt_current_processing()
+
+    threading.Thread(target=press).start()
+    with pytest.raises(model_management.InterruptProcessingException):
+        save(pictures(2))
+    proxy.refuse()
+    for thread in [each for each in threading.enumerate() if each.name == "cloud-storage"]:
+        thread.join()
+    assert kept(box) == []
+
+
+def test_a_taken_key_is_not_kept_where_that_was_to_fail(cloud, box):
+    save(filename="x", if_exists="fail")
+    with pytest.raises(errors.AlreadyExists):
+        save(pictures(1, 3), filename="x", if_exists="fail")
+    assert kept(box) == []
+
+
+def test_an_image_that_cannot_be_encoded_is_not_kept(cloud, box, monkeypatch):
+    def encode(*_):
+        raise errors.MediaError("This one cannot be encoded. Leave it out.")
+
+    monkeypatch.setattr(nodes_save.media_image, "encode", encode)
+    with pytest.raises(errors.MediaError):
+        save()
+    assert kept(box) == []
+
+
+def test_a_fault_of_this_program_loses_no_image_either(cloud, box, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(cloud), "_store", broken)
+        with pytest.raises(errors.StorageError, match=r"a bug.*is kept as"):
+            save()
+    assert retry()[:2] == (1, 0)
+
+
+# ------------------------------------------------------------ a disk or an outbox that is full
+
+
+@pytest.mark.parametrize("on_failure", [saving.KEEP_AND_STOP, saving.KEEP_AND_GO_ON])
+def test_a_full_disk_hides_no_error_and_stops_the_node(proxy, box, monkeypatch, on_failure):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(durable, "write", full)
+    said = str(refused(proxy, on_failure=on_failure))
+    assert "endpoint" in said
+    assert re.search(r"It could not be kept for later either: .*No space left", said)
+    assert kept(box) == []
+
+
+def test_a_full_outbox_hides_no_error_and_keeps_what_fits(proxy, box, monkeypatch):
+    refused(proxy)
+    size = box.size()
+    monkeypatch.setattr(outbox, "MAX_BYTES", int(size * 2.5))
+    monkeypatch.setattr(outbox, "WARN_BYTES", int(size * 1.5))
+    said = str(refused(proxy, images=pictures(3), on_failure=saving.KEEP_AND_GO_ON))
+    assert "endpoint" in said
+    assert "could not be kept for later either" in said
+    assert "nearly full" in said
+    assert 1 < len(kept(box)) < 4
+
+
+# ------------------------------------------------------------ sending again
+
+
+def test_the_next_save_that_succeeds_sends_what_waits(cloud, proxy, box, started):
+    refused(proxy, images=pictures(3))
+    assert started == []
+    assert save(pictures(1, 1))[1] == ["comfyui/images/ComfyUI_00001.png"]
+    assert len(started) == 1
+    assert kept(box) == []
+    assert len(keys_of(cloud)) == 4
+    save(pictures(1, 2))
+    assert len(started) == 1, "nothing waits any more"
+
+
+def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box, monkeypatch):
+    refused(proxy, filename="slow")
+    entered, release = threading.Event(), threading.Event()
+    real = sending.send
+
+    def send(*arguments):
+        entered.set()
+        release.wait()
+        real(*arguments)
+        raise RuntimeError("a bug")
+
+    threads = []
+    monkeypatch.setattr(sending, "send", send)
+    monkeypatch.setattr(threading.Thread, "join", lambda self, timeout=None: threads.append(self))
+    save(pictures(1, 1))
+    monkeypatch.undo()
+    assert entered.wait(30)
+    assert len(kept(box)) == 1
+    release.set()
+    for thread in threads:
+        if thread.name == "cloud-storage-outbox":
+            thread.join()
+
+
+def test_a_save_through_another_profile_leaves_what_waits(cloud, proxy, box, fast_place, started):
+    written()
+    wire = run_node("CloudStorageProfile", profile="renders")[0]
+    deeper = run_node("CloudStorageProfile", profile="renders", path_prefix="deeper/")[0]
+    for profile in (None, wire, deeper):
+        refused(proxy, profile=profile)
+    assert len(kept(box)) == 3
+    save(pictures(1, 1), profile=wire)
+    assert [one.sender.profile for one in kept(box)] == ["(env vars)", "renders"]
+    assert retry(profile=wire)[:2] == (0, 0)
+    assert retry(profile=deeper)[:2] == (1, 0)
+    assert retry()[:2] == (1, 0)
+
+
+def test_nothing_waits_and_nothing_is_sent(comfyui):
+    assert retry() == (0, 0, "0 sent, 0 left.")
+    assert not host.outbox_folder().exists()
+
+
+def test_retry_runs_every_time(comfyui):
+    node = nodes_outbox.RetryPendingUploads
+    assert node.IS_CHANGED() != node.IS_CHANGED()
+
+
+def test_what_fails_again_stays_and_the_report_says_why(cloud, proxy, box):
+    refused(proxy, images=pictures(6))
+    rule = proxy.add(Fault(FORBIDDEN, "PUT", times=None))
+    sent, left, report = retry()
+    assert (sent, left) == (0, 6)
+    assert report.count("AccessDenied") == 6
+    assert all(str(entry.path) in report for entry in kept(box))
+    assert rule.seen <= sending.SEND_THREADS, "the rest is not tried"
+    proxy.clear()
+    assert retry()[:2] == (6, 0)
+
+
+def test_a_profile_that_is_gone_leaves_its_entries_and_is_named(cloud, proxy, box):
+    file, entry = written()
+    refused(proxy, profile=run_node("CloudStorageProfile", profile="renders")[0])
+    refused(proxy)
+    for changes, said in (
+        ({"profiles": {}}, "There is no profile 'renders'"),
+        ({"profiles": {"renders": {**entry, "read_only": True}}}, "read-only"),
+        ({"profiles": {"renders": {**entry, "secret_key": ""}}}, "key pair"),
+    ):
+        file.write_text(json.dumps(changes))
+        _, left, report = retry()
+        assert left == 1
+        assert said in report
+    file.write_text(json.dumps({"profiles": {"renders": entry}}))
+    assert retry()[:2] == (1, 0)
+    assert len(keys_of(cloud)) == 2
+
+
+def test_a_profile_locked_meanwhile_takes_no_overrides_from_the_outbox(cloud, proxy, box, monkeypatch):
+    prefix = os.environ["COMFY_S3_PATH_PREFIX"]
+    wire = run_node("CloudStorageProfile", profile="(env vars)", path_prefix=prefix)[0]
+    refused(proxy, profile=wire)
+    monkeypatch.setenv("COMFY_S3_LOCKED", "true")
+    _, left, report = retry()
+    assert left == 1
+    assert "locked" in report
+
+
+def test_after_a_failure_of_the_network_an_entry_goes_to_its_own_bucket_and_nowhere_else(
+    cloud, proxy, box, monkeypatch
+):
+    refused(proxy)
+    prefix = os.environ["COMFY_S3_PATH_PREFIX"]
+    monkeypatch.setenv("COMFY_S3_PATH_PREFIX", f"{prefix}elsewhere/")
+    _, left, report = retry()
+    assert left == 1
+    assert "now leads to" in report
+    monkeypatch.setenv("COMFY_S3_PATH_PREFIX", prefix)
+    assert retry()[:2] == (1, 0)
+
+
+def test_after_a_refusal_an_entry_follows_the_profile_that_was_corrected(cloud, proxy, box, monkeypatch):
+    proxy.add(Fault(Answer(404, s3_error("NoSuchBucket")), times=None))
+    with pytest.raises(errors.NotFound):
+        save()
+    proxy.clear()
+    monkeypatch.setenv("COMFY_S3_PATH_PREFIX", f"{os.environ['COMFY_S3_PATH_PREFIX']}right/")
+    assert retry()[:2] == (1, 0)
+    assert keys_of(cloud) == ["right/comfyui/images/ComfyUI_00001.png"]
+
+
+# ------------------------------------------------------------ once, and never over what exists
+
+
+def test_an_upload_whose_answer_was_lost_is_recognised_and_not_sent_again(cloud, proxy, box):
+    proxy.add(Fault(LOST_ANSWER, "PUT", times=None))
+    with pytest.raises(errors.StorageError):
+        save()
+    assert len(keys_of(cloud)) == 1
+    proxy.clear()
+    assert retry()[:2] == (1, 0)
+    assert [request.method for request in proxy.requests if request.method == "PUT"] == []
+    assert len(keys_of(cloud)) == 1
+
+
+def test_new_names_step_behind_what_was_stored_meanwhile(cloud, proxy, box):
+    refused(proxy, images=pictures(2), filename="x")
+    refused(proxy, images=pictures(2, 2))
+    taken = {}
+    for name in ("x_0", "ComfyUI_00001", "ComfyUI_00041"):
+        key = f"comfyui/images/{name}.png"
+        taken[key] = cloud.put(key, key.encode(), PutOptions(), Meter()).etag
+    assert retry()[:2] == (4, 0)
+    assert keys_of(cloud) == [
+        *(f"comfyui/images/ComfyUI_{number:05d}.png" for number in (1, 41, 42, 43)),
+        *(f"comfyui/images/x_{rest}.png" for rest in ("0", "0_00002", "1")),
+    ]
+    assert {key: cloud.stat(key).etag for key in taken} == taken
+
+
+def test_entries_of_one_name_get_their_numbers_in_order(cloud, proxy, box):
+    for seed in range(3):
+        refused(proxy, images=pictures(1, seed), filename="x")
+    digests = [entry.sha256 for entry in kept(box)]
+    assert retry()[:2] == (3, 0)
+    keys = [f"comfyui/images/x{rest}.png" for rest in ("", "_00002", "_00003")]
+    assert [cloud.stat(key).sha256 for key in keys] == digests
+
+
+def test_of_several_that_overwrite_the_last_one_stays(cloud, proxy, box):
+    for seed in range(3):
+        refused(proxy, images=pictures(1, seed), filename="x", if_exists="overwrite")
+    digests = [entry.sha256 for entry in kept(box)]
+    assert retry()[:2] == (3, 0)
+    assert keys_of(cloud) == ["comfyui/images/x.png"]
+    assert cloud.stat("comfyui/images/x.png").sha256 == digests[-1]
+
+
+def test_what_was_overwritten_by_a_newer_save_stays_and_the_older_one_gets_a_name_of_its_own(
+    cloud, proxy, box
+):
+    refused(proxy, filename="x", if_exists="overwrite")
+    older = kept(box)[0].sha256
+    save(pictures(1, 1), filename="x", if_exists="overwrite")
+    newer = cloud.stat("comfyui/images/x.png").sha256
+    assert newer != older
+    assert kept(box) == []
+    assert keys_of(cloud) == ["comfyui/images/x.png", "comfyui/images/x_00002.png"]
+    assert cloud.stat("comfyui/images/x_00002.png").sha256 == older
+
+
+def test_an_older_object_is_overwritten_as_was_asked(cloud, proxy, box):
+    cloud.put("comfyui/images/x.png", b"old", PutOptions(), Meter())
+    refused(proxy, filename="x", if_exists="overwrite")
+    (entry,) = kept(box)
+    path = entry.folder / outbox.ENTRY_FILE
+    later = (entry.saved_at + timedelta(minutes=1)).isoformat()  # than the object was stored
+    path.write_text(json.dumps({**json.loads(path.read_text()), "saved_at": later}))
+    assert retry()[:2] == (1, 0)
+    assert keys_of(cloud) == ["comfyui/images/x.png"]
+    assert cloud.stat("comfyui/images/x.png").size > 3
+
+
+def test_fail_and_skip_mean_the_same_later(cloud, proxy, box):
+    refused(proxy, filename="x", if_exists="fail")
+    refused(proxy, filename="y", if_exists="skip")
+    cloud.put("comfyui/images/x.png", b"x", PutOptions(), Meter())
+    cloud.put("comfyui/images/y.png", b"y", PutOptions(), Meter())
+    sent, left, report = retry()
+    assert (sent, left) == (1, 1)
+    assert "Choose another name" in report
+    assert cloud.read("comfyui/images/x.png") == b"x"
+    assert cloud.read("comfyui/images/y.png") == b"y"
+
+
+def test_an_entry_goes_only_when_the_server_has_confirmed_it(cloud, proxy, box, monkeypatch):
+    refused(proxy)
+    real = type(cloud).stat
+    with monkeypatch.context() as lying:
+        lying.setattr(type(cloud), "stat", lambda self, key: dataclasses.replace(real(self, key), size=1))
+        _, left, report = retry()
+    assert left == 1
+    assert "describes another object" in report
+    assert len(kept(box)) == 1
+    assert retry()[:2] == (1, 0)
+    assert len(keys_of(cloud)) == 1, "it had arrived, and is recognised"
+
+
+def test_a_key_that_may_only_write_has_the_server_s_word_for_it(cloud, proxy, box):
+    refused(proxy, filename="x")
+    proxy.add(Fault(FORBIDDEN, "HEAD", times=None))
+    proxy.add(Fault(FORBIDDEN, "GET", times=None))
+    assert retry()[:2] == (1, 0)
+    assert keys_of(cloud) == ["comfyui/images/x.png"]
+
+
+def test_a_file_that_was_changed_in_the_outbox_is_never_sent(cloud, proxy, box):
+    refused(proxy, images=pictures(2))
+    first, _ = kept(box)
+    size = first.path.stat().st_size
+    first.path.write_bytes(os.urandom(size))
+    sent, left, report = retry()
+    assert (sent, left) == (1, 1)
+    assert "is not what was kept" in report
+    assert keys_of(cloud) != []
+    assert kept(box) == [first]
+
+
+def test_what_somebody_removes_meanwhile_is_nobodys_failure(cloud, proxy, box, monkeypatch):
+    refused(proxy, images=pictures(1), filename="x")
+    real = sending.file_sha256
+
+    def removed(path, meter):
+        shutil.rmtree(path.parent)
+        return real(path, meter)
+
+    monkeypatch.setattr(sending, "file_sha256", removed)
+    assert retry()[:2] == (0, 0)
+
+
+def test_a_forged_entry_reaches_no_key_of_another_kind(cloud, proxy, box):
+    refused(proxy)
+    (entry,) = kept(box)
+    path = entry.folder / outbox.ENTRY_FILE
+
+    def through(**overrides):
+        return {"sender": {"profile": "(env vars)", "overrides": overrides}}
+
+    for changes, said in (
+        (through(endpoint_url="http://127.0.0.1:9"), "may not set"),
+        (through(secret_key="x"), "may not set"),
+        ({"name": {"pieces": ["../../x"], "extension": "", "batch_num": 0}, "tried": ""}, ". or .."),
+    ):
+        whole = json.loads(path.read_text())
+        path.write_text(json.dumps({**whole, **changes}))
+        if "name" in changes:
+            entry.path.rename(entry.folder / "file")
+        _, left, report = retry()
+        assert left == 1
+        assert said in report
+        path.write_text(json.dumps(whole))
+    assert keys_of(cloud) == []
+
+
+def test_cancel_ends_the_sending_and_loses_nothing(cloud, proxy, box):
+    refused(proxy, images=pictures(3))
+    rule = proxy.add(Fault(Cut("request body", 0.5, "silence"), "PUT", times=None))
+
+    def press():
+        rule.wait()
+        model_management.interrupt_current_processing()
+
+    threading.Thread(target=press).start()
+    with pytest.raises(model_management.InterruptProcessingException):
+        retry()
+    proxy.clear()
+    for thread in [each for each in threading.enumerate() if each.name == "cloud-storage"]:
+        thread.join()
+    assert retry()[1] == 0
+    assert len(keys_of(cloud)) == 3
+
+
+# ------------------------------------------------------------ two processes, and one that is killed
+
+
+_SENDER = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "tests" / "comfyui")!r}]
+from conftest import run_node
+import folder_paths
+folder_paths.base_path = sys.argv[1]
+"""
+
+
+def test_two_processes_on_one_output_folder_never_send_twice(cloud, proxy, box, tmp_path):
+    refused(proxy, images=pictures(8))
+    program = (
+        _SENDER
+        + """
+print("ready", flush=True)
+sys.stdin.readline()
+print(*run_node("RetryPendingUploads")[:2])
+"""
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": "/"}
+    with subprocess.Popen(command, **pipes) as first, subprocess.Popen(command, **pipes) as second:
+        for each in (first, second):
+            assert each.stdout.readline() == "ready\n"
+        for each in (first, second):
+            each.stdin.write("\n")
+            each.stdin.flush()
+        sent = sum(int(each.communicate()[0].split()[0]) for each in (first, second))
+    assert sent + retry()[0] == 8
+    assert len(keys_of(cloud)) == 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_sender_killed_at_any_step_sends_everything_once_in_the_end(cloud, proxy, box, tmp_path):
+    refused(proxy)
+    original = tmp_path / "one-entry"
+    shutil.copytree(box.folder, original)
+    program = (
+        _SENDER
+        + """
+import os, signal
+from pathlib import Path
+from cloud_storage import connect, host, sending
+from cloud_storage.meter import Meter
+from cloud_storage.outbox import Outbox
+connect.storage_of(None, host.profiles_file())  # the SDK is imported once, before the forks
+folder, left = str(host.outbox_folder()), 1
+
+def hook(event, arguments):
+    global left
+    if event in ("open", "os.rename", "os.remove", "os.rmdir", "socket.connect") and (
+        event == "socket.connect" or folder in str(arguments)
+    ):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+while True:
+    box = Outbox(host.outbox_folder())
+    pid = os.fork()
+    if pid == 0:
+        sys.addaudithook(hook)
+        report = sending.send(box, host.profiles_file(), lambda entry: True, Meter())
+        os._exit(0 if report.left == 0 else 1)
+    status = os.waitpid(pid, 0)[1]
+    print(status, flush=True)
+    if sys.stdin.readline() != "again\\n" or status == 0:
+        break
+    left += 1
+"""
+    )
+    steps = 0
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd="/",
+    ) as killed:
+        while True:
+            steps += 1
+            status = int(killed.stdout.readline())
+            retry()
+            assert kept(box) == []
+            assert len(keys_of(cloud)) == 1, f"killed at step {steps}"
+            if status == 0:
+                break
+            assert status == 9
+            for key in keys_of(cloud):
+                cloud.delete(key)
+            shutil.rmtree(box.folder)
+            shutil.copytree(original, box.folder)
+            killed.stdin.write("again\n")
+            killed.stdin.flush()
+        killed.stdin.write("end\n")
+        killed.stdin.flush()
+    assert steps > 8
+
+
+def test_workers_of_the_outbox_are_few(monkeypatch, cloud, proxy, box):
+    refused(proxy, images=pictures(12))
+    seen = []
+    real = workers.run
+    monkeypatch.setattr(
+        workers, "run", lambda jobs, threads, **more: (seen.append(threads), real(jobs, threads, **more))[1]
+    )
+    assert retry()[:2] == (12, 0)
+    assert seen == [sending.SEND_THREADS]
