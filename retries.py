@@ -33,6 +33,7 @@ _ERRORS_FROM, _SERVER_ERRORS_FROM, _NOT_IMPLEMENTED = 400, 500, 501
 _BROKEN = {  # classes of requests, urllib3 and botocore, by name
     *("ConnectionError", "Timeout", "ChunkedEncodingError"),
     *("ProtocolError", "ReadTimeoutError", "HTTPClientError"),
+    *("ParseError", "ResponseParserError"),  # a document that was damaged, or is somebody else's
 }
 
 

@@ -27,6 +27,8 @@ from cloud_storage import (
     storing,
 )
 from cloud_storage.storage import Meter
+from fault_operations import OPERATIONS
+from fault_table import TABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -83,6 +85,16 @@ def test_the_choices_are_listed():
     assert tuple(choice for choice, _what in table("if_exists")) == storing.IF_EXISTS
     assert tuple(choice for choice, _what in table("link")) == saving.LINKS
     assert tuple(choice for choice, _what in table("When a save fails")) == saving.ON_FAILURE
+
+
+def test_the_table_of_faults_is_the_one_that_is_tested():
+    faults = {
+        fault: [row.outcome(name, operation.request.direction) for name, operation in OPERATIONS.items()]
+        for fault, row in TABLE.items()
+    }
+    title = "What holds when something breaks"
+    assert {fault: outcomes for fault, *outcomes in table(title)} == faults
+    assert f"| {' | '.join(OPERATIONS)} |" in section(title)
 
 
 def test_the_figures_of_the_outbox_are_the_codes():

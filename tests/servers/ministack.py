@@ -100,15 +100,16 @@ class MiniStack(S3Server):
     """``with MiniStack(folder) as server``: in memory, on loopback, started within a second.
 
     With ``auth``, ``keys`` belong to an IAM user who may do everything in S3, so that every signature is
-    checked; without, ``keys`` are ``test``/``test`` and nothing is. The certificates are kept in ``folder``,
-    which may be shared.
+    checked; without, ``keys`` are ``test``/``test`` and nothing is. With ``persistent``, which is for servers
+    without ``auth``, objects are on the disk and outlive a ``restart``. The certificates are kept in
+    ``folder``, which may be shared.
     """
 
     name = "MiniStack"
     region = "us-east-1"
 
-    def __init__(self, folder: Path, auth: bool = True) -> None:
-        self.auth = auth
+    def __init__(self, folder: Path, auth: bool = True, persistent: bool = False) -> None:
+        self.auth, self.persistent = auth, persistent
         self.certificates = certificates(folder)
         self.port, self.tls_port = free_ports(2)
         self.keys = _ROOT_KEYS
@@ -117,8 +118,19 @@ class MiniStack(S3Server):
 
     def start(self) -> None:
         """Return when the server answers and the user exists. Raises ServerUnavailable, ServerFailed."""
-        python = ministack_python()
         self._processes = Processes(self._folder)
+        self._run(self._processes)
+        if self.auth:
+            self.keys = self.create_user(ALLOW_ALL)
+
+    def restart(self) -> None:
+        """Kill the server and return when a new one answers in its place, with the same objects."""
+        if self._processes is not None:
+            self._processes.kill("ministack")
+            self._run(self._processes)
+
+    def _run(self, processes: Processes) -> None:
+        python = ministack_python()
         # Its own `ministack` command would serve http or https, and for https also take port 443; the server
         # it is built on does both at once. No worker processes: with one, killing this one would leave it
         # running.
@@ -135,10 +147,8 @@ class MiniStack(S3Server):
         command += ["--insecure-bind", f"127.0.0.1:{self.port}", "--bind", f"127.0.0.1:{self.tls_port}"]
         command += ["--certfile", self.certificates.certificate, "--keyfile", self.certificates.key]
         command += ["--keep-alive", "75", "--backlog", "1024"]
-        self._processes.start("ministack", command, self._environment())
-        self._processes.wait_until(self._ready, "MiniStack answers")
-        if self.auth:
-            self.keys = self.create_user(ALLOW_ALL)
+        processes.start("ministack", command, self._environment())
+        processes.wait_until(self._ready, "MiniStack answers")
 
     def stop(self) -> None:
         """End the process and remove its files. A second call does nothing."""
@@ -202,7 +212,7 @@ class MiniStack(S3Server):
             "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
             "PERSIST_STATE": "0",
-            "S3_PERSIST": "0",
+            "S3_PERSIST": "1" if self.persistent else "0",
             "STATE_DIR": str(self._folder / "state"),
             "S3_DATA_DIR": str(self._folder / "s3"),
         }

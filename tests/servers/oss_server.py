@@ -106,12 +106,21 @@ class OssServer:
         return datetime.fromtimestamp(self._clock() + self._offset_seconds, timezone.utc)
 
     def __enter__(self) -> OssServer:
+        self._listen()
+        return self
+
+    def restart(self) -> None:
+        """End every connection and listen anew, with the same objects, on other ports."""
+        for listener in self._listeners:
+            listener.stop()
+        self._listen()
+
+    def _listen(self) -> None:
         self._listeners = [Listener(self, None)]
         if self._certificate is not None:
             self._listeners.append(Listener(self, self._certificate))
         for listener in self._listeners:
             listener.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -109,6 +109,12 @@ class Processes:
             self._watchdog.stdin.write(f"{process.pid}\n".encode())
             self._watchdog.stdin.flush()
 
+    def kill(self, name: str) -> None:
+        """End one process as if the machine had lost power; what it wrote stays. It may be started anew."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
     def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
         """Poll until ``ready``. Raises ServerFailed, with logs, when a process ends before or time is up."""
         deadline = time.monotonic() + seconds

@@ -1,0 +1,144 @@
+"""The table of faults: what is done to the line, and what must hold for each kind of operation.
+
+``tests/test_faults.py`` makes every cell happen, ``README.md`` shows it. A new operation is one row of
+OPERATIONS there; what holds for it is what holds for its direction, unless it stands in ``exceptions`` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from servers.faults import Action, Answer, Cut, Fault, Flip, Headers, s3_error
+
+Direction = Literal["up", "down", "list"]
+
+# Outcomes, as the README calls them
+STORED, LOADED, LISTED = "stored", "loaded", "listed"  # the right result, once, as if nothing had been
+KEPT = "kept"  # a clear error; the file is in the outbox, and stored by Retry Pending Uploads afterwards
+ERROR = "error"  # a clear error and no half file; the same again works afterwards
+
+
+@dataclass(frozen=True)
+class Request:
+    """The request that carries an operation's bytes."""
+
+    direction: Direction
+    method: str
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What stands between ComfyUI and a server: a proxy, and the means to restart the server behind it."""
+
+    proxy: Any
+    restart: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault: how it is brought about, and what must hold, by direction. ``hasty`` is for faults that are
+    noticed by silence: the time-outs are short then. ``patient`` is for those that last a moment: the pauses
+    between attempts are not shortened then.
+    """
+
+    begin: Callable[[Line, Request], Any]
+    up: str
+    down: str
+    listing: str
+    hasty: bool = False
+    patient: bool = False
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+
+    def outcome(self, operation: str, direction: Direction) -> str:
+        """What must hold for an operation of this name and direction."""
+        return self.exceptions.get(
+            operation, {"up": self.up, "down": self.down, "list": self.listing}[direction]
+        )
+
+
+def _on(request: Request, action: Action, times: int | None = 1, skip: int = 0) -> Fault:
+    return Fault(action, request.method, query=request.query, times=times, skip=skip)
+
+
+def _body(at: float, how: str, times: int | None = 1) -> Callable[[Line, Request], Any]:
+    """The bytes break off after a share of them, with the side that sends them gone or silent."""
+
+    def begin(line: Line, request: Request) -> Any:
+        where = "request body" if request.direction == "up" else "response body"
+        return line.proxy.add(_on(request, Cut(where, at, how), times))
+
+    return begin
+
+
+def _answer(status: int, code: str, times: int | None) -> Callable[[Line, Request], Any]:
+    def begin(line: Line, request: Request) -> Any:
+        return line.proxy.add(_on(request, Answer(status, s3_error(code)), times))
+
+    return begin
+
+
+def _flip(line: Line, request: Request) -> Any:
+    where = "request body" if request.direction == "up" else "response body"
+    return line.proxy.add(_on(request, Flip(0 if request.direction == "list" else 100, where=where)))
+
+
+def _expire(line: Line, request: Request) -> Any:
+    """The token ends between the first request of the operation and the rest."""
+    return line.proxy.add(Fault(Answer(403, s3_error("ExpiredToken")), skip=1, times=None))
+
+
+def _length(line: Line, request: Request) -> Any:
+    """An upload arrives as shorter than it is, an answer claims to be longer than it is."""
+    if request.direction == "up":
+        # closed behind it, or the rest of the body would be the server's next request
+        shorter = {"Content-Length": lambda old: str(int(old) - 100), "Connection": "close"}
+        change = Headers(request=shorter)
+    else:
+        change = Headers(response={"Content-Length": lambda old: str(int(old) + 100)})
+    return line.proxy.add(_on(request, change))
+
+
+def _refuse(line: Line, request: Request) -> None:
+    line.proxy.refuse()
+
+
+def _slow(line: Line, request: Request) -> None:
+    line.proxy.bandwidth_bytes_per_second = 50_000
+
+
+def _restart(line: Line, request: Request) -> Any:
+    """The server dies at half of the bytes, and is back before the client tries again."""
+    rule = _body(0.5, "silence")(line, request)
+
+    def when_reached() -> None:
+        rule.wait()
+        line.proxy.refuse()
+        line.restart()
+        line.proxy.resume()
+
+    rule.helper = when_reached
+    return rule
+
+
+TABLE: Mapping[str, Row] = {
+    "connection refused": Row(_refuse, KEPT, ERROR, ERROR),
+    "reset at 0 %": Row(_body(0.0, "reset"), STORED, LOADED, LISTED),
+    "reset at 50 %": Row(_body(0.5, "reset"), STORED, LOADED, LISTED),
+    "reset at 99 %": Row(_body(0.99, "reset"), STORED, LOADED, LISTED),
+    "reset every time": Row(_body(0.5, "reset", None), KEPT, ERROR, ERROR),
+    "stalled once": Row(_body(0.5, "silence"), STORED, LOADED, LISTED, hasty=True),
+    "stalled for good": Row(_body(0.5, "silence", None), KEPT, ERROR, ERROR, hasty=True),
+    "slow, 50 kB/s": Row(_slow, STORED, LOADED, LISTED),
+    "truncated body": Row(_body(0.5, "close"), STORED, LOADED, LISTED),
+    "corrupted body": Row(_flip, STORED, ERROR, LISTED),
+    "500 once": Row(_answer(500, "InternalError", 1), STORED, LOADED, LISTED),
+    "500 for good": Row(_answer(500, "InternalError", None), KEPT, ERROR, ERROR),
+    "503 burst": Row(_answer(503, "SlowDown", 5), STORED, LOADED, LISTED),
+    "503 for good": Row(_answer(503, "SlowDown", None), KEPT, ERROR, ERROR),
+    "403 mid-way, expired token": Row(_expire, KEPT, ERROR, ERROR),
+    "wrong content length": Row(_length, STORED, ERROR, LISTED),
+    "server restarted": Row(_restart, STORED, LOADED, LISTED, patient=True),
+}

@@ -1,0 +1,134 @@
+"""Every fault of the table, made by a real proxy before a real server, for every operation on both backends.
+
+Each cell ends in the right result, or in a clear error with nothing lost; none is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import urllib.parse
+import uuid
+from typing import Any
+
+import pytest
+from cloud_storage import errors, freshness, host, oss_client, retries, s3_client, storage, storage_http
+from cloud_storage.connect import BACKENDS
+from cloud_storage.outbox import Outbox
+from conftest import _oss, make_place, run_node
+from fault_operations import OPERATIONS
+from fault_table import ERROR, KEPT, LISTED, LOADED, STORED, TABLE, Line
+from servers.fault_proxy import FaultProxy
+from servers.ministack import MiniStack
+from servers.s3_server import started
+
+# ------------------------------------------------------------ the line
+
+
+def _s3(folder):
+    return started(lambda folder: MiniStack(folder, auth=False, persistent=True), folder)
+
+
+SERVERS = {"s3": ("ministack-http", _s3), "oss": ("oss-http", _oss)}
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def place(request, tmp_path_factory):
+    """A bucket on a server of its own, whose objects outlive restarts."""
+    name, start = SERVERS[request.param]
+    folder = tmp_path_factory.mktemp("servers")
+    with start(folder) as server:
+        yield make_place(name, lambda kind: server, folder / "profiles.json")
+
+
+@pytest.fixture(scope="module")
+def line(place):
+    target = urllib.parse.urlsplit(place.environ["COMFY_S3_ENDPOINT_URL"])
+    with FaultProxy(target.hostname, target.port) as proxy:
+
+        def restart():
+            place.server.restart()
+            if place.is_oss:
+                url = urllib.parse.urlsplit(place.server.url)
+                place.environ["COMFY_S3_ENDPOINT_URL"] = place.server.url
+                proxy.upstream = (url.hostname, url.port)
+
+        yield Line(proxy, restart)
+
+
+@pytest.fixture(autouse=True)
+def user(comfyui, place, line, monkeypatch):
+    """Somebody whose ComfyUI reaches the server through the line, and who has no time to wait."""
+    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0.001)
+    for name in ("BACKOFF_SECONDS", "PACE_MIN_SECONDS", "PACE_MAX_SECONDS"):
+        monkeypatch.setattr(retries, name, 0.001)
+    monkeypatch.setattr(storage_http, "PAGE_KEYS", 2)  # so that a listing has several requests
+    monkeypatch.setattr(freshness, "_memories", {})
+    for name, value in place.settings({"endpoint_url": line.proxy.url, "path_prefix": "calm/"}).items():
+        monkeypatch.setenv(name, value)
+    yield
+    if line.proxy._listener is None:
+        line.proxy.resume()
+    line.proxy.clear()
+
+
+CELLS = [(fault, operation) for fault in TABLE for operation in OPERATIONS]
+
+
+@pytest.mark.parametrize(("fault", "name"), CELLS, ids=[f"{fault}-{name}" for fault, name in CELLS])
+def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeypatch, tmp_path, fault, name):
+    row, operation = TABLE[fault], OPERATIONS[name]
+    if row.hasty:
+        for client in (s3_client, oss_client):
+            monkeypatch.setattr(client, "READ_SECONDS", 0.3)
+        monkeypatch.setenv("COMFY_S3_PATH_PREFIX", "hasty/")
+    if row.patient:
+        monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.5)
+    direct = place.open(path_prefix=os.environ["COMFY_S3_PATH_PREFIX"])
+    folder = f"{uuid.uuid4().hex[:8]}/"
+    operation.prepare(direct, folder)
+    rule = row.begin(line, operation.request)
+    helper = threading.Thread(target=getattr(rule, "helper", lambda: None))
+    helper.start()
+    outcome = row.outcome(name, operation.request.direction)
+    result = None
+    if outcome in (KEPT, ERROR):
+        with pytest.raises(errors.StorageError) as told:
+            operation.run(folder)
+        assert_clear(str(told.value), place)
+    else:
+        result = operation.run(folder)
+    assert rule is None or rule.happened, "the fault did take place"
+    helper.join()
+    if line.proxy._listener is None:
+        line.proxy.resume()
+    line.proxy.clear()
+    direct = place.open(path_prefix=os.environ["COMFY_S3_PATH_PREFIX"])
+    box = Outbox(host.outbox_folder())
+    assert len(box.contents().entries) == (outcome == KEPT)
+    if outcome == KEPT:
+        assert run_node("RetryPendingUploads")[:2] == (1, 0)
+    elif outcome == ERROR:
+        assert [path for path in host.temp_folder().rglob("*") if path.is_file()] == []
+        result = operation.run(folder)
+    assert operation.is_right(direct, folder, result)
+    assert len(list(direct.list(folder))) == operation.objects, "once and no more"
+    assert box.is_empty
+    assert place.open_uploads() == []
+
+
+def assert_clear(said: str, place: Any) -> None:
+    """A message says what was tried, where, what came back and what to do, and holds no secret."""
+    assert re.match(r"Could not .+ \(.+\): .+\. [A-Z].+", said), said
+    assert place.secret not in said or place.secret == "test"
+    assert "Signature=" not in said
+
+
+def test_every_row_and_every_direction_has_an_outcome():
+    right = {"up": STORED, "down": LOADED, "list": LISTED}
+    for row in TABLE.values():
+        for name, operation in OPERATIONS.items():
+            direction = operation.request.direction
+            failed = KEPT if direction == "up" else ERROR
+            assert row.outcome(name, direction) in (right[direction], failed, ERROR)
