@@ -2,11 +2,13 @@
 
 The rule: a reader that leaps about costs what it touches. Every position that is read in order has ahead of
 it at most half of what was read there so far, so a few frames of a long film move a few blocks, and a whole
-film comes at the speed of the network.
+film comes at the speed of the network. Of an object that is read whole, the sha256 is compared where one was
+recorded.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections import OrderedDict, deque
@@ -36,9 +38,10 @@ class RangeReader(io.RawIOBase):
     """One version of an object, read by one thread at a time; close it, or its requests go on.
 
     ``read`` raises what ``Storage.read`` raises: Changed when the object is replaced meanwhile,
-    TransferCancelled when ``meter`` is stopped, which counts all bytes that travel. A library that swallows
-    exceptions of its input finds the first one in ``failure``. ``info`` is the object as the server described
-    it with the first bytes, which are asked for at once: NotFound and the like come from the constructor.
+    IntegrityError when all of it has come and is not what was uploaded, TransferCancelled when ``meter`` is
+    stopped, which counts all bytes that travel. A library that swallows exceptions of its input finds the
+    first one in ``failure``. ``info`` is the object as the server described it with the first bytes, which
+    are asked for at once: NotFound and the like come from the constructor.
     """
 
     def __init__(self, storage: Storage, key: str, meter: Meter) -> None:
@@ -52,9 +55,11 @@ class RangeReader(io.RawIOBase):
         self._requests = 0
         self._error: BaseException | None = None  # of a request
         self._runs: deque[_Run] = deque(maxlen=POSITIONS)
+        self._digest = hashlib.sha256()
+        self._digested = 0  # blocks, from the first one on
         self._changed = threading.Condition()
         self.info, chunks = storage.stream(key, 0, BLOCK_BYTES, None, self._meter)
-        self._blocks[0] = b"".join(chunks)
+        self._keep(0, b"".join(chunks))
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, fewer only at the end of a block; b"" at the end of the object."""
@@ -103,6 +108,8 @@ class RangeReader(io.RawIOBase):
                 if index not in self._coming:
                     self._request(index, 1 + ahead)
                 self._changed.wait(LOOK_SECONDS)
+            if self._digested == self._count and self._digest.hexdigest() != self.info.sha256:
+                raise self._damaged()
             self._blocks.move_to_end(index)
             block = self._blocks[index]
             self._fetch_ahead(index + 1, ahead)
@@ -120,7 +127,7 @@ class RangeReader(io.RawIOBase):
 
     def _fetch_ahead(self, start: int, count: int) -> None:
         """Ask for what is missing of ``count`` blocks, once that is worth a request."""
-        end = min(start + count, -(-self.info.size // BLOCK_BYTES))
+        end = min(start + count, self._count)
         missing = next((index for index in range(start, end) if not self._has(index)), end)
         if end - missing >= max(1, min(count // 2, REQUEST_BLOCKS)) and self._requests < REQUESTS:
             self._request(missing, end - missing)
@@ -130,7 +137,7 @@ class RangeReader(io.RawIOBase):
 
     def _request(self, start: int, count: int) -> None:
         """Ask for up to ``count`` blocks in one request, in a thread of its own; up to one that is here."""
-        end = min(start + min(count, REQUEST_BLOCKS), -(-self.info.size // BLOCK_BYTES))
+        end = min(start + min(count, REQUEST_BLOCKS), self._count)
         end = next((index for index in range(start + 1, end) if self._has(index)), end)
         self._coming.update(range(start, end))
         self._requests += 1
@@ -147,6 +154,16 @@ class RangeReader(io.RawIOBase):
             self._requests -= 1
             self._error = self._error or error
             self._changed.notify_all()
+
+    @property
+    def _count(self) -> int:
+        """How many blocks the object has."""
+        return -(-self.info.size // BLOCK_BYTES)
+
+    def _damaged(self) -> IntegrityError:
+        said = "the bytes are not those that were uploaded, their sha256 differs"
+        advice = "Run the node again; if it stays, upload it anew."
+        return IntegrityError(sentence(f"read {self._key!r}", self._storage.place, said, advice))
 
     def _receive(self, start: int, end: int) -> None:
         """Take up the blocks of one request, each as soon as it is whole."""
@@ -171,6 +188,9 @@ class RangeReader(io.RawIOBase):
         with self._changed:
             if not self._meter.stopped:
                 self._blocks[index] = block
+            while self.info.sha256 and self._digested in self._blocks:
+                self._digest.update(self._blocks[self._digested])
+                self._digested += 1
             while len(self._blocks) > CACHE_BLOCKS:
                 self._blocks.popitem(last=False)
             self._changed.notify_all()

@@ -6,14 +6,23 @@ the README's table gets its column.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import av
+import films
+import numpy as np
 import torch
 from cloud_storage.storage import Meter, PutOptions
+from comfy_api.input_impl import VideoFromComponents
+from comfy_api.util import VideoComponents
 from conftest import run_node
 from fault_table import Request
 from PIL import Image
@@ -21,6 +30,7 @@ from PIL import Image
 IMAGE = torch.rand((1, 96, 96, 3), generator=torch.Generator().manual_seed(5))  # some 27 kB as PNG
 PIXELS = (IMAGE[0] * 255).clamp(0, 255).to(torch.uint8)
 LISTED_KEYS = 5
+FRAMES, LOADED_FRAMES = 3, 32
 
 
 @dataclass(frozen=True)
@@ -40,12 +50,15 @@ def _nothing(direct: Any, folder: str) -> None:
     pass
 
 
+def _put(direct: Any, key: str, data: bytes) -> None:
+    options = PutOptions(metadata={"sha256": hashlib.sha256(data).hexdigest()})
+    direct.put(key, data, options, Meter())
+
+
 def _put_image(direct: Any, folder: str) -> None:
     data = BytesIO()
     Image.fromarray(PIXELS.numpy()).save(data, "PNG")
-    digest = hashlib.sha256(data.getvalue()).hexdigest()
-    options = PutOptions("image/png", metadata={"sha256": digest})
-    direct.put(f"{folder}a.png", data.getvalue(), options, Meter())
+    _put(direct, f"{folder}a.png", data.getvalue())
 
 
 def _put_some(direct: Any, folder: str) -> None:
@@ -79,8 +92,52 @@ def _is_listed(direct: Any, folder: str, result: Any) -> bool:
     return result[1] == [f"{folder}{number}.txt" for number in range(LISTED_KEYS)]
 
 
+def _film() -> VideoFromComponents:
+    frames = torch.from_numpy(np.stack(films.numbered(FRAMES))).float() / 255
+    tones = {"waveform": torch.from_numpy(films.tones(1, 0.2))[None], "sample_rate": films.SOUND_RATE}
+    return VideoFromComponents(VideoComponents(frames, Fraction(25), tones))
+
+
+def _save_video(folder: str) -> Any:
+    return run_node("SaveVideoToCloud", video=_film(), key_prefix=folder, filename="a_%counter%")
+
+
+def _is_stored_video(direct: Any, folder: str, result: Any) -> bool:
+    (stored,) = direct.list(folder)
+    with av.open(BytesIO(direct.read(stored.key))) as file:
+        frames = [torch.from_numpy(frame.to_ndarray(format="rgb24")) / 255 for frame in file.decode(video=0)]
+    return films.numbers(frames) == list(range(FRAMES))
+
+
+@functools.cache
+def _film_bytes() -> bytes:
+    """A film that takes more than one request to load."""
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = films.numbered(LOADED_FRAMES)
+        noise = np.random.default_rng(1)
+        for pixels in pictures:
+            pixels[..., 2] = noise.integers(0, 256, pixels.shape[:2])
+        return films.write(Path(folder, "f.mp4"), films.KINDS["mp4"], pictures).read_bytes()
+
+
+def _put_video(direct: Any, folder: str) -> None:
+    _put(direct, f"{folder}a.mp4", _film_bytes())
+
+
+def _load_video(folder: str) -> Any:
+    return run_node("LoadVideoFromCloud", key=f"{folder}a.mp4")["result"]
+
+
+def _is_loaded_video(direct: Any, folder: str, result: Any) -> bool:
+    return films.numbers(result[0]) == list(range(LOADED_FRAMES))
+
+
 OPERATIONS = {
     "save image": Operation(Request("up", "PUT"), _nothing, _save_image, _is_stored, 1),
+    "save video": Operation(Request("up", "PUT"), _nothing, _save_video, _is_stored_video, 1),
     "load image": Operation(Request("down", "GET"), _put_image, _load_image, _is_loaded, 1),
-    "list": Operation(Request("list", "GET", "list-type=2"), _put_some, _list, _is_listed, LISTED_KEYS),
+    "load video": Operation(Request("down", "GET"), _put_video, _load_video, _is_loaded_video, 1),
+    "list": Operation(
+        Request("list", "GET", "list-type=2", flip_at=0), _put_some, _list, _is_listed, LISTED_KEYS
+    ),
 }

@@ -22,11 +22,12 @@ ERROR = "error"  # a clear error and no half file; the same again works afterwar
 
 @dataclass(frozen=True)
 class Request:
-    """The request that carries an operation's bytes."""
+    """The request that carries an operation's bytes, and which byte of them is flipped to corrupt them."""
 
     direction: Direction
     method: str
     query: str = ""
+    flip_at: int = 1000
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _answer(status: int, code: str, times: int | None) -> Callable[[Line, Reques
 
 def _flip(line: Line, request: Request) -> Any:
     where = "request body" if request.direction == "up" else "response body"
-    return line.proxy.add(_on(request, Flip(0 if request.direction == "list" else 100, where=where)))
+    return line.proxy.add(_on(request, Flip(request.flip_at, where=where)))
 
 
 def _expire(line: Line, request: Request) -> Any:
@@ -91,14 +92,9 @@ def _expire(line: Line, request: Request) -> Any:
 
 
 def _length(line: Line, request: Request) -> Any:
-    """An upload arrives as shorter than it is, an answer claims to be longer than it is."""
-    if request.direction == "up":
-        # closed behind it, or the rest of the body would be the server's next request
-        shorter = {"Content-Length": lambda old: str(int(old) - 100), "Connection": "close"}
-        change = Headers(request=shorter)
-    else:
-        change = Headers(response={"Content-Length": lambda old: str(int(old) + 100)})
-    return line.proxy.add(_on(request, change))
+    """An answer claims to be longer than it is, and then the connection ends."""
+    longer = {"Content-Length": lambda old: str(int(old or 0) + 100)}
+    return line.proxy.add(_on(request, Headers(response=longer)))
 
 
 def _refuse(line: Line, request: Request) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import random
@@ -187,3 +188,21 @@ def test_closing_ends_what_is_under_way(reader):
             source._changed.wait(1)
     assert not source._blocks
     assert not meter.stopped
+
+
+@pytest.mark.parametrize("order", [range(4), (3, 0, 1, 2)], ids=["in order", "its end first"])
+def test_an_object_that_is_read_whole_and_is_not_what_was_uploaded_is_an_error(cloud, data, order):
+    whole = data[: 4 * BLOCK_BYTES - 99]
+    cloud.put("whole.mp4", whole, PutOptions(metadata={"sha256": hashlib.sha256(whole).hexdigest()}), Meter())
+    cloud.put("other.mp4", whole, PutOptions(metadata={"sha256": hashlib.sha256(data).hexdigest()}), Meter())
+
+    def read(key, order):
+        with contextlib.closing(RangeReader(cloud, key, Meter())) as source:
+            for index in order:
+                source.seek(index * BLOCK_BYTES)
+                assert source.read() == whole[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
+
+    read("whole.mp4", order)
+    read("other.mp4", (0, 2))
+    with pytest.raises(errors.IntegrityError, match="sha256"):
+        read("other.mp4", order)
