@@ -16,11 +16,12 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import Unreachable
+from .errors import MediaError, Unreachable, sentence
 from .storage import Meter, ObjectInfo, Storage
 from .transfer import download
 
 MAX_BYTES = 2 << 30
+OBJECT_MAX_BYTES = 4 << 30  # no image that fits into memory as pixels is larger; a model soon is
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 log = logging.getLogger("cloud_storage")
@@ -39,8 +40,9 @@ class Copy:
 def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
     """A local copy of the object: one HEAD where the one at hand is still good, a download otherwise.
 
-    Where the server cannot be reached, the last copy is used; without one, Unreachable is raised. The file
-    may be removed by a later call: read it at once.
+    Where the server cannot be reached, the last copy is used; without one, Unreachable is raised. MediaError
+    is raised for an object that is too large for an image, before it travels. The file may be removed by a
+    later call: read it at once.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = _digest(storage.place, storage.path_prefix, key)
@@ -52,6 +54,9 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
             raise
         log.warning("Using the last downloaded copy of %r: %s", key, error)
         return Copy(copies[-1], "")
+    if info.size > OBJECT_MAX_BYTES:
+        said = f"it has {info.size:,} bytes, and an image may have {OBJECT_MAX_BYTES:,}"
+        raise MediaError(sentence(f"load {key!r}", storage.place, said, "Choose the key of an image."))
     path = _copy(folder, stem, info)
     if not _is_whole(path, info):
         arriving = folder / f"arriving-{uuid.uuid4().hex}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -20,10 +21,12 @@ from .errors import ConfigurationError, StorageError
 from .naming import MAX_KEY_BYTES, clean_prefix
 from .profile import Profile, mark, resolve, unlock
 from .providers import provider
-from .settings import ENVIRONMENT
+from .settings import ENVIRONMENT, exposed
 from .storage import Meter, ObjectInfo, Opened, PutOptions, Storage
 
 CACHED_CLIENTS = 16
+
+log = logging.getLogger("cloud_storage")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ BACKENDS: dict[str, Backend] = {
 }
 
 _open: OrderedDict[str, Storage] = OrderedDict()
+_warned: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -50,6 +54,7 @@ def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Stora
     ConfigurationError, and MissingDependency when the SDK is not installed.
     """
     profile, key = unlock(profile, environ)
+    _warn(exposed(profile.file))
     row = provider(profile.provider)
     profile = dataclasses.replace(profile, path_prefix=_folder(profile, row.max_key_bytes))
     same = mark(profile, key)
@@ -62,6 +67,15 @@ def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Stora
         while len(_open) > CACHED_CLIENTS:
             _open.popitem(last=False)
         return _open[same]
+
+
+def _warn(words: str) -> None:
+    """Log a warning, once while ComfyUI runs."""
+    with _lock:
+        if not words or words in _warned:
+            return
+        _warned.add(words)
+    log.warning("%s", words)
 
 
 def _folder(profile: Profile, max_key_bytes: int) -> str:

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from .errors import AlreadyExists, IntegrityError, StorageError
 from .profile import Profile, credentials
+from .settings import exposed
 from .storage import Meter, Storage
 
 PROBE_KEY = "comfyui-cloud-storage-probe.txt"
@@ -45,6 +46,8 @@ def report(profile: Profile, storage: Storage, meter: Meter) -> str:
         f"Credentials  {credentials(profile).source}",
         f"Clock        {_clock(storage.clock_difference)}",
     ]
+    if warning := exposed(profile.file):
+        lines.append(f"Warning      {warning}")
     width = max(len(finding.what) for finding in findings)
     lines += [f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}" for f in findings]
     return "\n".join(lines)

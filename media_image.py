@@ -224,7 +224,7 @@ def decode(data: bytes, name: str = "no name", reader: Reader | None = None) -> 
     log. ``name`` stands for the file in messages. Raises MediaError where there is no image or too large a
     one.
     """
-    frames = None if reader is None else _read(reader)
+    frames = None if reader is None else _read(reader, data)
     if frames is not None:
         return frames
     try:
@@ -257,8 +257,10 @@ def decode_mask(
     return mask if channel == "alpha" else image[..., CHANNELS.index(channel) - 1].clone()
 
 
-def _read(reader: Reader) -> Frames | None:
+def _read(reader: Reader, data: bytes) -> Frames | None:
     try:
+        if _is_too_large(data):
+            return None  # Pillow goes next, and says so
         images, alpha = reader()
     except Exception as error:  # noqa: BLE001  only this way is lost: Pillow goes next, as in ComfyUI
         logger.debug("ComfyUI's reader does not take the file: %s", error)
@@ -266,6 +268,19 @@ def _read(reader: Reader) -> Frames | None:
     if len(images) == 0:
         return None
     return images, torch.zeros(images.shape[:3], dtype=images.dtype) if alpha is None else 1.0 - alpha
+
+
+def _is_too_large(data: bytes) -> bool:
+    """Whether Pillow knows the file, and would not open it or all of its frames. Nothing is unpacked."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as file:
+            return bool(file.width * file.height * getattr(file, "n_frames", 1) > MAX_PIXELS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return True
+    except Exception:  # noqa: BLE001  nothing is lost: what Pillow does not know is the reader's to judge
+        return False
 
 
 def _decoded(data: bytes) -> Frames:

@@ -12,6 +12,7 @@ import difflib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -261,6 +262,17 @@ def _text(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, 
     value = _Quiet({key: _expanded(entry, key, label, environ)})
     _check_text(value, key, label)
     return str(value[key] or "")
+
+
+def exposed(file: Path) -> str:
+    """A sentence where other users of this machine may read the file, which holds keys; "" where none may."""
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+    except OSError:  # there is none, or none to read: whoever needs it will say so
+        return ""
+    if os.name == "nt" or not mode & (stat.S_IRWXG | stat.S_IRWXO):  # Windows keeps such rights elsewhere
+        return ""
+    return f"Other users of this machine may read {file} (its mode is {mode:o}). Run `chmod 600` on it."
 
 
 # ------------------------------------------------------------------------------------------ checks
