@@ -363,6 +363,7 @@ def test_a_new_name_is_the_bare_one_before_any_number():
     assert list(candidates) == ["p/cat_00002.png", "p/cat_00003.png"]
     assert list(name("cat", "p").candidates([4], bare_is_taken=True)) == ["p/cat_00004.png"]
     assert list(name("%counter%", "p").candidates([4])) == ["p/00004.png"]
+    assert (name("cat", "p").first_number, name("%counter%", "p").first_number) == (2, 1), "it is the first"
 
 
 @pytest.mark.parametrize("seed", range(50))
