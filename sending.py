@@ -40,6 +40,9 @@ CLOCK_SECONDS = 2  # two clocks are compared over dates in whole seconds
 
 log = logging.getLogger("cloud_storage")
 
+_beginning = threading.Lock()  # held by the thread that ``begin`` starts
+_stuck: set[Path] = set()
+
 
 def sender(profile: Profile | None) -> Sender:
     """What a ``profile`` input means to the outbox; None is the environment."""
@@ -53,6 +56,7 @@ class Report:
     sent: int = 0
     left: int = 0
     lines: list[str] = field(default_factory=list)
+    stuck: set[Path] = field(default_factory=set)  # folders of entries that are themselves what is in the way
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def arrived(self, info: ObjectInfo, remark: str = "") -> None:
@@ -74,21 +78,32 @@ class Report:
 def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thread | None:
     """Send what waits for the same sender, in a thread of its own: whoever saved does not wait for it.
 
-    None where nothing waits. Raises nothing then or later; the log tells what came of it.
+    None where nothing waits, or such a thread is at work. Raises nothing then or later; the log tells what
+    came of it. Entries that are stuck for a reason of their own are tried once so, and then left to the user.
     """
-    if outbox.is_empty:
+    if outbox.is_empty or not _beginning.acquire(blocking=False):
         return None
+
+    def wanted(entry: Entry) -> bool:
+        return entry.sender == through and entry.folder not in _stuck
 
     def work() -> None:
         try:
-            report = send(outbox, profiles_file, lambda entry: entry.sender == through, Meter())
+            report = send(outbox, profiles_file, wanted, Meter())
         except Exception:  # nothing is lost: the entries stay
             log.exception("What waits in %s could not be sent", outbox.folder)
             return
+        finally:
+            _beginning.release()
+        _stuck.update(report.stuck)
         log.log(logging.INFO if report.sent else logging.DEBUG, "From the outbox: %s", report)
 
     thread = threading.Thread(target=work, name="cloud-storage-outbox", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # there are too many: the next save tries again
+        _beginning.release()
+        return None
     return thread
 
 
@@ -207,6 +222,7 @@ class _Group:
         except TransferCancelled:
             raise
         except (AlreadyExists, IntegrityError) as error:
+            self.report.stuck.add(entry.folder)
             self.report.stays(entry.path, error)
         except StorageError as error:
             self.failure = error

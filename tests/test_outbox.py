@@ -151,6 +151,11 @@ def test_everything_is_flushed_before_it_counts(box, monkeypatch):
     names = [os.path.relpath(path, box.folder) for path in done]
     arriving = f"{outbox.ARRIVING}{kept.folder.name}"
     assert names == [f"{arriving}/file.png", f"{arriving}/entry.json", arriving, "."]
+    (box.folder / "film.mp4").write_bytes(DATA)
+    for linkable in (True, False):
+        done.clear()
+        keep(box, source=box.folder / "film.mp4", linkable=linkable)
+        assert [path.name for path in done[:2]] == ["file.png", "entry.json"]
 
 
 # ------------------------------------------------------------ its size

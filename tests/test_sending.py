@@ -365,6 +365,33 @@ def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box,
             thread.join()
 
 
+def test_a_machine_that_starts_no_more_threads_fails_no_save(cloud, proxy, box, monkeypatch):
+    refused(proxy, filename="x")
+    real = threading.Thread.start
+
+    def start(self):
+        if self.name == "cloud-storage-outbox":
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    with monkeypatch.context() as tired:
+        tired.setattr(threading.Thread, "start", start)
+        save(pictures(1, 1))
+    assert len(kept(box)) == 1
+    save(pictures(1, 2))
+    assert kept(box) == []
+
+
+def test_an_entry_that_is_stuck_is_not_sent_again_behind_every_save(cloud, proxy, box, started):
+    refused(proxy, filename="x", if_exists="fail")
+    cloud.put("comfyui/images/x.png", b"x", PutOptions(), Meter())
+    for seed in range(2):
+        save(pictures(1, seed))
+    assert len(started) == 2
+    assert sum("x.png" in request.path for request in proxy.requests if request.method == "PUT") == 1
+    assert retry()[:2] == (0, 1), "the node tries it all the same"
+
+
 def test_a_save_through_another_profile_leaves_what_waits(cloud, proxy, box, fast_place, started):
     written()
     wire = run_node("CloudStorageProfile", profile="renders")[0]
