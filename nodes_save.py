@@ -249,8 +249,8 @@ class SaveAudioToCloud:
                 "link": inputs.LINK,
                 "expires_hours": inputs.EXPIRES_HOURS,
                 "embed_workflow": inputs.EMBED_WORKFLOW,
-                "audioUI": inputs.AUDIO_PLAYER,
                 "on_failure": inputs.ON_FAILURE,
+                "audioUI": inputs.AUDIO_PLAYER,
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
         }
@@ -267,8 +267,8 @@ class SaveAudioToCloud:
         link: str = saving.OBJECT_URL,
         expires_hours: int = 24,
         embed_workflow: bool = True,
-        audioUI: str = "",  # noqa: N803  what ComfyUI calls its player
         on_failure: str = saving.KEEP_AND_STOP,
+        audioUI: str = "",  # noqa: N803  what ComfyUI calls its player
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,

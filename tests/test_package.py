@@ -75,7 +75,7 @@ CONTRACT = {
         "cloud_storage/save",
         [
             *("audio", "key_prefix", "filename", "format", "profile"),
-            *("quality", "if_exists", "link", "expires_hours", "embed_workflow", "audioUI", "on_failure"),
+            *("quality", "if_exists", "link", "expires_hours", "embed_workflow", "on_failure", "audioUI"),
         ],
         ("STRING", "STRING", "AUDIO"),
     ),

@@ -7,7 +7,7 @@ import os
 from datetime import datetime
 
 import pytest
-from cloud_storage import errors, publishing, saving
+from cloud_storage import errors, publishing, storing
 from cloud_storage.naming import NameContext
 from cloud_storage.storage import Meter, PutOptions
 from servers.faults import Answer, Cut, Fault, s3_error
@@ -30,7 +30,7 @@ def path(tmp_path):
     return path
 
 
-def publish(storage, path, if_exists=saving.NEW_NAME, filename="", meter=None):
+def publish(storage, path, if_exists=storing.NEW_NAME, filename="", meter=None):
     name = publishing.name("m/", filename, path.name, CONTEXT, 1000)
     return publishing.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None)
 
@@ -44,7 +44,7 @@ def test_a_file_is_stored_with_its_checksum_and_its_own_name(shaky, direct, path
     assert meter.done == meter.total == len(DATA)
 
 
-@pytest.mark.parametrize("if_exists", saving.IF_EXISTS)
+@pytest.mark.parametrize("if_exists", storing.IF_EXISTS)
 def test_what_the_bucket_holds_already_is_not_sent_again(shaky, proxy, path, if_exists):
     first = publish(shaky, path)
     proxy.clear()
@@ -58,13 +58,13 @@ def test_other_content_gets_what_if_exists_says(shaky, direct, path):
     publish(shaky, path)
     path.write_bytes(DATA[::-1])
     with pytest.raises(errors.AlreadyExists):
-        publish(shaky, path, saving.FAIL)
-    assert publish(shaky, path, saving.SKIP).key == "m/a.safetensors"
+        publish(shaky, path, storing.FAIL)
+    assert publish(shaky, path, storing.SKIP).key == "m/a.safetensors"
     assert direct.read("m/a.safetensors") == DATA
     assert publish(shaky, path).key == "m/a_00002.safetensors"
     assert direct.read("m/a_00002.safetensors") == DATA[::-1]
     assert "Nothing was sent" in publish(shaky, path).status  # it is found under its number
-    assert publish(shaky, path, saving.OVERWRITE).key == "m/a.safetensors"
+    assert publish(shaky, path, storing.OVERWRITE).key == "m/a.safetensors"
     assert direct.read("m/a.safetensors") == DATA[::-1]
 
 
