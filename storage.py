@@ -11,7 +11,7 @@ import contextlib
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -52,6 +52,18 @@ class ObjectInfo:
     content_type: str = ""
     sha256: str = ""
     md5: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer to a listing; ``following`` is the token to ask for the next one with, "" after the last.
+
+    ``folders`` are keys up to and including a "/", each for all objects behind it; only ``page`` has any.
+    """
+
+    objects: Sequence[ObjectInfo]
+    following: str
+    folders: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +153,15 @@ class Storage(ABC):
         """Objects whose key starts with ``prefix`` and is greater than ``after``, at most ``limit`` of them.
 
         In key order (UTF-8 bytes), asked for in pages as they are needed: raises on ``next``, not at once.
+        """
+
+    @abstractmethod
+    def page(self, folder: str = "", limit: int = 1000, token: str = "") -> Page:
+        """What lies directly in ``folder`` ("" or "a/b/"): its objects, and the folders in it.
+
+        One request, so it gives ``limit`` entries at most, fewer where the server thinks fit, objects and
+        folders each in key order; ``token`` is ``following`` of the page before, "" for the first. How many
+        objects lie deeper makes no difference.
         """
 
     def put(

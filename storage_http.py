@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ from .errors import (
 )
 from .headers import Dialect
 from .meter import Meter
-from .storage import SHA256_METADATA, ObjectInfo, Opened, PutOptions, Storage, paced
+from .storage import SHA256_METADATA, ObjectInfo, Opened, Page, PutOptions, Storage, paced
 
 if TYPE_CHECKING:
     from .profile import Credentials, Profile
@@ -55,14 +55,6 @@ class Reply:
     headers: Mapping[str, str]
     read: Callable[[int], bytes]
     close: Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Page:
-    """One answer to a listing; ``following`` is the token to ask for the next one with, "" after the last."""
-
-    objects: Sequence[ObjectInfo]
-    following: str
 
 
 @dataclass(frozen=True)
@@ -119,8 +111,11 @@ class HttpStorage(Storage):
         """The object, under the headers Range and If-Match where ``conditions`` has them."""
 
     @abstractmethod
-    def _page(self, prefix: str, after: str, token: str, count: int) -> Page:
-        """Up to ``count`` objects of the bucket; ``prefix`` and ``after`` are whole keys."""
+    def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
+        """Up to ``count`` objects of the bucket; ``prefix`` and ``after`` are whole keys.
+
+        Objects whose key has ``delimiter`` behind the prefix are rolled up into folders.
+        """
 
     @abstractmethod
     def _store(self, upload: Upload) -> ObjectInfo:
@@ -176,6 +171,10 @@ class HttpStorage(Storage):
             token = page.following
             if not token:
                 return
+
+    def page(self, folder: str = "", limit: int = PAGE_KEYS, token: str = "") -> Page:
+        with self._translated(f"list {folder!r}"):
+            return self._page(self._full(folder), "", token, min(limit, PAGE_KEYS), "/")
 
     def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
         tried = f"read {key!r}"

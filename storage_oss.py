@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from . import headers, multipart, oss_client, oss_errors
 from .errors import Changed, NotFound
 from .multipart import Slice
-from .storage import ObjectInfo, PutOptions
-from .storage_http import HttpStorage, Page, Reply, Upload
+from .storage import ObjectInfo, Page, PutOptions
+from .storage_http import HttpStorage, Reply, Upload
 
 if TYPE_CHECKING:
     from .profile import Credentials, Profile
@@ -75,10 +75,14 @@ class OssStorage(HttpStorage):
 
         return Reply(answer.status, answer.headers, read, answer.close)
 
-    def _page(self, prefix: str, after: str, token: str, count: int) -> Page:
+    def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         answer = self._repeated(
             lambda: self._bucket.list_objects_v2(
-                prefix=prefix, start_after=after, continuation_token=token, max_keys=count
+                prefix=prefix,
+                start_after=after,
+                continuation_token=token,
+                max_keys=count,
+                delimiter=delimiter,
             )
         )
         objects = [
@@ -90,7 +94,8 @@ class OssStorage(HttpStorage):
             )
             for entry in answer.object_list
         ]
-        return Page(objects, answer.next_continuation_token if answer.is_truncated else "")
+        folders = [self._relative(folder) for folder in answer.prefix_list]
+        return Page(objects, answer.next_continuation_token if answer.is_truncated else "", folders)
 
     # ------------------------------------------------------------------------------------ writing
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from . import headers, multipart, s3_client, s3_errors
 from .errors import AccessDenied, Changed, IntegrityError, NotFound, sentence
 from .multipart import Slice
-from .storage import ObjectInfo
-from .storage_http import HttpStorage, Page, Reply, Upload
+from .storage import ObjectInfo, Page
+from .storage_http import HttpStorage, Reply, Upload
 
 if TYPE_CHECKING:
     from .profile import Credentials, Profile
@@ -82,12 +82,12 @@ class S3Storage(HttpStorage):
         body = answer["Body"]
         return Reply(answer["ResponseMetadata"]["HTTPStatusCode"], _headers(answer), body.read, body.close)
 
-    def _page(self, prefix: str, after: str, token: str, count: int) -> Page:
-        start = {"StartAfter": after} if after else {}
-        follow = {"ContinuationToken": token} if token else {}
+    def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
+        given = {"StartAfter": after, "ContinuationToken": token, "Delimiter": delimiter}
+        further = {name: value for name, value in given.items() if value}
         answer = self._repeated(
             lambda: self._client.list_objects_v2(
-                Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **start, **follow
+                Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **further
             )
         )
         if not _OF_A_PAGE & answer.keys():
@@ -101,7 +101,9 @@ class S3Storage(HttpStorage):
             )
             for entry in answer.get("Contents", [])
         ]
-        return Page(objects, answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else "")
+        folders = [self._relative(entry["Prefix"]) for entry in answer.get("CommonPrefixes", [])]
+        following = answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else ""
+        return Page(objects, following, folders)
 
     # ------------------------------------------------------------------------------------ writing
 

@@ -37,7 +37,7 @@ class Shelf(Storage):
     def list(self, prefix="", limit=None, after=""):
         raise NotImplementedError
 
-    _put = _delete = url = signed_url = list
+    page = _put = _delete = url = signed_url = list
 
 
 @pytest.fixture

@@ -136,6 +136,37 @@ def test_options_reach_the_object(storage, place):
     assert "content-encoding" not in headers
 
 
+def test_a_page_holds_what_lies_directly_in_a_folder(storage):
+    for key in ("x.txt", "a/1", "a/é %2F/2", "a/b/c/3", "a/b/4", "ab/5"):
+        put(storage, key)
+    top, below = storage.page(), storage.page("a/")
+    assert ([info.key for info in top.objects], list(top.folders)) == (["x.txt"], ["a/", "ab/"])
+    assert ([info.key for info in below.objects], list(below.folders)) == (["a/1"], ["a/b/", "a/é %2F/"])
+    assert top.objects[0].size == 4
+    assert top.objects[0].etag == storage.stat("x.txt").etag
+    assert not top.following
+    assert not storage.page("nowhere/").objects
+
+
+def test_pages_follow_each_other_and_leave_nothing_out(storage):
+    for number in range(4):
+        put(storage, f"{number}.txt")
+        put(storage, f"{number}-folder/a")
+        put(storage, f"{number}-folder/b")
+    objects, folders, token, pages = [], [], "", 0
+    while True:
+        page = storage.page("", 3, token)
+        assert len(page.objects) + len(page.folders) <= 3
+        objects += [info.key for info in page.objects]
+        folders += page.folders
+        token, pages = page.following, pages + 1
+        if not token:
+            break
+    assert objects == [f"{number}.txt" for number in range(4)]
+    assert folders == [f"{number}-folder/" for number in range(4)]
+    assert pages >= 3
+
+
 def test_a_missing_object_is_not_found(storage):
     with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
         storage.stat("nothing.txt")
