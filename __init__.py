@@ -11,6 +11,7 @@ from . import (
     nodes_outbox,
     nodes_profile,
     nodes_save,
+    routes,
 )
 
 NODE_CLASS_MAPPINGS = {
@@ -34,4 +35,8 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     **nodes_browse.NODE_DISPLAY_NAME_MAPPINGS,
 }
 
-__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]
+WEB_DIRECTORY = "./web"
+
+routes.register()
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

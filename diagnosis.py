@@ -15,7 +15,7 @@ from datetime import timedelta
 from .errors import AlreadyExists, IntegrityError, StorageError
 from .profile import Profile, credentials
 from .settings import exposed
-from .storage import Meter, Storage
+from .storage import Meter, ObjectInfo, Storage
 
 PROBE_KEY = "comfyui-cloud-storage-probe.txt"
 PROBE = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"
@@ -32,9 +32,12 @@ class Finding:
     words: str
 
 
-def report(profile: Profile, storage: Storage, meter: Meter) -> str:
-    """Try everything and describe it, one line each. Raises TransferCancelled only. Holds no secret."""
-    findings = list(_findings(profile, storage, meter))
+def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> str:
+    """Try everything and describe it, one line each. Raises TransferCancelled only. Holds no secret.
+
+    With ``looks_only`` nothing is written or deleted: it lists, and reads a byte of what it finds.
+    """
+    findings = _looks(storage, meter) if looks_only else _findings(profile, storage, meter)
     works = any(finding.works for finding in findings if finding.what != "share")  # signing asks no server
     lines = [
         f"Profile {profile.name}: {'works' if works else 'does NOT work'}",
@@ -53,15 +56,36 @@ def report(profile: Profile, storage: Storage, meter: Meter) -> str:
     return "\n".join(lines)
 
 
+def _attempt(meter: Meter, what: str, action: Callable[[], str]) -> Finding:
+    meter.check()
+    began = time.perf_counter()
+    try:
+        words = action()
+    except StorageError as error:
+        return Finding(what, False, str(error))
+    return Finding(what, True, f"{words}, {(time.perf_counter() - began) * 1000:.0f} ms")
+
+
+def _looks(storage: Storage, meter: Meter) -> list[Finding]:
+    found: list[ObjectInfo] = []
+
+    def listed() -> str:
+        found.extend(storage.list("", limit=1))
+        return "allowed" if found else "allowed, nothing there yet"
+
+    def read() -> str:
+        storage.read(found[0].key, 0, 1, meter=meter)
+        return "allowed"
+
+    findings = [_attempt(meter, "list", listed)]
+    if found:
+        findings.append(_attempt(meter, "read", read))
+    return findings
+
+
 def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]:
     def attempt(what: str, action: Callable[[], str]) -> Finding:
-        meter.check()
-        began = time.perf_counter()
-        try:
-            words = action()
-        except StorageError as error:
-            return Finding(what, False, str(error))
-        return Finding(what, True, f"{words}, {(time.perf_counter() - began) * 1000:.0f} ms")
+        return _attempt(meter, what, action)
 
     options = replace(storage.defaults, content_type="text/plain")
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +29,7 @@ ImageReader = Callable[[], "tuple[torch.Tensor, torch.Tensor | None]"]
 
 PREVIEW_FOLDER = "cloud_storage"
 OUTBOX_FOLDER = "cloud_storage_outbox"
+LINES = "cloud_storage"  # what web/cloud_storage.js looks for in a node's ``ui``
 MEGABYTE = 1_000_000
 DRAW_SECONDS = 0.2  # between two drawings of one node: core 0.3.64 does not throttle, the browser would choke
 
@@ -82,6 +84,16 @@ def player(shown: list[dict[str, str]]) -> dict[str, Any]:
     """``ui`` for films of ``preview``: drawn as a player, a GIF as the picture that it is."""
     animated = not any(film["filename"].endswith(".gif") for film in shown)
     return {"images": shown, "animated": (True,)} if animated else {"images": shown}
+
+
+def shown(result: tuple[Any, ...], lines: Sequence[str], **previews: Sequence[Any]) -> dict[str, Any]:
+    """What a node returns: its outputs, and the lines that our part of the browser shows on it (``web/``).
+
+    A line that is an address becomes a link. ComfyUI keeps what is shown in its history, in memory until it
+    ends: so an address that is signed is among the lines only where the user asked for one. Every result of
+    a node has to name the same ``previews``, or ComfyUI cannot merge those of several runs.
+    """
+    return {"ui": {LINES: list(lines), **previews}, "result": result}
 
 
 def image_reader(path: Path) -> ImageReader | None:
@@ -283,6 +295,20 @@ def file_folders() -> list[Path]:
             folder_paths.models_dir,
         )
     ]
+# ------------------------------------------------------------ the server
+
+
+def answer_get(path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
+    """Let ComfyUI's server answer GET requests to a path with an aiohttp handler, which its loop runs.
+
+    False where there is no server: ComfyUI has one before it loads packages, others that import this one
+    have none.
+    """
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if server is None:
+        return False
+    server.routes.get(path)(handler)
+    return True
 
 
 # ------------------------------------------------------------ the running prompt

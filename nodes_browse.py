@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 MAX_RESULTS = 100_000
+SHOWN_LINES = 100  # on the node; all of them are in file_list
 
 
 class ListBucketContents:
@@ -87,7 +88,7 @@ class ListBucketContents:
         profile: Profile | None = None,
         pattern: str = "*",
         unique_id: str | None = None,
-    ) -> tuple[str, list[str], int]:
+    ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Listed")
 
         def collect() -> list[ObjectInfo]:
@@ -105,8 +106,11 @@ class ListBucketContents:
             return found
 
         found = await watched(collect, meter, progress)
-        progress.text(f"{len(found)} objects")
-        return "\n".join(map(_line, found)), [info.key for info in found], len(found)
+        lines, count = list(map(_line, found)), f"{len(found)} objects"
+        progress.text(count)
+        further = ["…"] if len(lines) > SHOWN_LINES else []
+        result = ("\n".join(lines), [info.key for info in found], len(found))
+        return host.shown(result, [count, *lines[:SHOWN_LINES], *further])
 
 
 class GeneratePresignedURL:
@@ -144,7 +148,7 @@ class GeneratePresignedURL:
         expires_hours: int = 24,
         profile: Profile | None = None,
         unique_id: str | None = None,
-    ) -> tuple[str]:
+    ) -> dict[str, Any]:
         def sign() -> str:
             storage = storage_of(profile, host.profiles_file())
             name = inputs.key_for(storage, key)
@@ -153,8 +157,9 @@ class GeneratePresignedURL:
 
         progress = host.Progress(unique_id, "Signed")
         url = await watched(sign, Meter(), progress)
-        progress.text(f"{key}: shared for {expires_hours} h")
-        return (url,)
+        status = f"{key}: shared for {expires_hours} h"
+        progress.text(status)
+        return host.shown((url,), [status, url])
 
 
 def _objects(storage: Storage, prefix: str, max_results: int, pattern: str) -> list[ObjectInfo]:

@@ -97,7 +97,7 @@ class TestCloudConnection:
         """Never the same: a test that is queued is run."""
         return uuid.uuid4().hex
 
-    async def test(self, profile: Profile | None = None, unique_id: str | None = None) -> tuple[str]:
+    async def test(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Tested")
 
         def try_everything() -> str:
@@ -106,7 +106,7 @@ class TestCloudConnection:
 
         report = await watched(try_everything, meter, progress)
         progress.text(report)
-        return (report,)
+        return host.shown((report,), report.splitlines())
 
 
 def _resolved(profile: str | None, provider: str, bucket: str, path_prefix: str, region: str) -> Profile:

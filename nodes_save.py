@@ -104,7 +104,7 @@ class SaveImageToCloud:
 
         stored = await watched(store, meter, progress, finish=True)
         progress.text(stored.summary)
-        return {"ui": {"images": stored.shown}, "result": (stored.urls, stored.keys, images)}
+        return host.shown((stored.urls, stored.keys, images), stored.lines, images=stored.shown)
 
 
 class SaveVideoToCloud:
@@ -206,7 +206,7 @@ class SaveVideoToCloud:
 
         stored = await watched(store, meter, progress, finish=True)
         progress.text(stored.summary)
-        return {"ui": host.player(stored.shown), "result": (stored.urls, stored.keys, video)}
+        return host.shown((stored.urls, stored.keys, video), stored.lines, **host.player(stored.shown))
 
 
 class SaveAudioToCloud:
@@ -295,7 +295,7 @@ class SaveAudioToCloud:
 
         stored = await watched(store, meter, progress, finish=True)
         progress.text(stored.summary)
-        return {"ui": {"audio": stored.shown}, "result": (stored.urls, stored.keys, audio)}
+        return host.shown((stored.urls, stored.keys, audio), stored.lines, audio=stored.shown)
 
 
 NODE_CLASS_MAPPINGS = {

@@ -20,12 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a save came to: ``urls`` joined by semicolons, ``shown`` for the browser, a line for the node."""
+    """What a save came to: addresses, ``shown`` for the browser, a line for the node."""
 
-    urls: str
+    links: list[str]
     keys: list[str]
     shown: list[dict[str, str]]
     summary: str
+
+    @property
+    def urls(self) -> str:
+        """The addresses, joined by semicolons, which are percent-encoded within one."""
+        return ";".join(self.links)
+
+    @property
+    def lines(self) -> list[str]:
+        """All that there is to read on the node."""
+        return [self.summary, *self.links]
 
 
 @dataclass(frozen=True)
@@ -75,8 +85,8 @@ class Order:
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
         saved = saving.save(self.target, names, encode, show, self.if_exists, meter)
-        urls = saving.urls(self.target, saved, self.link, timedelta(hours=self.expires_hours))
-        return Stored(urls, [one.key for one in saved], [one.shown for one in saved], saving.summary(saved))
+        links = saving.links(self.target, saved, self.link, timedelta(hours=self.expires_hours))
+        return Stored(links, [one.key for one in saved], [one.shown for one in saved], saving.summary(saved))
 
 
 def metadata(

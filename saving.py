@@ -145,9 +145,9 @@ def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:
     return storage.signed_url(key, expires) if kind == PRESIGNED else storage.url(key)
 
 
-def urls(where: Target, saved: Sequence[Saved[S]], kind: str, expires: timedelta) -> str:
-    """What a save node hands out as ``urls``: one address per stored object, in order, joined by ";"."""
-    return ";".join(filter(None, (link(where.storage, one.key, kind, expires) for one in saved)))
+def links(where: Target, saved: Sequence[Saved[S]], kind: str, expires: timedelta) -> list[str]:
+    """The addresses that a save node hands out, one per stored object, in order."""
+    return list(filter(None, (link(where.storage, one.key, kind, expires) for one in saved)))
 
 
 def summary(saved: Sequence[Saved[S]]) -> str:

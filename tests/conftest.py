@@ -256,3 +256,9 @@ def run_node(node_id: str, **inputs: Any) -> Any:
     node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]()
     result = getattr(node, node.FUNCTION)(**inputs)
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
+
+
+def outputs_of(node_id: str, **inputs: Any) -> Any:
+    """Execute a node and give its outputs alone, in order, whether it shows something besides or not."""
+    result = run_node(node_id, **inputs)
+    return result["result"] if isinstance(result, dict) else result

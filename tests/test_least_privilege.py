@@ -6,7 +6,7 @@ import pytest
 import torch
 from cloud_storage import errors
 from cloud_storage.storage import Meter, PutOptions
-from conftest import make_place, run_node
+from conftest import make_place, outputs_of, run_node
 from servers.s3_server import DELETE, LIST, READ, WRITE, allow
 
 PREFIX = "team/"
@@ -57,16 +57,16 @@ def user_keys(place, user):
 
 def test_rights_below_the_prefix_are_enough_for_everything(limited):
     limited("ministack", *READ, *WRITE, *LIST, *DELETE)
-    (report,) = run_node("TestCloudConnection")
+    (report,) = outputs_of("TestCloudConnection")
     assert "✗" not in report, report
     keys = run_node("SaveImageToCloud", images=torch.rand((2, 8, 8, 3)))["result"][1]
-    assert run_node("ListBucketContents", prefix="")[1] == keys
+    assert outputs_of("ListBucketContents", prefix="")[1] == keys
     assert run_node("LoadImageFromCloud", key=keys[0])[0].shape == (1, 8, 8, 3)
 
 
 def test_without_the_right_to_list_a_counter_says_what_else_to_use(limited):
     limited("ministack", *READ, *WRITE)
-    (report,) = run_node("TestCloudConnection")
+    (report,) = outputs_of("TestCloudConnection")
     assert "✗ list" in report
     assert "✓ write" in report
     with pytest.raises(errors.AccessDenied, match="%uuid%"):
@@ -78,7 +78,7 @@ def test_without_the_right_to_list_a_counter_says_what_else_to_use(limited):
 def test_reading_keys_may_not_write_and_the_report_says_so(limited):
     place = limited("ministack", *READ, *LIST)
     place.open(path_prefix=PREFIX).put("a.txt", b"x", PutOptions(), Meter())
-    (report,) = run_node("TestCloudConnection")
+    (report,) = outputs_of("TestCloudConnection")
     assert "✓ list" in report
     assert "✗ write" in report
     assert "policy" in report

@@ -5,7 +5,7 @@ import urllib.request
 import pytest
 from cloud_storage import errors, freshness, nodes_browse
 from cloud_storage.storage import Meter, PutOptions
-from conftest import run_node
+from conftest import outputs_of
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def filled(cloud):
 
 
 def test_a_list_names_every_object_below_the_prefix(filled):
-    text, keys, count = run_node("ListBucketContents", prefix="a/")
+    text, keys, count = outputs_of("ListBucketContents", prefix="a/")
     assert keys == ["a/1.png", "a/2.jpg", "a/b/3.png"]
     assert count == 3
     first = text.splitlines()[0].split("  ")
@@ -30,38 +30,38 @@ def test_a_list_names_every_object_below_the_prefix(filled):
 
 
 def test_pattern_and_maximum_narrow_it(filled):
-    assert run_node("ListBucketContents", prefix="a/", pattern="*.png")[1] == ["a/1.png", "a/b/3.png"]
-    assert run_node("ListBucketContents", prefix="", max_results=2)[1] == ["a/1.png", "a/2.jpg"]
-    assert run_node("ListBucketContents", prefix="a/", pattern="b/*")[1] == ["a/b/3.png"]
-    assert run_node("ListBucketContents", prefix="c", pattern="")[1] == ["c.png"]
+    assert outputs_of("ListBucketContents", prefix="a/", pattern="*.png")[1] == ["a/1.png", "a/b/3.png"]
+    assert outputs_of("ListBucketContents", prefix="", max_results=2)[1] == ["a/1.png", "a/2.jpg"]
+    assert outputs_of("ListBucketContents", prefix="a/", pattern="b/*")[1] == ["a/b/3.png"]
+    assert outputs_of("ListBucketContents", prefix="c", pattern="")[1] == ["c.png"]
 
 
 def test_a_listed_key_can_be_shared_and_the_address_opens(filled):
-    keys = run_node("ListBucketContents", prefix="a/b")[1]
-    (url,) = run_node("GeneratePresignedURL", key=keys[0], expires_hours=1)
+    keys = outputs_of("ListBucketContents", prefix="a/b")[1]
+    (url,) = outputs_of("GeneratePresignedURL", key=keys[0], expires_hours=1)
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == b"12345"
 
 
 def test_nothing_found_is_an_error_that_names_the_prefix(filled):
     with pytest.raises(errors.NotFound, match="nowhere/"):
-        run_node("ListBucketContents", prefix="nowhere/")
+        outputs_of("ListBucketContents", prefix="nowhere/")
 
 
 def test_an_address_of_nothing_is_not_signed(filled):
     with pytest.raises(errors.NotFound, match=r"gone\.png"):
-        run_node("GeneratePresignedURL", key="gone.png")
+        outputs_of("GeneratePresignedURL", key="gone.png")
 
 
 def test_the_status_of_a_share_holds_no_address(filled, comfyui):
-    (url,) = run_node("GeneratePresignedURL", key="c.png", unique_id="3")
+    (url,) = outputs_of("GeneratePresignedURL", key="c.png", unique_id="3")
     assert comfyui.texts
     assert all("http" not in text and url not in text for text, _, _ in comfyui.texts)
 
 
 def test_without_a_browser_nothing_is_broadcast(filled, comfyui):
     comfyui.client_id = None
-    run_node("GeneratePresignedURL", key="c.png", unique_id="3")
+    outputs_of("GeneratePresignedURL", key="c.png", unique_id="3")
     assert comfyui.texts == []
 
 
@@ -72,7 +72,7 @@ def test_a_list_is_changed_when_an_object_comes_goes_or_differs(filled, comfyui)
         )
 
     first = changed()
-    run_node("ListBucketContents", prefix="a/", unique_id="5")
+    outputs_of("ListBucketContents", prefix="a/", unique_id="5")
     assert changed() == first
     filled.put("a/4.png", b"new", PutOptions(), Meter())
     second = changed()

@@ -6,7 +6,7 @@ import pytest
 from cloud_storage import errors, host, nodes_profile
 from cloud_storage.diagnosis import PROBE_KEY
 from cloud_storage.storage import Meter, PutOptions
-from conftest import run_node
+from conftest import outputs_of, run_node
 
 
 def write_profiles(**profiles):
@@ -41,7 +41,7 @@ def test_a_wired_profile_is_used_by_other_nodes(cloud, comfyui, fast_place):
     prefix = cloud.path_prefix
     (wire,) = run_node("CloudStorageProfile", path_prefix=f"{prefix}wired/")
     cloud.put("wired/x.txt", b"12", PutOptions(), Meter())
-    assert run_node("ListBucketContents", prefix="", profile=wire)[1] == ["x.txt"]
+    assert outputs_of("ListBucketContents", prefix="", profile=wire)[1] == ["x.txt"]
     assert fast_place.secret not in repr(wire) + str(wire) + repr(vars(wire))
 
 
@@ -58,7 +58,7 @@ def test_is_changed_follows_every_setting_and_shows_none(cloud, monkeypatch, fas
 
 
 def test_the_report_of_a_good_profile(cloud, comfyui, fast_place):
-    (report,) = run_node("TestCloudConnection", unique_id="2")
+    (report,) = outputs_of("TestCloudConnection", unique_id="2")
     assert "works" in report.splitlines()[0]
     for word in (
         fast_place.environ["COMFY_S3_PROVIDER"],
@@ -77,7 +77,7 @@ def test_the_report_of_a_good_profile(cloud, comfyui, fast_place):
 
 def test_the_report_of_a_wrong_secret_says_what_to_do(cloud, monkeypatch):
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
-    (report,) = run_node("TestCloudConnection")
+    (report,) = outputs_of("TestCloudConnection")
     assert "does NOT work" in report
     assert "✗ list" in report
     assert "secret key of the profile" in report
@@ -86,6 +86,6 @@ def test_the_report_of_a_wrong_secret_says_what_to_do(cloud, monkeypatch):
 
 def test_a_read_only_profile_is_not_written_to(cloud, monkeypatch):
     monkeypatch.setenv("COMFY_S3_READ_ONLY", "1")
-    (report,) = run_node("TestCloudConnection")
+    (report,) = outputs_of("TestCloudConnection")
     assert "read-only" in report
     assert list(cloud.list()) == []

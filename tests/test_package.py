@@ -18,11 +18,14 @@ STOREYS = (
     ("__init__",),
     (
         *("nodes_profile", "nodes_save", "nodes_load", "nodes_models", "nodes_files", "nodes_folder"),
-        *("nodes_browse", "nodes_outbox"),
+        *("nodes_browse", "nodes_outbox", "routes"),
     ),
     ("save_order",),
     ("inputs", "publishing", "folder", "local_files"),
-    ("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),
+    (
+        *("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),
+        *("browsing", "thumbnails"),
+    ),
     ("resumable", "sending"),
     ("storing",),
     ("connect", "transfer", "host", "ranges", "outbox"),
@@ -42,7 +45,7 @@ STOREYS = (
     ("errors",),
 )
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
-SDKS = ("boto3", "botocore", "oss2", "PIL", "av", "isal", "requests", "urllib3")
+SDKS = ("boto3", "botocore", "oss2", "PIL", "av", "isal", "requests", "urllib3", "aiohttp")
 
 CONTRACT = {
     "CloudStorageProfile": (

@@ -1,4 +1,8 @@
-"""Stand-in for ComfyUI's ``server.PromptServer``: it notes texts; the queue holds what a test puts there."""
+"""Stand-in for ComfyUI's ``server.PromptServer``: it notes texts and routes; the queue holds what a test puts
+there.
+"""
+
+from aiohttp import web
 
 
 class PromptQueue:
@@ -13,6 +17,7 @@ class PromptServer:
         self.client_id: str | None = "browser"
         self.prompt_queue = PromptQueue()
         self.texts: list[tuple[str, str, str | None]] = []
+        self.routes = web.RouteTableDef()
 
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
         self.texts.append((text, node_id, sid))

@@ -1,0 +1,168 @@
+"""What our part of the browser (``web/``) asks of the server: what is in a bucket, small pictures of it, and
+a look at the connection.
+
+GET only, and nothing here writes or deletes. A profile is named, never described: what a node may override
+may be overridden, unless the profile is locked. The server's loop is never held up: all work is done in
+threads, a few at a time, within ANSWER_SECONDS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from . import browsing, diagnosis, host, thumbnails
+from .connect import connect
+from .errors import (
+    AccessDenied,
+    Changed,
+    ConfigurationError,
+    MediaError,
+    NotFound,
+    StorageError,
+    Throttled,
+    Unreachable,
+)
+from .naming import existing_key
+from .profile import Profile, resolve
+from .settings import ENVIRONMENT, SETTINGS
+from .storage import Meter, ObjectInfo
+from .transfer import watched
+
+if TYPE_CHECKING:
+    from aiohttp.web import Request, Response
+
+ANSWER_SECONDS = 60.0
+AT_ONCE = 6  # requests of all browsers together; further ones wait
+LISTING_SECONDS = 30  # for which a browser may show what it has; the picker asks for it anew when it opens
+THUMBNAIL_SECONDS = 7 * 24 * 3600  # its address holds the object's version
+
+# A page of another site can have a browser send a GET, but not with a header of its own: for that the
+# browser first asks this server, which does not allow it. Where it says whose request it is, that counts too.
+OUR_HEADER = "X-Cloud-Storage"
+_FROM_OURSELVES = ("same-origin", "none")
+
+# The first that an error is an instance of.
+STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (ConfigurationError, 400),
+    (AccessDenied, 403),
+    (NotFound, 404),
+    (Changed, 409),
+    (MediaError, 415),
+    (Throttled, 503),
+    (Unreachable, 504),
+    (StorageError, 502),
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is sent back: something for JSON, or a file's bytes; for how long the browser may keep it."""
+
+    content: dict[str, Any] | bytes
+    seconds: int = 0
+
+
+Query = Mapping[str, str]
+Work = Callable[[Query, Meter], Reply]
+
+
+def register() -> bool:
+    """Have ComfyUI's server answer; False where there is none."""
+    busy = asyncio.Semaphore(AT_ONCE)
+    paths = {f"/cloud_storage/{name}": _handler(work, busy) for name, work in _WORK.items()}
+    return all(host.answer_get(path, handler) for path, handler in paths.items())
+
+
+def _handler(work: Work, busy: asyncio.Semaphore) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        from aiohttp import web
+
+        if not _is_ours(request.headers):
+            return web.json_response({"error": "Only the page of this ComfyUI may ask."}, status=403)
+        meter, query = Meter(), dict(request.query)
+        try:
+            async with busy:
+                reply = await watched(lambda: work(query, meter), meter, _limit())
+        except (StorageError, MediaError) as error:
+            status = next(status for kind, status in STATUSES if isinstance(error, kind))
+            kind = type(error).__name__
+            return web.json_response({"error": str(error), "kind": kind}, status=status, headers=_headers(0))
+        if isinstance(reply.content, bytes):
+            body, kind = reply.content, thumbnails.MEDIA_TYPE
+            return web.Response(body=body, content_type=kind, headers=_headers(reply.seconds))
+        return web.json_response(reply.content, headers=_headers(reply.seconds))
+
+    return handle
+
+
+def _is_ours(headers: Mapping[str, str]) -> bool:
+    origin = headers.get("Origin")
+    return (
+        OUR_HEADER in headers
+        and headers.get("Sec-Fetch-Site", _FROM_OURSELVES[0]) in _FROM_OURSELVES
+        and (origin is None or urlsplit(origin).netloc.lower() == headers.get("Host", "").lower())
+    )
+
+
+def _limit() -> Callable[[Meter], None]:
+    end = time.monotonic() + ANSWER_SECONDS
+
+    def tick(_: Meter) -> None:
+        if time.monotonic() > end:
+            raise Unreachable(
+                f"The bucket's server did not answer within {ANSWER_SECONDS:g} seconds. Check the network."
+            )
+
+    return tick
+
+
+def _headers(seconds: int) -> dict[str, str]:
+    keep = f"private, max-age={seconds}" if seconds else "no-store"
+    return {"Cache-Control": keep, "X-Content-Type-Options": "nosniff"}
+
+
+# ------------------------------------------------------------ the work, in threads
+
+
+def _list(query: Query, meter: Meter) -> Reply:
+    storage = connect(_profile(query))
+    folder, token, text = (query.get(name, "") for name in ("folder", "token", "search"))
+    if text:
+        found = browsing.search(storage, folder, text, token, meter)
+    else:
+        found = browsing.folder(storage, folder, token, meter)
+    described = {
+        "folders": found.folders,
+        "files": [_described(info) for info in found.files],
+        "following": found.following,
+    }
+    return Reply(described, LISTING_SECONDS)
+
+
+def _described(info: ObjectInfo) -> dict[str, Any]:
+    modified = info.modified.isoformat() if info.modified else None
+    return {"key": info.key, "size": info.size, "modified": modified, "etag": info.etag}
+
+
+def _thumbnail(query: Query, meter: Meter) -> Reply:
+    storage = connect(_profile(query))
+    key = existing_key(query.get("key", ""), storage.max_key_bytes - len(storage.path_prefix.encode()))
+    return Reply(thumbnails.thumbnail(storage, key, query.get("etag", ""), meter), THUMBNAIL_SECONDS)
+
+
+def _test(query: Query, meter: Meter) -> Reply:
+    profile = _profile(query)
+    return Reply({"lines": diagnosis.report(profile, connect(profile), meter, looks_only=True).splitlines()})
+
+
+def _profile(query: Query) -> Profile:
+    overrides = {name: query[name] for name, row in SETTINGS.items() if row.widget and name in query}
+    return resolve(query.get("profile") or ENVIRONMENT, overrides, host.profiles_file())
+
+
+_WORK: dict[str, Work] = {"list": _list, "thumbnail": _thumbnail, "test": _test}

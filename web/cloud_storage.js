@@ -1,0 +1,176 @@
+/**
+ * What our nodes have in ComfyUI's page beyond their inputs: results to read, open and copy; a button beside each key
+ * that lets it be picked; and one to test a profile.
+ *
+ * The only module here that knows ComfyUI. Made for the canvas and for the Vue nodes, frontends 1.27 to 1.58. Nothing
+ * that is added is saved: a workflow holds the values of the nodes' own inputs and no others.
+ */
+
+import { api } from "../../scripts/api.js"
+import { app } from "../../scripts/app.js"
+import { isAddress, linesElement } from "./lines.js"
+import { pick } from "./picker.js"
+import { profileOf, titleOf } from "./profile.js"
+import { serverOf } from "./server.js"
+import { texts } from "./texts.js"
+
+const CATEGORY = "cloud_storage"
+const LINES = "cloud_storage" // the key of a node's `ui` that host.shown fills
+const PROFILE_NODE = "CloudStorageProfile"
+const PICKED = { key: "file", key_prefix: "folder", prefix: "folder" } // what each of these inputs is
+const STATUS_TEXT = "$$node-text-preview" // the frontend's widget for a running node's status
+
+const LINE_PIXELS = 17
+const LINE_CHARACTERS = 44 // in a node of NODE_MIN_PIXELS
+const LINES_MIN_PIXELS = 44
+const LINES_MAX_PIXELS = 190
+const NODE_MIN_PIXELS = 320
+const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
+
+app.registerExtension({
+  name: "comfyui-cloud-storage",
+
+  beforeRegisterNodeDef(nodeType, nodeData) {
+    if (!isOurs(nodeData)) return
+    after(nodeType.prototype, "onNodeCreated", (node) => addButtons(node))
+    after(nodeType.prototype, "onExecuted", (node, output) => {
+      if (Array.isArray(output?.[LINES])) showLines(node, output[LINES])
+    })
+    after(nodeType.prototype, "onSerialize", compact)
+  },
+
+  /** Switching back to a workflow's tab makes its nodes anew; what they had to tell is still known. */
+  loadedGraphNode(node) {
+    const lines = isOurs(node.constructor.nodeData) && app.nodeOutputs?.[node.id]?.[LINES]
+    if (Array.isArray(lines)) showLines(node, lines)
+  },
+})
+
+function isOurs(nodeData) {
+  return nodeData?.category?.split("/")[0] === CATEGORY
+}
+
+/** Have `further(node, ...arguments)` called after a method of a node's class, which keeps its own result. */
+function after(prototype, name, further) {
+  const own = prototype[name]
+  prototype[name] = function (...given) {
+    const result = own?.apply(this, given)
+    further(this, ...given)
+    return result
+  }
+}
+
+/**
+ * Frontends up to 1.49 write a node's values at the places of its widgets, ours left empty, and read them one after
+ * another: a button between two inputs would shift all that follow. So the empty places go, as in 1.58; and so does
+ * the status of the last run, which 1.27 saves.
+ */
+function compact(node, saved) {
+  const values = saved.widgets_values
+  const isKept = (widget) => widget.serialize !== false && widget.name !== STATUS_TEXT
+  const kept = (node.widgets ?? []).flatMap((widget, place) => (isKept(widget) ? [place] : []))
+  if (Array.isArray(values) && values.length > kept.length) saved.widgets_values = kept.map((place) => values[place])
+}
+
+function locale() {
+  return app.extensionManager?.setting?.get?.("Comfy.Locale") || navigator.language
+}
+
+function server(say) {
+  return serverOf((path) => api.apiURL(path), say)
+}
+
+// ---------------------------------------------------------------- buttons
+
+function addButtons(node) {
+  const say = texts(locale())
+  for (const widget of [...(node.widgets ?? [])]) {
+    if (!(widget.name in PICKED) || node.comfyClass === PROFILE_NODE) continue
+    const button = addButton(node, `browse_${widget.name}`, say("browse"), () => browse(node, widget))
+    node.widgets.splice(node.widgets.indexOf(button), 1)
+    node.widgets.splice(node.widgets.indexOf(widget) + 1, 0, button)
+    button.tooltip = say("browse_for", { name: widget.label ?? widget.name })
+  }
+  if (node.comfyClass === PROFILE_NODE) addButton(node, "test_connection", say("test"), () => testProfile(node))
+}
+
+function addButton(node, name, label, click) {
+  const button = node.addWidget("button", name, null, click, { ...FOREVER_OURS })
+  button.label = label
+  button.serialize = false
+  return button
+}
+
+async function browse(node, widget) {
+  const say = texts(locale())
+  const profile = profileOf(node, app.rootGraph ?? app.graph)
+  if (!profile) return showLines(node, [say("unreadable_profile")])
+  const typed = String(widget.value ?? "").split("%")[0] // a %token% is known only when the node runs
+  const chosen = await pick({
+    server: server(say),
+    say,
+    locale: locale(),
+    profile,
+    where: titleOf(profile),
+    start: typed,
+    wants: PICKED[widget.name],
+  })
+  if (chosen === null || chosen === widget.value) return
+  node.graph?.beforeChange?.(node)
+  widget.value = chosen
+  widget.callback?.(chosen, app.canvas, node)
+  node.graph?.afterChange?.(node)
+  node.setDirtyCanvas(true, true)
+}
+
+async function testProfile(node) {
+  const say = texts(locale())
+  const profile = profileOf(node)
+  if (!profile) return showLines(node, [say("unreadable_profile")])
+  showLines(node, [say("testing")], LINES_MAX_PIXELS)
+  try {
+    showLines(node, [...(await server(say).test(profile)), say("test_looks_only")])
+  } catch (error) {
+    showLines(node, [error.message])
+  }
+}
+
+// ---------------------------------------------------------------- lines
+
+/** Show lines on a node, and make room for them when they are the first. */
+function showLines(node, lines, height = heightFor(lines)) {
+  if (!node.cloudStorageLines) {
+    const made = linesElement(texts(locale()), node.title)
+    const widget = node.addDOMWidget("cloud_storage_lines", "cloud_storage_lines", made.element, {
+      ...FOREVER_OURS,
+      hideOnZoom: false,
+      getMinHeight: () => height,
+      getValue: () => "",
+      setValue: () => {},
+    })
+    widget.serialize = false
+    made.element.style.minHeight = `${height}px`
+    node.cloudStorageLines = made
+    const room = node.computeSize()
+    node.setSize([Math.max(node.size[0], room[0], NODE_MIN_PIXELS), Math.max(node.size[1], room[1])])
+  }
+  node.cloudStorageLines.show(lines)
+  dropStatus(node)
+  node.setDirtyCanvas?.(true, true)
+}
+
+/** About as high as the lines are, within bounds; what is longer scrolls. */
+function heightFor(lines) {
+  const addresses = lines.filter(isAddress).length
+  const rows = lines.reduce((sum, line) => sum + (isAddress(line) ? 1.4 : Math.ceil(line.length / LINE_CHARACTERS)), 0)
+  const wanted = (rows + (addresses > 1 ? 1.5 : 0)) * LINE_PIXELS + 28
+  return Math.min(LINES_MAX_PIXELS, Math.max(LINES_MIN_PIXELS, wanted))
+}
+
+/** The last status of a run says the same in other words; frontends up to 1.49 would keep it on the node. */
+function dropStatus(node) {
+  const status = node.widgets?.find((widget) => widget.name === STATUS_TEXT)
+  if (!status) return
+  status.onRemove?.()
+  node.widgets.splice(node.widgets.indexOf(status), 1)
+}

@@ -1,0 +1,55 @@
+/**
+ * Building the page without HTML: keys and messages may hold any character, so text only ever becomes text.
+ */
+
+/** An element with attributes, listeners (functions by event name), and children: elements and texts. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name)
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") made.addEventListener(key, value)
+    else if (value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value)
+  }
+  made.append(...children)
+  return made
+}
+
+const SHAPES = {
+  folder: "M1.5 3.5h4l1.5 2h7.5v8h-13z",
+  file: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3",
+  copy: "M5.5 5.5h8v8h-8zM3.5 10.5h-1v-8h8v1",
+  reload: "M13 8a5 5 0 1 1-1.5-3.6M13 1.5v3h-3",
+  up: "M8 13V3M4 7l4-4 4 4",
+}
+
+/** A small line drawing; hidden from screen readers, since a text beside it says the same. */
+export function icon(name) {
+  const space = "http://www.w3.org/2000/svg"
+  const svg = document.createElementNS(space, "svg")
+  const path = document.createElementNS(space, "path")
+  for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", "aria-hidden": "true", class: "cs-icon" }))
+    svg.setAttribute(key, value)
+  path.setAttribute("d", SHAPES[name])
+  svg.append(path)
+  return svg
+}
+
+/** Have the styles of web/ in the page, once. */
+export function addStyles() {
+  const href = new URL("./cloud_storage.css", import.meta.url).href
+  if (!document.querySelector(`link[href="${CSS.escape(href)}"], link[data-cloud-storage]`))
+    document.head.append(element("link", { rel: "stylesheet", href, "data-cloud-storage": true }))
+}
+
+/** Put `text` on the clipboard. Pages that came over plain http may not ask for it, so the old way is kept. */
+export async function copy(text) {
+  if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text)
+  const area = element("textarea", { readonly: true, class: "cs-offscreen" })
+  area.value = text
+  const focused = document.activeElement
+  const place = focused?.closest("dialog") ?? document.body // a modal dialog lets nothing outside it be selected
+  place.append(area)
+  area.select()
+  document.execCommand("copy")
+  area.remove()
+  focused?.focus()
+}

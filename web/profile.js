@@ -1,0 +1,80 @@
+/**
+ * Which profile a node will use, found in the graph on the screen: what is wired to its input `profile`.
+ */
+
+const PROFILE_NODE = "CloudStorageProfile"
+const PROFILE_INPUT = "profile"
+const SETTINGS = ["profile", "provider", "bucket", "path_prefix", "region"]
+const FROM_PROFILE = "(from profile)" // as settings.FROM_PROFILE: overrides nothing
+const ENVIRONMENT = "(env vars)" // as settings.ENVIRONMENT
+const NEVER = 2 // modes of a node: it does not run,
+const BYPASSED = 4 // or is left out; both leave the input without a value
+const SUBGRAPH_INPUT = -10 // the origin of links that come into a subgraph from outside
+const MAX_STEPS = 50
+
+/** The settings for the routes; null where only the run will tell. `root` is the outermost graph. */
+export function profileOf(node, root) {
+  if (classOf(node) === PROFILE_NODE) return settingsOf(node)
+  const source = wired(node, PROFILE_INPUT, root)
+  if (source === undefined) return { profile: ENVIRONMENT }
+  return source && classOf(source) === PROFILE_NODE ? settingsOf(source) : null
+}
+
+/** How the profile is called for the user. */
+export function titleOf(settings) {
+  const { profile, ...others } = settings
+  return [profile, ...Object.values(others)].join(" · ")
+}
+
+function settingsOf(node) {
+  const isWired = (input) => SETTINGS.includes(input.widget?.name ?? input.name) && input.link != null
+  if (node.inputs?.some(isWired)) return null
+  const found = {}
+  for (const widget of node.widgets ?? []) {
+    const value = String(widget.value ?? "").trim()
+    if (SETTINGS.includes(widget.name) && value && value !== FROM_PROFILE) found[widget.name] = value
+  }
+  return found
+}
+
+/** The node behind an input: undefined where nothing is wired or it does not run, null where it cannot be told. */
+function wired(node, name, root) {
+  let graph = node.graph
+  let input = node.inputs?.find((each) => each.name === name)
+  for (let step = 0; step < MAX_STEPS; step++) {
+    if (!input || input.link == null) return undefined
+    const link = linkOf(graph, input.link)
+    if (!link) return undefined
+    if (Number(link.origin_id) === SUBGRAPH_INPUT) {
+      const outer = instanceOf(graph, root)
+      if (!outer) return null
+      graph = outer.graph
+      input = outer.inputs?.[link.origin_slot]
+      continue
+    }
+    const source = graph.getNodeById(link.origin_id)
+    if (!source || source.mode === NEVER || source.mode === BYPASSED) return undefined
+    if (classOf(source) !== "Reroute") return source
+    input = source.inputs?.[0]
+  }
+  return null
+}
+
+function linkOf(graph, id) {
+  return graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id]
+}
+
+/** The node that stands for a subgraph; the first one where it is used several times. */
+function instanceOf(subgraph, graph, depth = 0) {
+  for (const node of graph?.nodes ?? []) {
+    if (!node.subgraph) continue
+    if (node.subgraph === subgraph || node.subgraph.id === subgraph.id) return node
+    const deeper = depth < MAX_STEPS && instanceOf(subgraph, node.subgraph, depth + 1)
+    if (deeper) return deeper
+  }
+  return null
+}
+
+function classOf(node) {
+  return node.comfyClass ?? node.type
+}

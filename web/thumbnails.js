@@ -1,0 +1,85 @@
+/**
+ * Small pictures in a list: asked for when their row comes into sight, a few at a time, and kept while it is open.
+ */
+
+const AT_ONCE = 4
+const MAX_BYTES = 32 * 1024 * 1024 // the server makes none of what is larger
+const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i
+
+export class Thumbnails {
+  /** `fetchOne(file, signal)` gives a Blob. */
+  constructor(fetchOne) {
+    this.fetchOne = fetchOne
+    this.addresses = new Map() // object URLs by key and ETag
+    this.waiting = new Map() // files by the place where they are to be shown
+    this.running = 0
+    this.stop = new AbortController()
+    this.sight = new IntersectionObserver((seen) => this.onSight(seen), { rootMargin: "100px" })
+  }
+
+  /** Show the picture of `file` in `place` as soon as that is in sight; nothing happens where there can be none. */
+  offer(place, file) {
+    if (!IMAGE.test(file.key) || file.size > MAX_BYTES || !file.size) return
+    const address = this.addresses.get(nameOf(file))
+    if (address) return show(place, address)
+    place.cloudStorageFile = file
+    this.sight.observe(place)
+  }
+
+  /** Forget the places, not the pictures: the list shows something else. */
+  forget() {
+    this.sight.disconnect()
+    this.waiting.clear()
+  }
+
+  close() {
+    this.forget()
+    this.stop.abort()
+    for (const address of this.addresses.values()) URL.revokeObjectURL(address)
+    this.addresses.clear()
+  }
+
+  onSight(seen) {
+    for (const { target, isIntersecting } of seen) {
+      if (isIntersecting) this.waiting.set(target, target.cloudStorageFile)
+      else this.waiting.delete(target) // scrolled past
+    }
+    this.next()
+  }
+
+  next() {
+    while (this.running < AT_ONCE && this.waiting.size) {
+      const [place, file] = this.waiting.entries().next().value
+      this.waiting.delete(place)
+      this.sight.unobserve(place)
+      this.running++
+      this.get(place, file).finally(() => {
+        this.running--
+        this.next()
+      })
+    }
+  }
+
+  async get(place, file) {
+    try {
+      const blob = await this.fetchOne(file, this.stop.signal)
+      if (this.stop.signal.aborted) return
+      const address = URL.createObjectURL(blob)
+      this.addresses.set(nameOf(file), address)
+      show(place, address)
+    } catch {
+      // The drawing of a file stays: too large, damaged, no image, or the dialog is closed.
+    }
+  }
+}
+
+function nameOf(file) {
+  return `${file.key}\0${file.etag}`
+}
+
+function show(place, address) {
+  const image = document.createElement("img")
+  image.alt = ""
+  image.src = address
+  place.replaceChildren(image)
+}
