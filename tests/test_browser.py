@@ -1,0 +1,382 @@
+"""The parts of web/ in a real browser, on a page of our own, with a real bucket behind the real routes."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from cloud_storage import listing, routes
+from cloud_storage.storage import Meter, PutOptions
+from conftest import ROOT, make_place
+from PIL import Image
+from playwright.sync_api import expect
+from servers.page import served
+
+HOSTILE = "a/<img src=x onerror=alert(1)>&amp;'\".txt"
+KEYS = ("a/b/deep.txt", "a/1.png", "a/2.txt", "a/no image.png", HOSTILE, "c/x.txt", "top.txt", "中文/图.txt")
+
+
+def picture():
+    written = BytesIO()
+    Image.new("RGB", (320, 160), (200, 100, 50)).save(written, "PNG")
+    return written.getvalue()
+
+
+@pytest.fixture(scope="session")
+def fast_place(servers, tmp_path_factory):
+    """One bucket: nothing here depends on its protocol."""
+    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
+
+
+@pytest.fixture
+def filled(cloud):
+    for key in KEYS:
+        cloud.put(key, picture() if key == "a/1.png" else b"12345", PutOptions(), Meter())
+    return cloud
+
+
+@pytest.fixture
+def ours(page, comfyui):
+    """The page, with every request that it makes noted in ``asked``."""
+    routes.register()
+    folders = {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}
+    with served(comfyui.routes, folders) as address:
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(f"{address}/page/page.html")
+        page.wait_for_function("window.ready")
+        yield page
+        assert all(url.startswith((address, f"blob:{address}")) for url in page.asked)
+
+
+def opened(page, *arguments):
+    page.evaluate("given => open_picker(...given)", list(arguments))
+    expect(page.locator("dialog.cs-picker")).to_be_visible()
+    expect(page.locator(".cs-note")).not_to_have_text("Loading…")
+    return page
+
+
+def names(page):
+    return page.locator(".cs-row .cs-name").all_text_contents()  # of rows out of sight as well
+
+
+def selected(page):
+    return page.locator('.cs-row[aria-selected="true"] .cs-name').text_content()
+
+
+def row(page, name):
+    return page.locator(".cs-row", has=page.locator(".cs-name").get_by_text(name, exact=True))
+
+
+def chosen(page):
+    page.wait_for_function("window.chosen !== undefined")
+    assert page.locator("dialog").count() == 0
+    return page.evaluate("window.chosen")
+
+
+# ------------------------------------------------------------ the picker
+
+
+def test_a_file_is_picked_with_the_pointer(filled, ours):
+    opened(ours)
+    assert names(ours) == ["a", "c", "中文", "top.txt"]
+    choose = ours.get_by_role("button", name="Choose", exact=True)
+    expect(choose).to_be_disabled()
+    row(ours, "a").click()
+    expect(row(ours, "2.txt")).to_be_visible()
+    assert ours.locator(".cs-step").all_inner_texts() == ["Top", "a"]
+    row(ours, "2.txt").click()
+    choose.click()
+    assert chosen(ours) == "a/2.txt"
+
+
+def test_a_double_click_picks_at_once(filled, ours):
+    opened(ours, {"start": "a/"})
+    row(ours, "1.png").dblclick()
+    assert chosen(ours) == "a/1.png"
+
+
+def test_everything_works_by_keyboard(filled, ours):
+    opened(ours)
+    press = ours.keyboard.press
+    press("ArrowDown")
+    assert selected(ours) == "c"
+    press("ArrowUp")
+    press("Enter")
+    expect(row(ours, "b")).to_be_visible()
+    press("Enter")
+    expect(row(ours, "deep.txt")).to_be_visible()
+    press("Backspace")
+    expect(row(ours, "1.png")).to_be_visible()
+    assert selected(ours) == "b", "coming back, the folder that was left is where one stands"
+    press("End")
+    assert selected(ours) == names(ours)[-1]
+    press("Home")
+    press("ArrowDown")
+    press("ArrowDown")
+    press("Enter")
+    assert chosen(ours) == "a/2.txt"
+    assert ours.evaluate("window.heard") == [], "ComfyUI's shortcuts are not for what is typed here"
+
+
+def test_what_a_screen_reader_is_told_follows_the_keys(filled, ours):
+    opened(ours)
+    ours.keyboard.press("ArrowDown")
+    entries = ours.get_by_role("listbox", name="Folders and files")
+    expect(entries).to_be_focused()
+    active = entries.get_attribute("aria-activedescendant")
+    assert ours.locator(f"#{active}").get_attribute("aria-selected") == "true"
+    assert entries.get_by_role("option").count() == 4
+    assert ours.get_by_role("dialog", name="Choose a file").count() == 1
+    assert ours.get_by_role("searchbox", name="Search below this folder").count() == 1
+    assert ours.get_by_role("status").inner_text() == "4 entries"
+    unnamed = "all => all.filter(each => !(each.ariaLabel || each.innerText.trim())).length"
+    assert ours.locator("dialog button").evaluate_all(unnamed) == 0
+
+
+def test_it_opens_where_the_widget_points(filled, ours):
+    opened(ours, {"start": "a/2.txt"})
+    expect(row(ours, "2.txt")).to_be_visible()
+    assert selected(ours) == "2.txt"
+    ours.keyboard.press("Enter")
+    assert chosen(ours) == "a/2.txt"
+
+
+@pytest.mark.parametrize(("start", "result"), [("a/", "a/"), ("a/b", "a/"), ("", ""), ("中文/", "中文/")])
+def test_a_folder_is_picked_for_a_prefix(filled, ours, start, result):
+    opened(ours, {"start": start, "wants": "folder"})
+    expect(ours.locator(".cs-row").first).to_be_visible()
+    files = ours.locator(".cs-row", has=ours.locator(".cs-size"))
+    assert all(file.get_attribute("aria-disabled") == "true" for file in files.all())
+    ours.get_by_role("button", name="Use this folder").click()
+    assert chosen(ours) == result
+
+
+def test_escape_picks_nothing_and_leaves_nothing_behind(filled, ours):
+    ours.locator("#before").focus()
+    opened(ours, {"start": "a/2.txt"})
+    ours.keyboard.press("Escape")
+    assert chosen(ours) is None
+    expect(ours.locator("#before")).to_be_focused()
+    assert ours.locator("body > *").count() == 3
+
+
+def test_images_have_a_small_picture_and_other_files_a_drawing(filled, ours):
+    opened(ours, {"start": "a/"})
+    small = row(ours, "1.png").locator("img")
+    expect(small).to_be_visible()
+    size = "image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])"
+    assert small.evaluate(size) == [160, 80]
+    assert row(ours, "2.txt").locator("svg").count() == 1
+    expect(row(ours, "no image.png").locator("svg")).to_be_visible()
+    asked = [url for url in ours.asked if "/thumbnail?" in url]
+    assert len(asked) == 2, "text files are not asked for"
+    assert row(ours, "1.png").locator(".cs-size").inner_text() == f"{len(picture())} B"
+    assert row(ours, "1.png").locator(".cs-date").inner_text()
+
+
+def test_a_key_is_never_taken_for_html(filled, ours):
+    opened(ours, {"start": HOSTILE})
+    name = HOSTILE.removeprefix("a/")
+    assert selected(ours) == name
+    assert ours.locator(".cs-name *").count() == 0
+    assert row(ours, name).locator(".cs-name").get_attribute("title") == HOSTILE
+    ours.keyboard.press("Enter")
+    assert chosen(ours) == HOSTILE
+
+
+def test_a_long_folder_is_loaded_as_it_is_scrolled(cloud, ours, monkeypatch):
+    monkeypatch.setattr(listing, "PAGE_ENTRIES", 50)
+    for number in range(160):
+        cloud.put(f"{number:03}.txt", b"", PutOptions(), Meter())
+    opened(ours)
+    expect(ours.get_by_role("status")).to_have_text("50 entries, and there are more")
+    for count in (100, 150, 160):
+        ours.keyboard.press("End")
+        expect(ours.locator(".cs-row")).to_have_count(count)
+    expect(ours.get_by_role("status")).to_have_text("160 entries")
+    assert names(ours) == [f"{number:03}.txt" for number in range(160)]
+    ours.keyboard.press("End")
+    ours.keyboard.press("PageUp")
+    assert 145 < int(selected(ours)[:3]) < 158
+
+
+def test_a_search_finds_what_lies_deeper(filled, ours, monkeypatch):
+    monkeypatch.setattr(listing, "SEARCHED_KEYS", 2)
+    opened(ours, {"start": "a/"})
+    field = ours.get_by_role("searchbox")
+    field.fill("DEEP")
+    expect(ours.locator(".cs-row")).to_have_count(1)
+    assert names(ours) == ["b/deep.txt"]
+    field.fill("nowhere to be found")
+    expect(ours.locator(".cs-note")).to_have_text("Nothing found.")
+    field.fill("deep")
+    expect(ours.locator(".cs-row")).to_have_count(1)
+    field.press("ArrowDown")
+    ours.keyboard.press("Enter")
+    assert chosen(ours) == "a/b/deep.txt"
+
+
+def test_files_are_put_in_another_order(cloud, ours):
+    for key, size in (("a", 1), ("b", 3), ("c", 2)):
+        cloud.put(key, b"x" * size, PutOptions(), Meter())
+    opened(ours)
+    ours.get_by_label("Order").select_option("largest")
+    assert names(ours) == ["b", "c", "a"]
+    ours.get_by_label("Order").select_option("name")
+    assert names(ours) == ["a", "b", "c"]
+
+
+def test_an_error_says_what_the_server_said_and_may_be_tried_again(filled, ours, monkeypatch, fast_place):
+    monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong")
+    opened(ours)
+    alert = ours.get_by_role("alert")
+    expect(alert).to_contain_text("secret key of the profile")
+    expect(ours.get_by_role("button", name="Choose", exact=True)).to_be_disabled()
+    monkeypatch.setenv("COMFY_S3_SECRET_KEY", fast_place.secret)
+    ours.get_by_role("button", name="Try again").click()
+    expect(row(ours, "a")).to_be_visible()
+    assert alert.count() == 0
+
+
+def test_an_empty_folder_and_an_old_server_have_words_too(cloud, ours):
+    opened(ours)
+    expect(ours.locator(".cs-note")).to_have_text("Nothing here yet.")
+    ours.keyboard.press("Escape")
+    ours.route("**/api/cloud_storage/**", lambda route: route.fulfill(status=404, body="404: Not Found"))
+    opened(ours)
+    expect(ours.get_by_role("alert")).to_contain_text("Restart it")
+    ours.keyboard.press("Escape")
+    ours.unroute("**/api/cloud_storage/**")
+    ours.route("**/api/cloud_storage/**", lambda route: route.abort())
+    opened(ours)
+    expect(ours.get_by_role("alert")).to_contain_text("does not answer")
+
+
+def test_reload_shows_what_came_meanwhile(filled, ours):
+    opened(ours)
+    filled.put("new.txt", b"", PutOptions(), Meter())
+    ours.get_by_role("button", name="Reload").click()
+    expect(row(ours, "new.txt")).to_be_visible()
+
+
+def test_chinese_is_spoken_where_the_locale_is_chinese(filled, ours):
+    opened(ours, {}, "zh")
+    expect(ours.get_by_role("status")).to_have_text("4 项")
+    words = ours.locator("dialog").inner_text()
+    assert "选择文件" in words
+    for english in ("Choose", "Cancel", "entries", "Name", "Top"):
+        assert english not in words
+
+
+def test_colours_are_those_of_the_theme(filled, ours):
+    def colours():
+        look = "each => [getComputedStyle(each).backgroundColor, getComputedStyle(each).color]"
+        return ours.locator("dialog").evaluate(look)
+
+    opened(ours)
+    assert colours() == ["rgb(53, 53, 53)", "rgb(221, 221, 221)"]
+    ours.evaluate("document.body.className = 'light'")
+    assert colours() == ["rgb(255, 255, 255)", "rgb(34, 34, 34)"]
+
+
+def test_it_fits_a_small_screen(filled, ours):
+    ours.set_viewport_size({"width": 400, "height": 500})
+    opened(ours, {"start": "a/"})
+    expect(row(ours, "1.png")).to_be_visible()
+    box = ours.locator("dialog").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 400
+    assert ours.get_by_role("button", name="Choose", exact=True).bounding_box()["y"] < 480
+    too_wide = ours.locator(".cs-scroller").evaluate("each => each.scrollWidth - each.clientWidth")
+    assert too_wide <= 0
+
+
+# ------------------------------------------------------------ lines
+
+SIGNED = "https://127.0.0.1/b/a%20b/%E5%9B%BE.png?X-Amz-Signature=abc&X-Amz-Expires=60"
+
+
+def test_addresses_open_and_are_copied_whole_and_other_lines_are_text(ours):
+    lines = ["Saved <b>2</b> objects.", "javascript:alert(1)", "http://127.0.0.1/a", SIGNED, "http://a b"]
+    ours.evaluate("lines => show_lines(lines)", lines)
+    links = ours.locator("#lines a")
+    assert links.evaluate_all("all => all.map(each => each.href)") == lines[2:4]
+    for link in links.all():
+        assert (link.get_attribute("target"), link.get_attribute("rel")) == ("_blank", "noopener noreferrer")
+    assert links.nth(1).inner_text().replace("\n", "") == "https://127.0.0.1/b/a b/图.png?…"
+    assert "abc" not in ours.locator("#lines").inner_text()
+    assert ours.locator("#lines b").count() == 0
+    ours.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ours.get_by_role("button", name="Copy", exact=True).nth(1).click()
+    assert ours.evaluate("navigator.clipboard.readText()") == SIGNED
+    ours.get_by_role("button", name="Copy all").click()
+    assert ours.evaluate("navigator.clipboard.readText()") == "\n".join(lines[2:4])
+    assert "pointerdown " not in ours.evaluate("window.heard"), "the node below is not dragged"
+
+
+def test_copying_works_where_the_clipboard_is_not_offered(ours):
+    ours.context.grant_permissions(["clipboard-read"])
+    ours.evaluate("Object.defineProperty(window, 'isSecureContext', { value: false })")
+    ours.evaluate("lines => show_lines(lines)", [SIGNED])
+    ours.get_by_role("button", name="Copy").click()
+    expect(ours.locator("[data-done]")).to_have_count(1)
+    assert ours.evaluate("navigator.clipboard.readText()") == SIGNED
+    assert ours.locator("textarea").count() == 0
+
+
+# ------------------------------------------------------------ which profile
+
+GRAPH = """
+    const link = (id, from, slot = 0) => ({ id, origin_id: from, origin_slot: slot })
+    const widgets = (values) => Object.entries(values).map(([name, value]) => ({ name, value }))
+    const choice = { profile: "team", provider: "(from profile)", bucket: " b ", path_prefix: "", region: "" }
+    const make = (nodes, links) => {
+        const graph = { nodes, links, getNodeById: (id) => nodes.find((node) => node.id === id) }
+        for (const node of nodes) node.graph = graph
+        return graph
+    }
+    const sockets = (link) => [{ name: "key", link: null }, { name: "profile", link }]
+    const load = (link) => ({ id: 1, type: "LoadImageFromCloud", inputs: sockets(link), widgets: [] })
+    const chooser = (more) => ({ id: 2, type: "CloudStorageProfile", widgets: widgets(choice), ...more })
+    const { profileOf, titleOf } = window.parts
+"""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "links", "result"),
+    [
+        ("[load(null)]", "{}", {"profile": "(env vars)"}),
+        ("[load(7), chooser()]", "{ 7: link(7, 2) }", {"profile": "team", "bucket": "b"}),
+        ("[load(7), chooser()]", "new Map([[7, link(7, 2)]])", {"profile": "team", "bucket": "b"}),
+        (
+            "[load(7), { id: 3, type: 'Reroute', inputs: [{ link: 8 }] }, chooser()]",
+            "{ 7: link(7, 3), 8: link(8, 2) }",
+            {"profile": "team", "bucket": "b"},
+        ),
+        ("[load(7), chooser({ mode: 4 })]", "{ 7: link(7, 2) }", {"profile": "(env vars)"}),
+        ("[load(7), chooser({ mode: 2 })]", "{ 7: link(7, 2) }", {"profile": "(env vars)"}),
+        (
+            "[load(7), chooser({ inputs: [{ name: 'bucket', widget: { name: 'bucket' }, link: 9 }] })]",
+            "{ 7: link(7, 2), 9: link(9, 5) }",
+            None,
+        ),
+        ("[load(7), { id: 2, type: 'SwitchOfSomebody' }]", "{ 7: link(7, 2) }", None),
+    ],
+    ids=["no wire", "wire", "map of links", "reroute", "bypassed", "muted", "wired settings", "stranger"],
+)
+def test_the_profile_is_found_in_the_graph(ours, nodes, links, result):
+    ask = f"() => {{ {GRAPH} const graph = make({nodes}, {links}); return profileOf(graph.nodes[0], graph) }}"
+    assert ours.evaluate(ask) == result
+
+
+def test_the_profile_is_found_outside_of_a_subgraph(ours):
+    ask = f"""() => {{ {GRAPH}
+        const inner = make([load(7)], {{ 7: link(7, -10, 1) }})
+        const inputs = [{{ link: null }}, {{ link: 8 }}]
+        const instance = {{ id: 4, type: "a-uuid", subgraph: inner, inputs }}
+        const outer = make([instance, chooser()], {{ 8: link(8, 2) }})
+        const settings = profileOf(inner.nodes[0], outer)
+        return [settings, titleOf(settings)]
+    }}"""
+    assert ours.evaluate(ask) == [{"profile": "team", "bucket": "b"}, "team · b"]

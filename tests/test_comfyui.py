@@ -1,0 +1,276 @@
+"""The nodes in a real ComfyUI's page: what they show, the picker, and that a workflow comes back as it was.
+
+On the canvas and with Vue nodes, where the frontend has them. Skipped where COMFYUI_PATH names no ComfyUI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.request
+from io import BytesIO
+
+import pytest
+from cloud_storage.storage import Meter, PutOptions
+from conftest import ROOT, make_place
+from PIL import Image
+from playwright.sync_api import expect
+from servers.comfyui import NAME, configure, running
+
+pytestmark = pytest.mark.skipif(
+    "COMFYUI_PATH" not in os.environ, reason="COMFYUI_PATH does not name a check-out of ComfyUI"
+)
+
+PROFILE = {
+    "profile": "(env vars)",
+    "provider": "(from profile)",
+    "bucket": "",
+    "path_prefix": "",
+    "region": "",
+}
+SAVE = {
+    "images": ["2", 0],
+    "key_prefix": "comfyui/new/",
+    "filename": "ComfyUI_%counter%",
+    "format": "png",
+    "quality": 90,
+    "profile": ["1", 0],
+    "if_exists": "new name",
+    "link": "object url",
+    "expires_hours": 24,
+    "embed_workflow": True,
+}
+PROMPT = {
+    "1": {"class_type": "CloudStorageProfile", "inputs": PROFILE},
+    "2": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 64, "height": 48, "batch_size": 2, "color": 16711680},
+    },
+    "3": {"class_type": "SaveImageToCloud", "inputs": SAVE},
+    "4": {
+        "class_type": "GeneratePresignedURL",
+        "inputs": {"key": "in/a.png", "expires_hours": 1, "profile": ["1", 0]},
+    },
+    "5": {"class_type": "LoadImageFromCloud", "inputs": {"key": "in/a.png", "profile": ["1", 0]}},
+    "6": {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}},
+    "7": {
+        "class_type": "ListBucketContents",
+        "inputs": {"prefix": "in/", "max_results": 10, "pattern": "*.png", "profile": ["1", 0]},
+    },
+    "8": {"class_type": "TestCloudConnection", "inputs": {"profile": ["1", 0]}},
+}
+VALUES = {  # what a saved workflow holds: the widgets' values in their order, and no others
+    "CloudStorageProfile": list(PROFILE.values()),
+    "SaveImageToCloud": [value for value in SAVE.values() if not isinstance(value, list)],
+    "GeneratePresignedURL": ["in/a.png", 1],
+    "LoadImageFromCloud": ["in/a.png"],
+    "ListBucketContents": ["in/", 10, "*.png"],
+    "TestCloudConnection": [],
+}
+
+
+@pytest.fixture(scope="module")
+def place(servers, tmp_path_factory):
+    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
+
+
+@pytest.fixture(scope="module")
+def address(place, tmp_path_factory):
+    written = BytesIO()
+    Image.new("RGB", (320, 160), (200, 100, 50)).save(written, "PNG")
+    storage = place.open()
+    for key in ("in/a.png", "in/b.png", "in/deep/c.png"):
+        storage.put(key, written.getvalue(), PutOptions(content_type="image/png"), Meter())
+    with running(tmp_path_factory.mktemp("comfyui") / "base", ROOT, place.environ) as url:
+        yield url
+
+
+@pytest.fixture(params=["canvas", "vue"])
+def graph(request, page, address):
+    """ComfyUI's page with our nodes on it, not yet run. Faults of the frontend's own are not ours to find."""
+    configure(address, {"Comfy.VueNodes.Enabled": request.param == "vue", "Comfy.Locale": "en"})
+    page.is_vue = request.param == "vue"
+    yield opened(page, address)
+    page.faults[:] = [fault for fault in page.faults if NAME in fault]
+
+
+def opened(page, address):
+    page.goto(address)
+    page.wait_for_function(
+        """() => {
+            const app = window.app ?? window.comfyAPI?.app?.app
+            window.comfy = app
+            return app?.graph && app.canvas && (app.vueAppReady ?? true) &&
+                window.LiteGraph?.registered_node_types?.SaveImageToCloud
+        }"""
+    )
+    page.wait_for_timeout(1500)  # the page opens a workflow of its own, and says by nothing that it has
+    page.keyboard.press("Escape")
+    page.evaluate("prompt => { comfy.graph.clear(); comfy.loadApiJson(prompt, 'test') }", PROMPT)
+    page.wait_for_function("() => comfy.graph.getNodeById(8)")
+    page.evaluate(
+        """async () => {
+            const place = (node) => [((node.id - 1) % 4) * 400, Math.floor((node.id - 1) / 4) * 600]
+            for (const node of comfy.graph.nodes) node.pos = place(node)
+            await comfy.extensionManager.command.execute("Comfy.Canvas.FitView")
+        }"""
+    )
+    return page
+
+
+def run(page):
+    page.evaluate(
+        """() => {
+            window.ended = undefined
+            for (const kind of ["execution_success", "execution_error"])
+                comfy.api.addEventListener(kind, (event) => (window.ended = [kind, event.detail]))
+            comfy.queuePrompt(0, 1)
+        }"""
+    )
+    page.wait_for_function("window.ended", timeout=60_000)
+    return page.evaluate("window.ended")
+
+
+def lines(page, number):
+    """What a node shows, line by line, and the addresses of its links."""
+    return page.evaluate(
+        """number => {
+            const shown = comfy.graph.getNodeById(number).cloudStorageLines?.element
+            if (!shown?.isConnected) return null
+            const texts = [...shown.querySelectorAll(".cs-line")].map((line) => line.textContent)
+            return [texts, [...shown.querySelectorAll("a")].map((link) => link.href)]
+        }""",
+        number,
+    )
+
+
+def widget(page, number, name):
+    find = "([id, name]) => comfy.graph.getNodeById(id).widgets.find((each) => each.name === name).value"
+    return page.evaluate(find, [number, name])
+
+
+def press(page, number, name, label):
+    """Press one of our buttons: with Vue nodes by the pointer, on the canvas as that calls it."""
+    if page.is_vue and page.locator(f'[data-node-id="{number}"]').count():
+        page.locator(f'[data-node-id="{number}"]').get_by_role("button", name=label).click()
+        return
+    page.evaluate(
+        """([number, name]) => {
+            const node = comfy.graph.getNodeById(number)
+            node.widgets.find((each) => each.name === name).callback(null, comfy.canvas, node)
+        }""",
+        [number, name],
+    )
+
+
+def saved(page):
+    return page.evaluate("() => JSON.parse(JSON.stringify(comfy.graph.serialize()))")
+
+
+def values(workflow):
+    return {node["type"]: node.get("widgets_values", []) for node in workflow["nodes"]}
+
+
+def test_a_run_shows_addresses_that_open_and_what_else_there_is_to_tell(graph, place):
+    kind, detail = run(graph)
+    assert kind == "execution_success", detail
+    graph.wait_for_function("() => comfy.graph.getNodeById(8).cloudStorageLines")
+    texts, links = lines(graph, 3)
+    assert texts[0].startswith("Saved 2 objects, comfyui/new/ComfyUI_")
+    assert len(links) == 2
+    storage = place.open()
+    for link in links:
+        assert link in [storage.url(info.key) for info in storage.list("comfyui/new/")]
+    texts, (signed,) = lines(graph, 4)
+    assert texts[0] == "in/a.png: shared for 1 h"
+    with urllib.request.urlopen(signed) as answer:
+        assert answer.read().startswith(b"\x89PNG")
+    texts, _ = lines(graph, 7)
+    assert texts[0] == "3 objects"
+    assert texts[1].startswith("in/a.png  ")
+    assert any(text.startswith("✓ write") for text in lines(graph, 8)[0])
+    assert "$$node-text-preview" not in graph.evaluate(
+        "() => comfy.graph.getNodeById(3).widgets.map((each) => each.name)"
+    )
+
+
+def test_a_workflow_comes_back_as_it_was_and_holds_nothing_of_ours(graph):
+    before = saved(graph)
+    for kind, expected in VALUES.items():
+        assert values(before)[kind] == expected, kind
+    run(graph)
+    graph.wait_for_function("() => comfy.graph.getNodeById(8).cloudStorageLines")
+    after = saved(graph)
+    for kind, expected in VALUES.items():
+        assert values(after)[kind] == expected, kind
+    assert "http" not in json.dumps(after["nodes"])
+    graph.evaluate("async workflow => { await comfy.loadGraphData(workflow) }", after)
+    graph.wait_for_function("() => comfy.graph.getNodeById(8)")
+    again = saved(graph)
+    for kind, expected in VALUES.items():
+        assert values(again)[kind] == expected, kind
+    prompt = graph.evaluate("async () => (await comfy.graphToPrompt()).output")
+    assert {name: value for name, value in prompt["3"]["inputs"].items() if name != "images"} == {
+        name: value for name, value in SAVE.items() if name != "images"
+    }
+    assert [each["target_id"] if isinstance(each, dict) else each[3] for each in again["links"]] == [
+        each["target_id"] if isinstance(each, dict) else each[3] for each in after["links"]
+    ]
+
+
+def test_a_key_is_picked_for_a_node_whose_profile_is_wired(graph):
+    press(graph, 5, "browse_key", "Browse the bucket")
+    name = graph.locator('.cs-row[aria-selected="true"] .cs-name')
+    expect(name).to_have_text("a.png")
+    expect(graph.locator(".cs-row img")).to_have_count(2)
+    graph.keyboard.press("ArrowDown")
+    graph.keyboard.press("Enter")
+    expect(graph.locator("dialog.cs-picker")).to_have_count(0)
+    assert widget(graph, 5, "key") == "in/b.png"
+    prompt = graph.evaluate("async () => (await comfy.graphToPrompt()).output")
+    assert prompt["5"]["inputs"]["key"] == "in/b.png"
+    graph.evaluate("() => { comfy.graph.getNodeById(1).widgets[3].value = 'in/deep' }")
+    press(graph, 3, "browse_key_prefix", "Browse the bucket")
+    graph.get_by_role("button", name="Top", exact=True).click()
+    expect(graph.locator(".cs-row .cs-name")).to_have_text(["c.png"])
+    graph.get_by_role("button", name="Use this folder").click()
+    assert widget(graph, 3, "key_prefix") == ""
+
+
+def test_the_button_of_a_profile_tells_what_works_and_what_does_not(graph):
+    press(graph, 1, "test_connection", "Test connection")
+    told = "word => comfy.graph.getNodeById(1).cloudStorageLines?.element.textContent.includes(word)"
+    graph.wait_for_function(told, arg="✓")
+    texts, _ = lines(graph, 1)
+    assert texts[0] == "Profile (env vars): works"
+    assert any(text.startswith("✓ list") for text in texts)
+    graph.evaluate("() => { comfy.graph.getNodeById(1).widgets[2].value = 'no-such-bucket' }")
+    press(graph, 1, "test_connection", "Test connection")
+    graph.wait_for_function(told, arg="NoSuch")
+    assert any("Check the bucket's name" in text for text in lines(graph, 1)[0])
+
+
+def test_an_error_is_told_in_our_words(graph):
+    graph.evaluate("() => { comfy.graph.getNodeById(5).widgets[0].value = 'in/gone.png' }")
+    kind, detail = run(graph)
+    assert kind == "execution_error"
+    assert "in/gone.png" in detail["exception_message"]
+
+
+def test_the_page_and_its_help_speak_chinese(page, address):
+    configure(address, {"Comfy.VueNodes.Enabled": False, "Comfy.Locale": "zh"})
+    page.is_vue = False
+    opened(page, address)
+    shown = page.evaluate(
+        """() => {
+            const node = comfy.graph.getNodeById(3)
+            return [node.title, ...node.widgets.map((each) => each.label ?? each.name)]
+        }"""
+    )
+    page.faults[:] = [fault for fault in page.faults if NAME in fault]
+    assert "浏览存储桶" in shown
+    assert len([text for text in shown if re.search("[一-鿿]", text)]) == len(VALUES["SaveImageToCloud"]) + 2
+    for name in ("SaveImageToCloud.md", "SaveImageToCloud/zh.md", "GeneratePresignedURL/zh.md"):
+        with urllib.request.urlopen(f"{address}/extensions/{NAME}/docs/{name}") as answer:
+            assert answer.read().startswith(b"# ")
