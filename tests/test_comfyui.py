@@ -60,6 +60,7 @@ PROMPT = {
     },
     "8": {"class_type": "TestCloudConnection", "inputs": {"profile": ["1", 0]}},
 }
+VUE_NODES_SINCE = (1, 33)
 VALUES = {  # what a saved workflow holds: the widgets' values in their order, and no others
     "CloudStorageProfile": list(PROFILE.values()),
     "SaveImageToCloud": [value for value in SAVE.values() if not isinstance(value, list)],
@@ -91,7 +92,12 @@ def graph(request, page, address):
     """ComfyUI's page with our nodes on it, not yet run. Faults of the frontend's own are not ours to find."""
     configure(address, {"Comfy.VueNodes.Enabled": request.param == "vue", "Comfy.Locale": "en"})
     page.is_vue = request.param == "vue"
-    yield opened(page, address)
+    opened(page, address)
+    version = page.evaluate("window.__COMFYUI_FRONTEND_VERSION__").split(".")
+    if page.is_vue and (int(version[0]), int(version[1])) < VUE_NODES_SINCE:
+        page.faults.clear()
+        pytest.skip("this frontend's Vue nodes are an experiment that shows no widgets of extensions")
+    yield page
     page.faults[:] = [fault for fault in page.faults if NAME in fault]
 
 

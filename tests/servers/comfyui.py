@@ -49,9 +49,8 @@ def running(folder: Path, package: Path, settings: Mapping[str, str]) -> Iterato
         if "COMFYUI_FRONTEND" in os.environ:
             command += ["--front-end-root", os.environ["COMFYUI_FRONTEND"]]
         processes.start("comfyui", command, {**os.environ, **settings, "PYTHONDONTWRITEBYTECODE": "1"})
-        processes.wait_until(
-            lambda: _answers(f"{address}/object_info/SaveImageToCloud"), "ComfyUI has our nodes", READY_SECONDS
-        )
+        ours = f"{address}/object_info/SaveImageToCloud"
+        processes.wait_until(lambda: _answers(ours), "ComfyUI has our nodes", READY_SECONDS)
         configure(address, SEEN)
         yield address
     finally:
