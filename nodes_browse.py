@@ -32,6 +32,7 @@ class ListBucketContents:
         "The keys, one by one; any node with a key input takes them.",
         "How many objects were listed.",
     )
+    SEARCH_ALIASES = ("s3 list", "browse bucket", "files", "ls", "列出文件")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -122,6 +123,7 @@ class GeneratePresignedURL:
         "Makes an address that works without a login until it expires. Whoever has it can read the object."
     )
     OUTPUT_TOOLTIPS = ("The signed address; treat it like a password until it expires.",)
+    SEARCH_ALIASES = ("s3 share", "presigned url", "signed link", "分享")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class LoadImageFromCloud:
         "The image; several frames come as a batch.",
         "The inverted alpha channel; zeros of the image's size where it has none.",
     )
+    SEARCH_ALIASES = ("s3 load image", "download image", "image from bucket", "下载图像")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -72,6 +73,7 @@ class LoadMaskFromCloud:
     RETURN_TYPES, RETURN_NAMES = ("MASK",), ("mask",)
     DESCRIPTION = "Loads one channel of an image in the bucket as a mask."
     OUTPUT_TOOLTIPS = ("The channel, 0 to 1; alpha is inverted, as in Load Image (as Mask).",)
+    SEARCH_ALIASES = ("s3 load mask", "download mask", "alpha", "下载遮罩")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -121,6 +123,7 @@ class LoadVideoFromCloud:
         "Rate, count, length and size, of the file and of what was loaded.",
         "The loaded frames and sound as a VIDEO; none when a vae is connected.",
     )
+    SEARCH_ALIASES = ("s3 load video", "download video", "frames", "下载视频")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -224,6 +227,7 @@ class LoadAudioFromCloud:
     RETURN_TYPES, RETURN_NAMES = ("AUDIO",), ("audio",)
     DESCRIPTION = "Loads the sound of an audio or video file in the bucket, or a part of it."
     OUTPUT_TOOLTIPS = ("The sound at the file's own rate, with all its channels.",)
+    SEARCH_ALIASES = ("s3 load audio", "download audio", "下载音频")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

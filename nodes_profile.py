@@ -23,6 +23,7 @@ class CloudStorageProfile:
         "Chooses the bucket that connected nodes use. Keys are configured on the server, never here."
     )
     OUTPUT_TOOLTIPS = ("Wire it into the profile input of every cloud storage node.",)
+    SEARCH_ALIASES = ("s3", "bucket", "oss", "r2", "minio", "credentials", "云存储")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class TestCloudConnection:
         "Lists, writes, reads and deletes a small probe under the profile's prefix and reports what works."
     )
     OUTPUT_TOOLTIPS = ("The report, one line per finding; it holds no secret.",)
+    SEARCH_ALIASES = ("s3 test", "check bucket", "diagnose", "连接测试")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class SaveImageToCloud:
         "The keys, one by one; any node with a key input takes them. Empty for a file that is kept.",
         "The images as they came in.",
     )
+    SEARCH_ALIASES = ("s3 save image", "upload image", "save to bucket", "oss", "上传图像")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -119,6 +120,7 @@ class SaveVideoToCloud:
         "The key; any node with a key input takes it. Empty for a file that is kept.",
         "The video as it came in.",
     )
+    SEARCH_ALIASES = ("s3 save video", "upload video", "mp4", "webm", "上传视频")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -223,6 +225,7 @@ class SaveAudioToCloud:
         "The keys, one by one; any node with a key input takes them. Empty for a file that is kept.",
         "The sound as it came in.",
     )
+    SEARCH_ALIASES = ("s3 save audio", "upload audio", "mp3", "flac", "上传音频")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def tell(settings: Mapping[str, str], folder: Path) -> int:
     for name in [name for name in os.environ if name.startswith("COMFY_S3_")]:
         del os.environ[name]
     os.environ.update(settings)
-    nodes = Nodes(_load_package(folder))
+    nodes = Nodes(load_package(folder))
     try:
         _story(nodes, settings)
     except Surprise as surprise:
@@ -166,7 +166,8 @@ def _get(url: str) -> tuple[int, str, bytes]:
             return error.code, error.headers.get_content_type(), b""
 
 
-def _load_package(folder: Path) -> ModuleType:
+def load_package(folder: Path) -> ModuleType:
+    """The package, loaded by path in a ComfyUI that is the tests' stand-in; ``folder`` holds its folders."""
     sys.path.append(str(ROOT / "tests" / "comfyui"))
     import folder_paths
 

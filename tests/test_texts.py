@@ -1,0 +1,139 @@
+"""Every text that a user meets is there in English and in Chinese, for every node that there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import cloud_storage
+import pytest
+from conftest import ROOT
+
+LOCALES, DOCS, WEB = ROOT / "locales", ROOT / "web" / "docs", ROOT / "web"
+CHINESE = re.compile("[一-鿿]")
+NODES = sorted(cloud_storage.NODE_CLASS_MAPPINGS)
+
+# Nodes that texts may be about: a text for any other is left over from a node that was renamed.
+EVER = {
+    *("CloudStorageProfile", "TestCloudConnection", "ListBucketContents", "GeneratePresignedURL"),
+    *("SaveImageToCloud", "SaveVideoToCloud", "SaveAudioToCloud", "UploadFileToCloud", "UploadModelToCloud"),
+    *("LoadImageFromCloud", "LoadMaskFromCloud", "LoadImagesFromCloud", "LoadVideoFromCloud"),
+    *("LoadAudioFromCloud", "LoadModelFromCloud", "RetryPendingUploads"),
+}
+
+
+def definitions(language: str) -> dict[str, dict[str, object]]:
+    return json.loads((LOCALES / language / "nodeDefs.json").read_text(encoding="utf-8"))
+
+
+def texts_of(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for each in value.values() for text in texts_of(each)]
+    return [str(value)]
+
+
+def inputs_of(node_id: str) -> list[str]:
+    declared = cloud_storage.NODE_CLASS_MAPPINGS[node_id].INPUT_TYPES()
+    return [*declared.get("required", {}), *declared.get("optional", {})]
+
+
+def test_the_english_definitions_are_the_nodes_own_texts(comfyui, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    for name in ("environment", "nodedefs"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import nodedefs
+
+    wanted = nodedefs.described(
+        cloud_storage.NODE_CLASS_MAPPINGS, cloud_storage.NODE_DISPLAY_NAME_MAPPINGS
+    )
+    assert nodedefs.FILE.read_text(encoding="utf-8") == nodedefs.text(wanted), "python3 tools/nodedefs.py"
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_every_node_has_its_texts_in_chinese(comfyui, node_id):
+    node, kind = definitions("zh")[node_id], cloud_storage.NODE_CLASS_MAPPINGS[node_id]
+    assert sorted(node) == ["description", "display_name", "inputs", "outputs"]
+    assert list(node["inputs"]) == inputs_of(node_id)
+    assert list(node["outputs"]) == [str(number) for number in range(len(kind.RETURN_NAMES))]
+    for socket in (*node["inputs"].values(), *node["outputs"].values()):
+        assert sorted(socket) == ["name", "tooltip"]
+    names = {"VAE", "CRF", "SHA-256"}
+    assert not [text for text in texts_of(node) if not CHINESE.search(text) and text not in names]
+
+
+def test_no_text_is_about_a_node_that_never_was():
+    assert set(cloud_storage.NODE_CLASS_MAPPINGS) <= EVER
+    assert set(definitions("zh")) <= EVER
+    assert {path.stem for path in DOCS.glob("*.md")} <= EVER
+    assert {path.name for path in DOCS.iterdir() if path.is_dir()} <= EVER
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_text_holds_what_the_page_would_take_for_its_own_signs(language):
+    for text in texts_of(definitions(language)):
+        assert not re.search(r"[{}|@<>]", text), text  # vue-i18n: values, plurals, links; and HTML
+
+
+@pytest.mark.parametrize("node_id", NODES)
+@pytest.mark.parametrize("page", ["{}.md", "{}/zh.md"])
+def test_every_node_has_a_page_of_help_that_tells_of_each_input_and_output(comfyui, node_id, page):
+    text = (DOCS / page.format(node_id)).read_text(encoding="utf-8")
+    title = definitions("zh" if page.endswith("zh.md") else "en")[node_id]["display_name"]
+    assert text.startswith(f"# {title}\n")
+    kind = cloud_storage.NODE_CLASS_MAPPINGS[node_id]
+    for name in (*inputs_of(node_id), *kind.RETURN_NAMES):
+        assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), (page, name)
+    assert bool(CHINESE.search(text)) == page.endswith("zh.md")
+    for image in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        assert (DOCS / page.format(node_id)).parent.joinpath(image).is_file(), image
+
+
+def test_every_node_is_found_by_other_words_too():
+    for node_id, kind in cloud_storage.NODE_CLASS_MAPPINGS.items():
+        assert len(kind.SEARCH_ALIASES) >= 3, node_id
+        assert any(CHINESE.search(alias) for alias in kind.SEARCH_ALIASES), node_id
+
+
+# ------------------------------------------------------------ texts.js
+
+
+def table(language: str) -> dict[str, str]:
+    """The texts of one language as the file has them: quotation marks and all."""
+    source = (WEB / "texts.js").read_text(encoding="utf-8")
+    part = re.search(rf"^  {language}: {{\n(.*?)^  }},", source, re.DOTALL | re.MULTILINE)
+    pieces = re.split(r"^    (\w+):", part[1], flags=re.MULTILINE)[1:]
+    return dict(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+def test_the_page_says_everything_in_both_languages():
+    english, chinese = table("en"), table("zh")
+    assert len(english) > 30
+    assert list(english) == list(chinese)
+    for key, text in english.items():
+        assert re.findall(r"{\w+}", text) == re.findall(r"{\w+}", chinese[key]), key
+        assert CHINESE.search(chinese[key]), key
+        assert not CHINESE.search(text), key
+
+
+def test_the_page_says_nothing_that_is_not_in_the_table_and_the_table_nothing_else():
+    sources = "".join(path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.js")))
+    code = sources.replace((WEB / "texts.js").read_text(encoding="utf-8"), "")
+    said = set(re.findall(r'"(\w+)"', code)) | {f"sort_{order}" for order in ("name", "newest", "largest")}
+    assert set(table("en")) <= said, "said by nobody"
+    direct = set(re.findall(r'(?:say|this\.button)\("(\w+)"', code))
+    assert direct <= set(table("en"))
+    assert len(direct) > 20
+
+
+def test_only_our_own_modules_are_loaded_and_nothing_from_elsewhere():
+    for path in sorted(WEB.glob("*.js")):
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r'^import .* from "([^"]+)"', text, re.MULTILINE):
+            known = target in ("../../scripts/app.js", "../../scripts/api.js")
+            assert known or (target.startswith("./") and (WEB / target).is_file()), (path.name, target)
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)\w", text), path.name
+        for dangerous in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert dangerous not in text, (path.name, dangerous)
+        assert max(map(len, text.splitlines())) <= 120 or path.name == "texts.js", path.name
+    assert "url(" not in (WEB / "cloud_storage.css").read_text(encoding="utf-8")
