@@ -225,6 +225,18 @@ def test_a_workflow_comes_back_as_it_was_and_holds_nothing_of_ours(graph):
     ]
 
 
+def test_what_there_was_to_tell_is_there_again_after_another_tab(graph):
+    run(graph)
+    graph.wait_for_function("() => comfy.graph.getNodeById(8).cloudStorageLines")
+    told = lines(graph, 3)
+    command = "name => comfy.extensionManager.command.execute(name)"
+    graph.evaluate(command, "Comfy.NewBlankWorkflow")
+    graph.wait_for_function("() => !comfy.graph.getNodeById(8)")
+    graph.evaluate(command, "Workspace.PreviousOpenedWorkflow")
+    graph.wait_for_function("() => comfy.graph.getNodeById(8)?.cloudStorageLines")
+    assert lines(graph, 3) == told
+
+
 def test_a_key_is_picked_for_a_node_whose_profile_is_wired(graph):
     press(graph, 5, "browse_key", "Browse the bucket")
     name = graph.locator('.cs-row[aria-selected="true"] .cs-name')

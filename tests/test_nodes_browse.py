@@ -5,7 +5,7 @@ import urllib.request
 import pytest
 from cloud_storage import errors, freshness, nodes_browse
 from cloud_storage.storage import Meter, PutOptions
-from conftest import outputs_of
+from conftest import outputs_of, run_node
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,16 @@ def test_nothing_found_is_an_error_that_names_the_prefix(filled):
 def test_an_address_of_nothing_is_not_signed(filled):
     with pytest.raises(errors.NotFound, match=r"gone\.png"):
         outputs_of("GeneratePresignedURL", key="gone.png")
+
+
+def test_a_share_is_shown_with_its_address_and_a_list_with_its_beginning(filled, monkeypatch):
+    shared = run_node("GeneratePresignedURL", key="c.png", expires_hours=2)
+    assert shared["ui"] == {"cloud_storage": ["c.png: shared for 2 h", *shared["result"]]}
+    listed = run_node("ListBucketContents", prefix="a/")
+    assert listed["ui"]["cloud_storage"] == ["3 objects", *listed["result"][0].splitlines()]
+    monkeypatch.setattr(nodes_browse, "SHOWN_LINES", 1)
+    shown = run_node("ListBucketContents", prefix="a/")["ui"]["cloud_storage"]
+    assert (shown[0], len(shown), shown[-1]) == ("3 objects", 3, "…")
 
 
 def test_the_status_of_a_share_holds_no_address(filled, comfyui):

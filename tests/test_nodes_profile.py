@@ -75,6 +75,11 @@ def test_the_report_of_a_good_profile(cloud, comfyui, fast_place):
     assert PROBE_KEY not in [info.key for info in cloud.list()]
 
 
+def test_a_report_is_shown_line_by_line(cloud):
+    tested = run_node("TestCloudConnection")
+    assert tested["ui"] == {"cloud_storage": tested["result"][0].splitlines()}
+
+
 def test_the_report_of_a_wrong_secret_says_what_to_do(cloud, monkeypatch):
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
     (report,) = outputs_of("TestCloudConnection")

@@ -145,6 +145,18 @@ def test_a_counter_counts_the_batch_when_names_are_to_be_the_same_again(cloud):
         assert keys == ["comfyui/images/ComfyUI_00001.png", "comfyui/images/ComfyUI_00002.png"]
 
 
+def test_addresses_are_shown_as_they_are_handed_out_and_signed_ones_only_where_asked_for(cloud):
+    plain = run_node("SaveImageToCloud", images=pictures(2))
+    status, *links = plain["ui"]["cloud_storage"]
+    assert status.startswith("Saved 2 objects, ")
+    assert links == [cloud.url(key) for key in plain["result"][1]]
+    signed = run_node("SaveImageToCloud", images=pictures(2), link="presigned")
+    assert signed["ui"]["cloud_storage"][1:] == signed["result"][0].split(";")
+    assert "Signature" not in str(plain["ui"])
+    assert len(run_node("SaveImageToCloud", images=pictures(1), link="none")["ui"]["cloud_storage"]) == 1
+    assert set(plain["ui"]) == {"cloud_storage", "images"}
+
+
 def test_links_open_or_are_left_out(cloud):
     signed, keys, _ = run_node("SaveImageToCloud", images=pictures(2), link="presigned")["result"]
     for url, key in zip(signed.split(";"), keys, strict=True):

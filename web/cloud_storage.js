@@ -25,6 +25,7 @@ const LINE_CHARACTERS = 44 // in a node of NODE_MIN_PIXELS
 const LINES_MIN_PIXELS = 44
 const LINES_MAX_PIXELS = 190
 const NODE_MIN_PIXELS = 320
+const PUT_BACK_MILLISECONDS = 400
 const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
 
 app.registerExtension({
@@ -39,10 +40,17 @@ app.registerExtension({
     after(nodeType.prototype, "onSerialize", compact)
   },
 
-  /** Switching back to a workflow's tab makes its nodes anew; what they had to tell is still known. */
-  loadedGraphNode(node) {
-    const lines = isOurs(node.constructor.nodeData) && app.nodeOutputs?.[node.id]?.[LINES]
-    if (Array.isArray(lines)) showLines(node, lines)
+  /**
+   * Switching back to a workflow's tab makes its nodes anew. What they had to tell is known to the frontend, which puts
+   * it back a moment after this.
+   */
+  afterConfigureGraph() {
+    setTimeout(() => {
+      for (const node of app.graph.nodes ?? []) {
+        const lines = isOurs(node.constructor.nodeData) && app.nodeOutputs?.[node.id]?.[LINES]
+        if (Array.isArray(lines) && !node.cloudStorageLines) showLines(node, lines)
+      }
+    }, PUT_BACK_MILLISECONDS)
   },
 })
 
