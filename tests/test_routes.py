@@ -50,7 +50,7 @@ def ask(comfyui):
             url = f"{address}{path}?{urllib.parse.urlencode(query)}"
             request = urllib.request.Request(url, headers=headers, method=method)
             try:
-                answer = urllib.request.urlopen(request)
+                answer = urllib.request.urlopen(request, timeout=60)
             except urllib.error.HTTPError as error:
                 answer = error
             with answer:
@@ -338,8 +338,10 @@ def test_a_server_that_never_answers_is_given_up(cloud, ask, monkeypatch):
     never = threading.Event()
     monkeypatch.setattr(routes, "ANSWER_SECONDS", 0.0)
     monkeypatch.setattr(browsing, "folder", lambda *_: never.wait())
-    answer = ask("list")
-    never.set()
+    try:
+        answer = ask("list")
+    finally:
+        never.set()
     assert (answer.status, answer.json["kind"]) == (504, "Unreachable")
 
 
