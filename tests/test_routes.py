@@ -196,8 +196,9 @@ def test_what_is_no_image_or_too_large_has_none(cloud, ask, monkeypatch):
     put(cloud, "text.png", data=b"no image at all")
     put(cloud, "eps.png", data=b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
     put(cloud, "cut.png", data=picture()[:100])
+    put(cloud, "of another sort.png", data=picture(form="PPM"))
     put(cloud, "large.png", data=picture())
-    for key in ("text.png", "eps.png", "cut.png"):
+    for key in ("text.png", "eps.png", "cut.png", "of another sort.png"):
         answer = ask("thumbnail", key=key)
         assert (answer.status, answer.json["kind"]) == (415, "MediaError"), key
     monkeypatch.setattr(thumbnails, "SOURCE_MAX_PIXELS", 400 * 200 - 1)
