@@ -22,7 +22,7 @@ from .naming import MAX_KEY_BYTES, clean_prefix
 from .profile import Profile, mark, resolve, unlock
 from .providers import provider
 from .settings import ENVIRONMENT, exposed
-from .storage import Meter, ObjectInfo, Opened, PutOptions, Storage
+from .storage import Meter, ObjectInfo, Opened, Page, PutOptions, Storage
 
 CACHED_CLIENTS = 16
 
@@ -110,6 +110,9 @@ class Unopened(Storage):
         self._raise()
 
     def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
+        self._raise()
+
+    def page(self, folder: str = "", limit: int = 1000, token: str = "") -> Page:
         self._raise()
 
     def _put(

@@ -23,6 +23,7 @@ class UploadFileToCloud:
     OUTPUT_IS_LIST = (False, True)
     DESCRIPTION = "Stores a file from ComfyUI's output, input, temp or models folders in the bucket."
     OUTPUT_TOOLTIPS = ("Its address.", "Its key; any node with a key input takes it.")
+    SEARCH_ALIASES = ("s3 upload", "upload file", "VHS_FILENAMES", "上传文件")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class LoadImagesFromCloud:
         "The keys of the images, one by one, in the same order.",
         "How many images were loaded.",
     )
+    SEARCH_ALIASES = ("s3 load images", "load folder", "batch from bucket", "批量加载图像")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class LoadModelFromCloud:
         "An interrupted download goes on where it ended."
     )
     OUTPUT_TOOLTIPS = ("The file as loaders list it; fits ckpt_name, lora_name, vae_name and the like.",)
+    SEARCH_ALIASES = ("s3 model", "download checkpoint", "download lora", "model from bucket", "下载模型")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -131,6 +132,7 @@ class UploadModelToCloud:
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING"), ("key", "url")
     DESCRIPTION = "Stores a model file with its checksum; content that is there already is not sent again."
     OUTPUT_TOOLTIPS = ("The object's key; Download Model takes it.", "The object's address.")
+    SEARCH_ALIASES = ("s3 upload model", "publish lora", "share checkpoint", "上传模型")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class RetryPendingUploads:
         "How many still wait.",
         "One line per file: its key, or why it is left.",
     )
+    SEARCH_ALIASES = ("outbox", "resend", "pending uploads", "offline", "重试上传")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
