@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 import pytest
-from cloud_storage import listing, routes
+from cloud_storage import browsing, routes
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT, make_place
 from PIL import Image
@@ -186,7 +186,7 @@ def test_a_key_is_never_taken_for_html(filled, ours):
 
 
 def test_a_long_folder_is_loaded_as_it_is_scrolled(cloud, ours, monkeypatch):
-    monkeypatch.setattr(listing, "PAGE_ENTRIES", 50)
+    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 50)
     for number in range(160):
         cloud.put(f"{number:03}.txt", b"", PutOptions(), Meter())
     opened(ours)
@@ -202,7 +202,7 @@ def test_a_long_folder_is_loaded_as_it_is_scrolled(cloud, ours, monkeypatch):
 
 
 def test_a_search_finds_what_lies_deeper(filled, ours, monkeypatch):
-    monkeypatch.setattr(listing, "SEARCHED_KEYS", 2)
+    monkeypatch.setattr(browsing, "SEARCHED_KEYS", 2)
     opened(ours, {"start": "a/"})
     field = ours.get_by_role("searchbox")
     field.fill("DEEP")
