@@ -85,7 +85,7 @@ def _is_loaded(direct: Any, folder: str, result: Any) -> bool:
 
 
 def _list(folder: str) -> Any:
-    return run_node("ListBucketContents", prefix=folder)
+    return run_node("ListBucketContents", prefix=folder)["result"]
 
 
 def _is_listed(direct: Any, folder: str, result: Any) -> bool:
