@@ -596,6 +596,16 @@ def test_a_file_that_was_changed_in_the_outbox_is_never_sent(cloud, proxy, box):
     assert kept(box) == [first]
 
 
+def test_what_cannot_be_read_is_left_and_reported_and_keeps_nothing_else_away(cloud, proxy, box):
+    refused(proxy, images=pictures(2))
+    broken = kept(box)[0].folder / outbox.ENTRY_FILE
+    broken.write_text("{")
+    sent, left, report = retry()
+    assert (sent, left) == (1, 1)
+    assert str(broken.parent) in report
+    assert broken.exists()
+
+
 def test_what_somebody_removes_meanwhile_is_nobodys_failure(cloud, proxy, box, monkeypatch):
     refused(proxy, images=pictures(1), filename="x")
     real = sending.file_sha256
@@ -736,7 +746,7 @@ while True:
             steps += 1
             status = int(killed.stdout.readline())
             retry()
-            assert kept(box) == []
+            assert box.is_empty, "no half of an entry is left either"
             assert len(keys_of(cloud)) == 1, f"killed at step {steps}"
             if status == 0:
                 break
