@@ -224,6 +224,11 @@ def meaning(
     return row
 
 
+def is_policy(error: AccessDenied) -> bool:
+    """Whether a policy stands in the way, which stays, and not a key, token or clock that is wrong today."""
+    return any(advice in str(error) for advice in (POLICY_ADVICE, _HIDDEN))
+
+
 # What is raised where no answer came, by class names, so that nothing is imported for it. Of an exception's
 # ancestors, the nearest that stands here counts.
 FAILURES: dict[str, Meaning] = {

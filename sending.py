@@ -25,6 +25,7 @@ from .errors import (
     NotFound,
     StorageError,
     TransferCancelled,
+    is_policy,
     sentence,
 )
 from .outbox import Entry, Outbox, Sender
@@ -200,13 +201,11 @@ class _Group:
         if not entry.tried or self.failure is not None:
             return False
         try:
-            there = self.storage.stat(entry.tried)
-        except (NotFound, AccessDenied):  # not there, or the key may only write
-            return False
+            there = self._described(entry.tried)
         except StorageError as error:
             self.failure = error
             return False
-        if (there.size, there.sha256) != (entry.size, entry.sha256):
+        if there is None or (there.size, there.sha256) != (entry.size, entry.sha256):
             return False
         self._done(entry, there)
         return True
@@ -255,22 +254,32 @@ class _Group:
     def _is_newer(self, entry: Entry) -> bool:
         """Whether the object that an entry would replace was stored after the entry was saved."""
         key = entry.name.fixed()
-        if key in self.overwritten:
-            return False
-        try:
-            there = self.storage.stat(key)
-        except (NotFound, AccessDenied):  # it is not there, or the key may only write
+        there = None if key in self.overwritten else self._described(key)
+        if there is None:
             return False
         ahead = self.storage.clock_difference or timedelta()
         slack = timedelta(seconds=CLOCK_SECONDS)
         return there.modified is not None and there.modified - ahead > entry.saved_at - slack
 
+    def _described(self, key: str) -> ObjectInfo | None:
+        """An object; None where it is not there, or the key of the profile may only write."""
+        try:
+            return self.storage.stat(key)
+        except NotFound:
+            return None
+        except AccessDenied as error:
+            if is_policy(error):
+                return None
+            raise
+
     def _confirm(self, entry: Entry, info: ObjectInfo) -> None:
         """Raise IntegrityError unless the server describes what was sent, or may not be asked."""
         try:
             there = self.storage.stat(info.key)
-        except AccessDenied:  # of a key that may only write: the answer to the write is its word
-            return
+        except AccessDenied as error:
+            if is_policy(error):  # the key may only write: the answer to the write is the server's word
+                return
+            raise
         if there.size != entry.size or there.sha256 not in ("", entry.sha256) or there.etag != info.etag:
             said = "the server describes another object than was sent"
             raise IntegrityError(

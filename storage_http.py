@@ -24,8 +24,8 @@ from .errors import (
     ConfigurationError,
     IntegrityError,
     NotFound,
-    StorageError,
     Unreachable,
+    is_policy,
     sentence,
 )
 from .headers import Dialect
@@ -249,15 +249,20 @@ class HttpStorage(Storage):
         """The ETag of the object under the key if it is what was just sent, else None.
 
         Asked when the answer to a first try was lost, and a second one met what may be the first one's.
-        Content is compared: the recorded sha256, or by ``same``, what else the headers tell.
+        Content is compared: the recorded sha256, or by ``same``, what else the headers tell. Raises where that
+        cannot be asked for now: to take it for a conflict would store the same under two names.
         """
-        with contextlib.suppress(StorageError):  # then it stays the conflict that it seems to be
+        try:
             there = self._looked_at(upload.key)
-            found = headers.described(upload.key, there, self.dialect, headers.length(there) or 0)
-            own = found.sha256 == upload.sha256 if found.sha256 else same(there)
-            if own and found.size == upload.size:
-                return found.etag
-        return None
+        except NotFound:
+            return None
+        except AccessDenied as error:
+            if is_policy(error):  # of a key that may only write: it stays the conflict that it seems to be
+                return None
+            raise
+        found = headers.described(upload.key, there, self.dialect, headers.length(there) or 0)
+        own = found.sha256 == upload.sha256 if found.sha256 else same(there)
+        return found.etag if own and found.size == upload.size else None
 
     # ------------------------------------------------------------------------------------ addresses
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import multipart
 from .counter import CounterMemory, Series
-from .errors import POLICY_ADVICE, AccessDenied, AlreadyExists, NotFound
+from .errors import AccessDenied, AlreadyExists, NotFound, is_policy
 from .naming import Name
 from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
 from .transfer import file_sha256
@@ -125,7 +125,7 @@ class _Run:
             try:
                 yield from (info.key for info in storage.list(prefix, limit, after))
             except AccessDenied as error:
-                if POLICY_ADVICE not in str(error):  # a wrong secret or clock: no other name would help
+                if not is_policy(error):  # a wrong secret or clock: no other name would help
                     raise
                 raise AccessDenied(
                     f"{error} A counter needs the right to list; with %uuid% in its place none is needed."

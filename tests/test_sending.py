@@ -493,6 +493,21 @@ def test_an_upload_whose_answer_was_lost_is_recognised_and_not_sent_again(cloud,
     assert len(keys_of(cloud)) == 1
 
 
+def test_what_may_have_arrived_waits_until_somebody_may_look(cloud, proxy, box):
+    proxy.add(Fault(LOST_ANSWER, "PUT", times=None))
+    with pytest.raises(errors.StorageError):
+        save()
+    proxy.clear()
+    for method in ("HEAD", "GET"):
+        proxy.add(Fault(Answer(403, s3_error("ExpiredToken")), method, times=None))
+    _, left, report = retry()
+    assert left == 1
+    assert "token" in report
+    proxy.clear()
+    assert retry()[:2] == (1, 0)
+    assert len(keys_of(cloud)) == 1
+
+
 def test_new_names_step_behind_what_was_stored_meanwhile(cloud, proxy, box):
     refused(proxy, images=pictures(2), filename="x")
     refused(proxy, images=pictures(2, 2))

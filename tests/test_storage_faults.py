@@ -52,6 +52,17 @@ def test_a_lost_answer_does_not_turn_a_real_conflict_into_success(shaky, proxy, 
     assert direct.read("a.png") == b"yours"
 
 
+@pytest.mark.parametrize(("status", "code"), [(500, "InternalError"), (403, "ExpiredToken")])
+def test_a_lost_answer_that_cannot_be_asked_for_is_no_conflict(shaky, proxy, direct, status, code):
+    put(shaky, "before.png", create=True)  # whether the bucket has versions is known from here on
+    proxy.add(Fault(LOST_ANSWER, "PUT"))
+    for method in ("HEAD", "GET"):
+        proxy.add(Fault(Answer(status, s3_error(code)), method, times=None))
+    with pytest.raises((errors.Unreachable, errors.AccessDenied)):
+        put(shaky, "a.png", b"mine", create=True, sha256=sha256(b"mine"))
+    assert direct.read("a.png") == b"mine"
+
+
 def test_a_lost_answer_to_the_completion_is_no_failure(shaky, proxy, direct, fast_place):
     rule = proxy.add(Fault(LOST_ANSWER, "POST", query="uploadId"))
     assert put(shaky, "a.bin", LARGE, create=True).size == len(LARGE)
