@@ -249,8 +249,8 @@ class HttpStorage(Storage):
         """The ETag of the object under the key if it is what was just sent, else None.
 
         Asked when the answer to a first try was lost, and a second one met what may be the first one's.
-        Content is compared: the recorded sha256, or by ``same``, what else the headers tell. Raises where that
-        cannot be asked for now: to take it for a conflict would store the same under two names.
+        Content is compared: the recorded sha256, or by ``same``, what else the headers tell. Raises where
+        nobody can be asked now: to take it for a conflict would store the same under two names.
         """
         try:
             there = self._looked_at(upload.key)

@@ -75,8 +75,7 @@ class Outcome:
     lost: set[int] = field(default_factory=set)
     twice: set[int] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
-    memory_start_bytes: int = 0
-    memory_end_bytes: int = 0
+    memory_bytes: list[int] = field(default_factory=list)  # at the start, half-way and at the end
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, what: str, error: BaseException | None = None) -> None:
@@ -94,8 +93,8 @@ class Outcome:
             f"objects lost           {len(self.lost)}",
             f"objects stored twice   {len(self.twice)}",
             f"objects wrong          {len(self.wrong)} {' '.join(self.wrong[:5])}",
-            f"memory, start and end  {self.memory_start_bytes / MEBIBYTE:.0f} and "
-            f"{self.memory_end_bytes / MEBIBYTE:.0f} MiB",
+            f"memory                 {', '.join(f'{each / MEBIBYTE:.0f}' for each in self.memory_bytes)} MiB "
+            "at the start, half-way and at the end",
         ]
         return "\n".join(lines)
 
@@ -303,14 +302,15 @@ def _work(proxy: FaultProxy, restart: Any, seconds: float, workers: int, seed: i
     trouble = Trouble(proxy, restart, seed, outcome)
     for thread in (*users, trouble):
         thread.start()
-    time.sleep(min(seconds / 4, 30))  # until caches and pools are filled
-    outcome.memory_start_bytes = _memory()
+    for moment in (min(seconds / 4, 30), seconds / 2):  # the first, when caches and pools are filled
+        time.sleep(max(0, until - seconds + moment - time.monotonic()))
+        outcome.memory_bytes.append(_memory())
     for thread in users:
         thread.join()
     trouble.ended.set()
     trouble.join()
     proxy.clear()
-    outcome.memory_end_bytes = _memory()
+    outcome.memory_bytes.append(_memory())
 
 
 def _settle(outcome: Outcome) -> None:

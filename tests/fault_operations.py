@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import random
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 
 import av
 import films
+import folder_paths
 import numpy as np
 import torch
 from cloud_storage.storage import Meter, PutOptions
@@ -30,6 +32,7 @@ from PIL import Image
 IMAGE = torch.rand((1, 96, 96, 3), generator=torch.Generator().manual_seed(5))  # some 27 kB as PNG
 PIXELS = (IMAGE[0] * 255).clamp(0, 255).to(torch.uint8)
 LISTED_KEYS = 5
+MODEL = random.Random(7).randbytes(40_000)
 FRAMES, LOADED_FRAMES = 3, 32
 
 
@@ -82,6 +85,36 @@ def _load_image(folder: str) -> Any:
 
 def _is_loaded(direct: Any, folder: str, result: Any) -> bool:
     return torch.equal((result[0][0] * 255).round().to(torch.uint8), PIXELS)
+
+
+def _local(folder: str) -> Path:
+    """Where a model lies on this machine; the folder's name is in it, since models share one folder."""
+    return Path(folder_paths.base_path, "models", "loras", f"{folder.strip('/')}.safetensors")
+
+
+def _upload_model(folder: str) -> Any:
+    _local(folder).parent.mkdir(parents=True, exist_ok=True)
+    _local(folder).write_bytes(MODEL)
+    return run_node("UploadModelToCloud", model_type="loras", model=_local(folder).name, key_prefix=folder)
+
+
+def _is_stored_model(direct: Any, folder: str, result: Any) -> bool:
+    (stored,) = direct.list(folder)
+    return direct.read(stored.key) == MODEL == _local(folder).read_bytes() and result[0] == stored.key
+
+
+def _put_model(direct: Any, folder: str) -> None:
+    _put(direct, f"{folder}{_local(folder).name}", MODEL)
+
+
+def _download_model(folder: str) -> Any:
+    key = f"{folder}{_local(folder).name}"
+    return run_node("LoadModelFromCloud", model_type="loras", key=key)
+
+
+def _is_loaded_model(direct: Any, folder: str, result: Any) -> bool:
+    found = [path for path in _local(folder).parent.iterdir() if path.suffix == ".safetensors"]
+    return found == [_local(folder)] and found[0].read_bytes() == MODEL and result[0] == found[0].name
 
 
 def _list(folder: str) -> Any:
@@ -137,6 +170,8 @@ OPERATIONS = {
     "save video": Operation(Request("up", "PUT"), _nothing, _save_video, _is_stored_video, 1),
     "load image": Operation(Request("down", "GET"), _put_image, _load_image, _is_loaded, 1),
     "load video": Operation(Request("down", "GET"), _put_video, _load_video, _is_loaded_video, 1),
+    "model down": Operation(Request("down", "GET"), _put_model, _download_model, _is_loaded_model, 1),
+    "model up": Operation(Request("up", "PUT", keeps=False), _nothing, _upload_model, _is_stored_model, 1),
     "list": Operation(
         Request("list", "GET", "list-type=2", flip_at=0), _put_some, _list, _is_listed, LISTED_KEYS
     ),

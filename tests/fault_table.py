@@ -22,12 +22,16 @@ ERROR = "error"  # a clear error and no half file; the same again works afterwar
 
 @dataclass(frozen=True)
 class Request:
-    """The request that carries an operation's bytes, and which byte of them is flipped to corrupt them."""
+    """The request that carries an operation's bytes, and which byte of them is flipped to corrupt them.
+
+    ``keeps`` is false for uploads of files that lie on the disk anyway: the outbox keeps nothing of them.
+    """
 
     direction: Direction
     method: str
     query: str = ""
     flip_at: int = 1000
+    keeps: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,11 @@ class Row:
     patient: bool = False
     exceptions: Mapping[str, str] = field(default_factory=dict)
 
-    def outcome(self, operation: str, direction: Direction) -> str:
-        """What must hold for an operation of this name and direction."""
-        return self.exceptions.get(
-            operation, {"up": self.up, "down": self.down, "list": self.listing}[direction]
-        )
+    def outcome(self, operation: str, request: Request) -> str:
+        """What must hold for an operation of this name and request."""
+        by_direction = {"up": self.up, "down": self.down, "list": self.listing}[request.direction]
+        outcome = self.exceptions.get(operation, by_direction)
+        return ERROR if outcome == KEPT and not request.keeps else outcome
 
 
 def _on(request: Request, action: Action, times: int | None = 1, skip: int = 0) -> Fault:

@@ -91,7 +91,7 @@ def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeyp
     rule = row.begin(line, operation.request)
     helper = threading.Thread(target=getattr(rule, "helper", lambda: None))
     helper.start()
-    outcome = row.outcome(name, operation.request.direction)
+    outcome = row.outcome(name, operation.request)
     result = None
     if outcome in (KEPT, ERROR):
         with pytest.raises(errors.StorageError) as told:
@@ -131,4 +131,4 @@ def test_every_row_and_every_direction_has_an_outcome():
         for name, operation in OPERATIONS.items():
             direction = operation.request.direction
             failed = KEPT if direction == "up" else ERROR
-            assert row.outcome(name, direction) in (right[direction], failed, ERROR)
+            assert row.outcome(name, operation.request) in (right[direction], failed, ERROR)

@@ -89,7 +89,7 @@ def test_the_choices_are_listed():
 
 def test_the_table_of_faults_is_the_one_that_is_tested():
     faults = {
-        fault: [row.outcome(name, operation.request.direction) for name, operation in OPERATIONS.items()]
+        fault: [row.outcome(name, operation.request) for name, operation in OPERATIONS.items()]
         for fault, row in TABLE.items()
     }
     title = "What holds when something breaks"
