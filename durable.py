@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from .meter import Meter
 
@@ -14,7 +14,7 @@ COPY_BYTES = 4 << 20
 def write(path: Path, data: bytes) -> None:
     """A new file with this content. Raises OSError, FileExistsError among them."""
     with path.open("xb", buffering=0) as file:
-        _write_all(file, data)
+        write_all(file, data)
         os.fsync(file.fileno())
 
 
@@ -31,7 +31,7 @@ def place(source: bytes | Path, target: Path, linkable: bool, meter: Meter) -> N
         with source.open("rb", buffering=0) as old, target.open("xb", buffering=0) as new:
             while block := old.read(COPY_BYTES):
                 meter.check()
-                _write_all(new, block)
+                write_all(new, block)
             os.fsync(new.fileno())
 
 
@@ -43,10 +43,13 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _write_all(file: Any, data: bytes) -> None:  # noqa: ANN401  a raw file; it may take less than it is given
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Write every byte to a raw file, which may take only some of them at a time: a disk that is full takes
+    what fits and raises OSError at the next try.
+    """
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def flush_folder(folder: Path) -> None:
@@ -57,22 +60,3 @@ def flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def lock(descriptor: int) -> bool:
-    """Whether this open file now holds the lock on its file; no other one can until it is closed.
-
-    The operating system takes the lock back when a process ends, however that happens.
-    """
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -69,6 +69,18 @@ def locked(path: Path, meter: Meter, wait_begins: Callable[[], object]) -> Itera
         _release(name, descriptor)
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """As ``locked``, without waiting: whether nobody else holds the lock, and it is held from here on."""
+    name = os.path.realpath(path)
+    descriptor = _try(name)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            _release(name, descriptor)
+
+
 def _try(name: str) -> int | None:
     """The descriptor of the locked file, or None where somebody else holds it."""
     with _guard:

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from . import durable
+from . import durable, file_lock
 from .errors import StorageError, sentence
 from .meter import Meter
 from .naming import Name
@@ -197,13 +197,9 @@ class Outbox:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
-        """Whether nobody else sends; then nobody does until the context ends, in this or another process.
-
-        The operating system takes the lock back when a process ends, however that happens.
-        """
+        """Whether nobody else sends; then nobody does until the context ends, in this or another process."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK_FILE).open("ab") as file:
-            alone = durable.lock(file.fileno())
+        with file_lock.alone(self.folder / LOCK_FILE) as alone:
             if alone:
                 self._sweep()
             yield alone

@@ -13,9 +13,10 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from . import workers
+from .durable import write_all
 from .errors import IntegrityError, StorageError, sentence
 from .storage import Meter, ObjectInfo, Storage
 
@@ -182,15 +183,6 @@ def disk_told(tried: str, path: Path, advice: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StorageError(sentence(tried, str(path), error.strerror or str(error), advice)) from error
-
-
-def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write every byte to a raw file, which may take only some of them at a time: a disk that is full takes
-    what fits and raises OSError at the next try.
-    """
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) :]
 
 
 def file_sha256(path: Path, meter: Meter) -> str:

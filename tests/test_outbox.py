@@ -133,7 +133,7 @@ def test_what_a_write_takes_in_pieces_is_written_whole(tmp_path, monkeypatch):
             return min(100, len(data))
 
     slow = Slow()
-    durable._write_all(slow, DATA)
+    durable.write_all(slow, DATA)
     assert slow.taken == DATA
 
 
