@@ -42,7 +42,7 @@ class RetryPendingUploads:
 
     async def retry(
         self, profile: Profile | None = None, unique_id: str | None = None
-    ) -> tuple[int, int, str]:
+    ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
         def wanted(entry: Entry) -> bool:
@@ -53,7 +53,7 @@ class RetryPendingUploads:
 
         report = await watched(send, meter, progress)
         progress.text(str(report))
-        return report.sent, report.left, str(report)
+        return host.shown((report.sent, report.left, str(report)), str(report).splitlines())
 
 
 NODE_CLASS_MAPPINGS = {"RetryPendingUploads": RetryPendingUploads}

@@ -318,7 +318,7 @@ def _settle(outcome: Outcome) -> None:
     for thread in [each for each in threading.enumerate() if each.name.startswith("cloud-storage")]:
         thread.join()
     for attempt in range(5):
-        sent, left, report = asyncio.run(nodes_outbox.RetryPendingUploads().retry())
+        sent, left, report = asyncio.run(nodes_outbox.RetryPendingUploads().retry())["result"]
         outcome.kept += sent
         if left == 0:
             return

@@ -16,7 +16,7 @@ import pytest
 from cloud_storage import errors, freshness, host, oss_client, retries, s3_client, storage, storage_http
 from cloud_storage.connect import BACKENDS
 from cloud_storage.outbox import Outbox
-from conftest import _oss, make_place, run_node
+from conftest import _oss, make_place, outputs_of
 from fault_operations import OPERATIONS
 from fault_table import ERROR, KEPT, LISTED, LOADED, STORED, TABLE, Line
 from servers.fault_proxy import FaultProxy
@@ -108,7 +108,7 @@ def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeyp
     box = Outbox(host.outbox_folder())
     assert len(box.contents().entries) == (outcome == KEPT)
     if outcome == KEPT:
-        assert run_node("RetryPendingUploads")[:2] == (1, 0)
+        assert outputs_of("RetryPendingUploads")[:2] == (1, 0)
     elif outcome == ERROR:
         assert [path for path in host.temp_folder().rglob("*") if path.is_file()] == []
         result = operation.run(folder)

@@ -14,7 +14,7 @@ from cloud_storage.naming import Name
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter, ObjectInfo, PutOptions
 from cloud_storage.storage_http import PAGE_KEYS, Page
-from conftest import run_node
+from conftest import outputs_of, run_node
 
 GIB = 1 << 30
 KEYS = 100_000
@@ -68,7 +68,8 @@ def test_a_thousand_images_are_kept_with_few_of_them_in_memory(cloud, counted, m
     with pytest.raises(ValueError, match="1000 files are kept"):
         run_node("SaveImageToCloud", images=torch.zeros((1000, 8, 8, 3)))
     assert len(Outbox(host.outbox_folder()).contents().entries) == 1000
-    assert 0 < counted.most <= saving.UPLOAD_THREADS + 1
+    # One at work in each thread, and one that the failure of each thread's first try holds on to.
+    assert 0 < counted.most <= 2 * saving.UPLOAD_THREADS
 
 
 def test_fifty_saves_at_once_fail_nowhere_and_share_no_name(cloud):
@@ -121,7 +122,7 @@ def crowded(cloud, fast_place, monkeypatch):
 def test_a_bucket_of_100_000_keys_is_listed_page_by_page(crowded, cloud):
     seen = cloud.list()
     assert next(seen).key == crowded[0], "the first of them needs no more than one page"
-    text, keys, count = run_node("ListBucketContents", max_results=KEYS)
+    text, keys, count = outputs_of("ListBucketContents", max_results=KEYS)
     assert count == len(keys) == KEYS
     assert keys == sorted(crowded)
     assert text.count("\n") == KEYS - 1

@@ -17,7 +17,7 @@ import pytest
 import torch
 from cloud_storage import cache, connect, diagnosis, errors, host, media_image, retries, settings
 from cloud_storage.storage import Meter, PutOptions
-from conftest import ROOT, run_node
+from conftest import ROOT, outputs_of, run_node
 from odd_images import odd_images
 from servers.fault_proxy import FaultProxy
 
@@ -79,8 +79,8 @@ def test_a_save_that_fails_shows_no_secret_anywhere(
         with pytest.raises(errors.Unreachable) as told:
             save(**inputs)
         shown = run_node("SaveImageToCloud", images=pictures(), on_failure="keep and go on", **inputs)
-        report = run_node("RetryPendingUploads", profile=wire)
-    assert run_node("RetryPendingUploads")[1] == 2, "there is something that could show it"
+        report = outputs_of("RetryPendingUploads", profile=wire)
+    assert outputs_of("RetryPendingUploads")[1] == 2, "there is something that could show it"
     frames = "".join(
         str(frame.f_locals)
         for error in (told.value, told.value.__cause__)
@@ -99,7 +99,7 @@ def test_a_save_that_fails_shows_no_secret_anywhere(
         assert "Signature" not in place
 
 
-def test_a_presigned_link_is_in_its_output_and_nowhere_else(cloud, comfyui, tmp_path, caplog):
+def test_a_presigned_link_is_in_its_output_and_on_its_node_and_nowhere_else(cloud, comfyui, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     prompt = {"1": {"class_type": "SaveImageToCloud", "inputs": {"link": "presigned"}}}
     done = save(link="presigned", prompt=prompt, extra_pnginfo={"workflow": {}}, unique_id="1")
@@ -111,10 +111,12 @@ def test_a_presigned_link_is_in_its_output_and_nowhere_else(cloud, comfyui, tmp_
         everything_below(tmp_path).decode("latin-1"),
         caplog.text,
         str(comfyui.texts),
-        str(done["ui"]),
+        str(done["ui"]["images"]),
         keys[0],
     ):
         assert signature not in place
+    assert set(done["ui"]) == {"images", host.LINES}
+    assert signature in done["ui"][host.LINES][1]
 
 
 # ------------------------------------------------------------ another host, file, key or profile
@@ -216,8 +218,8 @@ def test_read_only_holds_against_every_node_that_writes_and_the_outbox(cloud):
     profiles(renders={"read_only": True})
     with pytest.raises(errors.ConfigurationError, match="read-only"):
         run_node("SaveImageToCloud", images=pictures(), profile=wire)
-    assert run_node("RetryPendingUploads")[:2] == (0, 1)
-    report = run_node("TestCloudConnection", profile=wire)[0]
+    assert outputs_of("RetryPendingUploads")[:2] == (0, 1)
+    report = outputs_of("TestCloudConnection", profile=wire)[0]
     assert "read-only" in report
     assert list(cloud.list()) == []
 
@@ -232,7 +234,7 @@ def test_a_profiles_file_that_others_may_read_is_reported_once(cloud, caplog, mo
     file = profiles(renders={})
     file.chmod(mode)
     wire = run_node("CloudStorageProfile", profile="renders")[0]
-    report = run_node("TestCloudConnection", profile=wire)[0]
+    report = outputs_of("TestCloudConnection", profile=wire)[0]
     assert f"mode is {mode:o}" in report
     assert "chmod 600" in report
     run_node("SaveImageToCloud", images=pictures(), profile=wire)
@@ -244,7 +246,7 @@ def test_a_profiles_file_of_its_owner_alone_is_not_reported(cloud, tmp_path):
     file = profiles(renders={})
     assert settings.exposed(file) == ""
     assert settings.exposed(tmp_path / "none.json") == ""
-    assert "Warning" not in run_node("TestCloudConnection")[0]
+    assert "Warning" not in outputs_of("TestCloudConnection")[0]
     assert diagnosis.exposed is settings.exposed
 
 

@@ -33,7 +33,7 @@ from cloud_storage import (
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
-from conftest import ROOT, run_node
+from conftest import ROOT, outputs_of, run_node
 from servers.fault_proxy import FaultProxy
 from servers.faults import LOST_ANSWER, Answer, Cut, Fault, s3_error
 
@@ -87,7 +87,7 @@ def save(images=None, **inputs):
 
 
 def retry(**inputs):
-    return run_node("RetryPendingUploads", **inputs)
+    return outputs_of("RetryPendingUploads", **inputs)
 
 
 def written():
@@ -681,7 +681,7 @@ def test_cancel_ends_the_sending_and_loses_nothing(cloud, proxy, box):
 _SENDER = f"""
 import sys
 sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "tests" / "comfyui")!r}]
-from conftest import run_node
+from conftest import run_node, outputs_of
 import folder_paths
 folder_paths.base_path = sys.argv[1]
 """
@@ -694,7 +694,7 @@ def test_two_processes_on_one_output_folder_never_send_twice(cloud, proxy, box, 
         + """
 print("ready", flush=True)
 sys.stdin.readline()
-print(*run_node("RetryPendingUploads")[:2])
+print(*outputs_of("RetryPendingUploads")[:2])
 """
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
