@@ -86,7 +86,7 @@ class UploadFileToCloud:
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
-    ) -> tuple[str, list[str]]:
+    ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
         def store() -> tuple[publishing.Published, str]:
@@ -99,7 +99,7 @@ class UploadFileToCloud:
 
         published, url = await watched(store, meter, progress, finish=True)
         progress.text(published.status)
-        return url, [published.key]
+        return host.shown((url, [published.key]), [published.status, *filter(None, [url])])
 
 
 NODE_CLASS_MAPPINGS = {"UploadFileToCloud": UploadFileToCloud}

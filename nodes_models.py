@@ -107,7 +107,7 @@ class LoadModelFromCloud:
         sha256: str = "",
         subfolder: str = "",
         unique_id: str | None = None,
-    ) -> tuple[str]:
+    ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Downloaded")
 
         def fetch() -> tuple[str, str]:
@@ -121,8 +121,9 @@ class LoadModelFromCloud:
             return place.name, fetched.status
 
         model_filename, status = await watched(fetch, meter, progress)
-        progress.text(" ".join(filter(None, (status, model_folders.warning(model_filename)))))
-        return (model_filename,)
+        told = list(filter(None, (status, model_folders.warning(model_filename))))
+        progress.text(" ".join(told))
+        return host.shown((model_filename,), told)
 
 
 class UploadModelToCloud:
@@ -180,7 +181,7 @@ class UploadModelToCloud:
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
-    ) -> tuple[str, str]:
+    ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
         def store() -> tuple[publishing.Published, str]:
@@ -194,7 +195,7 @@ class UploadModelToCloud:
 
         published, url = await watched(store, meter, progress, finish=True)
         progress.text(published.status)
-        return published.key, url
+        return host.shown((published.key, url), [published.status, url])
 
 
 NODE_CLASS_MAPPINGS = {

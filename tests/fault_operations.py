@@ -25,7 +25,7 @@ import torch
 from cloud_storage.storage import Meter, PutOptions
 from comfy_api.input_impl import VideoFromComponents
 from comfy_api.util import VideoComponents
-from conftest import run_node
+from conftest import outputs_of, run_node
 from fault_table import Request
 from PIL import Image
 
@@ -95,7 +95,7 @@ def _local(folder: str) -> Path:
 def _upload_model(folder: str) -> Any:
     _local(folder).parent.mkdir(parents=True, exist_ok=True)
     _local(folder).write_bytes(MODEL)
-    return run_node("UploadModelToCloud", model_type="loras", model=_local(folder).name, key_prefix=folder)
+    return outputs_of("UploadModelToCloud", model_type="loras", model=_local(folder).name, key_prefix=folder)
 
 
 def _is_stored_model(direct: Any, folder: str, result: Any) -> bool:
@@ -109,7 +109,7 @@ def _put_model(direct: Any, folder: str) -> None:
 
 def _download_model(folder: str) -> Any:
     key = f"{folder}{_local(folder).name}"
-    return run_node("LoadModelFromCloud", model_type="loras", key=key)
+    return outputs_of("LoadModelFromCloud", model_type="loras", key=key)
 
 
 def _is_loaded_model(direct: Any, folder: str, result: Any) -> bool:

@@ -40,6 +40,7 @@ SAVE = {
     "link": "object url",
     "expires_hours": 24,
     "embed_workflow": True,
+    "on_failure": "keep and stop",
 }
 PROMPT = {
     "1": {"class_type": "CloudStorageProfile", "inputs": PROFILE},
@@ -60,6 +61,7 @@ PROMPT = {
     },
     "8": {"class_type": "TestCloudConnection", "inputs": {"profile": ["1", 0]}},
 }
+TOLD = "number => comfy.graph.getNodeById(number)?.cloudStorageLines?.element.isConnected"
 VUE_NODES_SINCE = (1, 33)
 VALUES = {  # what a saved workflow holds: the widgets' values in their order, and no others
     "CloudStorageProfile": list(PROFILE.values()),
@@ -181,7 +183,7 @@ def values(workflow):
 def test_a_run_shows_addresses_that_open_and_what_else_there_is_to_tell(graph, place):
     kind, detail = run(graph)
     assert kind == "execution_success", detail
-    graph.wait_for_function("() => comfy.graph.getNodeById(8).cloudStorageLines")
+    graph.wait_for_function(TOLD, arg=8)
     texts, links = lines(graph, 3)
     assert texts[0].startswith("Saved 2 objects, comfyui/new/ComfyUI_")
     assert len(links) == 2
@@ -206,7 +208,7 @@ def test_a_workflow_comes_back_as_it_was_and_holds_nothing_of_ours(graph):
     for kind, expected in VALUES.items():
         assert values(before)[kind] == expected, kind
     run(graph)
-    graph.wait_for_function("() => comfy.graph.getNodeById(8).cloudStorageLines")
+    graph.wait_for_function(TOLD, arg=8)
     after = saved(graph)
     for kind, expected in VALUES.items():
         assert values(after)[kind] == expected, kind
@@ -227,13 +229,13 @@ def test_a_workflow_comes_back_as_it_was_and_holds_nothing_of_ours(graph):
 
 def test_what_there_was_to_tell_is_there_again_after_another_tab(graph):
     run(graph)
-    graph.wait_for_function("() => comfy.graph.getNodeById(8).cloudStorageLines")
+    graph.wait_for_function(TOLD, arg=8)
     told = lines(graph, 3)
     command = "name => comfy.extensionManager.command.execute(name)"
     graph.evaluate(command, "Comfy.NewBlankWorkflow")
     graph.wait_for_function("() => !comfy.graph.getNodeById(8)")
     graph.evaluate(command, "Workspace.PreviousOpenedWorkflow")
-    graph.wait_for_function("() => comfy.graph.getNodeById(8)?.cloudStorageLines")
+    graph.wait_for_function(TOLD, arg=3)
     assert lines(graph, 3) == told
 
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 from cloud_storage import errors, nodes_files
-from conftest import run_node
+from conftest import outputs_of
 
 DATA = b"a film" * 1000
 
@@ -20,7 +20,7 @@ def film(comfyui, tmp_path):
 
 
 def test_a_file_becomes_an_object_of_its_name_and_type(cloud, film):
-    urls, keys = run_node("UploadFileToCloud", file="clips/film_00001.mp4")
+    urls, keys = outputs_of("UploadFileToCloud", file="clips/film_00001.mp4")
     assert keys == ["comfyui/files/film_00001.mp4"]
     assert urls == cloud.url(keys[0])
     assert cloud.read(keys[0]) == DATA
@@ -31,7 +31,7 @@ def test_a_file_becomes_an_object_of_its_name_and_type(cloud, film):
 def test_a_wire_of_videohelpersuite_brings_its_finished_video(cloud, film, tmp_path):
     frame = tmp_path / "output" / "clips" / "film_00001.png"
     frame.write_bytes(b"its first frame")
-    _, keys = run_node("UploadFileToCloud", file=(True, [str(frame), str(film)]), filename="cut_%uuid%")
+    _, keys = outputs_of("UploadFileToCloud", file=(True, [str(frame), str(film)]), filename="cut_%uuid%")
     assert len(keys) == 1
     assert keys[0].startswith("comfyui/files/cut_")
     assert keys[0].endswith(".mp4")
@@ -39,12 +39,12 @@ def test_a_wire_of_videohelpersuite_brings_its_finished_video(cloud, film, tmp_p
 
 
 def test_the_same_content_is_not_sent_again_and_other_content_gets_a_new_name(cloud, film, comfyui):
-    assert [run_node("UploadFileToCloud", file=str(film), unique_id="7")[1] for _ in range(2)] == [
+    assert [outputs_of("UploadFileToCloud", file=str(film), unique_id="7")[1] for _ in range(2)] == [
         ["comfyui/files/film_00001.mp4"]
     ] * 2
     assert "Nothing was sent" in comfyui.texts[-1][0]
     film.write_bytes(DATA[::-1])
-    assert run_node("UploadFileToCloud", file=str(film))[1] == ["comfyui/files/film_00001_00002.mp4"]
+    assert outputs_of("UploadFileToCloud", file=str(film))[1] == ["comfyui/files/film_00001_00002.mp4"]
 
 
 def test_what_lies_elsewhere_is_never_sent(cloud, comfyui, tmp_path):
@@ -61,13 +61,13 @@ def test_what_lies_elsewhere_is_never_sent(cloud, comfyui, tmp_path):
         "../user/__cloud_storage/profiles.json",
     ):
         with pytest.raises(errors.NotFound):
-            run_node("UploadFileToCloud", file=file)
+            outputs_of("UploadFileToCloud", file=file)
     assert list(cloud.list()) == []
 
 
 def test_links_are_what_is_asked_for(cloud, film):
-    assert run_node("UploadFileToCloud", file=str(film), link="none")[0] == ""
-    assert "ignature" in run_node("UploadFileToCloud", file=str(film), link="presigned")[0]
+    assert outputs_of("UploadFileToCloud", file=str(film), link="none")[0] == ""
+    assert "ignature" in outputs_of("UploadFileToCloud", file=str(film), link="presigned")[0]
 
 
 def test_is_changed_follows_the_file(film):

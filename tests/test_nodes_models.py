@@ -11,7 +11,7 @@ import pytest
 from cloud_storage import errors, freshness, nodes_models, resumable
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
-from conftest import run_node
+from conftest import outputs_of
 from servers.faults import Cut, Fault
 
 MIB = 1 << 20
@@ -42,7 +42,7 @@ def test_a_model_lands_in_its_folder_and_its_name_is_what_loaders_list(cloud, tm
     import folder_paths
 
     put(cloud, "models/loras/style/a.safetensors")
-    (name,) = run_node(
+    (name,) = outputs_of(
         "LoadModelFromCloud", model_type="loras", key="models/loras/style/a.safetensors", unique_id="4"
     )
     assert name == f"style{os.sep}a.safetensors"
@@ -54,7 +54,7 @@ def test_a_model_lands_in_its_folder_and_its_name_is_what_loaders_list(cloud, tm
 def test_a_second_run_moves_no_byte_and_says_so(cloud, comfyui):
     put(cloud, "checkpoints/a.safetensors")
     for _ in range(2):
-        assert run_node("LoadModelFromCloud", key="checkpoints/a.safetensors", unique_id="4") == (
+        assert outputs_of("LoadModelFromCloud", key="checkpoints/a.safetensors", unique_id="4") == (
             "a.safetensors",
         )
     assert "Unchanged" in comfyui.texts[-1][0]
@@ -62,7 +62,7 @@ def test_a_second_run_moves_no_byte_and_says_so(cloud, comfyui):
 
 def test_a_pickled_format_is_taken_with_a_warning_in_the_status(cloud, comfyui):
     put(cloud, "vae/a.pt")
-    run_node("LoadModelFromCloud", model_type="vae", key="vae/a.pt", unique_id="4")
+    outputs_of("LoadModelFromCloud", model_type="vae", key="vae/a.pt", unique_id="4")
     assert "can run code" in comfyui.texts[-1][0]
 
 
@@ -80,13 +80,13 @@ def test_a_pickled_format_is_taken_with_a_warning_in_the_status(cloud, comfyui):
 def test_a_bad_input_is_refused_before_anything_is_made(cloud, tmp_path, inputs):
     put(cloud, "a.safetensors")
     with pytest.raises(errors.ConfigurationError):
-        run_node("LoadModelFromCloud", **inputs)
+        outputs_of("LoadModelFromCloud", **inputs)
     assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_a_missing_model_is_named_and_leaves_nothing(cloud, tmp_path):
     with pytest.raises(errors.NotFound, match=r"gone\.safetensors"):
-        run_node("LoadModelFromCloud", model_type="loras", key="loras/x/gone.safetensors")
+        outputs_of("LoadModelFromCloud", model_type="loras", key="loras/x/gone.safetensors")
     assert list((tmp_path / "models").iterdir()) == [tmp_path / "models" / "loras"]
     assert list((tmp_path / "models" / "loras").iterdir()) == []
 
@@ -102,28 +102,28 @@ def test_the_output_fits_every_list_and_every_text():
 def test_what_was_uploaded_is_downloaded_under_the_same_name(cloud, local, tmp_path):
     path = local("loras/style/mine.safetensors")
     name = f"style{os.sep}mine.safetensors"
-    key, url = run_node("UploadModelToCloud", model_type="loras", model=name)
+    key, url = outputs_of("UploadModelToCloud", model_type="loras", model=name)
     assert key == "models/loras/style/mine.safetensors"
     assert url == cloud.url(key)
     assert cloud.stat(key).sha256 == hashlib.sha256(DATA).hexdigest()
-    assert run_node("LoadModelFromCloud", model_type="loras", key=key) == (
+    assert outputs_of("LoadModelFromCloud", model_type="loras", key=key) == (
         name,
     )  # the same file, known by that
     path.unlink()
-    assert run_node("LoadModelFromCloud", model_type="loras", key=key) == (name,)
+    assert outputs_of("LoadModelFromCloud", model_type="loras", key=key) == (name,)
     assert path.read_bytes() == DATA
 
 
 def test_a_model_of_another_type_is_refused_with_the_right_one(cloud, local):
     local("vae/a.safetensors")
     with pytest.raises(errors.NotFound, match="one among vae"):
-        run_node("UploadModelToCloud", model_type="loras", model="a.safetensors")
+        outputs_of("UploadModelToCloud", model_type="loras", model="a.safetensors")
 
 
 def test_content_that_is_there_already_is_not_sent_again(cloud, local, comfyui):
     local("loras/a.safetensors")
     keys = [
-        run_node("UploadModelToCloud", model_type="loras", model="a.safetensors", unique_id="5")[0]
+        outputs_of("UploadModelToCloud", model_type="loras", model="a.safetensors", unique_id="5")[0]
         for _ in range(2)
     ]
     assert keys == ["models/loras/a.safetensors"] * 2
@@ -153,12 +153,12 @@ def test_is_changed_stays_while_object_and_file_do(cloud, comfyui, tmp_path, wir
     queue(comfyui, inputs)
     put(cloud, "loras/a.safetensors")
     first = changed(**asked)
-    run_node("LoadModelFromCloud", **inputs, unique_id="4")
+    outputs_of("LoadModelFromCloud", **inputs, unique_id="4")
     assert changed(**asked) == first
     put(cloud, "loras/a.safetensors", DATA[::-1])
     second = changed(**asked)
     assert second != first
-    run_node("LoadModelFromCloud", **inputs, unique_id="4")
+    outputs_of("LoadModelFromCloud", **inputs, unique_id="4")
     assert changed(**asked) == second
     (tmp_path / "models" / "loras" / "a.safetensors").unlink()
     assert (changed(**asked) == second) is wired
@@ -189,12 +189,12 @@ def test_cancel_ends_a_download_and_the_next_run_goes_on(cloud, proxy, monkeypat
     monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
     press_when(proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET")))
     with pytest.raises(model_management.InterruptProcessingException):
-        run_node("LoadModelFromCloud", model_type="loras", key="loras/a.safetensors")
+        outputs_of("LoadModelFromCloud", model_type="loras", key="loras/a.safetensors")
     target = tmp_path / "models" / "loras" / "a.safetensors"
     assert not target.exists()
     assert resumable.part_of(target).stat().st_size == len(data)
     proxy.clear()
-    run_node("LoadModelFromCloud", model_type="loras", key="loras/a.safetensors")
+    outputs_of("LoadModelFromCloud", model_type="loras", key="loras/a.safetensors")
     assert target.read_bytes() == data
     assert sum(record.response_bytes for record in proxy.requests if record.method == "GET") < len(data)
 
@@ -204,11 +204,11 @@ def test_cancel_ends_an_upload_and_leaves_nothing_in_the_bucket(cloud, proxy, mo
     monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
     press_when(proxy.add(Fault(Cut("request body", 0.5, "silence"), "PUT")))
     with pytest.raises(model_management.InterruptProcessingException):
-        run_node("UploadModelToCloud", model_type="loras", model="a.safetensors")
+        outputs_of("UploadModelToCloud", model_type="loras", model="a.safetensors")
     proxy.clear()
     gone = threading.Event()
     while fast_place.open_uploads() and not gone.wait(0.05):  # the thread cleans up by itself
         pass
     assert list(cloud.list()) == []
-    run_node("UploadModelToCloud", model_type="loras", model="a.safetensors")
+    outputs_of("UploadModelToCloud", model_type="loras", model="a.safetensors")
     assert [info.size for info in cloud.list()] == [40 * MIB]

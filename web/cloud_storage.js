@@ -25,7 +25,8 @@ const LINE_CHARACTERS = 44 // in a node of NODE_MIN_PIXELS
 const LINES_MIN_PIXELS = 44
 const LINES_MAX_PIXELS = 190
 const NODE_MIN_PIXELS = 320
-const PUT_BACK_MILLISECONDS = 400
+const PUT_BACK_MILLISECONDS = 300
+const PUT_BACK_LOOKS = 10
 const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
 
 app.registerExtension({
@@ -40,18 +41,7 @@ app.registerExtension({
     after(nodeType.prototype, "onSerialize", compact)
   },
 
-  /**
-   * Switching back to a workflow's tab makes its nodes anew. What they had to tell is known to the frontend, which puts
-   * it back a moment after this.
-   */
-  afterConfigureGraph() {
-    setTimeout(() => {
-      for (const node of app.graph.nodes ?? []) {
-        const lines = isOurs(node.constructor.nodeData) && app.nodeOutputs?.[node.id]?.[LINES]
-        if (Array.isArray(lines) && !node.cloudStorageLines) showLines(node, lines)
-      }
-    }, PUT_BACK_MILLISECONDS)
-  },
+  afterConfigureGraph: () => putBack(PUT_BACK_LOOKS),
 })
 
 function isOurs(nodeData) {
@@ -144,6 +134,18 @@ async function testProfile(node) {
 }
 
 // ---------------------------------------------------------------- lines
+
+/**
+ * Switching back to a workflow's tab makes its nodes anew. What they had to tell is known to the frontend, which gives
+ * it back some time after the nodes, and says by nothing when: so look for it a few times.
+ */
+function putBack(looks) {
+  for (const node of app.graph.nodes ?? []) {
+    const lines = isOurs(node.constructor.nodeData) && app.nodeOutputs?.[node.id]?.[LINES]
+    if (Array.isArray(lines) && !node.cloudStorageLines) showLines(node, lines)
+  }
+  if (looks > 1) setTimeout(() => putBack(looks - 1), PUT_BACK_MILLISECONDS)
+}
 
 /** Show lines on a node, and make room for them when they are the first. */
 function showLines(node, lines, height = heightFor(lines)) {
