@@ -107,7 +107,7 @@ def test_a_disk_that_fails_while_a_file_is_sent_is_named_at_once(shaky, proxy, f
     with pytest.raises(errors.StorageError, match=r"model\.safetensors.*Input/output error") as failed:
         put(shaky, "a.bin", path)
     assert type(failed.value) is errors.StorageError
-    assert len(proxy.requests) == 1
+    assert len(proxy.requests) <= 1  # which may break off before the proxy has read its head
     assert list(direct.list()) == []
 
 
