@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from cloud_storage import transfer
-from cloud_storage.storage import Meter
+from cloud_storage import errors, transfer
+from cloud_storage.storage import Meter, ObjectInfo, Storage
 
 
 class Cancelled(BaseException):
@@ -131,3 +131,33 @@ def test_cancel_still_works_while_a_save_is_completed():
 
     asyncio.run(main())
     assert meter.stopped
+
+
+def test_a_range_that_fails_stops_the_others(tmp_path):
+    begun, stopped = threading.Event(), []
+
+    class Uneven(Storage):
+        """A bucket whose first range is refused, once the others are on their way and wait for bytes."""
+
+        def stream(self, key, start=0, stop=None, etag=None, meter=None):
+            def chunks():
+                if start == 0:
+                    begun.wait()
+                    raise errors.AccessDenied("Could not read (here): no. Do this.")
+                begun.set()
+                try:
+                    meter.wait(60)
+                except errors.TransferCancelled:
+                    stopped.append(start)
+                    raise
+                yield b""
+
+            return None, chunks()
+
+    Uneven.__abstractmethods__ = frozenset()
+    part = tmp_path / "part"
+    part.write_bytes(bytes(20))
+    with pytest.raises(errors.AccessDenied):
+        info = ObjectInfo("a", 20, "e")
+        transfer.fetch_ranges(Uneven(), info, part, [range(10), range(10, 20)], Meter())
+    assert stopped == [10]
