@@ -196,3 +196,4 @@ def test_pieces_cover_everything_once_and_are_small_at_first_and_towards_the_end
     assert set(first[:-1]) <= {transfer.RANGE_MIN_BYTES}
     assert rest == sorted(rest, reverse=True)
     assert all(transfer.RANGE_MIN_BYTES <= length <= transfer.RANGE_MAX_BYTES for length in rest[:-1])
+    assert len(rest) < 3 or rest[-2] == transfer.RANGE_MIN_BYTES

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from cloud_storage import workers
@@ -70,3 +71,24 @@ def test_a_failing_source_of_jobs_is_raised():
 
 def test_no_jobs_no_results():
     assert workers.run([], 4) == []
+
+
+def test_threads_are_added_and_end_as_they_are_wanted():
+    side_by_side, finished = threading.Barrier(3), threading.Semaphore(0)
+    crew, running, most = set(), set(), []
+
+    def together():
+        crew.add(threading.current_thread())
+        side_by_side.wait(60)  # breaks unless three run at once
+        finished.release()
+
+    def alone():
+        running.add(threading.current_thread())
+        most.append(len(running))
+        while max(most) < 2 and any(thread.is_alive() for thread in crew - running - {main}):
+            time.sleep(0.001)  # whoever is still there would draw the next job
+        running.discard(threading.current_thread())
+
+    main = threading.current_thread()
+    workers.run([together] * 3 + [alone] * 20, lambda: 1 if finished.acquire(blocking=False) else 3)
+    assert most == [1] * 20
