@@ -74,13 +74,13 @@ def test_no_jobs_no_results():
 
 
 def test_threads_are_added_and_end_as_they_are_wanted():
-    side_by_side, finished = threading.Barrier(3), threading.Semaphore(0)
+    side_by_side, finished = threading.Barrier(3), threading.Event()
     crew, running, most = set(), set(), []
 
     def together():
         crew.add(threading.current_thread())
         side_by_side.wait(60)  # breaks unless three run at once
-        finished.release()
+        finished.set()
 
     def alone():
         running.add(threading.current_thread())
@@ -90,5 +90,5 @@ def test_threads_are_added_and_end_as_they_are_wanted():
         running.discard(threading.current_thread())
 
     main = threading.current_thread()
-    workers.run([together] * 3 + [alone] * 20, lambda: 1 if finished.acquire(blocking=False) else 3)
+    workers.run([together] * 3 + [alone] * 20, lambda: 1 if finished.is_set() else 3)
     assert most == [1] * 20
