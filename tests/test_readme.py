@@ -1,4 +1,4 @@
-"""The documents say what the code does: their tables are the code's, their commands, files and tests exist."""
+"""The documents say what the code does: tables are the code's; commands, files and tests exist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import shlex
 import sys
 from datetime import datetime
-from pathlib import Path
 
 import cloud_storage
 from cloud_storage import (

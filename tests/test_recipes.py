@@ -1,4 +1,4 @@
-"""The recipes of docs/providers.md: their settings are taken, their addresses come out, their policies suffice."""
+"""The recipes of docs/providers.md: settings are taken, addresses come out, policies suffice."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_recipes_profile_gives_the_address_that_it_tells(title, tmp_path):
     name, values = entry(title)
     file = tmp_path / settings.FILE_NAME
     file.write_text(json.dumps({"profiles": {name: values}}))
-    environ = {variable: "key" for variable in re.findall(r"\$\{(\w+)\}", json.dumps(values))}
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", json.dumps(values)), "key")
     resolved = profile.resolve(name, {}, file, environ)
     assert resolved.provider in providers.names()
     assert resolved.auth == "keys"
