@@ -15,7 +15,7 @@ from servers.oss_http import Permissions
 from servers.oss_server import OssServer
 
 RECIPES = ("Backblaze B2", "AWS S3", "Cloudflare R2", "MinIO", "Aliyun OSS", "Google Cloud Storage")
-BUCKET, PREFIX = "my-bucket", "comfyui/"
+BUCKET, PREFIX = "my-bucket", "studio/"
 FULL, READING = (block for block in json_blocks(section("AWS S3")) if "Statement" in block)
 (RAM,) = (block for block in json_blocks(section("Aliyun OSS")) if "Statement" in block)
 
