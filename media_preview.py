@@ -1,4 +1,4 @@
-"""A small moving picture of loaded frames, for the node."""
+"""A small picture of loaded frames, for the node."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ SIDE = 384  # pixels, of the longer one
 SECONDS = 2.0  # that it takes to go round
 
 
-def moving(frames: torch.Tensor) -> bytes:
-    """An animated WebP of frames [B, H, W, 3 or 4] in 0..1."""
+def small(frames: torch.Tensor) -> bytes:
+    """A WebP of frames [B, H, W, 3 or 4] in 0..1, animated where there are several."""
     from PIL import Image
 
     step = max(1, -(-len(frames) // FRAMES))
+    coarse = max(1, max(frames.shape[1:3]) // (4 * SIDE))  # all that is lost to the eye, and most of the time
     pictures = []
-    for frame in frames[::step]:
+    for frame in frames[::step, ::coarse, ::coarse]:
         picture = Image.fromarray(eight_bits(frame.cpu().float().numpy()))
         picture.thumbnail((SIDE, SIDE))
         pictures.append(picture)

@@ -10,8 +10,6 @@ from .storage import Meter, Storage
 from .transfer import watched
 
 if TYPE_CHECKING:
-    import torch
-
     from .profile import Profile
 
 
@@ -101,7 +99,7 @@ class LoadImagesFromCloud:
         size_mode: str = image_sizes.SIZE_MODES[0],
         profile: Profile | None = None,
         unique_id: str | None = None,
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[str], int]:
+    ) -> dict[str, Any]:
         meter, loading = Meter(), folder.Loading()
         progress = host.Progress(unique_id, loading.words)
 
@@ -114,7 +112,8 @@ class LoadImagesFromCloud:
 
         loaded = await watched(load, meter, progress)
         progress.text(loaded.status)
-        return loaded.images, loaded.masks, loaded.keys, len(loaded.keys)
+        outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
+        return host.shown(outputs, [loaded.status])
 
 
 NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}

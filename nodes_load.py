@@ -62,8 +62,9 @@ class LoadImageFromCloud:
 
     async def load(
         self, key: str = "", profile: Profile | None = None, unique_id: str | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return await _loaded(key, profile, unique_id, media_image.decode)
+    ) -> dict[str, Any]:
+        (image, mask), status = await _loaded(key, profile, unique_id, media_image.decode)
+        return host.shown((image, mask), [status], **_picture(image))
 
 
 class LoadMaskFromCloud:
@@ -99,11 +100,12 @@ class LoadMaskFromCloud:
         channel: str = "alpha",
         profile: Profile | None = None,
         unique_id: str | None = None,
-    ) -> tuple[torch.Tensor]:
+    ) -> dict[str, Any]:
         def decode(data: bytes, name: str, reader: media_image.Reader | None) -> torch.Tensor:
             return media_image.decode_mask(data, channel, name, reader)
 
-        return (await _loaded(key, profile, unique_id, decode),)
+        mask, status = await _loaded(key, profile, unique_id, decode)
+        return host.shown((mask,), [status], **_picture(mask[..., None].expand(-1, -1, -1, 3)))
 
 
 class LoadVideoFromCloud:
@@ -209,15 +211,14 @@ class LoadVideoFromCloud:
             sink = media_frames.Tensor() if vae is None else latents.Latents(vae)
             return media_frames.load(source, name, window, sink, meter, host.free_memory)
 
-        loaded = await _read(key, profile, unique_id, decode)
+        loaded, status = await _read(key, profile, unique_id, decode)
         facts = (loaded.count, loaded.sound, loaded.info)
         if vae is not None:
             video = host.blocked("With a vae connected, Load Video from Cloud keeps no frames for a video.")
-            return {"ui": {}, "result": ({"samples": loaded.frames}, *facts, video)}
+            return host.shown(({"samples": loaded.frames}, *facts, video), [status])
         sound = loaded.sound if loaded.has_sound else None
         video = host.video_of(loaded.frames[..., :3], sound, loaded.rate)
-        shown = host.preview(media_preview.moving(loaded.frames), "webp")
-        return {"ui": {"images": [shown], "animated": (True,)}, "result": (loaded.frames, *facts, video)}
+        return host.shown((loaded.frames, *facts, video), [status], **_picture(loaded.frames))
 
 
 class LoadAudioFromCloud:
@@ -259,17 +260,18 @@ class LoadAudioFromCloud:
         start_seconds: float = 0,
         duration_seconds: float = 0,
         unique_id: str | None = None,
-    ) -> tuple[dict[str, Any]]:
+    ) -> dict[str, Any]:
         def decode(source: File, name: str, meter: Meter) -> dict[str, Any]:
             return media_audio.load(source, name, start_seconds, duration_seconds, meter)
 
-        return (await _read(key, profile, unique_id, decode),)
+        audio, status = await _read(key, profile, unique_id, decode)
+        return host.shown((audio,), [status])
 
 
 async def _read(
     key: str, profile: Profile | None, node_id: str | None, decode: Callable[[File, str, Meter], T]
-) -> T:
-    """What ``decode`` makes of the object, read by ranges; with progress and Cancel."""
+) -> tuple[T, str]:
+    """What ``decode`` makes of the object, read by ranges, and a line on it; with progress and Cancel."""
     meter, progress = Meter(), host.Progress(node_id, "Downloaded", "Loaded")
 
     def read() -> T:
@@ -280,8 +282,15 @@ async def _read(
             return decode(source, name, meter)
 
     result = await watched(read, meter, progress)
-    progress.text(f"Loaded {key}, {host.in_bytes(meter.done)} downloaded.")
-    return result
+    status = f"Loaded {key}, {host.in_bytes(meter.done)} downloaded."
+    progress.text(status)
+    return result, status
+
+
+def _picture(frames: torch.Tensor) -> dict[str, Any]:
+    """``ui`` for a small picture of frames [B, H, W, 3 or 4], which moves where there are several."""
+    shown = host.preview(media_preview.small(frames), "webp")
+    return {"images": [shown], "animated": (len(frames) > 1,)}
 
 
 def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own form
@@ -292,8 +301,8 @@ def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own fo
     }
 
 
-async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode: Decode[T]) -> T:
-    """The object's content, decoded; with progress, Cancel, and a word on the node when the copy is old."""
+async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode: Decode[T]) -> tuple[T, str]:
+    """The object's content, decoded, and a line on where it came from; with progress and Cancel."""
     meter, progress = Meter(), host.Progress(node_id, "Downloaded")
 
     def fetch() -> tuple[T, bool]:
@@ -307,9 +316,11 @@ async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode
         return decode(data, name, reader), bool(copy.etag)
 
     result, current = await watched(fetch, meter, progress)
+    status = f"Loaded {key}, {f'{host.in_bytes(meter.done)} downloaded' if meter.done else 'unchanged'}."
     if not current:
-        progress.text("The server cannot be reached: this is the last downloaded copy.")
-    return result
+        status = "The server cannot be reached: this is the last downloaded copy."
+    progress.text(status)
+    return result, status
 
 
 def _etag(storage: Storage, key: str) -> str:

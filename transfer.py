@@ -18,6 +18,7 @@ from typing import TypeVar
 from . import workers
 from .durable import write_all
 from .errors import IntegrityError, StorageError, sentence
+from .lanes import FIRST, MOST, Lanes
 from .storage import Meter, ObjectInfo, Storage
 
 T = TypeVar("T")
@@ -25,12 +26,12 @@ T = TypeVar("T")
 TICK_SECONDS = 0.1
 GRACE_SECONDS = 0.8  # that a cancelled transfer gets to clean up before the node ends without it
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object
-# What one request asks for. Large ranges cost few round trips: 2 GiB at 20 ms came in 3.3 s by six threads
-# and 64 MiB, in 4.0 s by four and 32 MiB; smaller objects still get every thread.
+# What one request asks for: much, for few round trips; less at first, so that it is soon known how many at
+# once are worth it, and less towards the end, so that all end together
 RANGE_MIN_BYTES, RANGE_MAX_BYTES = 16 << 20, 64 << 20
-RANGES_PER_THREAD = 4
+RANGES_FIRST = 2 * FIRST  # that are small
+RANGES_LEFT = 12  # that the rest is always cut into
 NOTE_BYTES = 1 << 20  # of a range between two notes of what has arrived
-THREADS = 6
 
 
 async def watched(
@@ -120,10 +121,14 @@ def _fetch(storage: Storage, key: str, part: Path, meter: Meter) -> ObjectInfo:
 
 
 def ranges(start: int, stop: int) -> list[range]:
-    """Bytes ``start`` to ``stop`` in equal pieces to ask for; the last one may be smaller."""
-    even = (stop - start) // (THREADS * RANGES_PER_THREAD)
-    step = min(max(even, RANGE_MIN_BYTES), RANGE_MAX_BYTES)
-    return [range(first, min(first + step, stop)) for first in range(start, stop, step)]
+    """Bytes ``start`` to ``stop`` in pieces to ask for, in their order."""
+    pieces: list[range] = []
+    while start < stop:
+        most = RANGE_MAX_BYTES if len(pieces) >= RANGES_FIRST else RANGE_MIN_BYTES
+        step = min(max((stop - start) // RANGES_LEFT, RANGE_MIN_BYTES), most)
+        pieces.append(range(start, min(start + step, stop)))
+        start += step
+    return pieces
 
 
 def fetch_ranges(
@@ -170,7 +175,8 @@ def fetch_ranges(
             yield job(piece)
 
     if wanted:
-        workers.run(jobs(), min(THREADS, len(wanted)), on_failure=own.stop)
+        lanes = Lanes(lambda: own.done, min(MOST, len(wanted)))
+        workers.run(jobs(), lanes, on_failure=own.stop)
     meter.check()
 
 

@@ -167,7 +167,7 @@ class Worker(threading.Thread):
 
     def load(self) -> None:
         key = self._chance.choice(self._keys)
-        frames, _ = asyncio.run(nodes_load.LoadImageFromCloud().load(key))
+        frames, _ = asyncio.run(nodes_load.LoadImageFromCloud().load(key))["result"]
         if not is_whole((frames[0] * 255).round().to(torch.uint8)):
             self._outcome.wrong.append(f"loaded {key}")
 

@@ -80,7 +80,7 @@ def _is_stored(direct: Any, folder: str, result: Any) -> bool:
 
 
 def _load_image(folder: str) -> Any:
-    return run_node("LoadImageFromCloud", key=f"{folder}a.png")
+    return outputs_of("LoadImageFromCloud", key=f"{folder}a.png")
 
 
 def _is_loaded(direct: Any, folder: str, result: Any) -> bool:

@@ -61,7 +61,7 @@ def test_rights_below_the_prefix_are_enough_for_everything(limited):
     assert "✗" not in report, report
     keys = run_node("SaveImageToCloud", images=torch.rand((2, 8, 8, 3)))["result"][1]
     assert outputs_of("ListBucketContents", prefix="")[1] == keys
-    assert run_node("LoadImageFromCloud", key=keys[0])[0].shape == (1, 8, 8, 3)
+    assert outputs_of("LoadImageFromCloud", key=keys[0])[0].shape == (1, 8, 8, 3)
 
 
 def test_without_the_right_to_list_a_counter_says_what_else_to_use(limited):
@@ -72,7 +72,7 @@ def test_without_the_right_to_list_a_counter_says_what_else_to_use(limited):
     with pytest.raises(errors.AccessDenied, match="%uuid%"):
         run_node("SaveImageToCloud", images=torch.rand((1, 8, 8, 3)))
     (key,) = run_node("SaveImageToCloud", images=torch.rand((1, 8, 8, 3)), filename="a_%uuid%")["result"][1]
-    assert run_node("LoadImageFromCloud", key=key)[0].shape == (1, 8, 8, 3)
+    assert outputs_of("LoadImageFromCloud", key=key)[0].shape == (1, 8, 8, 3)
 
 
 def test_reading_keys_may_not_write_and_the_report_says_so(limited):
@@ -89,7 +89,7 @@ def test_reading_keys_may_not_write_and_the_report_says_so(limited):
 def test_a_key_missing_or_hidden_is_called_both(limited):
     limited("ceph", *READ, *WRITE)
     with pytest.raises(errors.AccessDenied, match="missing, or") as raised:
-        run_node("LoadImageFromCloud", key="nothing.png")
+        outputs_of("LoadImageFromCloud", key="nothing.png")
     assert "nothing.png" in str(raised.value)
 
 
@@ -97,7 +97,7 @@ def test_another_prefix_is_out_of_reach(limited):
     place = limited("ministack", *READ, *WRITE, *LIST, *DELETE)
     place.open().put("private.png", b"x", PutOptions(), Meter())
     with pytest.raises(errors.ConfigurationError):
-        run_node("LoadImageFromCloud", key="../private.png")
+        outputs_of("LoadImageFromCloud", key="../private.png")
     (wire,) = run_node("CloudStorageProfile", path_prefix="")
     with pytest.raises(errors.NotFound):
-        run_node("LoadImageFromCloud", key="private.png", profile=wire)
+        outputs_of("LoadImageFromCloud", key="private.png", profile=wire)

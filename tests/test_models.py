@@ -229,7 +229,7 @@ def test_a_sha256_is_taken_as_people_copy_it_and_refused_otherwise():
 def test_an_object_replaced_halfway_is_downloaded_anew_in_the_same_run(
     put, fetch, target, proxy, monkeypatch
 ):
-    monkeypatch.setattr(transfer, "THREADS", 1)
+    monkeypatch.setattr(transfer, "MOST", 1)
     put(DATA)
     rule = proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET"))
     meter = Meter()

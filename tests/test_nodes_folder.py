@@ -10,7 +10,7 @@ import torch
 from cloud_storage import errors, freshness, host, nodes_folder
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management, utils
-from conftest import run_node
+from conftest import outputs_of
 from PIL import Image
 from servers.faults import Cut, Fault
 
@@ -44,7 +44,7 @@ def five(cloud):
 
 
 def load(**inputs):
-    return run_node("LoadImagesFromCloud", **{"prefix": "set/", **inputs})
+    return outputs_of("LoadImagesFromCloud", **{"prefix": "set/", **inputs})
 
 
 def test_a_folder_becomes_a_batch_bit_for_bit_with_its_keys(cloud, five):

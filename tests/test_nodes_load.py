@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import re
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from cloud_storage import connect, errors, freshness, nodes_load, storage
+from cloud_storage import connect, errors, freshness, host, nodes_load, storage
 from cloud_storage.storage import Meter, PutOptions
-from conftest import run_node
+from conftest import outputs_of, run_node
 from PIL import Image
 
 
@@ -40,7 +42,7 @@ def requests(monkeypatch, cloud):
 def test_an_image_comes_back_bit_for_bit_with_its_mask(cloud):
     picture = noise()
     stored(cloud, "a/图 1.png", Image.fromarray(picture))
-    image, mask = run_node("LoadImageFromCloud", key="a/图 1.png")
+    image, mask = outputs_of("LoadImageFromCloud", key="a/图 1.png")
     assert torch.equal(image, torch.from_numpy(picture[None, :, :, :3].astype(np.float32) / 255))
     assert torch.allclose(mask, 1 - torch.from_numpy(picture[None, :, :, 3].astype(np.float32) / 255))
 
@@ -48,7 +50,7 @@ def test_an_image_comes_back_bit_for_bit_with_its_mask(cloud):
 def test_a_key_that_save_gave_loads_what_was_saved(cloud):
     images = torch.from_numpy(noise(channels=3)).float()[None] / 255
     (key,) = run_node("SaveImageToCloud", images=images)["result"][1]
-    image, mask = run_node("LoadImageFromCloud", key=key)
+    image, mask = outputs_of("LoadImageFromCloud", key=key)
     assert torch.equal((image * 255).round(), (images * 255).floor())
     assert torch.equal(mask, torch.zeros((1, 20, 30)))
 
@@ -57,7 +59,7 @@ def test_a_key_that_save_gave_loads_what_was_saved(cloud):
 def test_a_mask_is_one_channel(cloud, channel):
     picture = noise()
     stored(cloud, "m.png", Image.fromarray(picture))
-    (mask,) = run_node("LoadMaskFromCloud", key="m.png", channel=channel)
+    (mask,) = outputs_of("LoadMaskFromCloud", key="m.png", channel=channel)
     expected = (
         picture[None, :, :, {"red": 0, "green": 1, "blue": 2, "alpha": 3}[channel]].astype(np.float32) / 255
     )
@@ -66,9 +68,9 @@ def test_a_mask_is_one_channel(cloud, channel):
 
 def test_an_unchanged_object_is_read_once(cloud, requests):
     stored(cloud, "a.png", Image.fromarray(noise()))
-    run_node("LoadImageFromCloud", key="a.png")
+    outputs_of("LoadImageFromCloud", key="a.png")
     requests.clear()
-    run_node("LoadImageFromCloud", key="a.png")
+    outputs_of("LoadImageFromCloud", key="a.png")
     assert requests == ["stat"]
 
 
@@ -83,25 +85,53 @@ def test_an_unchanged_object_is_read_once(cloud, requests):
 def test_what_is_no_image_is_named(cloud, data, words):
     cloud.put("x.png", data, PutOptions(), Meter())
     with pytest.raises(errors.MediaError, match=words) as raised:
-        run_node("LoadImageFromCloud", key="x.png")
+        outputs_of("LoadImageFromCloud", key="x.png")
     assert "x.png" in str(raised.value)
 
 
 def test_a_missing_key_is_named(cloud):
     with pytest.raises(errors.NotFound, match=r"gone\.png"):
-        run_node("LoadImageFromCloud", key="gone.png")
+        outputs_of("LoadImageFromCloud", key="gone.png")
     with pytest.raises(errors.ConfigurationError):
-        run_node("LoadImageFromCloud", key="")
+        outputs_of("LoadImageFromCloud", key="")
 
 
 def test_offline_the_last_copy_is_loaded_and_the_node_says_so(cloud, monkeypatch, comfyui):
     picture = noise(channels=3)
     stored(cloud, "a.png", Image.fromarray(picture))
-    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
     unplug(monkeypatch, cloud)
-    image, _ = run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    image, _ = outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
     assert torch.equal(image, torch.from_numpy(picture[None].astype(np.float32) / 255))
     assert "last downloaded copy" in comfyui.texts[-1][0]
+
+
+def test_the_node_shows_a_small_picture_and_where_it_came_from(cloud, comfyui):
+    import folder_paths
+
+    wide = np.zeros((40, 3000, 4), np.uint8)
+    wide[:, :1500] = (250, 10, 10, 255)
+    stored(cloud, "a.png", Image.fromarray(wide))
+    for node_id, left, right in (
+        ("LoadImageFromCloud", (250, 10, 10), (0, 0, 0)),
+        ("LoadMaskFromCloud", (0, 0, 0), (255, 255, 255)),
+    ):
+        told = run_node(node_id, key="a.png")["ui"]
+        assert told["animated"] == (False,)
+        (file,) = told["images"]
+        folder = Path(folder_paths.get_temp_directory()) / file["subfolder"]
+        with Image.open(folder / file["filename"]) as picture:
+            assert picture.size == (384, 5)
+            for place, colour in (((60, 2), left), ((320, 2), right)):
+                assert np.abs(np.subtract(picture.convert("RGB").getpixel(place), colour)).max() < 20
+        assert re.fullmatch(r"Loaded a\.png, ([\d.]+ kB downloaded|unchanged)\.", told[host.LINES][0])
+
+
+def test_a_node_that_loads_again_says_that_nothing_was_downloaded(cloud):
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    lines = [run_node("LoadImageFromCloud", key="a.png")["ui"][host.LINES] for _ in range(2)]
+    assert "downloaded" in lines[0][0]
+    assert lines[1] == ["Loaded a.png, unchanged."]
 
 
 def unplug(monkeypatch, cloud):
@@ -132,7 +162,7 @@ def test_is_changed_stays_while_the_object_stays(cloud, comfyui):
     queue(comfyui, {"key": "a.png"})
     stored(cloud, "a.png", Image.fromarray(noise(seed=1)))
     first = changed()
-    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
     assert changed() == first
     stored(cloud, "a.png", Image.fromarray(noise(seed=2)))
     second = changed()
@@ -185,8 +215,8 @@ def test_is_changed_of_a_wired_key_uses_the_key_of_the_last_run(cloud, comfyui):
     stored(cloud, "a.png", Image.fromarray(noise(seed=1)))
     stored(cloud, "b.png", Image.fromarray(noise(seed=2)))
     first = changed(key=None)
-    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
-    run_node("LoadImageFromCloud", key="b.png", unique_id="4")
+    outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
+    outputs_of("LoadImageFromCloud", key="b.png", unique_id="4")
     assert changed(key=None) == first
     stored(cloud, "a.png", Image.fromarray(noise(seed=3)))
     assert changed(key=None) != first

@@ -17,7 +17,7 @@ from comfy import cli_args, model_management, utils
 from comfy_api.input_impl import VideoFromComponents, VideoFromFile
 from comfy_api.util import VideoComponents
 from comfy_execution.graph import ExecutionBlocker
-from conftest import run_node
+from conftest import outputs_of, run_node
 from films import KINDS
 
 PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 42}}}
@@ -347,7 +347,7 @@ def test_every_clip_of_a_batch_becomes_an_object(cloud, tmp_path, format):
     assert urls == ";".join(map(cloud.url, keys))
     assert cloud.stat(keys[0]).content_type.startswith("audio/")
     for key, tones, entry in zip(keys, ([150, 250], [250, 150]), saved["ui"]["audio"], strict=True):
-        (back,) = run_node("LoadAudioFromCloud", key=key)
+        (back,) = outputs_of("LoadAudioFromCloud", key=key)
         assert films.pitches(back["waveform"][0].numpy(), back["sample_rate"]) == tones
         path = tmp_path / entry["type"] / entry["subfolder"] / entry["filename"]
         assert path.read_bytes() == cloud.read(key)
@@ -355,7 +355,7 @@ def test_every_clip_of_a_batch_becomes_an_object(cloud, tmp_path, format):
 
 def test_the_sound_of_a_film_is_loaded_by_itself(cloud, tmp_path):
     put_film(cloud, tmp_path)
-    (audio,) = run_node("LoadAudioFromCloud", key="film.mp4", start_seconds=0.7, duration_seconds=1)
+    (audio,) = outputs_of("LoadAudioFromCloud", key="film.mp4", start_seconds=0.7, duration_seconds=1)
     assert audio["waveform"].shape == (1, 2, 48_000)
     assert np.allclose(films.click_times(audio["waveform"][0].numpy(), 48_000), [0.3, 0.8], atol=0.03)
 

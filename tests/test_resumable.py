@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cloud_storage import errors, journal, oss_client, resumable, s3_client, storage, transfer
+from cloud_storage import errors, journal, lanes, oss_client, resumable, s3_client, storage, transfer
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT
 from servers.faults import Answer, Cut, Fault, Flip, s3_error
@@ -24,12 +24,12 @@ from servers.faults import Answer, Cut, Fault, Flip, s3_error
 pytestmark = pytest.mark.usefixtures("impatient")
 
 MIB = 1 << 20
-SIZE = transfer.RANGE_MIN_BYTES * transfer.THREADS  # one range for each connection
+SIZE = transfer.RANGE_MIN_BYTES * lanes.FIRST  # one range for each connection
 LARGE = os.urandom(MIB) * (SIZE // MIB)
 
 # What one connection may lose: the chunk that it is reading, and what is on its way to it. Less than a range.
 LOST = storage.CHUNK_MAX_BYTES + MIB
-UNDER_WAY = LOST * transfer.THREADS
+UNDER_WAY = LOST * lanes.FIRST
 
 
 def sha256(data):
@@ -102,8 +102,8 @@ def test_a_stalled_socket_is_given_up_and_taken_up_again(
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_run_that_fails_is_gone_on_with_by_the_next(shaky, proxy, stored, part, share):
-    proxy.add(Fault(Cut("response body", share, "close"), "GET", times=transfer.THREADS))
-    proxy.add(Fault(Answer(503, s3_error("SlowDown")), "GET", skip=transfer.THREADS, times=None))
+    proxy.add(Fault(Cut("response body", share, "close"), "GET", times=lanes.FIRST))
+    proxy.add(Fault(Answer(503, s3_error("SlowDown")), "GET", skip=lanes.FIRST, times=None))
     with pytest.raises(errors.Unreachable):
         download(shaky, stored, part)
     kept = noted(part)
@@ -152,7 +152,7 @@ def silent_half_way(proxy):
     """Every connection falls silent in the middle of its range."""
     return [
         proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET", skip=number))
-        for number in range(transfer.THREADS)
+        for number in range(lanes.FIRST)
     ]
 
 
@@ -176,7 +176,7 @@ def test_an_object_replaced_between_two_runs_starts_again(shaky, proxy, direct, 
 
 
 def test_an_object_replaced_halfway_is_changed(shaky, proxy, direct, stored, part, monkeypatch):
-    monkeypatch.setattr(transfer, "THREADS", 1)  # so that a range is still to come
+    monkeypatch.setattr(transfer, "MOST", 1)  # so that a range is still to come
     rule = proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET"))
     outcome = []
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from cloud_storage import errors, transfer
+from cloud_storage import errors, lanes, transfer
 from cloud_storage.storage import Meter, ObjectInfo, Storage
 
 
@@ -161,3 +161,38 @@ def test_a_range_that_fails_stops_the_others(tmp_path):
         info = ObjectInfo("a", 20, "e")
         transfer.fetch_ranges(Uneven(), info, part, [range(10), range(10, 20)], Meter())
     assert stopped == [10]
+
+
+def test_more_ranges_travel_side_by_side_where_that_pays(tmp_path, monkeypatch):
+    monkeypatch.setattr(lanes, "WINDOW_SECONDS", 0)
+    monkeypatch.setattr(lanes, "GAIN", 0)
+    side_by_side = threading.Barrier(2 * lanes.FIRST)
+
+    class Patient(Storage):
+        """A bucket that answers the first ranges at once, and later ones when twice as many are asked for."""
+
+        def stream(self, key, start=0, stop=None, etag=None, meter=None):
+            if start >= lanes.FIRST:
+                side_by_side.wait(60)
+            meter.add(1)
+            return None, iter([b"a"])
+
+    Patient.__abstractmethods__ = frozenset()
+    count = 3 * lanes.FIRST
+    part = tmp_path / "part"
+    part.write_bytes(bytes(count))
+    pieces = [range(number, number + 1) for number in range(count)]
+    transfer.fetch_ranges(Patient(), ObjectInfo("a", count, "e"), part, pieces, Meter())
+    assert part.read_bytes() == b"a" * count
+
+
+@pytest.mark.parametrize("size", [0, 1, transfer.RANGE_MIN_BYTES, (2 << 30) + 7, (12 << 30) - 1])
+def test_pieces_cover_everything_once_and_are_small_at_first_and_towards_the_end(size):
+    pieces = transfer.ranges(5, 5 + size)
+    assert [piece.start for piece in pieces] == [5, *(piece.stop for piece in pieces)][: len(pieces)]
+    assert sum(map(len, pieces)) == size
+    lengths = list(map(len, pieces))
+    first, rest = lengths[: transfer.RANGES_FIRST], lengths[transfer.RANGES_FIRST :]
+    assert set(first[:-1]) <= {transfer.RANGE_MIN_BYTES}
+    assert rest == sorted(rest, reverse=True)
+    assert all(transfer.RANGE_MIN_BYTES <= length <= transfer.RANGE_MAX_BYTES for length in rest[:-1])
