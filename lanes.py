@@ -12,8 +12,8 @@ from collections.abc import Callable
 FIRST, MOST = 4, 16
 WINDOW_SECONDS = 1.0  # that a rate is measured over, at least
 GAIN = 1.25  # twice as many have to bring this many times as much
-# Of one lane, which tells that this machine or its line holds it up, and would hold up more. S3 gives a request
-# 85e6 to 90e6: docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns
+# Of one lane, which tells that this machine or its line holds it up, and would hold up more. S3 gives each
+# some 90e6: docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns
 ENOUGH_BYTES_PER_SECOND = 100e6
 
 
