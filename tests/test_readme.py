@@ -1,4 +1,4 @@
-"""The README says what the code does: its tables are the code's, its commands exist, its policy suffices."""
+"""The documents say what the code does: tables are the code's; commands, files and tests exist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import shlex
 import sys
 from datetime import datetime
-from pathlib import Path
 
 import cloud_storage
 from cloud_storage import (
@@ -27,32 +26,10 @@ from cloud_storage import (
     storing,
 )
 from cloud_storage.storage import Meter
+from conftest import ROOT
+from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, text_of
 from fault_operations import OPERATIONS
 from fault_table import TABLE
-
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
-
-
-def section(title: str) -> str:
-    """The text below a heading, up to the next heading of any level."""
-    return re.split(r"^#+ ", README.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def table(title: str) -> list[list[str]]:
-    """The rows of the first table below a heading, without its head; cells without their backticks."""
-    rows = [line for line in section(title).splitlines() if line.startswith("|")]
-    return [[cell.strip().replace("`", "") for cell in row.split("|")[1:-1]] for row in rows[2:]]
-
-
-def blocks(text: str) -> list[str]:
-    """Every fenced block, its first line being its language, or empty."""
-    return re.findall(r"^ *```(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-
-
-def json_blocks() -> list[object]:
-    return [json.loads(block.removeprefix("json")) for block in blocks(README) if block.startswith("json")]
 
 
 def test_the_nodes_are_listed_with_their_names():
@@ -109,7 +86,7 @@ def test_the_figures_of_the_outbox_are_the_codes():
 def test_the_kinds_of_video_are_listed():
     rows = {
         name: (codecs.split(", ") if codecs else [], sound)
-        for name, codecs, sound, *_ in table("Video and sound")
+        for name, codecs, sound, *_ in table("Save a video")
     }
     assert list(rows) == list(media_video.CONTAINERS)
     sounds = {"aac": "AAC", "libopus": "Opus", "flac": "FLAC"}
@@ -127,33 +104,10 @@ def test_every_token_is_replaced():
 
 def test_the_example_of_profiles_json_is_read(tmp_path):
     file = tmp_path / settings.FILE_NAME
-    file.write_text(json.dumps(json_blocks()[0]))
+    file.write_text(json.dumps(json_blocks(section("Settings"))[0]))
     environ = {"R2_ACCESS_KEY": "key", "R2_SECRET_KEY": "secret"}
     assert settings.profile_names(file) == [settings.ENVIRONMENT, "renders"]
     assert connect.connect(profile.resolve("renders", {}, file, environ), environ).path_prefix == "comfyui/"
-
-
-def test_the_policy_is_all_that_the_nodes_need(servers):
-    server = servers("ministack")
-    bucket = server.create_bucket()
-    policy = json.loads(json.dumps(json_blocks()[1]).replace("my-bucket", bucket))
-    keys = server.create_user(policy)
-    environ = {
-        "COMFY_S3_PROVIDER": "Custom",
-        "COMFY_S3_ENDPOINT_URL": server.endpoint_url,
-        "COMFY_S3_ACCESS_KEY": keys.access_key,
-        "COMFY_S3_SECRET_KEY": keys.secret_key,
-        "COMFY_S3_BUCKET": bucket,
-        "COMFY_S3_REGION": server.region,
-        "COMFY_S3_PATH_PREFIX": "comfyui/",
-    }
-    allowed = profile.resolve("", {}, Path("none.json"), environ)
-    opened = connect.connect(allowed, environ)
-    assert not [each for each in diagnosis._findings(allowed, opened, Meter()) if not each.works]
-    environ["COMFY_S3_PATH_PREFIX"] = "elsewhere/"
-    elsewhere = profile.resolve("", {}, Path("none.json"), environ)
-    findings = diagnosis._findings(elsewhere, connect.connect(elsewhere, environ), Meter())
-    assert [each.what for each in findings if each.works] == ["share"]  # signing asks no server
 
 
 def test_every_error_code_among_the_symptoms_is_one_that_the_code_knows():
@@ -171,7 +125,7 @@ def test_every_command_exists(monkeypatch):
 
     found = []
     for name in DOCUMENTS:
-        for block in blocks((ROOT / name).read_text(encoding="utf-8")):
+        for block in blocks(text_of(name)):
             found += re.findall(r"^ *(?:python3 )?((?:tools/\w+\.py|\.ci/run).*)$", block, re.MULTILINE)
     for command in found:
         program, *words = shlex.split(command, comments=True)
@@ -181,22 +135,60 @@ def test_every_command_exists(monkeypatch):
     assert found[:2] == ["tools/tryout.py", "tools/test.py"]
 
 
+def anchors(name):
+    """What a link may name in a document: its headings, as GitHub writes them."""
+    titles = [each.title.lower() for each in sections(text_of(name))]
+    return {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
+
+
 def test_every_link_within_the_documents_leads_somewhere():
     for name in DOCUMENTS:
-        text = (ROOT / name).read_text(encoding="utf-8")
-        titles = re.findall("^#+ (.*)", text, re.MULTILINE)
-        headings = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-        for target in re.findall(r"\]\(([^)]+)\)", text):
-            if target.startswith("#"):
-                assert target[1:] in headings, (name, target)
-            elif not target.startswith("https://"):
-                assert (ROOT / target).exists(), (name, target)
+        for target in re.findall(r"\]\(([^)]+)\)", text_of(name)):
+            if target.startswith("https://"):
+                continue
+            path, _, anchor = target.partition("#")
+            file = (ROOT / name).parent / path if path else ROOT / name
+            assert file.exists(), (name, target)
+            if anchor:
+                assert anchor in anchors(file.resolve().relative_to(ROOT)), (name, target)
+
+
+def test_no_heading_stands_twice_in_a_document():
+    for name in DOCUMENTS:
+        if name != "CHANGELOG.md":
+            assert len(anchors(name)) == len(sections(text_of(name))), name
 
 
 def test_every_module_that_the_documents_name_exists():
     for name in DOCUMENTS:
-        for module in re.findall(r"`([\w/.]+\.py)`", (ROOT / name).read_text(encoding="utf-8")):
+        for module in re.findall(r"`([\w/.]+\.py)`", text_of(name)):
             assert (ROOT / module).is_file(), (name, module)
+
+
+def test_every_test_that_the_documents_name_exists():
+    named = {test for name in DOCUMENTS for test in re.findall(r"`(tests/\w+\.py::\w+)`", text_of(name))}
+    assert len(named) > 30
+    for test in named:
+        path, _, function = test.partition("::")
+        assert f"\ndef {function}(" in text_of(path), test
+
+
+def test_the_examples_are_listed():
+    listed = [re.match(r"\[(.*?)\]", example)[1] for example, _what in table("Examples")]
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "example_workflows").glob("*.json"))
+
+
+def test_the_start_names_every_line_of_the_report(fast_place, folder):
+    profile, opened = fast_place.profile(path_prefix=folder), fast_place.open(path_prefix=folder)
+    findings = diagnosis._findings(profile, opened, Meter())
+    (named,) = re.findall(r"a line each for (.*?)\. A", section("Start here"), re.DOTALL)
+    assert re.findall("`(.*?)`", named) == [each.what for each in findings if each.works]
+
+
+def test_every_page_is_named_in_the_readme():
+    for name in DOCUMENTS:
+        readme = "README.zh.md" if name.endswith(".zh.md") else "README.md"
+        assert name == readme or f"]({name}" in text_of(readme), name
 
 
 def test_the_requirements_are_the_same_for_pip_and_for_the_registry():

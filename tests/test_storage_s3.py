@@ -163,3 +163,21 @@ def test_bytes_are_counted_under_checksums_too(servers, tmp_path, folder, scheme
     put(storage, "a.bin", LARGE[:size], meter=meter)
     assert meter.done == size
     assert storage.read("a.bin") == LARGE[:size]
+
+
+# --- whose key it is ---
+
+
+def test_with_keys_the_machines_own_login_is_not_read(place, tmp_path, monkeypatch):
+    login = tmp_path / "login"
+    login.write_text(
+        "[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = other\n"
+        "endpoint_url = http://127.0.0.1:9\nregion = eu-north-1\n"
+    )
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(login))
+    monkeypatch.setenv("AWS_PROFILE", "nobody-has-this")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    opened = place.open(path_prefix="own/")
+    assert opened.endpoint == place.environ["COMFY_S3_ENDPOINT_URL"]
+    assert put(opened, "a.txt").size == 4
