@@ -54,7 +54,8 @@ PROFILE = Node("CloudStorageProfile", 0)
 WIRED = {"profile": ("profile", 0)}
 PICTURE = Node("LoadImage", 0, {"image": "dusk.png"}, 320)
 KEY = "comfyui/images/ComfyUI_00002.png"
-TESTED = (1, "test_connection")
+TEST = (1, "test_connection")
+TESTED = Node("CloudStorageProfile", 0, height=450)  # with room for what Test connection says
 
 
 def _load(kind: str, inputs: Mapping[str, Any], **then: Node) -> Small:
@@ -68,14 +69,14 @@ def _preview(output: int = 0, height: int = 300) -> Node:
 SMALL_WORKFLOWS = {
     "CloudStorageProfile": Small(
         {
-            "profile": PROFILE,
+            "profile": TESTED,
             "load": Node("LoadImageFromCloud", 1, {"key": KEY, **WIRED}),
             "seen": Node("PreviewImage", 1, {"images": ("load", 0)}, 300),
         },
-        pressed=TESTED,
+        pressed=TEST,
     ),
     "TestCloudConnection": Small(
-        {"profile": PROFILE, "test": Node("TestCloudConnection", 1, WIRED)}, pressed=TESTED
+        {"profile": TESTED, "test": Node("TestCloudConnection", 1, WIRED, 450)}, pressed=TEST
     ),
     "SaveImageToCloud": Small(
         {
@@ -155,7 +156,12 @@ SMALL_WORKFLOWS = {
     ),
     "LoadVideoFromCloud": _load(
         "LoadVideoFromCloud",
-        {"key": "comfyui/videos/sunset.mp4", "skip_first_frames": 16, "frame_load_cap": 6},
+        {
+            "key": "comfyui/videos/sunset.mp4",
+            "force_rate": 4,
+            "skip_first_frames": 4,
+            "frame_load_cap": 6,
+        },
         seen=_preview(height=420),
         sound=Node("PreviewAudio", 1, {"audio": ("load", 2)}),
     ),
@@ -173,10 +179,12 @@ SMALL_WORKFLOWS = {
         {
             "profile": PROFILE,
             "list": Node(
-                "ListBucketContents", 0, {"prefix": "comfyui/images/", "pattern": "*_0000[1-4].png", **WIRED}
+                "ListBucketContents",
+                0,
+                {"prefix": "comfyui/images/", "pattern": "ComfyUI_0000[1-4].png", **WIRED},
             ),
             "load": Node("LoadImageFromCloud", 1, {"key": ("list", 1), **WIRED}),
-            "seen": Node("PreviewImage", 1, {"images": ("load", 0)}, 380),
+            "seen": Node("PreviewImage", 1, {"images": ("load", 0)}, 290),
         }
     ),
     "GeneratePresignedURL": Small(

@@ -27,6 +27,7 @@ EXAMPLES, HELP, ASSETS = ROOT / "example_workflows", ROOT / "web" / "docs", ROOT
 EXAMPLE_SIZE = Size(1800, 1200, 190_000)
 HELP_SIZE = Size(1100, 900, 70_000)
 README_SIZE = Size(1500, 950, 190_000)
+HELP_WIDER = 230  # pixels by which the panel is drawn wider than it comes
 QUALITIES = range(92, 40, -4)
 
 # Of an example that needs a model of one's own: the node up to which it runs here.
@@ -60,6 +61,7 @@ def example(studio: Studio, name: str) -> bytes:
     from servers import comfyui_page
 
     workflow = json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+    studio.empty()
     comfyui_page.show_workflow(studio.page, workflow)
     comfyui_page.only(studio.page, UP_TO.get(name, ""))
     studio.run(unplugged=name == "offline-outbox")
@@ -93,8 +95,20 @@ def page_of_help(studio: Studio) -> bytes:
     """A page of help beside the canvas."""
     from servers import comfyui_page
 
+    def open_help(page: Any) -> None:  # noqa: ANN401  Playwright's Page
+        comfyui_page.open_help(page, 3)
+        studio.settle()
+        edge = page.locator(".p-splitter-gutter:visible").last.bounding_box()
+        page.mouse.move(edge["x"] + edge["width"] / 2, 500)
+        page.mouse.down()
+        page.mouse.move(edge["x"] - HELP_WIDER, 500, steps=5)
+        page.mouse.up()
+        page.mouse.move(700, 900)
+        comfyui_page.fit(page)
+        page.evaluate("() => { comfy.canvas.ds.offset[1] += 60; comfy.canvas.setDirty(true, true) }")
+
     studio.small(SMALL_WORKFLOWS["SaveImageToCloud"])
-    return studio.whole(README_SIZE, lambda page: comfyui_page.open_help(page, 3))
+    return studio.whole(README_SIZE, open_help)
 
 
 README = {"picker": picker, "connection": connection, "help": page_of_help}

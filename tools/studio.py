@@ -68,7 +68,8 @@ VIEW = """([left, top, scale, x, y]) => {
 
 NAME_COMFYUI = """folder => {
     for (const line of document.querySelectorAll(".cs-line"))
-        if (line.textContent.includes(folder)) line.textContent = line.textContent.replaceAll(folder, "ComfyUI")
+        if (line.textContent.includes(folder))
+            line.textContent = line.textContent.replaceAll(folder, "ComfyUI")
 }"""
 
 
@@ -85,8 +86,15 @@ class Size:
 class Studio:
     """ComfyUI's page, and the server behind it, which can be away for a while."""
 
-    def __init__(self, page: Any, server: FaultProxy, base: Path) -> None:  # noqa: ANN401  Playwright's Page
-        self.page, self.server, self._base = page, server, base
+    def __init__(self, page: Any, address: str, server: FaultProxy, base: Path) -> None:  # noqa: ANN401
+        self.page, self.server = page, server
+        self._address, self._base = address, base
+
+    def empty(self) -> None:
+        """Open the page anew: a node would take over values of one that had its number before."""
+        from servers import comfyui_page
+
+        comfyui_page.opened(self.page, self._address)
 
     def run(self, unplugged: bool = False) -> None:
         """Press Run and wait for success; ``unplugged``, once before that with the server away."""
@@ -110,6 +118,7 @@ class Studio:
         """Put a small workflow on the page, run it, and lay it out."""
         from servers import comfyui_page
 
+        self.empty()
         comfyui_page.show_prompt(self.page, workflow.prompt())
         nodes = list(enumerate(workflow.nodes.values(), 1))
         columns = [
@@ -167,7 +176,7 @@ def opened() -> Iterator[Studio]:
     """Everything that is needed, for as long as the block runs."""
     import scenery
     import tryout
-    from servers import chromium, comfyui, comfyui_page
+    from servers import chromium, comfyui
     from servers.fault_proxy import FaultProxy
     from servers.ministack import MiniStack
 
@@ -184,5 +193,4 @@ def opened() -> Iterator[Studio]:
         comfyui.configure(address, PAGE)
         browser = stack.enter_context(chromium.browser())
         page = stack.enter_context(chromium.page(browser, 1500, 950, PIXEL_RATIO))
-        comfyui_page.opened(page, address)
-        yield Studio(page, proxy, folder / "comfyui")
+        yield Studio(page, address, proxy, folder / "comfyui")

@@ -41,7 +41,15 @@ def page(browser: Any, width: int = 1400, height: int = 900, pixel_ratio: float 
     page.set_default_timeout(TIMEOUT_MILLISECONDS)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"{error}\n{error.stack}"))
-    page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+    def answer(dialog: Any) -> None:
+        if dialog.type == "beforeunload":  # a workflow that is not saved need not hold anybody
+            dialog.accept()
+        else:
+            faults.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
+    page.on("dialog", answer)
     page.faults = faults
     try:
         yield page

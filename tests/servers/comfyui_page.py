@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-OPENING_MILLISECONDS = 1500  # the page opens a workflow of its own, and says by nothing that it has
+OPENING_MILLISECONDS = 1500  # after its own workflow is there, the page does more, and does not say what
+FITTING_MILLISECONDS = 600
 RUN_MILLISECONDS = 60_000
 
 
 def opened(page: Any, address: str) -> None:
-    """Open the page and wait until it and our nodes are there."""
+    """Open the page and wait until it, our nodes, and the workflow that it opens by itself are there."""
     page.goto(address)
     page.wait_for_function(
         """() => {
             const app = window.app ?? window.comfyAPI?.app?.app
             window.comfy = app
             return app?.graph && app.canvas && (app.vueAppReady ?? true) &&
-                window.LiteGraph?.registered_node_types?.SaveImageToCloud
+                window.LiteGraph?.registered_node_types?.SaveImageToCloud && app.graph.nodes.length
         }"""
     )
     page.wait_for_timeout(OPENING_MILLISECONDS)
@@ -99,8 +100,9 @@ def lines(page: Any, number: int) -> tuple[list[str], list[str]] | None:
 
 
 def fit(page: Any) -> None:
-    """Have all nodes in sight."""
+    """Have all nodes in sight, and standing still: the page moves there in steps."""
     page.evaluate('async () => { await comfy.extensionManager.command.execute("Comfy.Canvas.FitView") }')
+    page.wait_for_timeout(FITTING_MILLISECONDS)
 
 
 def press(page: Any, number: int, name: str) -> None:
@@ -116,8 +118,13 @@ def press(page: Any, number: int, name: str) -> None:
 
 def open_help(page: Any, number: int) -> None:
     """Open a node's page of help beside the canvas, as the button does that appears with a selected node."""
-    page.evaluate(
-        "number => { comfy.canvas.deselectAll(); comfy.canvas.select(comfy.graph.getNodeById(number)) }",
+    x, y = page.evaluate(
+        """number => {
+            const box = comfy.canvas.canvas.getBoundingClientRect(), { scale, offset } = comfy.canvas.ds
+            const [x, y] = comfy.graph.getNodeById(number).pos
+            return [box.left + (x + 80 + offset[0]) * scale, box.top + (y - 15 + offset[1]) * scale]
+        }""",
         number,
     )
+    page.mouse.click(x, y)
     page.get_by_test_id("info-button").click()
