@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
-import shutil
 import sys
 import urllib.parse
 import uuid
@@ -19,7 +18,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -183,32 +181,25 @@ def model_types(models: Path) -> dict[str, tuple[list[str], set[str]]]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """This machine's Chromium. Where there is none, its tests are skipped, or fail where CI is set."""
-    from playwright.sync_api import sync_playwright
+    from servers import chromium
+    from servers.processes import ServerUnavailable
 
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        said = "There is no Chromium. On Debian: apt-get install chromium"
-        pytest.fail(said) if os.environ.get("CI") else pytest.skip(said)
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(chromium.browser())
+        except ServerUnavailable as error:
+            pytest.fail(str(error)) if os.environ.get("CI") else pytest.skip(str(error))
+        yield running
 
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    """A page of its own in the browser, which reaches this machine and no other; a fault in it fails the
-    test.
-    """
-    faults: list[str] = []
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-GB")
-    context.route(lambda url: urlsplit(url).hostname != "127.0.0.1", lambda route: route.abort())
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.on("pageerror", lambda error: faults.append(f"{error}\n{error.stack}"))
-    page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.faults = faults
-    yield page
-    context.close()
-    assert not faults
+    """A page of its own in the browser; a fault in it fails the test."""
+    from servers import chromium
+
+    with chromium.page(browser) as page:
+        yield page
+    assert not page.faults
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT, make_place
 from PIL import Image
 from playwright.sync_api import expect
+from servers import comfyui_page
 from servers.comfyui import NAME, configure, running
+from servers.comfyui_page import lines, run, saved
 
 pytestmark = pytest.mark.skipif(
     "COMFYUI_PATH" not in os.environ, reason="COMFYUI_PATH does not name a check-out of ComfyUI"
@@ -104,53 +106,17 @@ def graph(request, page, address):
 
 
 def opened(page, address):
-    page.goto(address)
-    page.wait_for_function(
-        """() => {
-            const app = window.app ?? window.comfyAPI?.app?.app
-            window.comfy = app
-            return app?.graph && app.canvas && (app.vueAppReady ?? true) &&
-                window.LiteGraph?.registered_node_types?.SaveImageToCloud
-        }"""
-    )
-    page.wait_for_timeout(1500)  # the page opens a workflow of its own, and says by nothing that it has
-    page.keyboard.press("Escape")
-    page.evaluate("prompt => { comfy.graph.clear(); comfy.loadApiJson(prompt, 'test') }", PROMPT)
-    page.wait_for_function("() => comfy.graph.getNodeById(8)")
+    """Our nodes on ComfyUI's page, side by side."""
+    comfyui_page.opened(page, address)
+    comfyui_page.show_prompt(page, PROMPT)
     page.evaluate(
-        """async () => {
+        """() => {
             const place = (node) => [((node.id - 1) % 4) * 400, Math.floor((node.id - 1) / 4) * 600]
             for (const node of comfy.graph.nodes) node.pos = place(node)
-            await comfy.extensionManager.command.execute("Comfy.Canvas.FitView")
         }"""
     )
+    comfyui_page.fit(page)
     return page
-
-
-def run(page):
-    page.evaluate(
-        """() => {
-            window.ended = undefined
-            for (const kind of ["execution_success", "execution_error"])
-                comfy.api.addEventListener(kind, (event) => (window.ended = [kind, event.detail]))
-            comfy.queuePrompt(0, 1)
-        }"""
-    )
-    page.wait_for_function("window.ended", timeout=60_000)
-    return page.evaluate("window.ended")
-
-
-def lines(page, number):
-    """What a node shows, line by line, and the addresses of its links."""
-    return page.evaluate(
-        """number => {
-            const shown = comfy.graph.getNodeById(number).cloudStorageLines?.element
-            if (!shown?.isConnected) return null
-            const texts = [...shown.querySelectorAll(".cs-line")].map((line) => line.textContent)
-            return [texts, [...shown.querySelectorAll("a")].map((link) => link.href)]
-        }""",
-        number,
-    )
 
 
 def widget(page, number, name):
@@ -163,17 +129,7 @@ def press(page, number, name, label):
     if page.is_vue and page.locator(f'[data-node-id="{number}"]').count():
         page.locator(f'[data-node-id="{number}"]').get_by_role("button", name=label).click()
         return
-    page.evaluate(
-        """([number, name]) => {
-            const node = comfy.graph.getNodeById(number)
-            node.widgets.find((each) => each.name === name).callback(null, comfy.canvas, node)
-        }""",
-        [number, name],
-    )
-
-
-def saved(page):
-    return page.evaluate("() => JSON.parse(JSON.stringify(comfy.graph.serialize()))")
+    comfyui_page.press(page, number, name)
 
 
 def values(workflow):

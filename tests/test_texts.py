@@ -9,6 +9,7 @@ import sys
 import cloud_storage
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 LOCALES, DOCS, WEB = ROOT / "locales", ROOT / "web" / "docs", ROOT / "web"
 CHINESE = re.compile("[一-鿿]")
@@ -85,8 +86,20 @@ def test_every_node_has_a_page_of_help_that_tells_of_each_input_and_output(comfy
     for name in (*inputs_of(node_id), *kind.RETURN_NAMES):
         assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), (page, name)
     assert bool(CHINESE.search(text)) == page.endswith("zh.md")
-    for image in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
-        assert (DOCS / page.format(node_id)).parent.joinpath(image).is_file(), image
+    # Frontends from 1.27 to 1.58 look it up from docs/, also for a page in the folder of a language.
+    assert re.findall(r"!\[[^]]+\]\(([^)]+)\)", text) == [f"{node_id}.jpg"]
+
+
+def test_the_pictures_of_the_help_open_and_are_small_enough_for_everybody_to_download():
+    pictures = sorted(DOCS.rglob("*.jpg"))
+    assert [path.relative_to(DOCS).as_posix() for path in pictures] == [f"{node_id}.jpg" for node_id in NODES]
+    for path in pictures:
+        with Image.open(path) as picture:
+            picture.load()
+            assert min(picture.size) >= 200, path.name
+            assert max(picture.size) <= 1200, path.name
+        assert path.stat().st_size < 80_000, path.name
+    assert sum(path.stat().st_size for path in pictures) < 1_000_000
 
 
 def test_every_node_is_found_by_other_words_too():
