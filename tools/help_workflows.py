@@ -54,12 +54,13 @@ PROFILE = Node("CloudStorageProfile", 0)
 WIRED = {"profile": ("profile", 0)}
 PICTURE = Node("LoadImage", 0, {"image": "dusk.png"}, 320)
 KEY = "comfyui/images/ComfyUI_00002.png"
+WITH_PICTURE = 420  # pixels that a node needs which shows a picture of what it loads
 TEST = (1, "test_connection")
 TESTED = Node("CloudStorageProfile", 0, height=450)  # with room for what Test connection says
 
 
-def _load(kind: str, inputs: Mapping[str, Any], **then: Node) -> Small:
-    return Small({"profile": PROFILE, "load": Node(kind, 0, {**inputs, **WIRED}), **then})
+def _load(kind: str, inputs: Mapping[str, Any], height: int = 0, **then: Node) -> Small:
+    return Small({"profile": PROFILE, "load": Node(kind, 0, {**inputs, **WIRED}, height), **then})
 
 
 def _preview(output: int = 0, height: int = 300) -> Node:
@@ -70,7 +71,7 @@ SMALL_WORKFLOWS = {
     "CloudStorageProfile": Small(
         {
             "profile": TESTED,
-            "load": Node("LoadImageFromCloud", 1, {"key": KEY, **WIRED}),
+            "load": Node("LoadImageFromCloud", 1, {"key": KEY, **WIRED}, WITH_PICTURE),
             "seen": Node("PreviewImage", 1, {"images": ("load", 0)}, 300),
         },
         pressed=TEST,
@@ -141,12 +142,14 @@ SMALL_WORKFLOWS = {
     "LoadImageFromCloud": _load(
         "LoadImageFromCloud",
         {"key": KEY},
+        WITH_PICTURE,
         seen=_preview(),
         mask=Node("MaskPreview", 1, {"mask": ("load", 1)}, 300),
     ),
     "LoadMaskFromCloud": _load(
         "LoadMaskFromCloud",
         {"key": KEY, "channel": "alpha"},
+        WITH_PICTURE,
         mask=Node("MaskPreview", 1, {"mask": ("load", 0)}, 330),
     ),
     "LoadImagesFromCloud": _load(
@@ -162,6 +165,7 @@ SMALL_WORKFLOWS = {
             "skip_first_frames": 4,
             "frame_load_cap": 6,
         },
+        720,
         seen=_preview(height=420),
         sound=Node("PreviewAudio", 1, {"audio": ("load", 2)}),
     ),
@@ -183,7 +187,7 @@ SMALL_WORKFLOWS = {
                 0,
                 {"prefix": "comfyui/images/", "pattern": "ComfyUI_0000[1-4].png", **WIRED},
             ),
-            "load": Node("LoadImageFromCloud", 1, {"key": ("list", 1), **WIRED}),
+            "load": Node("LoadImageFromCloud", 1, {"key": ("list", 1), **WIRED}, WITH_PICTURE + 120),
             "seen": Node("PreviewImage", 1, {"images": ("load", 0)}, 290),
         }
     ),
