@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+READY_MILLISECONDS, POLL_MILLISECONDS = 120_000, 100  # its first second of drawing is a slow one
+OWN_WORKFLOW_MILLISECONDS = 4000  # frontend 1.27 opens none here, later ones do
 OPENING_MILLISECONDS = 1500  # after its own workflow is there, the page does more, and does not say what
 FITTING_MILLISECONDS = 600
 RUN_MILLISECONDS = 60_000
@@ -21,8 +23,19 @@ def opened(page: Any, address: str) -> None:
             const app = window.app ?? window.comfyAPI?.app?.app
             window.comfy = app
             return app?.graph && app.canvas && (app.vueAppReady ?? true) &&
-                window.LiteGraph?.registered_node_types?.SaveImageToCloud && app.graph.nodes.length
-        }"""
+                window.LiteGraph?.registered_node_types?.SaveImageToCloud
+        }""",
+        timeout=READY_MILLISECONDS,
+        polling=POLL_MILLISECONDS,
+    )
+    page.wait_for_function(
+        """milliseconds => {
+            window.ours_since ??= performance.now()
+            return comfy.extensionManager.workflow.activeWorkflow ||
+                performance.now() - window.ours_since > milliseconds
+        }""",
+        arg=OWN_WORKFLOW_MILLISECONDS,
+        polling=POLL_MILLISECONDS,
     )
     page.wait_for_timeout(OPENING_MILLISECONDS)
     page.keyboard.press("Escape")
