@@ -60,7 +60,9 @@ def tryout(*options):
     command = [sys.executable, str(TOOLS / "tryout.py"), "--here", *map(str, options)]
     environ = {**os.environ, "COMFY_S3_PATH_PREFIX": "somebodys-own", "PYTHONIOENCODING": "ascii"}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
-    return subprocess.Popen(command, cwd=ROOT.anchor, env=environ, **streams)
+    # A shell starts what runs in its background deaf to Ctrl-C, and every child inherits that.
+    hears = None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, cwd=ROOT.anchor, env=environ, preexec_fn=hears, **streams)  # noqa: PLW1509
 
 
 def test_the_tryout_saves_lists_loads_compares_and_shares(ministack):
