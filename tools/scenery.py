@@ -51,13 +51,14 @@ def hills(number: int, hour: float = 0.5) -> NDArray[np.uint8]:
     chance = np.random.default_rng(number)
     for ridge in range(RIDGES):
         depth = (ridge + 1) / RIDGES
-        outline = HEIGHT * (0.5 + 0.09 * ridge)
+        outline = np.full(WIDTH, HEIGHT * (0.5 + 0.09 * ridge))
         for wave_length in (480, 210, 90, 37):
             outline = outline - wave_length * 0.1 * np.sin(x[0] / wave_length * 2 + chance.uniform(0, 6.3))
         below = (y - outline[None] + 0.5).clip(0, 1)[..., None]
         shade = horizon * (1 - depth) * 0.75 + near * (0.25 + 0.75 * depth)
         pixels = pixels * (1 - below) + shade * below
-    return pixels.round().astype(np.uint8)
+    eight_bits: NDArray[np.uint8] = pixels.round().astype(np.uint8)
+    return eight_bits
 
 
 def png(number: int, vignette: bool = False) -> bytes:
