@@ -107,7 +107,8 @@ class ListBucketContents:
             return found
 
         found = await watched(collect, meter, progress)
-        lines, count = list(map(_line, found)), f"{len(found)} objects"
+        lines = list(map(_line, found))
+        count = "1 object" if len(found) == 1 else f"{len(found)} objects"
         progress.text(count)
         further = ["…"] if len(lines) > SHOWN_LINES else []
         result = ("\n".join(lines), [info.key for info in found], len(found))

@@ -58,6 +58,8 @@ def test_a_share_is_shown_with_its_address_and_a_list_with_its_beginning(filled,
     assert shared["ui"] == {"cloud_storage": ["c.png: shared for 2 h", *shared["result"]]}
     listed = run_node("ListBucketContents", prefix="a/")
     assert listed["ui"]["cloud_storage"] == ["3 objects", *listed["result"][0].splitlines()]
+    alone = run_node("ListBucketContents", prefix="a/", max_results=1)
+    assert alone["ui"]["cloud_storage"] == ["1 object", alone["result"][0]]
     monkeypatch.setattr(nodes_browse, "SHOWN_LINES", 1)
     shown = run_node("ListBucketContents", prefix="a/")["ui"]["cloud_storage"]
     assert (shown[0], len(shown), shown[-1]) == ("3 objects", 3, "…")
