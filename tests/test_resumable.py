@@ -27,8 +27,9 @@ MIB = 1 << 20
 SIZE = transfer.RANGE_MIN_BYTES * lanes.FIRST  # one range for each connection
 LARGE = os.urandom(MIB) * (SIZE // MIB)
 
-# What one connection may lose: the chunk that it is reading, and what is on its way to it. Less than a range.
-LOST = storage.CHUNK_MAX_BYTES + MIB
+# What one connection may lose: the chunk that it is reading, and what is on its way to it: the buffers of its
+# sockets grow to some 4 MiB, whatever a chunk is. Less than a range.
+LOST = storage.CHUNK_MAX_BYTES + 4 * MIB
 UNDER_WAY = LOST * lanes.FIRST
 
 
