@@ -25,7 +25,7 @@ class Lanes:
     """
 
     def __init__(
-        self, done: Callable[[], int], most: int = MOST, clock: Callable[[], float] = time.monotonic
+        self, done: Callable[[], int], most: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._done, self._most, self._clock = done, most, clock
         self._count = self._fewer = min(FIRST, most)

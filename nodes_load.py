@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 T = TypeVar("T")
+Pictured = tuple[tuple[Any, ...], dict[str, Any]]  # what a node gives, and ``ui`` for a picture of it
 Decode = Callable[[bytes, str, "media_image.Reader | None"], T]
 
 
@@ -63,8 +64,12 @@ class LoadImageFromCloud:
     async def load(
         self, key: str = "", profile: Profile | None = None, unique_id: str | None = None
     ) -> dict[str, Any]:
-        (image, mask), status = await _loaded(key, profile, unique_id, media_image.decode)
-        return host.shown((image, mask), [status], **_picture(image))
+        def decode(data: bytes, name: str, reader: media_image.Reader | None) -> Pictured:
+            image, mask = media_image.decode(data, name, reader)
+            return (image, mask), _picture(image)
+
+        (outputs, picture), status = await _loaded(key, profile, unique_id, decode)
+        return host.shown(outputs, [status], **picture)
 
 
 class LoadMaskFromCloud:
@@ -101,11 +106,12 @@ class LoadMaskFromCloud:
         profile: Profile | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        def decode(data: bytes, name: str, reader: media_image.Reader | None) -> torch.Tensor:
-            return media_image.decode_mask(data, channel, name, reader)
+        def decode(data: bytes, name: str, reader: media_image.Reader | None) -> Pictured:
+            mask = media_image.decode_mask(data, channel, name, reader)
+            return (mask,), _picture(mask[..., None].expand(-1, -1, -1, 3))
 
-        mask, status = await _loaded(key, profile, unique_id, decode)
-        return host.shown((mask,), [status], **_picture(mask[..., None].expand(-1, -1, -1, 3)))
+        (outputs, picture), status = await _loaded(key, profile, unique_id, decode)
+        return host.shown(outputs, [status], **picture)
 
 
 class LoadVideoFromCloud:
@@ -207,18 +213,19 @@ class LoadVideoFromCloud:
             format,
         )
 
-        def decode(source: File, name: str, meter: Meter) -> media_frames.Loaded:
+        def decode(source: File, name: str, meter: Meter) -> tuple[media_frames.Loaded, dict[str, Any]]:
             sink = media_frames.Tensor() if vae is None else latents.Latents(vae)
-            return media_frames.load(source, name, window, sink, meter, host.free_memory)
+            loaded = media_frames.load(source, name, window, sink, meter, host.free_memory)
+            return loaded, _picture(loaded.frames) if vae is None else {}
 
-        loaded, status = await _read(key, profile, unique_id, decode)
+        (loaded, picture), status = await _read(key, profile, unique_id, decode)
         facts = (loaded.count, loaded.sound, loaded.info)
         if vae is not None:
             video = host.blocked("With a vae connected, Load Video from Cloud keeps no frames for a video.")
             return host.shown(({"samples": loaded.frames}, *facts, video), [status])
         sound = loaded.sound if loaded.has_sound else None
         video = host.video_of(loaded.frames[..., :3], sound, loaded.rate)
-        return host.shown((loaded.frames, *facts, video), [status], **_picture(loaded.frames))
+        return host.shown((loaded.frames, *facts, video), [status], **picture)
 
 
 class LoadAudioFromCloud:
@@ -288,7 +295,10 @@ async def _read(
 
 
 def _picture(frames: torch.Tensor) -> dict[str, Any]:
-    """``ui`` for a small picture of frames [B, H, W, 3 or 4], which moves where there are several."""
+    """``ui`` for a small picture of frames [B, H, W, 3 or 4], which moves where there are several.
+
+    Encoding takes its time: not for the thread in which ComfyUI runs its nodes.
+    """
     shown = host.preview(media_preview.small(frames), "webp")
     return {"images": [shown], "animated": (len(frames) > 1,)}
 
@@ -316,9 +326,12 @@ async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode
         return decode(data, name, reader), bool(copy.etag)
 
     result, current = await watched(fetch, meter, progress)
-    status = f"Loaded {key}, {f'{host.in_bytes(meter.done)} downloaded' if meter.done else 'unchanged'}."
     if not current:
         status = "The server cannot be reached: this is the last downloaded copy."
+    elif meter.done:
+        status = f"Loaded {key}, {host.in_bytes(meter.done)} downloaded."
+    else:
+        status = f"Loaded {key}, unchanged."
     progress.text(status)
     return result, status
 

@@ -60,11 +60,13 @@ def world(servers, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "tools"))
         import scenery
-    for key, content in scenery.bucket(tmp_path_factory.mktemp("scenery")).items():
+    files = tmp_path_factory.mktemp("scenery")
+    scenery.files(files)
+    for key, content in scenery.bucket(files).items():
         place.server.client().put_object(Bucket=place.bucket, Key=key, Body=content)
     with FaultProxy("127.0.0.1", place.server.port) as proxy:
         with running(base, ROOT, place.settings({"endpoint_url": proxy.url})) as address:
-            scenery.local(base)
+            scenery.local(base, files)
             configure(address, {"Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en"})
             yield World(address, base, proxy, place.open())
 

@@ -89,7 +89,7 @@ def test_reading_keys_may_not_write_and_the_report_says_so(limited):
 def test_a_key_missing_or_hidden_is_called_both(limited):
     limited("ceph", *READ, *WRITE)
     with pytest.raises(errors.AccessDenied, match="missing, or") as raised:
-        outputs_of("LoadImageFromCloud", key="nothing.png")
+        run_node("LoadImageFromCloud", key="nothing.png")
     assert "nothing.png" in str(raised.value)
 
 
@@ -97,7 +97,7 @@ def test_another_prefix_is_out_of_reach(limited):
     place = limited("ministack", *READ, *WRITE, *LIST, *DELETE)
     place.open().put("private.png", b"x", PutOptions(), Meter())
     with pytest.raises(errors.ConfigurationError):
-        outputs_of("LoadImageFromCloud", key="../private.png")
+        run_node("LoadImageFromCloud", key="../private.png")
     (wire,) = run_node("CloudStorageProfile", path_prefix="")
     with pytest.raises(errors.NotFound):
-        outputs_of("LoadImageFromCloud", key="private.png", profile=wire)
+        run_node("LoadImageFromCloud", key="private.png", profile=wire)

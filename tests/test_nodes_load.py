@@ -68,9 +68,9 @@ def test_a_mask_is_one_channel(cloud, channel):
 
 def test_an_unchanged_object_is_read_once(cloud, requests):
     stored(cloud, "a.png", Image.fromarray(noise()))
-    outputs_of("LoadImageFromCloud", key="a.png")
+    run_node("LoadImageFromCloud", key="a.png")
     requests.clear()
-    outputs_of("LoadImageFromCloud", key="a.png")
+    run_node("LoadImageFromCloud", key="a.png")
     assert requests == ["stat"]
 
 
@@ -85,21 +85,21 @@ def test_an_unchanged_object_is_read_once(cloud, requests):
 def test_what_is_no_image_is_named(cloud, data, words):
     cloud.put("x.png", data, PutOptions(), Meter())
     with pytest.raises(errors.MediaError, match=words) as raised:
-        outputs_of("LoadImageFromCloud", key="x.png")
+        run_node("LoadImageFromCloud", key="x.png")
     assert "x.png" in str(raised.value)
 
 
 def test_a_missing_key_is_named(cloud):
     with pytest.raises(errors.NotFound, match=r"gone\.png"):
-        outputs_of("LoadImageFromCloud", key="gone.png")
+        run_node("LoadImageFromCloud", key="gone.png")
     with pytest.raises(errors.ConfigurationError):
-        outputs_of("LoadImageFromCloud", key="")
+        run_node("LoadImageFromCloud", key="")
 
 
 def test_offline_the_last_copy_is_loaded_and_the_node_says_so(cloud, monkeypatch, comfyui):
     picture = noise(channels=3)
     stored(cloud, "a.png", Image.fromarray(picture))
-    outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
+    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
     unplug(monkeypatch, cloud)
     image, _ = outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
     assert torch.equal(image, torch.from_numpy(picture[None].astype(np.float32) / 255))
@@ -162,7 +162,7 @@ def test_is_changed_stays_while_the_object_stays(cloud, comfyui):
     queue(comfyui, {"key": "a.png"})
     stored(cloud, "a.png", Image.fromarray(noise(seed=1)))
     first = changed()
-    outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
+    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
     assert changed() == first
     stored(cloud, "a.png", Image.fromarray(noise(seed=2)))
     second = changed()
@@ -215,8 +215,8 @@ def test_is_changed_of_a_wired_key_uses_the_key_of_the_last_run(cloud, comfyui):
     stored(cloud, "a.png", Image.fromarray(noise(seed=1)))
     stored(cloud, "b.png", Image.fromarray(noise(seed=2)))
     first = changed(key=None)
-    outputs_of("LoadImageFromCloud", key="a.png", unique_id="4")
-    outputs_of("LoadImageFromCloud", key="b.png", unique_id="4")
+    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    run_node("LoadImageFromCloud", key="b.png", unique_id="4")
     assert changed(key=None) == first
     stored(cloud, "a.png", Image.fromarray(noise(seed=3)))
     assert changed(key=None) != first

@@ -173,7 +173,7 @@ def test_no_key_leaves_the_profile_s_prefix(cloud, name):
     for attempt in (
         lambda: save(filename=name),
         lambda: save(key_prefix=name, filename="x"),
-        lambda: outputs_of("LoadImageFromCloud", key=name),
+        lambda: run_node("LoadImageFromCloud", key=name),
         lambda: run_node("LoadVideoFromCloud", key=name),
         lambda: run_node("GeneratePresignedURL", key=name),
         lambda: run_node("ListBucketContents", prefix=name),
@@ -288,7 +288,7 @@ def test_an_object_that_is_too_large_for_an_image_is_refused_before_it_travels(c
     monkeypatch.setattr(cache, "OBJECT_MAX_BYTES", 4999)
     monkeypatch.setattr(type(cloud), "_open", lambda *_: pytest.fail("it was asked for"))
     with pytest.raises(errors.MediaError, match=r"5,000 bytes.*key of an image"):
-        outputs_of("LoadImageFromCloud", key="model.safetensors")
+        run_node("LoadImageFromCloud", key="model.safetensors")
 
 
 def test_a_signed_address_is_no_longer_valid_than_asked(cloud):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,11 +77,15 @@ def png(number: int, vignette: bool = False) -> bytes:
     return written.getvalue()
 
 
-def bucket(folder: Path) -> dict[str, bytes]:
-    """What is in the bucket, by key; ``folder`` is for files on the way there."""
+def files(folder: Path) -> None:
+    """What ``bucket`` and ``local`` take from that folder."""
     film(folder / "sunset.mp4")
     sound(folder / "chord.wav")
     lora(folder / "lora.safetensors")
+
+
+def bucket(folder: Path) -> dict[str, bytes]:
+    """What is in the bucket, by key, with the files of that folder."""
     images = "comfyui/images"
     pictures = {f"{images}/ComfyUI_{number:05}.png": png(number, number % 2 == 0) for number in range(1, 7)}
     others = {f"{images}/{name}/dusk_00001.png": png(7) for name in ("print", "web")}
@@ -94,13 +99,13 @@ def bucket(folder: Path) -> dict[str, bytes]:
     }
 
 
-def local(base: Path) -> None:
-    """What is in the folders of ComfyUI itself."""
+def local(base: Path, folder: Path) -> None:
+    """What is in the folders of ComfyUI itself, with the files of ``folder``."""
     (base / "input" / "dusk.png").write_bytes(png(0))
-    film(base / "input" / "sunset.mp4")
-    sound(base / "input" / "chord.wav")
+    for name in ("sunset.mp4", "chord.wav"):
+        shutil.copy(folder / name, base / "input" / name)
     (base / "models" / "loras").mkdir(exist_ok=True)
-    lora(base / "models" / "loras" / "team-style.safetensors")
+    shutil.copy(folder / "lora.safetensors", base / "models" / "loras" / "team-style.safetensors")
 
 
 def film(path: Path) -> None:

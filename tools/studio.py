@@ -184,12 +184,13 @@ def opened() -> Iterator[Studio]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pictures-")))
         server = stack.enter_context(MiniStack(folder / "s3"))
         server.create_bucket(tryout.BUCKET)
+        scenery.files(folder)
         for key, content in scenery.bucket(folder).items():
             server.client().put_object(Bucket=tryout.BUCKET, Key=key, Body=content)
         proxy = stack.enter_context(FaultProxy("127.0.0.1", server.port))
         settings = {**tryout.settings_of(server), "COMFY_S3_ENDPOINT_URL": proxy.url}
         address = stack.enter_context(comfyui.running(folder / "comfyui", ROOT, settings))
-        scenery.local(folder / "comfyui")
+        scenery.local(folder / "comfyui", folder)
         comfyui.configure(address, PAGE)
         browser = stack.enter_context(chromium.browser())
         page = stack.enter_context(chromium.page(browser, 1500, 950, PIXEL_RATIO))
