@@ -10,6 +10,7 @@ import functools
 import hashlib
 import random
 import tempfile
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,6 +35,9 @@ PIXELS = (IMAGE[0] * 255).clamp(0, 255).to(torch.uint8)
 LISTED_KEYS = 5
 MODEL = random.Random(7).randbytes(40_000)
 FRAMES, LOADED_FRAMES = 3, 32
+FOLDER_IMAGES = 3
+_NOISE = torch.randint(-(2**15), 2**15, (1, 60_000), generator=torch.Generator().manual_seed(6))
+SOUND = _NOISE.float() / 2**15  # [channels, samples], in steps of 16 bits; more than one request to load
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,35 @@ def _is_loaded_model(direct: Any, folder: str, result: Any) -> bool:
     return found == [_local(folder)] and found[0].read_bytes() == MODEL and result[0] == found[0].name
 
 
+def _upload_file(folder: str) -> Any:
+    path = Path(folder_paths.get_output_directory(), f"{folder.strip('/')}.bin")
+    path.write_bytes(MODEL)
+    return outputs_of("UploadFileToCloud", file=path.name, key_prefix=folder)
+
+
+def _is_stored_file(direct: Any, folder: str, result: Any) -> bool:
+    (stored,) = direct.list(folder)
+    return direct.read(stored.key) == MODEL and result[1] == [stored.key]
+
+
+def _put_images(direct: Any, folder: str) -> None:
+    for number in range(FOLDER_IMAGES):
+        data = BytesIO()
+        Image.fromarray(np.roll(PIXELS.numpy(), number, axis=0)).save(data, "PNG")
+        _put(direct, f"{folder}{number}.png", data.getvalue())
+
+
+def _load_folder(folder: str) -> Any:
+    return outputs_of("LoadImagesFromCloud", prefix=folder)
+
+
+def _is_loaded_folder(direct: Any, folder: str, result: Any) -> bool:
+    (images,), _, keys, _ = result
+    wanted = torch.stack([PIXELS.roll(number, 0) for number in range(FOLDER_IMAGES)])
+    names = [f"{folder}{number}.png" for number in range(FOLDER_IMAGES)]
+    return keys == names and torch.equal((images * 255).round().to(torch.uint8), wanted)
+
+
 def _list(folder: str) -> Any:
     return run_node("ListBucketContents", prefix=folder)["result"]
 
@@ -165,13 +198,47 @@ def _is_loaded_video(direct: Any, folder: str, result: Any) -> bool:
     return films.numbers(result[0]) == list(range(LOADED_FRAMES))
 
 
+def _save_audio(folder: str) -> Any:
+    sound = {"waveform": SOUND[None], "sample_rate": films.SOUND_RATE}
+    return run_node("SaveAudioToCloud", audio=sound, key_prefix=folder, filename="a_%counter%")
+
+
+def _is_stored_audio(direct: Any, folder: str, result: Any) -> bool:
+    (stored,) = direct.list(folder)
+    with av.open(BytesIO(direct.read(stored.key))) as file:
+        samples = np.concatenate([frame.to_ndarray() for frame in file.decode(audio=0)], axis=1)
+    return torch.equal(torch.from_numpy(samples / 2**31).float(), SOUND)  # FLAC's 24 bits, as 32
+
+
+def _put_audio(direct: Any, folder: str) -> None:
+    data = BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setparams((1, 2, films.SOUND_RATE, 0, "NONE", ""))
+        file.writeframes(_NOISE.to(torch.int16).numpy().tobytes())
+    _put(direct, f"{folder}a.wav", data.getvalue())
+
+
+def _load_audio(folder: str) -> Any:
+    return outputs_of("LoadAudioFromCloud", key=f"{folder}a.wav")
+
+
+def _is_loaded_audio(direct: Any, folder: str, result: Any) -> bool:
+    return torch.equal(result[0]["waveform"][0], SOUND)
+
+
 OPERATIONS = {
     "save image": Operation(Request("up", "PUT"), _nothing, _save_image, _is_stored, 1),
     "save video": Operation(Request("up", "PUT"), _nothing, _save_video, _is_stored_video, 1),
+    "save audio": Operation(Request("up", "PUT"), _nothing, _save_audio, _is_stored_audio, 1),
     "load image": Operation(Request("down", "GET"), _put_image, _load_image, _is_loaded, 1),
+    "load folder": Operation(
+        Request("down", "GET", path=".png"), _put_images, _load_folder, _is_loaded_folder, FOLDER_IMAGES
+    ),
     "load video": Operation(Request("down", "GET"), _put_video, _load_video, _is_loaded_video, 1),
+    "load audio": Operation(Request("down", "GET"), _put_audio, _load_audio, _is_loaded_audio, 1),
     "model down": Operation(Request("down", "GET"), _put_model, _download_model, _is_loaded_model, 1),
     "model up": Operation(Request("up", "PUT", keeps=False), _nothing, _upload_model, _is_stored_model, 1),
+    "file up": Operation(Request("up", "PUT", keeps=False), _nothing, _upload_file, _is_stored_file, 1),
     "list": Operation(
         Request("list", "GET", "list-type=2", flip_at=0), _put_some, _list, _is_listed, LISTED_KEYS
     ),

@@ -22,7 +22,8 @@ ERROR = "error"  # a clear error and no half file; the same again works afterwar
 
 @dataclass(frozen=True)
 class Request:
-    """The request that carries an operation's bytes, and which byte of them is flipped to corrupt them.
+    """The request that carries an operation's bytes, known by what its path and query contain, and which byte
+    of them is flipped to corrupt them.
 
     ``keeps`` is false for uploads of files that lie on the disk anyway: the outbox keeps nothing of them.
     """
@@ -30,6 +31,7 @@ class Request:
     direction: Direction
     method: str
     query: str = ""
+    path: str = ""
     flip_at: int = 1000
     keeps: bool = True
 
@@ -65,7 +67,7 @@ class Row:
 
 
 def _on(request: Request, action: Action, times: int | None = 1, skip: int = 0) -> Fault:
-    return Fault(action, request.method, query=request.query, times=times, skip=skip)
+    return Fault(action, request.method, request.path, request.query, skip, times)
 
 
 def _body(at: float, how: str, times: int | None = 1) -> Callable[[Line, Request], Any]:
