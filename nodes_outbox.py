@@ -20,8 +20,8 @@ class RetryPendingUploads:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "retry", True
     RETURN_TYPES, RETURN_NAMES = ("INT", "INT", "STRING"), ("sent", "left", "report")
     DESCRIPTION = (
-        "Sends the files that save nodes kept because they could not be stored, oldest first and never over "
-        "an existing one."
+        "Sends the files that save nodes kept because they could not be stored, oldest first; an "
+        "existing object is replaced only where overwrite was chosen and it is older."
     )
     OUTPUT_TOOLTIPS = (
         "How many files were sent.",

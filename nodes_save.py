@@ -132,8 +132,8 @@ class SaveVideoToCloud:
                 "format": (
                     list(media_video.FORMATS),
                     {
-                        "tooltip": "auto keeps a file's own kind where it can be copied without loss; frames "
-                        "become mp4. webm keeps transparency. gif has no sound."
+                        "tooltip": "auto copies a file without loss into the first of mp4, webm, mkv and gif "
+                        "that can hold it; frames become mp4, transparent ones webm. gif has no sound."
                     },
                 ),
                 "codec": (
