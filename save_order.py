@@ -86,7 +86,8 @@ class Order:
         """Encode and store one file per name; see ``saving.save``."""
         saved = saving.save(self.target, names, encode, show, self.if_exists, meter)
         links = saving.links(self.target, saved, self.link, timedelta(hours=self.expires_hours))
-        return Stored(links, [one.key for one in saved], [one.shown for one in saved], saving.summary(saved))
+        shown = [one.shown for one in saved if one.shown is not None]
+        return Stored(links, [one.key for one in saved], shown, saving.summary(saved))
 
 
 def metadata(

@@ -79,13 +79,13 @@ def target(profile: Profile | None, profiles_file: Path, outbox_folder: Path, on
 @dataclass(frozen=True)
 class Saved(Generic[S]):
     """What became of one file: the object it became or met, or the entry as which it is kept; the encoder's
-    remarks, and what ``show`` made of the file.
+    remarks, and what ``show`` made of the file, if it could.
     """
 
     info: ObjectInfo | None
     kept: Entry | None
     notes: tuple[str, ...]
-    shown: S
+    shown: S | None
 
     @property
     def key(self) -> str:
@@ -104,7 +104,8 @@ def save(
     """Encode and store one file per name, at least one; the results are in the order of ``names``.
 
     ``encode(index)`` and ``show(file)``, which is called when the file is stored or kept and holds on to what
-    a preview needs, may run in several threads at once; the bytes themselves are dropped then. ``if_exists``
+    a preview needs, may run in several threads at once; the bytes themselves are dropped then. Where ``show``
+    fails, the file has no preview, and a note says why. ``if_exists``
     is one of ``storing.IF_EXISTS``. Raises what ``encode`` raises, TransferCancelled, AlreadyExists where
     that was asked for, and the errors of ``Storage.put``; files stored before a failure stay.
 
@@ -128,14 +129,24 @@ def save(
                 meter.expect(file.size)
                 outcome = batch.store(names[index], file, turn)
             if isinstance(outcome, _Failed):
-                return Saved(None, batch.keep(index, names[index], file, outcome), file.notes, show(file))
-            return Saved(outcome, None, file.notes, show(file))
+                return _saved(None, batch.keep(index, names[index], file, outcome), file, show)
+            return _saved(outcome, None, file, show)
 
         return run
 
     saved = workers.run(map(job, range(len(names))), min(UPLOAD_THREADS, len(names)), on_failure=meter.stop)
     batch.end(saved)
     return saved
+
+
+def _saved(info: ObjectInfo | None, kept: Entry | None, file: File, show: Callable[[File], S]) -> Saved[S]:
+    try:
+        return Saved(info, kept, file.notes, show(file))
+    except TransferCancelled:
+        raise
+    except Exception as error:  # noqa: BLE001  a preview is not worth the rest of the batch
+        said = getattr(error, "strerror", "") or str(error)
+        return Saved(info, kept, (*file.notes, f"There is no preview: {said}."), None)
 
 
 def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:

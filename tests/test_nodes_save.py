@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import threading
 import urllib.request
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import errors, nodes_save, storing
+from cloud_storage import errors, host, nodes_save, storing
 from comfy import cli_args, model_management, utils
 from conftest import run_node
 from PIL import Image
@@ -53,6 +54,18 @@ def test_the_node_shows_what_it_stored(cloud, comfyui, tmp_path):
     assert (node_id, browser) == ("9", "browser")
     assert "Saved 2 objects" in text
     assert "http" not in text
+
+
+def test_a_preview_that_cannot_be_written_keeps_nothing_from_being_stored(cloud, monkeypatch):
+    def preview(source, extension):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(host, "preview", preview)
+    saved = run_node("SaveImageToCloud", images=pictures(3), unique_id="9")
+    assert [info.key for info in cloud.list("")] == saved["result"][1]
+    assert len(saved["result"][1]) == 3
+    assert saved["ui"]["images"] == []
+    assert "There is no preview: No space left on device." in saved["ui"]["cloud_storage"][0]
 
 
 def test_a_second_run_never_replaces_the_first(cloud):
