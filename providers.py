@@ -27,7 +27,7 @@ class Provider:
     ``checksums`` is what boto3 adds by itself: everything since 1.36, or only what a request cannot do
     without, which is all that look-alikes understand. ``conditional_writes`` and ``conditional_complete`` say
     whether ``If-None-Match: *`` is honoured when an object is put or a multipart upload completed; None: it
-    is sent, and where it is refused a look comes before the write.
+    is sent behind a look, as a server may refuse it or take it in vain.
     """
 
     name: str

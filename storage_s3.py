@@ -166,8 +166,9 @@ class S3Storage(HttpStorage):
 
         conditional, refused = upload.create and self._conditional[operation], False
         while True:
-            if upload.create and not (conditional and self._is_atomic(operation)):
-                self._look_before(upload, atomic=False)
+            atomic = conditional and self._is_atomic(operation)
+            if upload.create and not (atomic and self._row.conditional_writes):
+                self._look_before(upload, atomic=atomic)  # some servers take the condition in vain
             condition = {"CreateOnly": True} if conditional else {}
             try:
                 etag = self._repeated(functools.partial(send, condition), meter=upload.meter, own=own)

@@ -76,6 +76,22 @@ def test_a_key_that_may_only_write_creates_where_the_server_refuses_taken_keys(p
     assert place.open_uploads() == []
 
 
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=["one request", "parts"])
+def test_a_server_that_takes_the_condition_in_vain_replaces_nothing(place, folder, monkeypatch, data):
+    storage = place.open(path_prefix=folder)
+    put(storage, "a.bin", b"before")
+    for name in ("put_object", "complete_multipart_upload"):
+        send = getattr(storage._client, name)
+        monkeypatch.setattr(
+            storage._client, name, lambda CreateOnly=False, send=send, **rest: send(**rest)  # noqa: N803
+        )
+    with pytest.raises(errors.AlreadyExists):
+        put(storage, "a.bin", data, create=True)
+    assert storage.read("a.bin") == b"before"
+    put(storage, "b.bin", data, create=True)
+    assert storage.read("b.bin") == data
+
+
 def test_a_key_that_may_only_write_never_replaces(any_place, folder):
     owner = any_place.open(path_prefix=folder)
     put(owner, "a.bin", b"before")
