@@ -31,7 +31,10 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
     text = str(file).strip().strip('"')
     if not text:
         raise ConfigurationError(f"No file is named. {_ALLOWED}")
-    found = next((path for path in _meant(text) if _may_be_read(path) and path.is_file()), None)
+    try:
+        found = next((path for path in _meant(text) if _may_be_read(path) and path.is_file()), None)
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, links in a circle
+        found = None
     if found is None:
         said = "there is no such file in ComfyUI's folders, once links are followed, that is not hidden"
         raise NotFound(sentence("upload this file", text[:500], said, _ALLOWED))

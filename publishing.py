@@ -13,10 +13,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from . import storing, transfer
-from .errors import AccessDenied, NotFound
+from .errors import AccessDenied, IntegrityError, NotFound, sentence
 from .naming import COUNTER_DIGITS, Name, NameContext, Template
 from .storage import Meter, ObjectInfo, Storage
 
@@ -49,12 +49,10 @@ def kept_name(key_prefix: str, file_name: str, context: NameContext, max_bytes: 
     ``file_name`` may have folders. Raises ConfigurationError.
     """
     standing_in = Template(key_prefix, "x", "", max_bytes).name(context)
-    stem, dot, extension = file_name.rpartition(".")
-    if not stem:
-        stem, dot, extension = file_name, "", ""
+    extension = PurePosixPath(file_name).suffix
     *before, last = standing_in.pieces
-    stem = last[:-1] + unicodedata.normalize("NFC", stem)
-    kept = replace(standing_in, pieces=(*before, stem), extension=dot + extension)
+    stem = last[:-1] + unicodedata.normalize("NFC", file_name.removesuffix(extension))
+    kept = replace(standing_in, pieces=(*before, stem), extension=extension)
     kept.fixed()  # a bad key is told before the first byte is read
     return kept
 
@@ -71,8 +69,9 @@ def publish(
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with transfer.disk_told("read what to upload", path, _CHECK_FILE):
+        seen = _seen(path)
         sha256 = transfer.file_sha256(path, meter)
-        size = path.stat().st_size
+    size, _ = seen
     file = storing.File(path, media_type, known_sha256=sha256)
     for info in _namesakes(storage, name, if_exists, size):
         with transfer.disk_told("read what to upload", path, _CHECK_FILE):
@@ -84,8 +83,28 @@ def publish(
     turn = storing.turns(storage, [name])[0] if if_exists == storing.NEW_NAME else None
     with turn or contextlib.nullcontext():
         meter.expect(size)
+        _refuse_written_to(path, seen, storage)
         stored = storing.store(storage, name, file, if_exists, meter, turn)
+        _refuse_written_to(path, seen, storage, stored.key)
     return Published(stored.key, f"Saved {stored.key}.")
+
+
+def _seen(path: Path) -> tuple[int, int]:
+    """What tells that a file was written to: its size in bytes, and its time in nanoseconds."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _refuse_written_to(path: Path, seen: tuple[int, int], storage: Storage, key: str = "") -> None:
+    """Raise for a file that is not as it was when its checksum was computed; ``key`` is what it became."""
+    with transfer.disk_told("read what to upload", path, _CHECK_FILE):
+        if _seen(path) == seen:
+            return
+    said = "something wrote to it meanwhile"
+    advice = "Run the node again when the file is finished."
+    if key:
+        said, advice = f"{said}, and {key} is no whole copy of it", f"{advice} Delete {key}."
+    raise IntegrityError(sentence(f"upload {path.name!r}", storage.place, said, advice))
 
 
 def _md5(path: Path, info: ObjectInfo, meter: Meter) -> str:

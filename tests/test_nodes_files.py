@@ -53,12 +53,16 @@ def test_what_lies_elsewhere_is_never_sent(cloud, comfyui, tmp_path):
     profiles.write_text('{"profiles": {}}')
     (tmp_path / "output" / "innocent.txt").symlink_to(profiles)
     (tmp_path / "output" / ".env").write_text("secret")
+    (tmp_path / "output" / "circle").symlink_to("circle")
     for file in (
         "/etc/passwd",
         str(profiles),
         "innocent.txt",
         ".env",
         "../user/__cloud_storage/profiles.json",
+        "zero\0byte.png",
+        "x" * 5000,
+        "circle",
     ):
         with pytest.raises(errors.NotFound):
             outputs_of("UploadFileToCloud", file=file)

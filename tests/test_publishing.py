@@ -68,6 +68,28 @@ def test_other_content_gets_what_if_exists_says(shaky, direct, path):
     assert direct.read("m/a.safetensors") == DATA[::-1]
 
 
+@pytest.mark.parametrize("moment", ["before its bytes are sent", "while they are"])
+def test_a_file_that_is_written_to_meanwhile_is_not_taken_for_whole(shaky, direct, path, monkeypatch, moment):
+    module, name = (publishing, "_namesakes") if moment.startswith("before") else (storing, "store")
+    step = getattr(module, name)
+
+    def step_while_another_writes(*given):
+        result = step(*given)
+        with path.open("ab") as file:
+            file.write(b"more")
+        return result
+
+    monkeypatch.setattr(module, name, step_while_another_writes)
+    with pytest.raises(errors.IntegrityError, match="something wrote to it meanwhile"):
+        publish(shaky, path)
+    assert len(list(direct.list())) == (moment == "while they are")
+
+
+def test_a_number_stands_before_the_extension_of_the_file_and_of_no_folder():
+    name = publishing.name("m/", "", "v1.5/model", CONTEXT, 1000)
+    assert next(iter(name.candidates(iter((2, 3)), bare_is_taken=True))) == "m/v1.5/model_00002"
+
+
 def test_an_upload_of_another_program_is_known_by_its_md5(shaky, direct, tmp_path):
     path = tmp_path / "s.bin"
     path.write_bytes(b"small")
