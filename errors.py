@@ -96,6 +96,10 @@ _REPLACED = "The object was replaced meanwhile: run the node again."
 _REGION = "Set the profile's region to the bucket's own."
 _REGION_OF_ENDPOINT = "Set the profile's region to the one in the endpoint's name, or remove it."
 _BUCKET = "Check the bucket's name, region and provider in the profile; these nodes create no buckets."
+_LONG = "Shorten key_prefix or filename."
+_RENAME = "Change key_prefix or filename."
+_LARGE = "The provider does not take objects of this size."
+_IMMUTABLE = "The bucket's retention policy protects it: choose another key."
 _KEY = "Check the key; List Bucket Contents shows what is there."
 _BUSY = "Wait a moment and try again; fewer saves at once also help."
 _BROKEN = "Try again; if it stays, look at the provider's status page."
@@ -177,14 +181,14 @@ CODES: dict[str, Meaning] = {
     "412": Meaning(AlreadyExists, _TAKEN),
     "ConditionalRequestConflict": Meaning(AlreadyExists, "Another upload to it is under way: try again."),
     "FileAlreadyExists": Meaning(AlreadyExists, _TAKEN),
-    "EntityTooLarge": Meaning(ConfigurationError, "The provider does not take objects of this size."),
-    "KeyTooLongError": Meaning(ConfigurationError, "Shorten key_prefix or filename."),
-    "InvalidObjectName": Meaning(ConfigurationError, "Change key_prefix or filename."),
+    "EntityTooLarge": Meaning(ConfigurationError, _LARGE),
+    "KeyTooLongError": Meaning(ConfigurationError, _LONG),
+    "InvalidObjectName": Meaning(ConfigurationError, _RENAME),
     "InvalidStorageClass": Meaning(ConfigurationError, "Change upload.storage_class in the profile."),
     "InvalidEncryptionAlgorithmError": Meaning(ConfigurationError, _ENCRYPTION),
     "InvalidTag": Meaning(ConfigurationError, "Change upload.tags in the profile."),
     # A retention policy (WORM) of the bucket: help.aliyun.com/en/oss/user-guide/oss-retention-policies
-    "FileImmutable": Meaning(AccessDenied, "The bucket's retention policy protects it: choose another key."),
+    "FileImmutable": Meaning(AccessDenied, _IMMUTABLE),
     "InvalidObjectState": Meaning(StorageError, "The object is archived: restore it there first."),
     "BadDigest": Meaning(IntegrityError, _DAMAGED),
     "InvalidDigest": Meaning(IntegrityError, _DAMAGED),
@@ -227,6 +231,15 @@ def meaning(
 def is_policy(error: AccessDenied) -> bool:
     """Whether a policy stands in the way, which stays, and not a key, token or clock that is wrong today."""
     return any(advice in str(error) for advice in (POLICY_ADVICE, _HIDDEN))
+
+
+_BAD_KEY = "use this object key"  # what ``naming`` says was tried
+
+
+def is_of_object(error: StorageError) -> bool:
+    """Whether one object's own name or size stands in the way, and another object may well arrive."""
+    said = str(error)
+    return said.startswith(f"Could not {_BAD_KEY} (") or said.endswith((_LONG, _RENAME, _LARGE, _IMMUTABLE))
 
 
 # What is raised where no answer came, by class names, so that nothing is imported for it. Of an exception's

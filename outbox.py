@@ -37,7 +37,12 @@ LOCK_FILE = ".lock"
 ARRIVING, SENT = ".arriving-", ".sent-"
 VERSION = 1
 
+# What reading an entry raises that is not as it is written: RecursionError for JSON that is nested too deep,
+# OverflowError for a size that is infinite or a time before all times.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _LINE = re.compile("[^\x00-\x1f\x7f]*")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"  # its order is that of time
 
@@ -117,6 +122,8 @@ class Outbox:
         Either there is a whole entry on the disk afterwards, or there is none. Raises StorageError where the
         outbox or the disk is full, and TransferCancelled.
         """
+        # What a server said may hold any character, and what is read back none that steers a terminal.
+        entry = replace(entry, why=_CONTROL.sub(" ", entry.why))
         stamp = entry.saved_at.strftime(_STAMP)
         name = f"{stamp}-{index:05d}-{uuid.uuid4().hex[:8]}"
         arriving = self.folder / f"{ARRIVING}{name}"
@@ -179,7 +186,7 @@ class Outbox:
             except FileNotFoundError:
                 if folder.exists():
                     unreadable.append(f"{folder}: it lacks {ENTRY_FILE} or its file")
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except UNREADABLE as error:
                 unreadable.append(f"{folder}: {ENTRY_FILE} is not one of this version ({error})")
         return Contents(tuple(entries), tuple(unreadable))
 

@@ -25,6 +25,7 @@ from .errors import (
     NotFound,
     StorageError,
     TransferCancelled,
+    is_of_object,
     is_policy,
     sentence,
 )
@@ -111,8 +112,9 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
 def send(outbox: Outbox, profiles_file: Path, wanted: Callable[[Entry], bool], meter: Meter) -> Report:
     """Send every entry that is ``wanted``, oldest first, and say what came of each.
 
-    The first failure of a place, its network or its settings, ends the attempts for its other entries. An
-    entry stays unless the server confirms its object. Raises TransferCancelled, and OSError for the folder.
+    The first failure of a place, its network or its settings, ends the attempts for its other entries; one
+    that may be of a folder only, those for the entries of that folder; one of an entry's own, none. An entry
+    stays unless the server confirms its object. Raises TransferCancelled, and OSError for the folder.
     """
     report = Report()
     if outbox.is_empty:
@@ -126,10 +128,11 @@ def send(outbox: Outbox, profiles_file: Path, wanted: Callable[[Entry], bool], m
             return report
         for line in contents.unreadable:
             report.stays("unreadable", line)
-        groups: dict[str, list[Entry]] = {}
+        groups: dict[tuple[str, frozenset[tuple[str, str]]], list[Entry]] = {}
         for entry in entries:
             meter.expect(entry.size)
-            groups.setdefault(str(entry.sender), []).append(entry)
+            through = entry.sender.profile, frozenset(entry.sender.overrides.items())
+            groups.setdefault(through, []).append(entry)
         for group in groups.values():
             _send_group(outbox, profiles_file, group, meter, report)
     return report
@@ -171,13 +174,16 @@ def _send_group(
 
 @dataclass
 class _Group:
-    """The entries of one sender on their way to one storage; ``failure`` is the first that was its own."""
+    """The entries of one sender on their way to one storage; ``failure`` is the first that was its own,
+    ``refusals`` are the first of each ``_kind``.
+    """
 
     outbox: Outbox
     storage: Storage
     meter: Meter
     report: Report
     failure: StorageError | None = None
+    refusals: dict[tuple[object, ...], StorageError] = field(default_factory=dict)
     overwritten: set[str] = field(default_factory=set)
 
     def may(self, entry: Entry) -> bool:
@@ -197,13 +203,19 @@ class _Group:
         return False
 
     def has_arrived(self, entry: Entry) -> bool:
-        """Whether the bytes are there already, from a time before; then the entry is done."""
+        """Whether the bytes are there already, from a time before, or may be and it cannot be told; then
+        nothing is to be sent, and what became of the entry is reported.
+        """
         if not entry.tried or self.failure is not None:
             return False
         try:
             there = self._described(entry.tried)
         except StorageError as error:
-            self.failure = error
+            if type(error) is StorageError:  # in no table: it may be of this object alone
+                self.report.stays(entry.path, error)
+                return True
+            if not is_of_object(error):
+                self.failure = error
             return False
         if there is None or (there.size, there.sha256) != (entry.size, entry.sha256):
             return False
@@ -213,18 +225,21 @@ class _Group:
     def send(self, entry: Entry, turn: storing.Turn | None) -> None:
         """Send one entry and report what came of it. Raises TransferCancelled."""
         self.meter.check()
-        if self.failure is not None:
-            self.report.stays(entry.path, self.failure)
+        before = self.failure or self.refusals.get(_kind(entry))
+        if before is not None:
+            self.report.stays(entry.path, before)
             return
         try:
             self._sent(entry, turn)
         except TransferCancelled:
             raise
-        except (AlreadyExists, IntegrityError) as error:
-            self.report.stuck.add(entry.folder)
-            self.report.stays(entry.path, error)
         except StorageError as error:
-            self.failure = error
+            if isinstance(error, AlreadyExists | IntegrityError) or is_of_object(error):
+                self.report.stuck.add(entry.folder)
+            elif type(error) is StorageError or (isinstance(error, AccessDenied) and is_policy(error)):
+                self.refusals.setdefault(_kind(entry), error)
+            else:
+                self.failure = error
             self.report.stays(entry.path, error)
         except OSError as error:
             if entry.folder.exists():  # else somebody has removed it, which is their right
@@ -234,6 +249,7 @@ class _Group:
         if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
             said = "it is not what was kept there, its size or sha256 differs"
             raise IntegrityError(sentence("send a kept file", str(entry.path), said, "Look at it by eye."))
+        entry.name.fixed()  # a key that can never be is told before the server is asked for anything
         file = File(entry.path, entry.content_type)
         remark, noted, if_exists = "", entry, entry.if_exists
         if if_exists == OVERWRITE and self._is_newer(entry):
@@ -259,7 +275,7 @@ class _Group:
             return False
         ahead = self.storage.clock_difference or timedelta()
         slack = timedelta(seconds=CLOCK_SECONDS)
-        return there.modified is not None and there.modified - ahead > entry.saved_at - slack
+        return there.modified is not None and there.modified - ahead + slack > entry.saved_at
 
     def _described(self, key: str) -> ObjectInfo | None:
         """An object; None where it is not there, or the key of the profile may only write."""
@@ -287,5 +303,17 @@ class _Group:
             )
 
     def _done(self, entry: Entry, info: ObjectInfo, remark: str = "") -> None:
-        self.outbox.remove(entry)
+        """Forget an entry that has arrived; one that cannot be removed is recognised the next time."""
+        try:
+            self.outbox.remove(entry)
+        except OSError as error:
+            if entry.folder.exists():  # else somebody has removed it, which is their right
+                said = error.strerror or error
+                self.report.stays(entry.path, f"it arrived as {info.key}, but cannot be removed here: {said}")
+                return
         self.report.arrived(info, remark)
+
+
+def _kind(entry: Entry) -> tuple[object, ...]:
+    """What a policy may tell apart: the folder, and which rights the name needs besides that to write."""
+    return entry.name.head.rpartition("/")[0], entry.if_exists, entry.name.has_counter

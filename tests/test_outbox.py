@@ -333,7 +333,9 @@ FORGED = {
     "overrides that are a list": {"sender": {"profile": "p", "overrides": ["bucket"]}},
     "no sender": {"sender": None},
     "a size that is none": {"size": "many"},
+    "a size without end": {"size": float("inf")},
     "a time that is none": {"saved_at": "yesterday"},
+    "a time before all times": {"saved_at": "0001-01-01T00:00:00+14:00"},
 }
 
 
@@ -344,6 +346,20 @@ def test_an_entry_that_is_not_as_it_is_written_is_left_and_told(box, changes):
     assert box.contents().entries == ()
     assert str(kept.folder) in box.contents().unreadable[0]
     assert kept.path.read_bytes() == DATA
+
+
+def test_an_entry_that_is_nested_too_deep_is_left_and_told(box):
+    forged, other = keep(box), keep(box)
+    (forged.folder / outbox.ENTRY_FILE).write_text("[" * 100_000)
+    contents = box.contents()
+    assert contents.entries == (other,)
+    assert str(forged.folder) in contents.unreadable[0]
+
+
+def test_whatever_a_server_said_can_be_read_again(box):
+    kept = keep(box, why="it said \x1b[31mno\x7f\x00\r\nand more")
+    assert kept.why == "it said  [31mno    and more"
+    assert box.contents() == outbox.Contents((kept,), ())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

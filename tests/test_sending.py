@@ -385,10 +385,13 @@ def test_a_machine_that_starts_no_more_threads_fails_no_save(cloud, proxy, box, 
 def test_an_entry_that_is_stuck_is_not_sent_again_behind_every_save(cloud, proxy, box, started):
     refused(proxy, filename="x", if_exists="fail")
     cloud.put("comfyui/images/x.png", b"x", PutOptions(), Meter())
+    proxy.clear()
+    asked = []
     for seed in range(2):
         save(pictures(1, seed))
+        asked.append(sum("x.png" in request.path for request in proxy.requests))
     assert len(started) == 2
-    assert sum("x.png" in request.path for request in proxy.requests if request.method == "PUT") == 1
+    assert asked[0] == asked[1] > 0
     assert retry()[:2] == (0, 1), "the node tries it all the same"
 
 
@@ -426,6 +429,93 @@ def test_what_fails_again_stays_and_the_report_says_why(cloud, proxy, box):
     assert rule.seen <= sending.SEND_THREADS, "the rest is not tried"
     proxy.clear()
     assert retry()[:2] == (6, 0)
+
+
+def forge(entry, **changes):
+    path = entry.folder / outbox.ENTRY_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def sent_all(box):
+    return sending.send(box, host.profiles_file(), lambda entry: True, Meter())
+
+
+OWN_CODES = ("KeyTooLongError", "InvalidObjectName", "EntityTooLarge", "FileImmutable")
+
+
+@pytest.mark.parametrize("code", ["", *OWN_CODES])
+@pytest.mark.parametrize("filename", ["bad", "bad_%counter%"])
+def test_one_that_can_never_be_sent_keeps_nothing_else_away(cloud, proxy, box, code, filename):
+    refused(proxy, filename=filename)
+    refused(proxy, images=pictures(2, 1))
+    refused(proxy, images=pictures(1, 2), filename="good")
+    first, *_ = kept(box)
+    if code:
+        proxy.add(Fault(Answer(400, s3_error(code)), "PUT", path="bad", times=None))
+    else:
+        pieces = ["x" * 1100] if filename == "bad" else ["x" * 1100, ""]
+        forge(first, name={"pieces": pieces, "extension": ".png", "batch_num": 0}, tried="")
+    for sent in (3, 0):
+        report = sent_all(box)
+        assert (report.sent, report.left, report.stuck) == (sent, 1, {first.folder}), str(report)
+    assert [entry.folder for entry in kept(box)] == [first.folder]
+    assert len(keys_of(cloud)) == 3
+
+
+def test_a_refusal_that_may_be_of_one_folder_keeps_no_other_away(cloud, proxy, box):
+    refused(proxy, images=pictures(6), key_prefix="wrong")
+    for seed in (1, 2):
+        refused(proxy, images=pictures(1, seed), key_prefix="wrong", filename="x")
+    refused(proxy, images=pictures(2, 3), key_prefix="right")
+    refused(proxy, images=pictures(1, 4), key_prefix="right", filename="x")
+    for answer in (FORBIDDEN, Answer(400, s3_error("XMinioInvalidObjectName"))):
+        rule = proxy.add(Fault(answer, "PUT", path="wrong", times=None))
+        report = sent_all(box)
+        assert report.left == 8
+        assert rule.seen <= sending.SEND_THREADS + 1, "the rest of the folder is not tried"
+        assert report.stuck == set(), "it is tried again once the policy may have changed"
+        assert keys_of(cloud) == ["right/ComfyUI_00001.png", "right/ComfyUI_00002.png", "right/x.png"]
+        proxy.clear()
+    assert retry()[:2] == (8, 0)
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "PermanentRedirect"])
+def test_a_refusal_that_is_of_the_place_ends_the_attempts(cloud, proxy, box, code):
+    for name in ("a", "b", "c"):
+        refused(proxy, key_prefix=name, filename="x")
+    rule = proxy.add(Fault(Answer(400, s3_error(code)), "PUT", times=None))
+    assert retry()[:2] == (0, 3)
+    assert rule.seen == 1
+
+
+def test_one_that_cannot_be_looked_for_keeps_nothing_else_away(cloud, proxy, box):
+    proxy.add(Fault(LOST_ANSWER, "PUT", times=None))
+    with pytest.raises(errors.StorageError):
+        save(filename="bad")
+    proxy.clear()
+    refused(proxy, images=pictures(1, 1), filename="good")
+    for method in ("HEAD", "GET"):
+        answer = Answer(400, s3_error("XMinioInvalidObjectName"))
+        proxy.add(Fault(answer, method, path="bad", times=None))
+    sent, left, report = retry()
+    assert (sent, left) == (1, 1)
+    assert "bad" in report
+    assert [request for request in proxy.requests if request.method == "PUT" and "bad" in request.path] == []
+    proxy.clear()
+    assert retry()[:2] == (1, 0)
+
+
+def test_profiles_that_read_alike_are_not_one(cloud, proxy, box):
+    file, entry = written()
+    alike = f"a with bucket {entry['bucket']}"
+    other = {**entry, "path_prefix": f"{entry['path_prefix']}other/"}
+    file.write_text(json.dumps({"profiles": {"a": entry, alike: other}}))
+    overridden = run_node("CloudStorageProfile", profile="a", bucket=entry["bucket"])[0]
+    refused(proxy, profile=overridden, filename="x")
+    refused(proxy, profile=run_node("CloudStorageProfile", profile=alike)[0], filename="x")
+    assert len({str(one.sender) for one in kept(box)}) == 1
+    assert retry()[:2] == (2, 0)
+    assert keys_of(cloud) == ["comfyui/images/x.png", "other/comfyui/images/x.png"]
 
 
 def test_a_profile_that_is_gone_leaves_its_entries_and_is_named(cloud, proxy, box):
@@ -491,6 +581,37 @@ def test_an_upload_whose_answer_was_lost_is_recognised_and_not_sent_again(cloud,
     assert retry()[:2] == (1, 0)
     assert [request.method for request in proxy.requests if request.method == "PUT"] == []
     assert len(keys_of(cloud)) == 1
+
+
+def test_what_has_arrived_and_cannot_be_removed_is_not_sent_again(cloud, proxy, box, monkeypatch):
+    proxy.add(Fault(LOST_ANSWER, "PUT", times=None))
+    with pytest.raises(errors.StorageError):
+        save(filename="x")
+    proxy.clear()
+    refused(proxy, images=pictures(1, 1), filename="y")
+    first, _ = kept(box)
+    real = Outbox.remove
+
+    def remove(self, entry):
+        if entry.folder == first.folder:
+            raise PermissionError(errno.EACCES, "in use")
+        real(self, entry)
+
+    with monkeypatch.context() as open_elsewhere:
+        open_elsewhere.setattr(Outbox, "remove", remove)
+        sent, left, report = retry()
+    assert (sent, left) == (1, 1)
+    assert "in use" in report
+
+    def removed(self, entry):
+        shutil.rmtree(entry.folder)
+        real(self, entry)
+
+    with monkeypatch.context() as faster:
+        faster.setattr(Outbox, "remove", removed)
+        assert retry()[:2] == (1, 0), "it is there, whoever removed the entry"
+    assert keys_of(cloud) == ["comfyui/images/x.png", "comfyui/images/y.png"]
+    assert sum("x.png" in request.path for request in proxy.requests if request.method == "PUT") == 0
 
 
 def test_what_may_have_arrived_waits_until_somebody_may_look(cloud, proxy, box):
@@ -564,6 +685,14 @@ def test_an_older_object_is_overwritten_as_was_asked(cloud, proxy, box):
     assert retry()[:2] == (1, 0)
     assert keys_of(cloud) == ["comfyui/images/x.png"]
     assert cloud.stat("comfyui/images/x.png").size > 3
+
+
+def test_an_entry_from_before_all_times_ends_no_sending(cloud, proxy, box):
+    cloud.put("comfyui/images/x.png", b"new", PutOptions(), Meter())
+    refused(proxy, filename="x", if_exists="overwrite")
+    forge(kept(box)[0], saved_at="0001-01-01T00:00:00+00:00")
+    assert retry()[:2] == (1, 0)
+    assert keys_of(cloud) == ["comfyui/images/x.png", "comfyui/images/x_00002.png"]
 
 
 def test_fail_and_skip_mean_the_same_later(cloud, proxy, box):
