@@ -31,8 +31,11 @@ class Latents:
     def begin(self, count: int, height: int, width: int, channels: int) -> None:
         self._shape = (height, width, channels)
         fitting = max(1, BATCH_PIXELS // (height * width))
-        self._size = count if self._whole else min(count, fitting)
+        self._size = count if self._whole else min(count or fitting, fitting)
         self.held_at_once = 0 if self._whole else self._size
+
+    def grow(self, count: int) -> None:
+        self._batch.grow(count)
 
     def add(self, pixels: Pixels) -> None:
         if not self._held:
@@ -48,8 +51,13 @@ class Latents:
         return self._latents[0] if self._whole else torch.cat(self._latents)[:count]
 
     def _encode(self, count: int) -> None:
-        """ComfyUI's VAE Encode looks at three channels; transparency has no place in a latent."""
-        self._latents.append(self._vae.encode(self._batch.result(count)[..., :3]))
+        """ComfyUI's VAE Encode looks at three channels; transparency has no place in a latent.
+
+        ComfyUI builds models and runs nodes under inference_mode, which is a thread's own: a model's tensors
+        fail without it in this one.
+        """
+        with torch.inference_mode():
+            self._latents.append(self._vae.encode(self._batch.result(count)[..., :3]))
         self._held = 0
 
 

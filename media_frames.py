@@ -1,7 +1,8 @@
 """The frames of a window as one tensor or one latent, its sound, and what there is to say of both.
 
 The tensor is allocated once and filled in place; a window that would not fit into memory is refused before
-that, with the numbers and the settings that would fit.
+that, with the numbers and the settings that would fit. Where a file tells too few frames, or none, it grows
+while they come, and is refused when no further one fits.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Sink(Protocol):
     held_at_once: int  # frames in memory, 0 for all
 
     def begin(self, count: int, height: int, width: int, channels: int) -> None: ...
+    def grow(self, count: int) -> None: ...
     def add(self, pixels: Pixels) -> None: ...
     def result(self, count: int) -> torch.Tensor: ...
 
@@ -72,17 +74,17 @@ class Tensor:
         self._values = np.empty((max(1, count), height, width, channels), np.float32)
         self._filled = 0
 
+    def grow(self, count: int) -> None:
+        """Make room for ``count`` frames in all, in place where the system can."""
+        self._values.resize((count, *self._values.shape[1:]), refcheck=False)
+
     def add(self, pixels: Pixels) -> None:
-        """One frame more. Where the file told too few, the memory grows, in place where the system can."""
-        if self._filled == len(self._values):
-            longer = self._filled + self._filled // 4 + 1
-            self._values.resize((longer, *self._values.shape[1:]), refcheck=False)
         scale = np.float32(1 / np.iinfo(pixels.dtype).max)
         np.multiply(pixels, scale, out=self._values[self._filled])
         self._filled += 1
 
     def result(self, count: int) -> torch.Tensor:
-        self._values.resize((count, *self._values.shape[1:]), refcheck=False)
+        self.grow(count)
         return torch.from_numpy(self._values)
 
 
@@ -108,14 +110,18 @@ def load(
             raise _nothing_left(film, window)
         canvas = _Canvas(film, first, window, sink.multiple)
         expected = window.count(film.frames, film.seconds)
-        _refuse_too_large(film, window, canvas, sink, expected, free_bytes())
+        free = free_bytes()
+        _refuse_too_large(film, window, canvas, sink, expected, free)
         sink.begin(expected, canvas.height, canvas.width, canvas.channels)
         meter.expect_frames(expected)
-        instants, last = list[Fraction](), None
+        instants, last, room = list[Fraction](), None, max(1, expected)
         for picture in itertools.chain((first,), chosen):
             meter.check()
             if picture is not last:
                 pixels, last = canvas.draw(picture.frame), picture
+            if len(instants) == room and not sink.held_at_once:
+                room = _longer(film, window, canvas, sink, room, free)
+                sink.grow(room)
             sink.add(pixels)
             instants.append(picture.seconds)
             meter.add_frames(1)
@@ -146,6 +152,10 @@ class _Canvas:
     @property
     def channels(self) -> int:
         return 4 if self._transparent else 3
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.height * self.width * self.channels * np.dtype(np.float32).itemsize
 
     def draw(self, frame: VideoFrame) -> Pixels:
         """[height, width, channels] of one frame, whatever its own size."""
@@ -234,7 +244,7 @@ def _too_short(film: Film, window: Window, count: int) -> MediaError:
 
 
 def _refuse_too_large(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, free: int) -> None:
-    frame = canvas.height * canvas.width * canvas.channels * np.dtype(np.float32).itemsize
+    frame = canvas.frame_bytes
     held = min(count, sink.held_at_once or count)
     room = max(0, free - SPARE_BYTES)
     if held * frame <= room:
@@ -249,3 +259,12 @@ def _refuse_too_large(film: Film, window: Window, canvas: _Canvas, sink: Sink, c
         f"and {room / 1e9:.1f} GB of memory are free for them"
     )
     raise MediaError(sentence("load the video", film.name, said, advice))
+
+
+def _longer(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, free: int) -> int:
+    """How many frames to make room for when more than ``count`` come: a quarter more, if that fits into what
+    was ``free`` before the first one. Raises MediaError where not one more does.
+    """
+    _refuse_too_large(film, window, canvas, sink, count + 1, free)
+    fitting = (free - SPARE_BYTES) // canvas.frame_bytes
+    return min(count + count // 4 + 1, fitting, window.frame_load_cap or fitting)

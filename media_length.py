@@ -19,8 +19,18 @@ class File(Protocol):
 
 MAX_BOXES = 64  # of an MP4: a fragmented one has thousands, and each may be a request
 _HEADER_BYTES = 64
+_BOX_HEADER_BYTES = 8
+_BOXES = frozenset(  # what stands at the top level of a file, by ISO/IEC 14496-12 and QuickTime
+    (
+        *(b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"udta", b"uuid", b"sidx"),
+        *(b"styp", b"meta", b"pdin", b"ssix", b"emsg", b"prft", b"imda", b"pnot", b"junk"),
+    )
+)
 _LARGE_SIZE = 1  # in a box's length: the real one follows in 64 bits
 _TO_THE_END = 0
+# Left in a WAV by a writer to a pipe: 0x7FFFFFFF, SoX's 0x7FFFF024, arecord's 0x80000024. Recorders split
+# files at that length, too: one that is near it is taken at its word.
+_PLACEHOLDERS = range(0x7FFFF000, 0x80001000)
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
 
 
@@ -48,7 +58,10 @@ def _at(source: File, offset: int) -> bytes:
 
 
 def _of_boxes(source: File, head: bytes) -> int | None:
-    """The end of the last box of an MP4 or QuickTime file (ISO/IEC 14496-12, 4.2)."""
+    """The end of the last box of an MP4 or QuickTime file (ISO/IEC 14496-12, 4.2).
+
+    What no box begins with was put behind it by a camera, or a transfer; players do not mind.
+    """
     end, size = 0, source.seek(0, 2)
     for _ in range(MAX_BOXES):
         if end >= size:
@@ -57,8 +70,11 @@ def _of_boxes(source: File, head: bytes) -> int | None:
         length = int.from_bytes(box[:4], "big")
         if length == _LARGE_SIZE:
             length = int.from_bytes(box[8:16], "big")
-        if length == _TO_THE_END or len(box) < 8:  # noqa: PLR2004  a box's header
-            return None if length == _TO_THE_END else end + 8
+        is_known = box[4:8] in _BOXES
+        if is_known and length == _TO_THE_END:
+            return None
+        if length < _BOX_HEADER_BYTES or not (is_known or end + length <= size):
+            return end
         end += length
     return None
 
@@ -66,7 +82,11 @@ def _of_boxes(source: File, head: bytes) -> int | None:
 def _of_riff(source: File, head: bytes) -> int | None:
     """An AVI's or WAV's first chunk; its length does not count the 8 bytes that it stands in."""
     length = int.from_bytes(head[4:8], "little")
-    return None if length in (0, 0xFFFFFFFF) else length + 8  # both are left behind by a writer that streams
+    if length in (0, 0xFFFFFFFF):  # both are left behind by a writer that streams
+        return None
+    if length in _PLACEHOLDERS and source.seek(0, 2) < length // 2:
+        return None
+    return length + 8
 
 
 def _of_segment(source: File, head: bytes) -> int | None:

@@ -92,10 +92,14 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
 
 
 def state(storage: Storage, key: str, target: Path) -> str:
-    """What is in the cloud, and whether there is a local copy of it, for ``IS_CHANGED`` to compare."""
-    info = storage.stat(key)
+    """What is in the cloud, and whether there is a local copy of it, for ``IS_CHANGED`` to compare.
+
+    Two keys may share a local file: a copy of the other one is none.
+    """
+    info, place = storage.stat(key), f"{storage.place}/{storage.path_prefix}"
     record = model_record.read(target)
-    return info.etag if record and record.is_of(target) else f"{info.etag} and no copy"
+    is_copy = record and (record.place, record.key) == (place, key) and record.is_of(target)
+    return info.etag if is_copy else f"{info.etag} and no copy"
 
 
 def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:

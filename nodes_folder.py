@@ -12,6 +12,8 @@ from .transfer import watched
 if TYPE_CHECKING:
     from .profile import Profile
 
+NO_LIMIT = 1 << 40
+
 
 class LoadImagesFromCloud:
     """Load the images of a folder as one batch, or one by one."""
@@ -81,7 +83,7 @@ class LoadImagesFromCloud:
         profile: None = None,
         unique_id: str | None = None,
     ) -> str:
-        chosen = listing.Choice(sort or listing.NAME, skip_first or 0, select_every_nth or 1, limit or 16)
+        chosen = _widest(pattern, sort, skip_first, select_every_nth, limit)
 
         def state(storage: Storage, prefix: str) -> str:
             return listing.state(folder.images(storage, prefix, pattern or "*", chosen))
@@ -114,6 +116,20 @@ class LoadImagesFromCloud:
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
         return host.shown(outputs, [loaded.status])
+
+
+def _widest(
+    pattern: str | None, sort: str | None, skip: int | None, nth: int | None, limit: int | None
+) -> listing.Choice:
+    """A choice that has every image the node may load; None is a wired input, which may bring any value.
+
+    Without a known order it is that of time, which changes with names and times alike.
+    """
+    if pattern is None or sort is None or skip is None:
+        return listing.Choice(sort or listing.NEWEST, limit=NO_LIMIT)
+    if nth is None:
+        return listing.Choice(sort, skip, limit=NO_LIMIT)
+    return listing.Choice(sort, skip, nth, limit or NO_LIMIT)
 
 
 NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}

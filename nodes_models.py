@@ -87,7 +87,7 @@ class LoadModelFromCloud:
         force_redownload: bool | None = None,
         profile: None = None,
         sha256: str | None = None,
-        subfolder: str | None = None,
+        subfolder: str | None = "",  # older prompts leave it out; a wire brings None
         unique_id: str | None = None,
     ) -> str:
         def state(storage: Storage, key: str) -> str:

@@ -386,17 +386,19 @@ def test_a_stopped_meter_ends_a_load(film):
 
 
 class Vae:
-    """Halves sides eight times, keeps what it was given."""
+    """Makes sides eight times smaller, keeps what it was given. Its weights are made as ComfyUI's are."""
 
     def __init__(self, dimensions=2):
         self.latent_dim, self.given = dimensions, []
+        with torch.inference_mode():
+            self.layer = torch.nn.Conv2d(3, 3, 1)
 
     def spacial_compression_encode(self):
         return 8
 
     def encode(self, pixels):
         self.given.append(pixels.clone())
-        small = pixels[:, ::8, ::8].movedim(-1, 1)
+        small = self.layer(pixels[:, ::8, ::8].movedim(-1, 1))
         return small if self.latent_dim == 2 else small.movedim(0, 1)[None]
 
 
@@ -414,6 +416,18 @@ def test_a_vae_for_video_gets_all_frames_at_once(film):
     loaded = load(film("mp4"), sink=latents.Latents(vae), preset="Wan")
     assert [len(given) for given in vae.given] == [37]
     assert loaded.frames.shape == (1, 3, 37, 12, 20)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_nodes_can_work_on_a_latent_as_on_one_of_vae_encode(film, dimensions):
+    latent = load(film("mp4"), sink=latents.Latents(Vae(dimensions)), frame_load_cap=9).frames
+    assert not latent.requires_grad
+    assert (latent * 2).numpy().shape == tuple(latent.shape)
+    with torch.inference_mode():
+        twice = latent.clone() * 2
+        latent[:1].mul_(2)
+        latent[1:].add_(latent[1:])
+        assert torch.equal(latent, twice)
 
 
 def test_a_vae_sets_the_multiple_of_the_sides(film):
@@ -440,6 +454,46 @@ def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
 def test_a_film_that_tells_too_few_frames_is_still_loaded_whole(film, monkeypatch):
     monkeypatch.setattr(media_film.Film, "frames", property(lambda film: 3))
     assert numbers(film("mp4")) == list(range(COUNT))
+
+
+@pytest.fixture
+def live(tmp_path):
+    """A film that tells no length, as a recorder leaves it."""
+    path = tmp_path / "live.mkv"
+    with av.open(str(path), "w", format="matroska", container_options={"live": "1"}) as file:
+        stream = file.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = films.WIDTH, films.HEIGHT, "yuv420p"
+        for pixels in films.numbered(COUNT):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(pixels), format="rgb24")))
+        file.mux(stream.encode(None))
+    with av.open(str(path)) as file:
+        assert not file.duration
+    return path
+
+
+def load_within(path, frames, **inputs):
+    """Load with so much memory that so many frames fit."""
+    frame = films.WIDTH * films.HEIGHT * 3 * 4
+    return load(path, free=media_frames.SPARE_BYTES + frames * frame, **inputs)
+
+
+@pytest.mark.parametrize("vae", [None, 3])
+def test_a_film_that_tells_no_length_is_refused_when_no_further_frame_fits(live, vae):
+    def sink():
+        return latents.Latents(Vae(vae)) if vae else media_frames.Tensor()
+
+    for cap in (0, 50):
+        with pytest.raises(errors.MediaError, match=r"21 frames of 160 x 96.*frame_load_cap to 20 or less"):
+            load_within(live, 20, sink=sink(), frame_load_cap=cap)
+    assert load_within(live, 20, sink=sink(), frame_load_cap=20).count == 20
+    assert load_within(live, COUNT, sink=sink()).count == COUNT
+
+
+def test_frames_of_a_film_that_tells_no_length_go_to_a_vae_in_batches(live, monkeypatch):
+    monkeypatch.setattr(latents, "BATCH_PIXELS", films.WIDTH * films.HEIGHT * 25)
+    vae = Vae()
+    assert load_within(live, 30, sink=latents.Latents(vae)).count == COUNT
+    assert [len(given) for given in vae.given] == [25, 25, 10]
 
 
 def test_a_window_behind_the_end_is_an_error_that_tells_how_many_there_are(film):

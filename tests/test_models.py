@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -366,6 +367,17 @@ def test_the_state_is_another_one_when_object_or_copy_is(put, fetch, shaky, targ
     fetch()
     put(DATA[::-1])
     assert state() not in (missing, info.etag)
+
+
+def test_a_copy_of_another_key_or_place_is_no_copy(direct, put, fetch, shaky, target):
+    info = put(DATA)
+    other = direct.put("v2/m.safetensors", DATA[::-1], PutOptions(), Meter())
+    fetch()
+    assert models.state(shaky, "v2/m.safetensors", target) == f"{other.etag} and no copy"
+    assert models.state(shaky, "m.safetensors", target) == info.etag
+    record = model_record.read(target)
+    model_record.write(target, dataclasses.replace(record, place="another bucket"))
+    assert models.state(shaky, "m.safetensors", target) == f"{info.etag} and no copy"
 
 
 def test_notes_of_another_key_are_not_gone_on_with(direct, put, fetch, shaky, target, proxy):

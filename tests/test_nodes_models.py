@@ -164,6 +164,16 @@ def test_is_changed_stays_while_object_and_file_do(cloud, comfyui, tmp_path, wir
     assert (changed(**asked) == second) is wired
 
 
+def test_a_prompt_without_subfolder_runs_again_when_its_file_is_gone(cloud, comfyui, tmp_path):
+    inputs = {"model_type": "loras", "key": "loras/a.safetensors"}
+    queue(comfyui, inputs)
+    put(cloud, "loras/a.safetensors")
+    outputs_of("LoadModelFromCloud", **inputs, unique_id="4")
+    first = changed(**inputs)
+    (tmp_path / "models" / "loras" / "a.safetensors").unlink()
+    assert changed(**inputs) != first
+
+
 def test_is_changed_of_an_upload_follows_the_file(comfyui, local):
     local("loras/a.safetensors")
     before = nodes_models.UploadModelToCloud.IS_CHANGED(model_type="loras", model="a.safetensors")
