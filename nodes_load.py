@@ -118,7 +118,8 @@ class LoadVideoFromCloud:
     """Load frames of a film and their sound; only the part of the file that holds them is downloaded."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
-    RETURN_TYPES = ("IMAGE", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
+    # Either fits a wire of the first output; the page shows which it is.
+    RETURN_TYPES = ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
     RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
     DESCRIPTION = (
         "Loads frames of a video in the bucket, and their sound. Only the part of the file that is needed "

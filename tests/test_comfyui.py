@@ -227,6 +227,29 @@ def test_the_button_of_a_profile_tells_what_works_and_what_does_not(graph):
     assert any("Check the bucket's name" in text for text in lines(graph, 1)[0])
 
 
+def test_frames_are_a_latent_while_a_vae_is_connected(graph):
+    graph.evaluate(
+        """() => {
+            const add = (type) => comfy.graph.add(LiteGraph.createNode(type))
+            for (const type of ["VAELoader", "LoadVideoFromCloud", "VAEDecode", "PreviewImage"]) add(type)
+            window.found = (type) => comfy.graph.nodes.findLast((node) => node.type === type)
+            window.wire = (from, to, input) =>
+                Boolean(found(from).connect(0, found(to), found(to).findInputSlot(input)))
+            window.kind = () => found("LoadVideoFromCloud").outputs[0].type
+        }"""
+    )
+    assert graph.evaluate("kind()") == "IMAGE"
+    assert graph.evaluate('wire("LoadVideoFromCloud", "PreviewImage", "images")')
+    assert not graph.evaluate('wire("LoadVideoFromCloud", "VAEDecode", "samples")')
+    assert graph.evaluate('wire("VAELoader", "LoadVideoFromCloud", "vae")')
+    assert graph.evaluate("kind()") == "LATENT"
+    assert graph.evaluate('wire("LoadVideoFromCloud", "VAEDecode", "samples")')
+    graph.evaluate("async () => { await comfy.loadGraphData(comfy.graph.serialize()) }")
+    assert graph.evaluate("kind()") == "LATENT"
+    graph.evaluate("found('LoadVideoFromCloud').disconnectInput('vae')")
+    assert graph.evaluate("kind()") == "IMAGE"
+
+
 def test_an_error_is_told_in_our_words(graph):
     graph.evaluate("() => { comfy.graph.getNodeById(5).widgets[0].value = 'in/gone.png' }")
     kind, detail = run(graph)

@@ -89,7 +89,7 @@ CONTRACT = {
             *("key", "force_rate", "custom_width", "custom_height", "frame_load_cap"),
             *("skip_first_frames", "select_every_nth", "profile", "vae", "format"),
         ],
-        ("IMAGE", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO"),
+        ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO"),
     ),
     "LoadAudioFromCloud": (
         "Load Audio from Cloud",

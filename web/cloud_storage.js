@@ -17,6 +17,7 @@ import { texts } from "./texts.js"
 const CATEGORY = "cloud_storage"
 const LINES = "cloud_storage" // the key of a node's `ui` that host.shown fills
 const PROFILE_NODE = "CloudStorageProfile"
+const VAE_INPUT = "vae"
 const PICKED = { key: "file", key_prefix: "folder", prefix: "folder" } // what each of these inputs is
 const STATUS_TEXT = "$$node-text-preview" // the frontend's widget for a running node's status
 
@@ -35,6 +36,9 @@ app.registerExtension({
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!isOurs(nodeData)) return
     after(nodeType.prototype, "onNodeCreated", (node) => addButtons(node))
+    for (const moment of ["onNodeCreated", "onConfigure", "onConnectionsChange"]) {
+      after(nodeType.prototype, moment, (node) => settleTypes(node, nodeData.output ?? []))
+    }
     after(nodeType.prototype, "onExecuted", (node, output) => {
       if (Array.isArray(output?.[LINES])) showLines(node, output[LINES])
     })
@@ -46,6 +50,15 @@ app.registerExtension({
 
 function isOurs(nodeData) {
   return nodeData?.category?.split("/")[0] === CATEGORY
+}
+
+/** An output that the server gives two types has the second one while a VAE is connected, else the first. */
+function settleTypes(node, given) {
+  const isEncoded = node.inputs?.some((input) => input.name === VAE_INPUT && input.link != null)
+  node.outputs?.forEach((output, place) => {
+    const types = String(given[place] ?? "").split(",")
+    if (types.length > 1) output.type = types[isEncoded ? 1 : 0]
+  })
 }
 
 /** Have `further(node, ...arguments)` called after a method of a node's class, which keeps its own result. */
