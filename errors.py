@@ -233,13 +233,13 @@ def is_policy(error: AccessDenied) -> bool:
     return any(advice in str(error) for advice in (POLICY_ADVICE, _HIDDEN))
 
 
-_BAD_KEY = "use this object key"  # what ``naming`` says was tried
+BAD_KEY = "use this object key"  # what ``naming`` says was tried
 
 
 def is_of_object(error: StorageError) -> bool:
     """Whether one object's own name or size stands in the way, and another object may well arrive."""
     said = str(error)
-    return said.startswith(f"Could not {_BAD_KEY} (") or said.endswith((_LONG, _RENAME, _LARGE, _IMMUTABLE))
+    return said.startswith(f"Could not {BAD_KEY} (") or said.endswith((_LONG, _RENAME, _LARGE, _IMMUTABLE))
 
 
 # What is raised where no answer came, by class names, so that nothing is imported for it. Of an exception's

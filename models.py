@@ -96,16 +96,24 @@ def state(storage: Storage, key: str, target: Path) -> str:
 
     Two keys may share a local file: a copy of the other one is none.
     """
-    info, place = storage.stat(key), f"{storage.place}/{storage.path_prefix}"
-    record = model_record.read(target)
-    is_copy = record and (record.place, record.key) == (place, key) and record.is_of(target)
-    return info.etag if is_copy else f"{info.etag} and no copy"
+    info = storage.stat(key)
+    copy = _copy(model_record.read(target), storage, key)
+    return info.etag if copy and copy.is_of(target) else f"{info.etag} and no copy"
+
+
+def _copy(record: Record | None, storage: Storage, key: str) -> Record | None:
+    """The record, if it is of this object."""
+    return record if record and (record.place, record.key) == (_place(storage), key) else None
+
+
+def _place(storage: Storage) -> str:
+    return f"{storage.place}/{storage.path_prefix}"
 
 
 def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:
-    target, place = wanted.target, f"{storage.place}/{storage.path_prefix}"
+    target = wanted.target
     record = model_record.read(target)
-    copy = record if record and (record.place, record.key) == (place, wanted.key) else None
+    copy = _copy(record, storage, wanted.key)
     usable = copy is not None and copy.is_of(target) and not wanted.force
     try:
         info = storage.stat(wanted.key)
@@ -120,7 +128,7 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
         say(f"Comparing {target.name} with the object")
         if not _same(target, info.size, digest, meter):
             raise _not_ours(storage, wanted, digest)
-        _note(target, place, info, digest, None)
+        _note(target, _place(storage), info, digest, None)
         return Fetched("The file was there already, with the same content.", info.etag)
     former = model_record.mark_of(target) if record and record.is_ours(target) else None
     info = _arrive(storage, info, wanted, former, meter)
@@ -181,7 +189,7 @@ def _arrive(
             meter.add(-own.done)
             info = storage.stat(wanted.key)
     # The record first: a file without one would be taken for somebody else's.
-    _note(target, f"{storage.place}/{storage.path_prefix}", info, digest, former, part)
+    _note(target, _place(storage), info, digest, former, part)
     part.replace(target)
     journal_of(part).unlink(missing_ok=True)
     return info

@@ -43,7 +43,6 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursio
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_LINE = re.compile("[^\x00-\x1f\x7f]*")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"  # its order is that of time
 
 log = logging.getLogger("cloud_storage")
@@ -292,7 +291,7 @@ def _from_json(folder: Path) -> Entry:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not _LINE.fullmatch(value):
+    if not isinstance(value, str) or _CONTROL.search(value):
         raise TypeError("not a line of text")
     return value
 

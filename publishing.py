@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from . import storing, transfer
+from . import model_record, storing, transfer
 from .errors import AccessDenied, IntegrityError, NotFound, sentence
 from .naming import COUNTER_DIGITS, Name, NameContext, Template
 from .storage import Meter, ObjectInfo, Storage
@@ -69,9 +69,9 @@ def publish(
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with transfer.disk_told("read what to upload", path, _CHECK_FILE):
-        seen = _seen(path)
+        mark = model_record.mark_of(path)
         sha256 = transfer.file_sha256(path, meter)
-    size, _ = seen
+    size = mark.size
     file = storing.File(path, media_type, known_sha256=sha256)
     for info in _namesakes(storage, name, if_exists, size):
         with transfer.disk_told("read what to upload", path, _CHECK_FILE):
@@ -83,22 +83,16 @@ def publish(
     turn = storing.turns(storage, [name])[0] if if_exists == storing.NEW_NAME else None
     with turn or contextlib.nullcontext():
         meter.expect(size)
-        _refuse_written_to(path, seen, storage)
+        _refuse_written_to(path, mark, storage)
         stored = storing.store(storage, name, file, if_exists, meter, turn)
-        _refuse_written_to(path, seen, storage, stored.key)
+        _refuse_written_to(path, mark, storage, stored.key)
     return Published(stored.key, f"Saved {stored.key}.")
 
 
-def _seen(path: Path) -> tuple[int, int]:
-    """What tells that a file was written to: its size in bytes, and its time in nanoseconds."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _refuse_written_to(path: Path, seen: tuple[int, int], storage: Storage, key: str = "") -> None:
+def _refuse_written_to(path: Path, mark: model_record.Mark, storage: Storage, key: str = "") -> None:
     """Raise for a file that is not as it was when its checksum was computed; ``key`` is what it became."""
     with transfer.disk_told("read what to upload", path, _CHECK_FILE):
-        if _seen(path) == seen:
+        if model_record.mark_of(path) == mark:
             return
     said = "something wrote to it meanwhile"
     advice = "Run the node again when the file is finished."

@@ -62,10 +62,14 @@ def _put(direct: Any, key: str, data: bytes) -> None:
     direct.put(key, data, options, Meter())
 
 
-def _put_image(direct: Any, folder: str) -> None:
+def _put_png(direct: Any, key: str, pixels: torch.Tensor) -> None:
     data = BytesIO()
-    Image.fromarray(PIXELS.numpy()).save(data, "PNG")
-    _put(direct, f"{folder}a.png", data.getvalue())
+    Image.fromarray(pixels.numpy()).save(data, "PNG")
+    _put(direct, key, data.getvalue())
+
+
+def _put_image(direct: Any, folder: str) -> None:
+    _put_png(direct, f"{folder}a.png", PIXELS)
 
 
 def _put_some(direct: Any, folder: str) -> None:
@@ -134,9 +138,7 @@ def _is_stored_file(direct: Any, folder: str, result: Any) -> bool:
 
 def _put_images(direct: Any, folder: str) -> None:
     for number in range(FOLDER_IMAGES):
-        data = BytesIO()
-        Image.fromarray(np.roll(PIXELS.numpy(), number, axis=0)).save(data, "PNG")
-        _put(direct, f"{folder}{number}.png", data.getvalue())
+        _put_png(direct, f"{folder}{number}.png", PIXELS.roll(number, 0))
 
 
 def _load_folder(folder: str) -> Any:

@@ -679,9 +679,7 @@ def test_an_older_object_is_overwritten_as_was_asked(cloud, proxy, box):
     cloud.put("comfyui/images/x.png", b"old", PutOptions(), Meter())
     refused(proxy, filename="x", if_exists="overwrite")
     (entry,) = kept(box)
-    path = entry.folder / outbox.ENTRY_FILE
-    later = (entry.saved_at + timedelta(minutes=1)).isoformat()  # than the object was stored
-    path.write_text(json.dumps({**json.loads(path.read_text()), "saved_at": later}))
+    forge(entry, saved_at=(entry.saved_at + timedelta(minutes=1)).isoformat())  # later than it was stored
     assert retry()[:2] == (1, 0)
     assert keys_of(cloud) == ["comfyui/images/x.png"]
     assert cloud.stat("comfyui/images/x.png").size > 3
