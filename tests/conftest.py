@@ -161,6 +161,11 @@ def make_place(name: str, servers: Any, file: Path) -> Place:
     return Place(name, server, {f"COMFY_S3_{key}": value for key, value in environ.items() if value}, file)
 
 
+def own_prefix() -> str:
+    """A prefix that no other test uses, in digits: letters at random spell words that faults look for."""
+    return f"t-{uuid.uuid4().int % 10**12:012}/"
+
+
 def model_types(models: Path) -> dict[str, tuple[list[str], set[str]]]:
     """Some of the types that ComfyUI has, in its order, the last one as a node package registers one."""
     import folder_paths
@@ -229,8 +234,7 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
     """
     from cloud_storage import connect, host
 
-    prefix = f"t-{uuid.uuid4().hex[:10]}/"
-    for name, value in fast_place.settings({"path_prefix": prefix}).items():
+    for name, value in fast_place.settings({"path_prefix": own_prefix()}).items():
         monkeypatch.setenv(name, value)
     return connect.storage_of(None, host.profiles_file())
 
@@ -258,7 +262,7 @@ def proxy(fast_place: Place) -> Iterator[Any]:
 @pytest.fixture
 def folder() -> str:
     """A prefix of its own in the bucket."""
-    return f"f-{uuid.uuid4().hex[:10]}/"
+    return own_prefix()
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ import os
 import re
 import threading
 import urllib.parse
-import uuid
 from typing import Any
 
 import pytest
 from cloud_storage import errors, freshness, host, oss_client, retries, s3_client, storage, storage_http
 from cloud_storage.connect import BACKENDS
 from cloud_storage.outbox import Outbox
-from conftest import _oss, make_place, outputs_of
+from conftest import _oss, make_place, outputs_of, own_prefix
 from fault_operations import OPERATIONS
 from fault_table import ERROR, KEPT, LISTED, LOADED, STORED, TABLE, Line
 from servers.fault_proxy import FaultProxy
@@ -86,7 +85,7 @@ def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeyp
     if row.patient:
         monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.5)
     direct = place.open(path_prefix=os.environ["COMFY_S3_PATH_PREFIX"])
-    folder = f"{uuid.uuid4().hex[:8]}/"
+    folder = own_prefix()
     operation.prepare(direct, folder)
     rule = row.begin(line, operation.request)
     helper = threading.Thread(target=getattr(rule, "helper", lambda: None))

@@ -8,7 +8,6 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -42,11 +41,6 @@ class StopsAfter(Meter):
         super().add(count)
         if self.done >= self._limit:
             self.stop()
-
-
-@pytest.fixture
-def folder() -> str:
-    return f"t-{uuid.uuid4().hex[:10]}/"
 
 
 @pytest.fixture
