@@ -1,7 +1,8 @@
 """A model file from the bucket: downloaded when it has to be, once, and never over a file of somebody else.
 
 One thread or process at a time works on a file; the others wait, and find it there. What they then find is
-confirmed with one request.
+confirmed with one request. The copy of another object is somebody else's too: two nodes of one prompt may
+want both, and loaders know a file by its name alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ RESTARTS = 3  # in one run, when the object is replaced while it arrives
 SHA256_DIGITS = 64
 _CHECK_FOLDER = (
     "Check the disk and the folder's permissions; on Windows, whether a program has it open."
+)
+# ComfyUI's loaders of LoRAs (nodes.py, LoraLoader) read a file once for every path
+_KEPT_IN_MEMORY = (
+    "A loader that has read the older one may go on with that, as those of LoRAs do: "
+    "choose Unload Models and Execution Cache in ComfyUI's Edit menu, and queue again."
 )
 
 
@@ -69,7 +75,7 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
     """See to it that the file is there, whole and current; without the server, that it is there.
 
     ``say`` is told what is being waited for. After a failure the file is what it was before; what has arrived
-    is kept for the next call. Raises AlreadyExists for a local file that this package did not download, and
+    is kept for the next call. Raises AlreadyExists for a local file that is not the copy of this object, and
     what ``Storage.stat`` and ``resumable.download`` raise.
     """
     target = wanted.target
@@ -124,15 +130,17 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
     digest = _digest(storage, info, wanted)
     if copy and usable and info.etag and copy.etag == info.etag and _satisfies(copy, wanted, meter, say):
         return Fetched("Unchanged: this is the file downloaded earlier.", info.etag)
-    if target.exists() and not wanted.force and not (record and record.is_ours(target)):
+    older = target.exists()
+    if older and not wanted.force and not (copy and copy.is_ours(target)):
         say(f"Comparing {target.name} with the object")
-        if not _same(target, info.size, digest, meter):
-            raise _not_ours(storage, wanted, digest)
+        if not _same(target, record, info, digest, meter):
+            raise _not_ours(storage, wanted, record, digest)
         _note(target, _place(storage), info, digest, None)
         return Fetched("The file was there already, with the same content.", info.etag)
     former = model_record.mark_of(target) if record and record.is_ours(target) else None
     info = _arrive(storage, info, wanted, former, meter)
-    return Fetched(f"Downloaded {target.name}.", info.etag)
+    status = f"Downloaded {target.name}."
+    return Fetched(f"{status} {_KEPT_IN_MEMORY}" if older else status, info.etag)
 
 
 def _satisfies(copy: Record, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> bool:
@@ -156,16 +164,28 @@ def _digest(storage: Storage, info: ObjectInfo, wanted: Wanted) -> Digest | None
     return resumable.expected(info, wanted.sha256)
 
 
-def _same(path: Path, size: int, digest: Digest | None, meter: Meter) -> bool:
-    """Whether a local file has the object's content, as far as can be told without downloading that."""
-    if digest is None or path.stat().st_size != size:
+def _same(path: Path, record: Record | None, info: ObjectInfo, digest: Digest | None, meter: Meter) -> bool:
+    """Whether a local file has the object's content, as far as can be told without downloading that.
+
+    Without a checksum the same object is known by its ETag, under another address of its place as well.
+    """
+    if path.stat().st_size != info.size:
         return False
+    if digest is None:
+        if record is None or not info.etag or not record.is_of(path):
+            return False
+        return (record.key, record.etag) == (info.key, info.etag)
     return transfer.file_digest(path, digest.name, meter) == digest.value
 
 
-def _not_ours(storage: Storage, wanted: Wanted, digest: Digest | None) -> AlreadyExists:
-    compared = "differs from the object" if digest else "cannot be compared, the object has no checksum"
-    said = f"{wanted.target} was not downloaded by this node and {compared}"
+def _not_ours(
+    storage: Storage, wanted: Wanted, record: Record | None, digest: Digest | None
+) -> AlreadyExists:
+    if record and record.is_of(wanted.target):
+        said = f"{wanted.target} is the copy of another object, {record.key!r} ({record.place})"
+    else:
+        compared = "differs from the object" if digest else "cannot be compared, the object has no checksum"
+        said = f"{wanted.target} was not downloaded by this node and {compared}"
     advice = "Set force_redownload to replace it, give a subfolder to keep both, or move the file away."
     return AlreadyExists(sentence(f"download {wanted.key!r}", storage.place, said, advice))
 

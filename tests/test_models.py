@@ -75,9 +75,9 @@ def test_an_unchanged_file_costs_one_request(put, fetch, proxy):
 
 def test_a_changed_object_replaces_the_file_that_was_downloaded(put, fetch, target):
     put(DATA)
-    fetch()
+    assert fetch().status == "Downloaded m.safetensors."
     put(DATA[::-1])
-    fetch()
+    assert "may go on with that" in fetch().status, "ComfyUI's LoraLoader does"
     assert target.read_bytes() == DATA[::-1]
     assert "Unchanged" in fetch().status
 
@@ -139,6 +139,47 @@ def test_a_downloaded_file_that_was_changed_since_is_somebody_elses(put, fetch, 
     with pytest.raises(errors.AlreadyExists):
         fetch()
     assert target.read_bytes() == b"trained further"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_copy_of_another_object_is_never_replaced_unless_forced(
+    direct, put, fetch, shaky, target, recorded
+):
+    put(DATA)
+    fetch()
+    metadata = {"sha256": sha256(DATA[::-1])} if recorded else {}
+    direct.put("v2/m.safetensors", DATA[::-1], PutOptions(metadata=metadata), Meter())
+
+    def fetch_other(**wanted):
+        return models.fetch(shaky, Wanted("v2/m.safetensors", target, **wanted), Meter(), lambda text: None)
+
+    with pytest.raises(errors.AlreadyExists, match=r"copy of another object, 'm.safetensors'.*subfolder"):
+        fetch_other()
+    assert target.read_bytes() == DATA
+    assert "Unchanged" in fetch().status
+    assert "may go on with that" in fetch_other(force=True).status
+    assert target.read_bytes() == DATA[::-1]
+    assert "Unchanged" in fetch_other().status
+    with pytest.raises(errors.AlreadyExists, match=r"'v2/m.safetensors'"):
+        fetch()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_copy_of_the_same_content_elsewhere_is_used_without_a_download(put, fetch, target, proxy, recorded):
+    put(DATA, recorded)
+    fetch()
+    record = model_record.read(target)
+    model_record.write(target, dataclasses.replace(record, place="the bucket by another address"))
+    proxy.clear()
+    assert "same content" in fetch().status
+    assert methods(proxy) == ["HEAD"]
+    assert model_record.read(target).place == record.place
+    model_record.write(target, dataclasses.replace(record, place="another bucket", etag="of other content"))
+    if recorded:
+        assert "same content" in fetch().status
+    else:
+        with pytest.raises(errors.AlreadyExists, match="another bucket"):
+            fetch()
 
 
 @pytest.mark.parametrize("record", ["", "{}", "[1]", '{"place": 1}', '{"mark": {"size": 1}}'])
