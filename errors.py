@@ -4,7 +4,7 @@ A message has two sentences: what was tried, where, and what the server said; th
 secret, a signed URL or an Authorization header: ``scrub`` takes those out of whatever a server or SDK said.
 
     StorageError
-    ├── ConfigurationError(ValueError) ── MissingDependency(ImportError)
+    ├── ConfigurationError(ValueError) ── MissingDependency(ImportError), BadKey
     ├── NotFound(FileNotFoundError)      ├── AccessDenied(PermissionError)
     ├── AlreadyExists(FileExistsError)   ├── Changed
     ├── Unreachable(ConnectionError) ── Throttled
@@ -21,38 +21,67 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from enum import Enum
+
+
+class Scope(Enum):
+    """How much of a bucket an error stands in the way of."""
+
+    OBJECT = "one object: its name, its size or its content"
+    SOME = "those that a policy means, or nobody knows how many"
+    ALL = "every object: the network, the server, the bucket, the key or the settings"
 
 
 class StorageError(Exception):
     """Something a bucket, its server, the network or the settings did not allow."""
 
+    scope = Scope.SOME
+
 
 class ConfigurationError(StorageError, ValueError):
     """A setting is missing, malformed, unknown or contradicts another; nothing was sent."""
+
+    scope = Scope.ALL
 
 
 class MissingDependency(ConfigurationError, ImportError):
     """A package that this provider needs is not installed."""
 
 
+class BadKey(ConfigurationError):
+    """No object can have this key here: it is malformed or too long."""
+
+    scope = Scope.OBJECT
+
+
 class NotFound(StorageError, FileNotFoundError):
     """The object, or the whole bucket, is not there (or the key may not see it)."""
+
+    scope = Scope.ALL
 
 
 class AccessDenied(StorageError, PermissionError):
     """The server knows the request and refuses it: key, secret, token, clock or policy."""
 
+    scope = Scope.ALL
+
 
 class AlreadyExists(StorageError, FileExistsError):
     """An object has this key and the request was to create it; the object is untouched."""
+
+    scope = Scope.OBJECT
 
 
 class Changed(StorageError):
     """The object is no longer the one that was asked for: its ETag differs."""
 
+    scope = Scope.ALL
+
 
 class Unreachable(StorageError, ConnectionError):
     """No complete answer came: name, network, TLS, time-out, or a server that fails."""
+
+    scope = Scope.ALL
 
 
 class Throttled(Unreachable):
@@ -61,6 +90,8 @@ class Throttled(Unreachable):
 
 class IntegrityError(StorageError):
     """The bytes that arrived are not the bytes that were sent."""
+
+    scope = Scope.OBJECT
 
 
 class TransferCancelled(StorageError):
@@ -75,19 +106,27 @@ class MediaError(ValueError):
 class Meaning:
     """What one error code stands for: the class to raise, and the sentence that says what to do.
 
-    With ``clocks``, the message also tells what time it is here and at the server.
+    With ``clocks``, the message also tells what time it is here and at the server. ``scope`` is that of the
+    class unless the row has its own.
     """
 
     raises: type[StorageError]
     advice: str
     clocks: bool = False
+    scope: Scope | None = None
+
+    def error(self, message: str) -> StorageError:
+        """The error to raise."""
+        error = self.raises(message)
+        error.scope = self.scope or error.scope
+        return error
 
 
 _WRONG_KEY = "Check the access key of the profile: it was mistyped, deleted, or belongs to another provider."
 _BAD_SIGNATURE = "Check the secret key of the profile: it does not fit the access key."
 _CLOCK = "Set this machine's clock (enable NTP): the provider accepts a difference of 15 minutes at most."
 _RENEW = "The session token is expired or wrong: get new temporary credentials and put them into the profile."
-POLICY_ADVICE = "Let the key's policy allow this operation on this bucket and prefix, or use another key."
+_POLICY = "Let the key's policy allow this operation on this bucket and prefix, or use another key."
 _HIDDEN = (
     "The object is missing, or the profile's key may not read it: a key without the right to list the bucket "
     "gets this answer for both. Check the key's name and the policy."
@@ -99,6 +138,7 @@ _BUCKET = "Check the bucket's name, region and provider in the profile; these no
 _LONG = "Shorten key_prefix or filename."
 _RENAME = "Change key_prefix or filename."
 _LARGE = "The provider does not take objects of this size."
+_QUOTA = "The bucket's quota is used up: free room or raise it."
 _IMMUTABLE = "The bucket's retention policy protects it: choose another key."
 _KEY = "Check the key; List Bucket Contents shows what is there."
 _BUSY = "Wait a moment and try again; fewer saves at once also help."
@@ -123,7 +163,9 @@ _NETWORK = "Check the network and try again."
 _SETTINGS = "Check the profile's settings."
 STRANGER = "Check endpoint_url: what answers there is no object store, but a proxy or a login page."
 
-_FORBIDDEN = Meaning(AccessDenied, POLICY_ADVICE)
+_FORBIDDEN = Meaning(AccessDenied, _POLICY, scope=Scope.SOME)
+_DENIED = Meaning(AccessDenied, _POLICY, scope=Scope.SOME)  # whatever was asked for
+_UNREADABLE = Meaning(AccessDenied, _HIDDEN, scope=Scope.SOME)
 _SKEWED = Meaning(AccessDenied, _CLOCK, clocks=True)
 _EXPIRED = Meaning(AccessDenied, _RENEW, clocks=True)  # or only seems to be, to a clock that is wrong
 
@@ -151,13 +193,13 @@ CODES: dict[str, Meaning] = {
     "SecurityTokenExpired": _EXPIRED,
     "AccessKeyIdAndSecurityTokenNotMatch": Meaning(AccessDenied, _RENEW),
     "AccessDenied": _FORBIDDEN,
-    "AllAccessDisabled": Meaning(AccessDenied, POLICY_ADVICE),
+    "AllAccessDisabled": _DENIED,
     "UserDisable": Meaning(AccessDenied, _ACCOUNT),
     "InDebt": Meaning(AccessDenied, _ACCOUNT),
     "InDebtOverdue": Meaning(AccessDenied, _ACCOUNT),
     "Forbidden": _FORBIDDEN,
     "403": _FORBIDDEN,
-    "401": Meaning(AccessDenied, POLICY_ADVICE),
+    "401": _DENIED,
     "SecondLevelDomainForbidden": Meaning(ConfigurationError, _DOMAIN),
     "NonStandardHostForbidden": Meaning(ConfigurationError, _DOMAIN),
     # Of accounts since 2025-03-20, buckets in mainland China:
@@ -181,19 +223,19 @@ CODES: dict[str, Meaning] = {
     "412": Meaning(AlreadyExists, _TAKEN),
     "ConditionalRequestConflict": Meaning(AlreadyExists, "Another upload to it is under way: try again."),
     "FileAlreadyExists": Meaning(AlreadyExists, _TAKEN),
-    "EntityTooLarge": Meaning(ConfigurationError, _LARGE),
-    "KeyTooLongError": Meaning(ConfigurationError, _LONG),
-    "InvalidObjectName": Meaning(ConfigurationError, _RENAME),
+    "EntityTooLarge": Meaning(ConfigurationError, _LARGE, scope=Scope.OBJECT),
+    "KeyTooLongError": Meaning(BadKey, _LONG),
+    "InvalidObjectName": Meaning(BadKey, _RENAME),
     "InvalidStorageClass": Meaning(ConfigurationError, "Change upload.storage_class in the profile."),
     "InvalidEncryptionAlgorithmError": Meaning(ConfigurationError, _ENCRYPTION),
     "InvalidTag": Meaning(ConfigurationError, "Change upload.tags in the profile."),
     # A retention policy (WORM) of the bucket: help.aliyun.com/en/oss/user-guide/oss-retention-policies
-    "FileImmutable": Meaning(AccessDenied, _IMMUTABLE),
+    "FileImmutable": Meaning(AccessDenied, _IMMUTABLE, scope=Scope.OBJECT),
     "InvalidObjectState": Meaning(StorageError, "The object is archived: restore it there first."),
     "BadDigest": Meaning(IntegrityError, _DAMAGED),
     "InvalidDigest": Meaning(IntegrityError, _DAMAGED),
     "XAmzContentSHA256Mismatch": Meaning(IntegrityError, _DAMAGED),
-    "QuotaExceeded": Meaning(StorageError, "The bucket's quota is used up: free room or raise it."),
+    "QuotaExceeded": Meaning(StorageError, _QUOTA, scope=Scope.ALL),
     "SlowDown": Meaning(Throttled, _BUSY),
     "Throttling": Meaning(Throttled, _BUSY),
     "ThrottlingException": Meaning(Throttled, _BUSY),
@@ -222,7 +264,7 @@ def meaning(
     """
     row = CODES.get(cause) or CODES.get(code) or CODES.get(str(status)) or _UNKNOWN
     if reading and CODES.get(code) is row is _FORBIDDEN:
-        return Meaning(AccessDenied, _HIDDEN)
+        return _UNREADABLE
     if expected and row.raises is AlreadyExists:
         return Meaning(Changed, _REPLACED)
     return row
@@ -230,16 +272,7 @@ def meaning(
 
 def is_policy(error: AccessDenied) -> bool:
     """Whether a policy stands in the way, which stays, and not a key, token or clock that is wrong today."""
-    return any(advice in str(error) for advice in (POLICY_ADVICE, _HIDDEN))
-
-
-BAD_KEY = "use this object key"  # what ``naming`` says was tried
-
-
-def is_of_object(error: StorageError) -> bool:
-    """Whether one object's own name or size stands in the way, and another object may well arrive."""
-    said = str(error)
-    return said.startswith(f"Could not {BAD_KEY} (") or said.endswith((_LONG, _RENAME, _LARGE, _IMMUTABLE))
+    return error.scope is Scope.SOME
 
 
 # What is raised where no answer came, by class names, so that nothing is imported for it. Of an exception's
@@ -307,7 +340,7 @@ def sentence(tried: str, where: str, said: str, advice: str) -> str:
 def refusal(row: Meaning, tried: str, where: str, said: str, date: str) -> StorageError:
     """The error for a server's answer: what it ``said``, scrubbed, and the Date header it said that under."""
     advice = f"{_clocks(date)}{row.advice}" if row.clocks else row.advice
-    return row.raises(sentence(tried, where, f"the server answered {said}", advice))
+    return row.error(sentence(tried, where, f"the server answered {said}", advice))
 
 
 def _clocks(date: str) -> str:

@@ -18,7 +18,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from . import prompt_values
-from .errors import BAD_KEY, ConfigurationError, sentence
+from .errors import BadKey, ConfigurationError, sentence
 
 MAX_KEY_BYTES = 1024  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; 1,023 on OSS
 COUNTER_DIGITS = 5  # at least
@@ -279,7 +279,7 @@ def _checked(key: str, max_bytes: int) -> str:
     if fault is None and (not key or key.endswith("/")):
         fault = ("it names a folder" if key else "it is empty", "Give the name of a file.")
     if fault is not None:
-        raise ConfigurationError(sentence(BAD_KEY, _shown(key), *fault))
+        raise BadKey(sentence("use this object key", _shown(key), *fault))
     return key
 
 

@@ -15,6 +15,7 @@ from .errors import (
     AccessDenied,
     ConfigurationError,
     Meaning,
+    Scope,
     StorageError,
     Unreachable,
     ancestors,
@@ -93,7 +94,7 @@ def translated(
         row = Meaning(Unreachable, STRANGER)
     elif row and row.raises is Unreachable and "-internal." in where and "SSLError" not in ancestors(error):
         row = Meaning(Unreachable, _INTERNAL)
-    return row.raises(sentence(tried, where, scrub(said_by(error), *secrets), row.advice)) if row else error
+    return row.error(sentence(tried, where, scrub(said_by(error), *secrets), row.advice)) if row else error
 
 
 def _answered(
@@ -102,7 +103,7 @@ def _answered(
     ec = error.details.get("EC") or error.headers.get("x-oss-ec", "")
     row = meaning(error.code, error.status, cause=ec, reading=reading, expected=expected)
     endpoint = scrub(error.details.get("Endpoint", ""))
-    if endpoint and row.raises in (AccessDenied, ConfigurationError):
+    if endpoint and row.raises in (AccessDenied, ConfigurationError) and row.scope is not Scope.OBJECT:
         advice = f"The bucket is at {endpoint}: set the profile's region or endpoint_url to that."
         row = Meaning(ConfigurationError, advice)
     said = (error.details.get("Message") or "no further words").rstrip(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError, StorageError, failure, meaning, refusal, scrub, sentence
+from .errors import ConfigurationError, Scope, StorageError, failure, meaning, refusal, scrub, sentence
 
 if TYPE_CHECKING:
     from .profile import Credentials
@@ -40,13 +40,13 @@ def translated(
     answer = _answer(error)
     if not answer:
         row = failure(error)
-        return row.raises(sentence(tried, where, scrub(str(error), *secrets), row.advice)) if row else error
+        return row.error(sentence(tried, where, scrub(str(error), *secrets), row.advice)) if row else error
     told, metadata = answer.get("Error", {}), answer.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
     status = status_of(error)
     row = meaning(code_of(error), status, reading=reading, expected=expected)
     region = told.get("Region") or headers.get("x-amz-bucket-region")
-    if region and row.raises is ConfigurationError:
+    if region and row.raises is ConfigurationError and row.scope is not Scope.OBJECT:
         advice = f"The bucket is in region {scrub(region)}: set the profile's region to that."
         row = dataclasses.replace(row, advice=advice)
     said = f"{code_of(error) or status} ({told.get('Message') or 'no further words'})"

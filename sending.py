@@ -20,12 +20,11 @@ from . import storing, workers
 from .connect import connect
 from .errors import (
     AccessDenied,
-    AlreadyExists,
     IntegrityError,
     NotFound,
+    Scope,
     StorageError,
     TransferCancelled,
-    is_of_object,
     is_policy,
     sentence,
 )
@@ -211,12 +210,11 @@ class _Group:
         try:
             there = self._described(entry.tried)
         except StorageError as error:
-            if type(error) is StorageError:  # in no table: it may be of this object alone
-                self.report.stays(entry.path, error)
-                return True
-            if not is_of_object(error):
+            if error.scope is Scope.ALL:
                 self.failure = error
-            return False
+                return False
+            self.report.stays(entry.path, error)
+            return True
         if there is None or (there.size, there.sha256) != (entry.size, entry.sha256):
             return False
         self._done(entry, there)
@@ -234,9 +232,9 @@ class _Group:
         except TransferCancelled:
             raise
         except StorageError as error:
-            if isinstance(error, AlreadyExists | IntegrityError) or is_of_object(error):
+            if error.scope is Scope.OBJECT:
                 self.report.stuck.add(entry.folder)
-            elif type(error) is StorageError or (isinstance(error, AccessDenied) and is_policy(error)):
+            elif error.scope is Scope.SOME:
                 self.refusals.setdefault(_kind(entry), error)
             else:
                 self.failure = error

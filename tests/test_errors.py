@@ -53,6 +53,28 @@ def test_the_nearest_ancestor_in_the_table_counts(error, raises):
     assert errors.failure(error).raises is raises
 
 
+@pytest.mark.parametrize(
+    ("code", "scope"),
+    [
+        ("KeyTooLongError", errors.Scope.OBJECT),
+        ("EntityTooLarge", errors.Scope.OBJECT),
+        ("FileImmutable", errors.Scope.OBJECT),
+        ("AccessDenied", errors.Scope.SOME),
+        ("401", errors.Scope.SOME),
+        ("NobodyKnows", errors.Scope.SOME),
+        ("InvalidAccessKeyId", errors.Scope.ALL),
+        ("QuotaExceeded", errors.Scope.ALL),
+        ("SlowDown", errors.Scope.ALL),
+    ],
+)
+def test_an_error_tells_how_much_of_the_bucket_it_stands_in_the_way_of(code, scope):
+    row = errors.meaning(code)
+    assert row.error("said").scope is scope
+    if row.raises is errors.AccessDenied:
+        assert errors.meaning(code, reading=True).error("said").scope is scope
+        assert errors.is_policy(row.error("said")) == (scope is errors.Scope.SOME)
+
+
 def test_a_fault_of_the_program_is_in_no_table():
     assert errors.failure(KeyError()) is None
     assert errors.failure(AttributeError()) is None
