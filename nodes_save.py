@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from . import host, inputs, media_audio, media_film_writer, media_image, media_video, save_order, saving
 from .storage import Meter
 from .storing import NEW_NAME, File
-from .transfer import watched
 
 if TYPE_CHECKING:
     import torch
@@ -103,7 +102,7 @@ class SaveImageToCloud:
             names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
             return order.carry_out(names, encode, show, meter)
 
-        stored = await watched(store, meter, progress, finish=True)
+        stored = await order.done(store, meter, progress)
         progress.text(stored.summary)
         return host.shown((stored.urls, stored.keys, images), stored.lines, images=stored.shown)
 
@@ -206,7 +205,7 @@ class SaveVideoToCloud:
                 names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
                 return order.carry_out(names, encode, show, meter)
 
-        stored = await watched(store, meter, progress, finish=True)
+        stored = await order.done(store, meter, progress)
         progress.text(stored.summary)
         return host.shown((stored.urls, stored.keys, video), stored.lines, **host.player(stored.shown))
 
@@ -296,7 +295,7 @@ class SaveAudioToCloud:
             names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)
             return order.carry_out(names, encode, show, meter)
 
-        stored = await watched(store, meter, progress, finish=True)
+        stored = await order.done(store, meter, progress)
         progress.text(stored.summary)
         return host.shown((stored.urls, stored.keys, audio), stored.lines, audio=stored.shown)
 

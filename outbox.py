@@ -20,7 +20,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 from . import durable, file_lock
@@ -233,20 +233,6 @@ class Outbox:
             with contextlib.suppress(OSError):  # gone already, or open on Windows: the next sweep finds it
                 if path.name.startswith(SENT) or path.stat().st_mtime < oldest:
                     shutil.rmtree(path)
-
-
-# ------------------------------------------------------------ time
-
-_last = datetime.min.replace(tzinfo=timezone.utc)
-_clock = threading.Lock()
-
-
-def now() -> datetime:
-    """The time in UTC, later than at every call before: entries are in the order of their saves."""
-    global _last  # noqa: PLW0603  one clock for the process
-    with _clock:
-        _last = max(datetime.now(timezone.utc), _last + timedelta(microseconds=1))
-        return _last
 
 
 # ------------------------------------------------------------ entry.json

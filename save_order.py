@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import host, inputs, saving
+from . import call_order, host, inputs, saving
 from .media_metadata import Metadata
 from .naming import Name, NameContext, Template
 from .storage import Meter
 from .storing import File
+from .transfer import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -38,7 +39,7 @@ class Stored:
         return [self.summary, *self.links]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Order:
     """Where a save node is told to store, under which names, which addresses to hand out, and what to do with
     what cannot be stored.
@@ -52,6 +53,14 @@ class Order:
     expires_hours: int
     on_failure: str
     node_id: str | None
+    call: call_order.Call = field(default_factory=call_order.Call, init=False)
+
+    async def done(self, store: Callable[[], Stored], meter: Meter, progress: host.Progress) -> Stored:
+        """What ``store`` comes to, in a thread of its own. To be awaited before anything else is, so that the
+        calls of a node come in their order; what has begun is completed, see ``transfer.watched``.
+        """
+        with call_order.begun(self.node_id) as self.call:
+            return await watched(store, meter, progress, finish=True)
 
     @functools.cached_property
     def target(self) -> saving.Target:
@@ -84,7 +93,7 @@ class Order:
         meter: Meter,
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
-        saved = saving.save(self.target, names, encode, show, self.if_exists, meter)
+        saved = saving.save(self.target, names, encode, show, self.if_exists, meter, self.call)
         links = saving.links(self.target, saved, self.link, timedelta(hours=self.expires_hours))
         shown = [one.shown for one in saved if one.shown is not None]
         return Stored(links, [one.key for one in saved], shown, saving.summary(saved))

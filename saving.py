@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import outbox, sending, storing, workers
+from . import sending, storing, workers
+from .call_order import Call
 from .connect import Unopened, storage_of
 from .errors import (
     AlreadyExists,
@@ -100,8 +101,10 @@ def save(
     show: Callable[[File], S],
     if_exists: str,
     meter: Meter,
+    call: Call,
 ) -> list[Saved[S]]:
-    """Encode and store one file per name, at least one; the results are in the order of ``names``.
+    """Encode and store one file per name, at least one; the results are in the order of ``names``, whose
+    numbers come behind those of the calls before ``call``.
 
     ``encode(index)`` and ``show(file)``, which is called when the file is stored or kept and holds on to what
     a preview needs, may run in several threads at once; the bytes themselves are dropped then. Where ``show``
@@ -116,8 +119,8 @@ def save(
         raise MediaError(
             "There is nothing to save: the batch is empty. Check the node that is wired to this one."
         )
-    turns = storing.turns(where.storage, names) if if_exists == NEW_NAME else []
-    batch = _Batch(where, if_exists, meter)
+    turns = storing.turns(where.storage, names, call) if if_exists == NEW_NAME else []
+    batch = _Batch(where, if_exists, meter, call.began_at)
 
     def job(index: int) -> Callable[[], Saved[S]]:
         def run() -> Saved[S]:
@@ -196,7 +199,7 @@ class _Batch:
     where: Target
     if_exists: str
     meter: Meter
-    saved_at: datetime = field(default_factory=outbox.now)
+    saved_at: datetime
     failure: Exception | None = None
     lost: list[Exception] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)

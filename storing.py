@@ -1,6 +1,7 @@
 """One encoded file into a bucket: under the first free key of its name, or under exactly one.
 
-Nothing that exists is replaced unless the user says so. Files of one batch get their numbers in order.
+Nothing that exists is replaced unless the user says so. Files of one batch get their numbers in order, and so
+do the calls of one node.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import multipart
+from .call_order import Call
 from .counter import CounterMemory, Series
 from .errors import AccessDenied, AlreadyExists, NotFound, is_policy
 from .naming import Name
@@ -94,7 +96,7 @@ def _create(
     """Store under the first key of this name that is free."""
     taken: AlreadyExists | None = None
     options = _options(storage, file, meter)
-    for key in name.candidates(turn.numbers(), bare_is_taken=turn.bare_is_taken):
+    for key in turn.candidates(name, meter):
         trying(key)
         try:
             return storage.put(key, file.source, options, meter, create=True)
@@ -118,9 +120,12 @@ def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:
 class _Run:
     """The numbers of one batch in one series. Its first file settles them and the others follow, so that a
     number taken by another machine moves the whole batch on instead of one file behind the rest.
+
+    ``lets_pass`` says that it is the only run of its call: calls behind it may go on once it has numbers.
+    Those of the first call have to be settled, for the same reason.
     """
 
-    def __init__(self, storage: Storage, series: Series) -> None:
+    def __init__(self, storage: Storage, series: Series, call: Call) -> None:
         def list_after(prefix: str, after: str, limit: int | None) -> Iterator[str]:
             try:
                 yield from (info.key for info in storage.list(prefix, limit, after))
@@ -131,7 +136,8 @@ class _Run:
                     f"{error} A counter needs the right to list; with %uuid% in its place none is needed."
                 ) from error
 
-        self.series, self.list_after, self.size = series, list_after, 0
+        self.series, self.list_after, self.call, self.size = series, list_after, call, 0
+        self.lets_pass = False
         self.settled = threading.Event()
         self.following: list[int] = []
 
@@ -145,6 +151,8 @@ class _Run:
 
     def _first_numbers(self) -> Iterator[int]:
         first, *rest = counters.reserve(self.series, self.list_after, self.size)
+        if self.lets_pass and not self.call.is_first:
+            self.call.let_pass()
         for number in counters.numbers(self.series, self.list_after, first):
             if number != first and rest:
                 rest = list(counters.reserve(self.series, self.list_after, len(rest)))
@@ -160,11 +168,13 @@ class Turn:
 
     run: _Run
     index: int
-    bare_is_taken: bool
 
-    def numbers(self) -> Iterator[int]:
-        """The counters to try, one after another; waits for the first file's where this is not the first."""
-        return self.run.numbers(self.index)
+    def candidates(self, name: Name, meter: Meter) -> Iterator[str]:
+        """The keys to try, one after another. Waits for the calls before, and for the numbers of the first
+        file where this is not the first. Raises TransferCancelled.
+        """
+        self.run.call.wait(meter)
+        return name.candidates(self.run.numbers(self.index), bare_is_taken=counters.knows(self.run.series))
 
     def __enter__(self) -> None:
         pass
@@ -172,15 +182,19 @@ class Turn:
     def __exit__(self, *_: object) -> None:
         if self.index == 0:
             self.run.settled.set()
+            if self.run.lets_pass:
+                self.run.call.let_pass()
 
 
-def turns(storage: Storage, names: Sequence[Name]) -> list[Turn]:
-    """The turns of several files that are stored side by side, in their order."""
+def turns(storage: Storage, names: Sequence[Name], call: Call | None = None) -> list[Turn]:
+    """The turns of several files that are stored side by side, in their order, by one ``call`` of a node."""
+    call = call or Call()
     runs: dict[Series, _Run] = {}
     found = []
     for name in names:
         series = Series(f"{storage.place}/{storage.path_prefix}", name.head, name.first_number)
-        run = runs.setdefault(series, _Run(storage, series))
-        found.append(Turn(run, run.size, counters.knows(series)))
+        run = runs.setdefault(series, _Run(storage, series, call))
+        found.append(Turn(run, run.size))
         run.size += 1
+        run.lets_pass = len(runs) == 1
     return found

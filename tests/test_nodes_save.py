@@ -8,9 +8,11 @@ import urllib.request
 from io import BytesIO
 from pathlib import Path
 
+import cloud_storage
 import pytest
 import torch
-from cloud_storage import errors, host, nodes_save, storing
+from cloud_storage import errors, host, media_image, nodes_save, storage, storing
+from cloud_storage.storage import Meter
 from comfy import cli_args, model_management, utils
 from conftest import run_node
 from PIL import Image
@@ -74,6 +76,83 @@ def test_a_second_run_never_replaces_the_first(cloud):
     second = run_node("SaveImageToCloud", images=pictures(2, 30))["result"][1]
     assert second == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in (3, 4)]
     assert {key: cloud.stat(key).etag for key in first} == before
+
+
+def of_a_list(node_id, items):
+    """Execute a node as ComfyUI does for a list: called for each item in order, awaited all together."""
+
+    async def calls():
+        node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]()
+        tasks = []
+        for item in items:
+            tasks.append(asyncio.create_task(getattr(node, node.FUNCTION)(**item, unique_id="9")))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return asyncio.run(calls())
+
+
+@pytest.fixture
+def first_is_slowest(monkeypatch):
+    """An encoder that is done with the largest pictures when it has seen all others."""
+    encode, seen, all_others = media_image.encode, [], threading.Event()
+
+    def slow(image, *args):
+        if len(image) > 24:
+            all_others.wait(30)
+        elif len(seen.append(None) or seen) == 3:
+            all_others.set()
+        return encode(image, *args)
+
+    monkeypatch.setattr(media_image, "encode", slow)
+
+
+LISTED = [pictures(1, 48), *(pictures(1, height) for height in (8, 16, 24))]
+
+
+@pytest.mark.usefixtures("first_is_slowest")
+@pytest.mark.parametrize("filename", ["ComfyUI_%counter%", "picture"])
+def test_the_items_of_a_list_get_their_numbers_in_order(cloud, filename):
+    items = [{"images": images, "filename": filename} for images in LISTED]
+    keys = [saved["result"][1][0] for saved in of_a_list("SaveImageToCloud", items)]
+    assert keys == sorted(keys)
+    assert [len(pixels(cloud.read(key))) for key in sorted(keys)] == [48, 8, 16, 24]
+
+
+@pytest.mark.usefixtures("first_is_slowest")
+def test_a_number_taken_by_another_machine_moves_the_whole_list_on(cloud):
+    run_node("SaveImageToCloud", images=pictures(1))
+    cloud.put("comfyui/images/ComfyUI_00002.png", b"theirs", storage.PutOptions(), Meter())
+    found = of_a_list("SaveImageToCloud", [{"images": images} for images in LISTED])
+    keys = [saved["result"][1][0] for saved in found]
+    assert keys == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in (3, 4, 5, 6)]
+
+
+def test_an_item_waits_for_the_numbers_before_it_and_not_for_the_bytes(cloud, monkeypatch):
+    put, last, in_time = storage.Storage.put, threading.Event(), []
+
+    def held(self, key, *args, **options):
+        if key.endswith(("2.png", "3.png")):  # of the first item's batch, and of the second item
+            in_time.append(last.wait(20))
+        info = put(self, key, *args, **options)
+        if key.endswith("4.png"):
+            last.set()
+        return info
+
+    monkeypatch.setattr(storage.Storage, "put", held)
+    found = of_a_list("SaveImageToCloud", [{"images": pictures(count)} for count in (2, 1, 1)])
+    keys = [saved["result"][1] for saved in found]
+    assert [[key[-5] for key in each] for each in keys] == [["1", "2"], ["3"], ["4"]]
+    assert in_time == [True, True]
+
+
+@pytest.mark.usefixtures("first_is_slowest")
+def test_an_item_that_fails_holds_up_no_other(cloud):
+    items = [{"images": images} for images in LISTED]
+    items[1:1] = [{"images": pictures(1), "format": "gif"}, {"images": pictures(1), "filename": "a\\b"}]
+    found = of_a_list("SaveImageToCloud", items)
+    assert [type(one) for one in found] == [dict, KeyError, errors.BadKey, dict, dict, dict]
+    assert [info.size > 0 for info in cloud.list("")] == [True] * 4
 
 
 def test_another_machine_that_saves_at_once_is_not_overwritten(cloud, monkeypatch):

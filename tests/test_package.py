@@ -37,7 +37,7 @@ STOREYS = (
     ("profile", "naming", "media_image", "media_audio", "media_film_writer", "media_preview", "latents"),
     ("media_frames", "media_screens", "image_sizes", "file_lock", "journal", "model_record"),
     ("media_film", "media_video"),
-    ("settings", "addresses", "storage", "counter", "prompt_values"),
+    ("settings", "addresses", "storage", "counter", "prompt_values", "call_order"),
     ("media_container",),
     ("png", "png_repair", "pixels"),
     ("media_kind", "media_length", "media_metadata", "media_sound", "video_window", "durable"),

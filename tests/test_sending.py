@@ -30,6 +30,7 @@ from cloud_storage import (
     storing,
     workers,
 )
+from cloud_storage.call_order import Call
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
@@ -243,7 +244,7 @@ def test_a_file_on_disk_is_kept_as_well(cloud, proxy, box, tmp_path):
     name = outbox.Name(("films/a",), ".mp4")
     file = storing.File(source, "video/mp4", linkable=True)
     with pytest.raises(errors.Unreachable):
-        saving.save(target, [name], lambda index: file, lambda file: None, "new name", Meter())
+        saving.save(target, [name], lambda index: file, lambda file: None, "new name", Meter(), Call())
     (entry,) = kept(box)
     assert entry.path.samefile(source)
     source.unlink()
