@@ -20,12 +20,10 @@ _lock = threading.Lock()
 _under_way: dict[str, list[Call]] = {}
 
 
-class Call:
-    """One call of a node, behind another one or ``is_first``. Any thread may use it."""
+class Gate:
+    """Goes up for one call after another, in their order. Any thread may use it."""
 
-    def __init__(self, before: Call | None = None) -> None:
-        self.is_first = before is None
-        self.began_at = now()
+    def __init__(self, before: Gate | None) -> None:
         self._before = before
         self._passed = threading.Event()
 
@@ -43,6 +41,26 @@ class Call:
         self._passed.set()
 
 
+class Call:
+    """One call of a node, behind another one or ``is_first``.
+
+    ``names`` and ``numbers`` are the gates to choosing names and to asking for the numbers in them.
+    ``claimed`` is what the calls under way have named so far, for whoever has passed the first gate.
+    """
+
+    def __init__(self, before: Call | None = None) -> None:
+        self.is_first = before is None
+        self.began_at = now()
+        self.names: Gate = Gate(before.names if before else None)
+        self.numbers: Gate = Gate(before.numbers if before else None)
+        self.claimed: dict[str, int] = before.claimed if before else {}
+
+    def end(self) -> None:
+        """Hold up nobody any more."""
+        self.names.let_pass()
+        self.numbers.let_pass()
+
+
 @contextlib.contextmanager
 def begun(node_id: str | None) -> Iterator[Call]:
     """A call of the node ``node_id`` while it lasts; its place is behind those that have begun before."""
@@ -56,7 +74,7 @@ def begun(node_id: str | None) -> Iterator[Call]:
     try:
         yield call
     finally:
-        call.let_pass()
+        call.end()
         with _lock:
             calls.remove(call)
             if not calls:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -128,6 +128,12 @@ class Name:
         if self.has_counter:
             return self.numbered(self.batch_num + 1)
         return clean_key(self.pieces[0] + self.extension, self.max_bytes)
+
+    def behind(self, others: int) -> Name:
+        """The name of a file that would share this one's key with ``others`` before it."""
+        if self.has_counter:
+            return replace(self, batch_num=self.batch_num + others)
+        return replace(self, pieces=(f"{self.pieces[0]}_{others}",)) if others else self
 
     def candidates(self, numbers: Iterable[int], bare_is_taken: bool = False) -> Iterator[str]:
         """The keys to try for ``new name``, one after another; a number is asked for when its turn comes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import host, inputs, local_files, publishing, saving, storing
+from . import call_order, host, inputs, local_files, publishing, saving, storing
 from .connect import storage_of
 from .naming import NameContext
 from .storage import Meter
@@ -94,10 +94,11 @@ class UploadFileToCloud:
             storage = storage_of(profile, host.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
-            published = publishing.publish(storage, name, path, if_exists, meter, progress.text)
+            published = publishing.publish(storage, name, path, if_exists, meter, progress.text, call)
             return published, saving.link(storage, published.key, link, timedelta(hours=expires_hours))
 
-        published, url = await watched(store, meter, progress, finish=True)
+        with call_order.begun(unique_id) as call:
+            published, url = await watched(store, meter, progress, finish=True)
         progress.text(published.status)
         return host.shown((url, [published.key]), [published.status, *filter(None, [url])])
 

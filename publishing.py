@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from . import model_record, storing, transfer
+from .call_order import Call
 from .errors import AccessDenied, IntegrityError, NotFound, sentence
 from .naming import COUNTER_DIGITS, Name, NameContext, Template
 from .storage import Meter, ObjectInfo, Storage
@@ -58,14 +59,23 @@ def kept_name(key_prefix: str, file_name: str, context: NameContext, max_bytes: 
 
 
 def publish(
-    storage: Storage, name: Name, path: Path, if_exists: str, meter: Meter, say: Callable[[str], object]
+    storage: Storage,
+    name: Name,
+    path: Path,
+    if_exists: str,
+    meter: Meter,
+    say: Callable[[str], object],
+    call: Call | None = None,
 ) -> Published:
-    """Store the file under ``name``; large ones go in parts, straight from disk.
+    """Store the file under ``name``; large ones go in parts, straight from disk. Of several calls of a node
+    each stores under a key of its own.
 
     ``if_exists`` is one of ``storing.IF_EXISTS``; whichever it is, content that is there already is not sent
     again. ``say`` is told while the file is read for its checksum. What cannot be stored is not kept in the
     outbox: the file stays where it is. Raises what ``storing.store`` does.
     """
+    call = call or Call()
+    (name,) = storing.own_names([name], if_exists, call, meter)
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with transfer.disk_told("read what to upload", path, _CHECK_FILE):
@@ -80,7 +90,7 @@ def publish(
             return Published(
                 info.key, f"The bucket holds this content already: {info.key}. Nothing was sent."
             )
-    turn = storing.turns(storage, [name])[0] if if_exists == storing.NEW_NAME else None
+    turn = storing.turns(storage, [name], call)[0] if if_exists == storing.NEW_NAME else None
     with turn or contextlib.nullcontext():
         meter.expect(size)
         _refuse_written_to(path, mark, storage)

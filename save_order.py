@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import call_order, host, inputs, saving
+from . import call_order, host, inputs, saving, storing
 from .media_metadata import Metadata
 from .naming import Name, NameContext, Template
 from .storage import Meter
@@ -93,6 +93,7 @@ class Order:
         meter: Meter,
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
+        names = storing.own_names(names, self.if_exists, self.call, meter)
         saved = saving.save(self.target, names, encode, show, self.if_exists, meter, self.call)
         links = saving.links(self.target, saved, self.link, timedelta(hours=self.expires_hours))
         shown = [one.shown for one in saved if one.shown is not None]

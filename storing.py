@@ -114,6 +114,34 @@ def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:
     )
 
 
+# ------------------------------------------------------------ names of their own
+
+
+def own_names(names: Sequence[Name], if_exists: str, call: Call, meter: Meter) -> list[Name]:
+    """``names``, or others near them where earlier calls of the same node have named files so: where each is
+    to have exactly one key, none may replace another. To be asked once in every call. Raises
+    TransferCancelled.
+    """
+    if if_exists == NEW_NAME:
+        own = list(names)
+    else:
+        call.names.wait(meter)
+        own = [_own_name(name, call.claimed) for name in names]
+    call.names.let_pass()
+    return own
+
+
+def _own_name(name: Name, claimed: dict[str, int]) -> Name:
+    """``claimed`` has for each key how many would share it, so that a long list is not counted through."""
+    shared = name.fixed()
+    others = claimed.get(shared, 0)
+    while (own := name.behind(others)).fixed() in claimed:
+        others += 1
+    claimed[own.fixed()] = 1
+    claimed[shared] = others + 1
+    return own
+
+
 # ------------------------------------------------------------ numbers in order
 
 
@@ -152,7 +180,7 @@ class _Run:
     def _first_numbers(self) -> Iterator[int]:
         first, *rest = counters.reserve(self.series, self.list_after, self.size)
         if self.lets_pass and not self.call.is_first:
-            self.call.let_pass()
+            self.call.numbers.let_pass()
         for number in counters.numbers(self.series, self.list_after, first):
             if number != first and rest:
                 rest = list(counters.reserve(self.series, self.list_after, len(rest)))
@@ -173,7 +201,7 @@ class Turn:
         """The keys to try, one after another. Waits for the calls before, and for the numbers of the first
         file where this is not the first. Raises TransferCancelled.
         """
-        self.run.call.wait(meter)
+        self.run.call.numbers.wait(meter)
         return name.candidates(self.run.numbers(self.index), bare_is_taken=counters.knows(self.run.series))
 
     def __enter__(self) -> None:
@@ -183,7 +211,7 @@ class Turn:
         if self.index == 0:
             self.run.settled.set()
             if self.run.lets_pass:
-                self.run.call.let_pass()
+                self.run.call.numbers.let_pass()
 
 
 def turns(storage: Storage, names: Sequence[Name], call: Call | None = None) -> list[Turn]:

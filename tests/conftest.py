@@ -13,7 +13,7 @@ import os
 import sys
 import urllib.parse
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -284,6 +284,23 @@ def run_node(node_id: str, **inputs: Any) -> Any:
     node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]()
     result = getattr(node, node.FUNCTION)(**inputs)
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
+
+
+def of_a_list(node_id: str, items: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Execute a node as ComfyUI does for a list: called for each item in order, awaited all together. Gives
+    results and exceptions.
+    """
+    import cloud_storage
+
+    async def calls() -> list[Any]:
+        node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]()
+        tasks = []
+        for item in items:
+            tasks.append(asyncio.create_task(getattr(node, node.FUNCTION)(**item, unique_id="9")))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return asyncio.run(calls())
 
 
 def outputs_of(node_id: str, **inputs: Any) -> Any:

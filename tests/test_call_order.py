@@ -19,11 +19,11 @@ def calls():
 
 
 def waits(call):
-    """Whether a call has to wait, as far as one look tells."""
+    """Whether a call has to wait for its numbers, as far as one look tells."""
     meter = Meter()
     meter.stop()
     try:
-        call.wait(meter)
+        call.numbers.wait(meter)
     except errors.TransferCancelled:
         return True
     return False
@@ -38,10 +38,10 @@ def test_each_waits_until_all_before_it_let_it_pass(calls):
     first, second, third, fourth = calls
     assert [call.is_first for call in calls] == [True, False, False, False]
     assert [waits(call) for call in calls] == [False, True, True, True]
-    third.let_pass()
-    first.let_pass()
+    third.numbers.let_pass()
+    first.numbers.let_pass()
     assert [waits(call) for call in calls] == [False, False, True, True]
-    second.let_pass()
+    second.numbers.let_pass()
     assert [waits(call) for call in calls] == [False, False, False, False]
     assert fourth.began_at > third.began_at
 
@@ -50,9 +50,9 @@ def test_who_waits_goes_on_when_it_is_let_pass(calls):
     order = []
 
     def work(call):
-        call.wait(Meter())
+        call.names.wait(Meter())
         order.append(call)
-        call.let_pass()
+        call.names.let_pass()
 
     threads = [threading.Thread(target=work, args=(call,)) for call in reversed(calls)]
     for thread in threads:
@@ -75,6 +75,7 @@ def test_a_call_that_ends_holds_up_nobody():
 def test_other_nodes_and_calls_of_no_node_do_not_wait():
     with call_order.begun("7"), call_order.begun("8") as other:
         assert other.is_first
+        assert other.claimed == {}
     with call_order.begun(None), call_order.begun(None) as other:
         assert other.is_first
 

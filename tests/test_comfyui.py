@@ -159,6 +159,39 @@ def test_a_run_shows_addresses_that_open_and_what_else_there_is_to_tell(graph, p
     )
 
 
+def test_the_items_of_a_list_are_saved_in_order_and_none_replaces_another(page, address, place):
+    storage, sides = place.open(), (1600, 30, 20, 10)  # the first one takes the longest
+    for number, side in enumerate(sides):
+        written = BytesIO()
+        Image.effect_noise((side, side), 100).save(written, "PNG")
+        storage.put(f"listed/{number}.png", written.getvalue(), PutOptions(), Meter())
+    folder = {"prefix": "listed/", "pattern": "*", "sort": "name", "skip_first": 0, "select_every_nth": 1}
+    folder |= {"limit": 16, "size_mode": "one item each"}
+    made = {**SAVE, "images": ["2", 0]}
+    made.pop("profile")
+    opened(page, address)
+    comfyui_page.show_prompt(
+        page,
+        {
+            "2": {"class_type": "LoadImagesFromCloud", "inputs": folder},
+            "3": {"class_type": "SaveImageToCloud", "inputs": {**made, "key_prefix": "counted/"}},
+            "4": {
+                "class_type": "SaveImageToCloud",
+                "inputs": {**made, "key_prefix": "fixed/", "filename": "one", "if_exists": "overwrite"},
+            },
+        },
+    )
+    kind, detail = run(page)
+    assert kind == "execution_success", detail
+    counted = {f"counted/ComfyUI_{number:05d}.png": side for number, side in enumerate(sides, 1)}
+    names = ("one", "one_1", "one_2", "one_3")
+    fixed = {f"fixed/{name}.png": side for name, side in zip(names, sides, strict=True)}
+    for prefix, expected in (("counted/", counted), ("fixed/", fixed)):
+        keys = [info.key for info in storage.list(prefix)]
+        assert {key: Image.open(BytesIO(storage.read(key))).width for key in keys} == expected
+    page.faults[:] = [fault for fault in page.faults if NAME in fault]
+
+
 def test_a_workflow_comes_back_as_it_was_and_holds_nothing_of_ours(graph):
     before = saved(graph)
     for kind, expected in VALUES.items():

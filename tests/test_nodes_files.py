@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from cloud_storage import errors, nodes_files
-from conftest import outputs_of
+from cloud_storage import errors, nodes_files, storing
+from conftest import of_a_list, outputs_of
 
 DATA = b"a film" * 1000
 
@@ -45,6 +45,19 @@ def test_the_same_content_is_not_sent_again_and_other_content_gets_a_new_name(cl
     assert "Nothing was sent" in comfyui.texts[-1][0]
     film.write_bytes(DATA[::-1])
     assert outputs_of("UploadFileToCloud", file=str(film))[1] == ["comfyui/files/film_00001_00002.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("if_exists", "second"),
+    [(storing.OVERWRITE, "a_1"), (storing.SKIP, "a_1"), (storing.NEW_NAME, "a_00002")],
+)
+def test_no_file_of_a_list_replaces_another(cloud, film, if_exists, second):
+    other = film.with_name("other.mp4")
+    other.write_bytes(DATA[::-1])
+    items = [{"file": str(file), "filename": "a", "if_exists": if_exists} for file in (film, other)]
+    keys = [found["result"][1][0] for found in of_a_list("UploadFileToCloud", items)]
+    assert keys == ["comfyui/files/a.mp4", f"comfyui/files/{second}.mp4"]
+    assert [cloud.read(key) for key in keys] == [DATA, DATA[::-1]]
 
 
 def test_what_lies_elsewhere_is_never_sent(cloud, comfyui, tmp_path):

@@ -8,13 +8,12 @@ import urllib.request
 from io import BytesIO
 from pathlib import Path
 
-import cloud_storage
 import pytest
 import torch
 from cloud_storage import errors, host, media_image, nodes_save, storage, storing
 from cloud_storage.storage import Meter
 from comfy import cli_args, model_management, utils
-from conftest import run_node
+from conftest import of_a_list, run_node
 from PIL import Image
 
 PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 42, "steps": 20}, "_meta": {"title": "Sampler"}}}
@@ -78,20 +77,6 @@ def test_a_second_run_never_replaces_the_first(cloud):
     assert {key: cloud.stat(key).etag for key in first} == before
 
 
-def of_a_list(node_id, items):
-    """Execute a node as ComfyUI does for a list: called for each item in order, awaited all together."""
-
-    async def calls():
-        node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]()
-        tasks = []
-        for item in items:
-            tasks.append(asyncio.create_task(getattr(node, node.FUNCTION)(**item, unique_id="9")))
-            await asyncio.sleep(0)
-        return await asyncio.gather(*tasks, return_exceptions=True)
-
-    return asyncio.run(calls())
-
-
 @pytest.fixture
 def first_is_slowest(monkeypatch):
     """An encoder that is done with the largest pictures when it has seen all others."""
@@ -126,6 +111,36 @@ def test_a_number_taken_by_another_machine_moves_the_whole_list_on(cloud):
     found = of_a_list("SaveImageToCloud", [{"images": images} for images in LISTED])
     keys = [saved["result"][1][0] for saved in found]
     assert keys == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in (3, 4, 5, 6)]
+
+
+@pytest.mark.usefixtures("first_is_slowest")
+@pytest.mark.parametrize("if_exists", [storing.OVERWRITE, storing.FAIL, storing.SKIP])
+@pytest.mark.parametrize(
+    ("filename", "expected"),
+    [
+        ("ComfyUI_%counter%", ["ComfyUI_00001", "ComfyUI_00002", "ComfyUI_00003", "ComfyUI_00004"]),
+        ("picture", ["picture", "picture_1", "picture_2", "picture_3"]),
+        ("%height%", ["48", "8", "16", "24"]),
+    ],
+)
+def test_no_item_of_a_list_replaces_another(cloud, if_exists, filename, expected):
+    items = [{"images": images, "filename": filename, "if_exists": if_exists} for images in LISTED]
+    for again in (False, True):
+        found = of_a_list("SaveImageToCloud", items)
+        if again and if_exists == storing.FAIL:
+            assert [type(one) for one in found] == [errors.AlreadyExists] * 4
+        else:
+            keys = [saved["result"][1] for saved in found]
+            assert keys == [[f"comfyui/images/{key}.png"] for key in expected]
+        sizes = [len(pixels(cloud.read(f"comfyui/images/{key}.png"))) for key in expected]
+        assert sizes == [48, 8, 16, 24]
+        assert len(list(cloud.list(""))) == 4
+
+
+def test_batches_of_a_list_count_on(cloud):
+    items = [{"images": pictures(count), "if_exists": storing.OVERWRITE} for count in (2, 1, 3)]
+    keys = [saved["result"][1] for saved in of_a_list("SaveImageToCloud", items)]
+    assert [[key[-5] for key in each] for each in keys] == [["1", "2"], ["3"], ["4", "5", "6"]]
 
 
 def test_an_item_waits_for_the_numbers_before_it_and_not_for_the_bytes(cloud, monkeypatch):
