@@ -109,11 +109,7 @@ def state(storage: Storage, key: str, target: Path) -> str:
 
 def _copy(record: Record | None, storage: Storage, key: str) -> Record | None:
     """The record, if it is of this object."""
-    return record if record and (record.place, record.key) == (_place(storage), key) else None
-
-
-def _place(storage: Storage) -> str:
-    return f"{storage.place}/{storage.path_prefix}"
+    return record if record and (record.place, record.key) == (storage.root, key) else None
 
 
 def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:
@@ -135,7 +131,7 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
         say(f"Comparing {target.name} with the object")
         if not _same(target, record, info, digest, meter):
             raise _not_ours(storage, wanted, record, digest)
-        _note(target, _place(storage), info, digest, None)
+        _note(target, storage.root, info, digest, None)
         return Fetched("The file was there already, with the same content.", info.etag)
     former = model_record.mark_of(target) if record and record.is_ours(target) else None
     info = _arrive(storage, info, wanted, former, meter)
@@ -209,7 +205,7 @@ def _arrive(
             meter.add(-own.done)
             info = storage.stat(wanted.key)
     # The record first: a file without one would be taken for somebody else's.
-    _note(target, _place(storage), info, digest, former, part)
+    _note(target, storage.root, info, digest, former, part)
     part.replace(target)
     journal_of(part).unlink(missing_ok=True)
     return info

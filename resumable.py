@@ -57,7 +57,7 @@ def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | No
     ``transfer.fetch_ranges`` does, IntegrityError, and StorageError for the disk.
     """
     tried = f"download {info.key!r}"
-    version = Version(f"{storage.place}/{storage.path_prefix}", info.key, info.etag, info.size)
+    version = Version(storage.root, info.key, info.etag, info.size)
     with transfer.disk_told(tried, part, _GOES_ON), Journal(part, version) as journal:
         meter.expect(info.size)
         meter.add(journal.done)

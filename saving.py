@@ -242,7 +242,7 @@ class _Batch:
                 sha256=file.sha256(self.meter),
                 saved_at=self.saved_at,
                 tried=failed.tried,
-                why=" ".join(str(failed.error).split()),
+                why=str(failed.error),
             )
             return self.where.outbox.keep(entry, index, file.source, linkable=file.linkable, meter=self.meter)
         except TransferCancelled:

@@ -133,6 +133,11 @@ class Storage(ABC):
     endpoint: str = ""  # where requests really go
     clock_difference: timedelta | None = None  # the server's clock minus this machine's, as last seen
 
+    @property
+    def root(self) -> str:
+        """What keys are relative to, for what is remembered of them: equal for the same place only."""
+        return f"{self.place}/{self.path_prefix}"
+
     def _full(self, key: str) -> str:
         return self.path_prefix + key
 

@@ -220,7 +220,7 @@ def turns(storage: Storage, names: Sequence[Name], call: Call | None = None) -> 
     runs: dict[Series, _Run] = {}
     found = []
     for name in names:
-        series = Series(f"{storage.place}/{storage.path_prefix}", name.head, name.first_number)
+        series = Series(storage.root, name.head, name.first_number)
         run = runs.setdefault(series, _Run(storage, series, call))
         found.append(Turn(run, run.size))
         run.size += 1

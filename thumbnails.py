@@ -39,7 +39,7 @@ def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
     ``etag`` is the version that a listing named. Raises MediaError for what is no image or above the limits,
     and Changed, NotFound and others as ``Storage.stream`` does.
     """
-    name = (f"{storage.place}/{storage.path_prefix}", key, etag)
+    name = (storage.root, key, etag)
     with _lock:
         if name in _kept:
             _kept.move_to_end(name)
