@@ -203,7 +203,7 @@ class SaveVideoToCloud:
                     return host.preview(film, film.suffix)
 
                 names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
-                return order.carry_out(names, encode, show, meter)
+                return order.carry_out(names, encode, show, meter, look_first=True)
 
         stored = await order.done(store, meter, progress)
         progress.text(stored.summary)

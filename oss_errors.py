@@ -10,21 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from .errors import (
-    STRANGER,
-    AccessDenied,
-    ConfigurationError,
-    Meaning,
-    Scope,
-    StorageError,
-    Unreachable,
-    ancestors,
-    failure,
-    meaning,
-    refusal,
-    scrub,
-    sentence,
-)
+from .error_codes import STRANGER, Meaning, ancestors, failure, meaning, refusal
+from .errors import AccessDenied, ConfigurationError, Scope, StorageError, Unreachable, scrub, sentence
 
 if TYPE_CHECKING:
     from .profile import Credentials
@@ -80,7 +67,7 @@ def translated(
     reading: bool = False,
     expected: bool = False,
 ) -> Exception:
-    """What ``error`` means, ``reading`` an object and ``expected`` by its ETag as in ``errors.meaning``.
+    """What ``error`` means, ``reading`` an object and ``expected`` by its ETag as in ``error_codes.meaning``.
 
     It is itself where it is an error of this package, or a fault of this program.
     """

@@ -95,8 +95,11 @@ def publish(
         meter.expect(size)
         _refuse_written_to(path, mark, storage)
         stored = storing.store(storage, name, file, if_exists, meter, turn)
-        _refuse_written_to(path, mark, storage, stored.key)
-    return Published(stored.key, f"Saved {stored.key}.")
+        key = stored.info.key
+        if not stored.sent:
+            return Published(key, f"{key} is there already, with other content. Nothing was sent.")
+        _refuse_written_to(path, mark, storage, key)
+    return Published(key, f"Saved {key}.")
 
 
 def _refuse_written_to(path: Path, mark: model_record.Mark, storage: Storage, key: str = "") -> None:

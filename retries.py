@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from .errors import IntegrityError, StorageError, Throttled, Unreachable, ancestors, meaning
+from .error_codes import ancestors, meaning
+from .errors import IntegrityError, StorageError, Throttled, Unreachable
 from .meter import Meter
 from .storage import backoff
 

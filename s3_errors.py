@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError, Scope, StorageError, failure, meaning, refusal, scrub, sentence
+from .error_codes import failure, meaning, refusal
+from .errors import ConfigurationError, Scope, StorageError, scrub, sentence
 
 if TYPE_CHECKING:
     from .profile import Credentials
@@ -30,7 +31,7 @@ def translated(
     reading: bool = False,
     expected: bool = False,
 ) -> Exception:
-    """What ``error`` means, ``reading`` an object and ``expected`` by its ETag as in ``errors.meaning``.
+    """What ``error`` means, ``reading`` an object and ``expected`` by its ETag as in ``error_codes.meaning``.
 
     It is itself where it is an error of this package, or a fault of this program.
     """

@@ -91,10 +91,14 @@ class Order:
         encode: Callable[[int], File],
         show: Callable[[File], dict[str, str]],
         meter: Meter,
+        *,
+        look_first: bool = False,
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
         names = storing.own_names(names, self.if_exists, self.call, meter)
-        saved = saving.save(self.target, names, encode, show, self.if_exists, meter, self.call)
+        saved = saving.save(
+            self.target, names, encode, show, self.if_exists, meter, self.call, look_first=look_first
+        )
         links = saving.links(self.target, saved, self.link, timedelta(hours=self.expires_hours))
         shown = [one.shown for one in saved if one.shown is not None]
         return Stored(links, [one.key for one in saved], shown, saving.summary(saved))

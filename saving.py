@@ -30,8 +30,8 @@ from .errors import (
 from .naming import Name
 from .outbox import Address, Entry, Outbox, Sender
 from .profile import Profile
-from .storage import Meter, ObjectInfo, Storage
-from .storing import FAIL, NEW_NAME, File
+from .storage import Meter, Storage
+from .storing import FAIL, NEW_NAME, File, Outcome
 
 S = TypeVar("S")
 
@@ -83,15 +83,15 @@ class Saved(Generic[S]):
     remarks, and what ``show`` made of the file, if it could.
     """
 
-    info: ObjectInfo | None
+    stored: Outcome | None
     kept: Entry | None
-    notes: tuple[str, ...]
-    shown: S | None
+    notes: tuple[str, ...] = ()
+    shown: S | None = None
 
     @property
     def key(self) -> str:
         """The object's; "" for a file that is kept, as what any node outputs is the key of what is there."""
-        return self.info.key if self.info else ""
+        return self.stored.info.key if self.stored else ""
 
 
 def save(
@@ -102,15 +102,18 @@ def save(
     if_exists: str,
     meter: Meter,
     call: Call,
+    *,
+    look_first: bool = False,
 ) -> list[Saved[S]]:
     """Encode and store one file per name, at least one; the results are in the order of ``names``, whose
     numbers come behind those of the calls before ``call``.
 
     ``encode(index)`` and ``show(file)``, which is called when the file is stored or kept and holds on to what
     a preview needs, may run in several threads at once; the bytes themselves are dropped then. Where ``show``
-    fails, the file has no preview, and a note says why. ``if_exists``
-    is one of ``storing.IF_EXISTS``. Raises what ``encode`` raises, TransferCancelled, AlreadyExists where
-    that was asked for, and the errors of ``Storage.put``; files stored before a failure stay.
+    fails, the file has no preview, and a note says why. ``if_exists`` is one of ``storing.IF_EXISTS``; with
+    ``look_first`` a file that it does not let be stored is not encoded, and has no preview. Raises what
+    ``encode`` raises, TransferCancelled, AlreadyExists where that was asked for, and the errors of
+    ``Storage.put``; files stored before a failure stay.
 
     With KEEP_AND_STOP and KEEP_AND_GO_ON the rest of a batch is not tried after a failure, but encoded and
     kept, and then the error says where; with KEEP_AND_GO_ON it is raised only if a file could not be kept.
@@ -127,10 +130,13 @@ def save(
             turn = turns[index] if turns else None
             with turn or contextlib.nullcontext():
                 meter.check()
+                outcome = batch.look(names[index]) if look_first else None
+                if isinstance(outcome, Outcome):
+                    return Saved(outcome, None)
                 with _encoding:
                     file = encode(index)
                 meter.expect(file.size)
-                outcome = batch.store(names[index], file, turn)
+                outcome = outcome or batch.store(names[index], file, turn)
             if isinstance(outcome, _Failed):
                 return _saved(None, batch.keep(index, names[index], file, outcome), file, show)
             return _saved(outcome, None, file, show)
@@ -142,14 +148,14 @@ def save(
     return saved
 
 
-def _saved(info: ObjectInfo | None, kept: Entry | None, file: File, show: Callable[[File], S]) -> Saved[S]:
+def _saved(stored: Outcome | None, kept: Entry | None, file: File, show: Callable[[File], S]) -> Saved[S]:
     try:
-        return Saved(info, kept, file.notes, show(file))
+        return Saved(stored, kept, file.notes, show(file))
     except TransferCancelled:
         raise
     except Exception as error:  # noqa: BLE001  a preview is not worth the rest of the batch
         said = getattr(error, "strerror", "") or str(error)
-        return Saved(info, kept, (*file.notes, f"There is no preview: {said}."), None)
+        return Saved(stored, kept, (*file.notes, f"There is no preview: {said}."))
 
 
 def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:
@@ -168,15 +174,21 @@ def summary(saved: Sequence[Saved[S]]) -> str:
     """One line for the node: how many objects, where, what is kept and why, and what the encoder remarked. No
     address, it may be signed.
     """
-    keys = [one.key for one in saved if one.key]
+    new = [one.stored.info.key for one in saved if one.stored and one.stored.sent]
+    old = [one.stored.info.key for one in saved if one.stored and not one.stored.sent]
     entries = [one.kept for one in saved if one.kept]
     lines = []
-    if keys:
-        where = keys[0] if len(keys) == 1 else f"{len(keys)} objects, {keys[0]} … {keys[-1]}"
-        lines.append(f"Saved {where}.")
+    if new:
+        lines.append(f"Saved {_told(new)}.")
+    if old:
+        lines.append(f"There already, and not sent: {_told(old)}.")
     if entries:
         lines.append(f"{_kept_words(entries)} {entries[0].why}")
     return " ".join([*lines, *dict.fromkeys(note for one in saved for note in one.notes)])
+
+
+def _told(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{len(keys)} objects, {keys[0]} … {keys[-1]}"
 
 
 # ------------------------------------------------------------ failures
@@ -204,7 +216,16 @@ class _Batch:
     lost: list[Exception] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def store(self, name: Name, file: File, turn: storing.Turn | None) -> ObjectInfo | _Failed:
+    def look(self, name: Name) -> Outcome | _Failed | None:
+        """See whether a file need not be made, or say why not; raises what is not to be kept."""
+        try:
+            return storing.look(self.where.storage, name, self.if_exists)
+        except Exception as error:  # nothing is lost: the file is made and kept
+            if self._ends(error):
+                raise
+            return self._failed(error)
+
+    def store(self, name: Name, file: File, turn: storing.Turn | None) -> Outcome | _Failed:
         """Store a file, or say why not; raises what is not to be kept."""
         if self.failure is not None:
             return _Failed(self.failure)
@@ -217,13 +238,20 @@ class _Batch:
         try:
             return storing.store(self.where.storage, name, file, self.if_exists, self.meter, turn, trying)
         except Exception as error:  # nothing is lost: the file is kept, whatever it was that failed
-            if self.where.on_failure == STOP or self.meter.stopped or isinstance(error, TransferCancelled):
+            if self._ends(error):
                 raise
-            if isinstance(error, AlreadyExists) and self.if_exists == FAIL:
-                raise
-            with self._lock:
-                self.failure = self.failure or error
-            return _Failed(error, tried)
+            return self._failed(error, tried)
+
+    def _ends(self, error: Exception) -> bool:
+        """Whether nothing is to be kept."""
+        if self.where.on_failure == STOP or self.meter.stopped or isinstance(error, TransferCancelled):
+            return True
+        return isinstance(error, AlreadyExists) and self.if_exists == FAIL
+
+    def _failed(self, error: Exception, tried: str = "") -> _Failed:
+        with self._lock:
+            self.failure = self.failure or error
+        return _Failed(error, tried)
 
     def keep(self, index: int, name: Name, file: File, failed: _Failed) -> Entry | None:
         """The entry as which a file is kept from now on; None where that failed too. Raises

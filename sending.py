@@ -258,12 +258,14 @@ class _Group:
             nonlocal noted
             noted = self.outbox.note(noted, key)
 
-        info = storing.store(self.storage, entry.name, file, if_exists, self.meter, turn, trying)
+        stored = storing.store(self.storage, entry.name, file, if_exists, self.meter, turn, trying)
         if if_exists == OVERWRITE:
-            self.overwritten.add(info.key)
-        if noted.tried == info.key:  # else nothing was sent: with ``skip``, what is there is another's
-            self._confirm(entry, info)
-        self._done(entry, info, remark)
+            self.overwritten.add(stored.info.key)
+        if stored.sent:
+            self._confirm(entry, stored.info)
+        else:
+            remark = ", which was there already"
+        self._done(entry, stored.info, remark)
 
     def _is_newer(self, entry: Entry) -> bool:
         """Whether the object that an entry would replace was stored after the entry was saved."""

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from . import headers, multipart, retries
+from .error_codes import STRANGER
 from .errors import (
-    STRANGER,
     AccessDenied,
-    AlreadyExists,
     Changed,
     ConfigurationError,
     IntegrityError,
@@ -27,6 +26,7 @@ from .errors import (
     Unreachable,
     is_policy,
     sentence,
+    taken,
 )
 from .headers import Dialect
 from .meter import Meter
@@ -141,7 +141,7 @@ class HttpStorage(Storage):
     def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
         """``error`` as one of this package; itself where it is one, or a fault of this program.
 
-        ``asked`` is ``reading`` and ``expected``, as ``errors.meaning`` has them.
+        ``asked`` is ``reading`` and ``expected``, as ``error_codes.meaning`` has them.
         """
 
     # ------------------------------------------------------------------------------------ reading
@@ -238,8 +238,7 @@ class HttpStorage(Storage):
             if isinstance(meant, NotFound) or (atomic and isinstance(meant, AccessDenied)):
                 return  # a missing bucket or a wrong key is named by the write that follows
             self._explain(error, upload.key, f"look whether {upload.key!r} is taken")
-        advice = "Choose another name, or set if_exists to `new name`."
-        raise AlreadyExists(sentence(upload.tried, self.place, "there is an object of that name", advice))
+        raise taken(upload.key, self.place)
 
     def _strange(self, tried: str, lacks: str) -> Unreachable:
         """The error for an answer that says yes and is none: of a proxy, or of a page to log in at."""

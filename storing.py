@@ -16,7 +16,7 @@ from pathlib import Path
 from . import multipart
 from .call_order import Call
 from .counter import CounterMemory, Series
-from .errors import AccessDenied, AlreadyExists, NotFound, is_policy
+from .errors import AccessDenied, AlreadyExists, NotFound, is_policy, taken
 from .naming import Name
 from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
 from .transfer import file_sha256
@@ -54,6 +54,36 @@ class File:
         return hashlib.sha256(self.source).hexdigest()
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """The object that a file became, or with ``sent`` False, the one that ``skip`` found in its place."""
+
+    info: ObjectInfo
+    sent: bool = True
+
+
+def look(storage: Storage, name: Name, if_exists: str) -> Outcome | None:
+    """What ``store`` would find under this name and be done with: for what takes long to make, before that.
+
+    Raises AlreadyExists for FAIL, and what ``Storage.stat`` does, except that a key may be without the right
+    to look.
+    """
+    if if_exists not in (FAIL, SKIP):
+        return None
+    key = name.fixed()
+    try:
+        found = Outcome(storage.stat(key), sent=False)
+    except NotFound:
+        return None
+    except AccessDenied as error:
+        if if_exists == FAIL and is_policy(error):  # the write will tell
+            return None
+        raise
+    if if_exists == FAIL:
+        raise taken(key, storage.place)
+    return found
+
+
 def store(
     storage: Storage,
     name: Name,
@@ -62,31 +92,31 @@ def store(
     meter: Meter,
     turn: Turn | None = None,
     trying: Callable[[str], object] = lambda key: None,
-) -> ObjectInfo:
+) -> Outcome:
     """Store ``file`` as ``if_exists`` says, one of IF_EXISTS; a ``turn`` is needed for NEW_NAME.
 
     ``trying`` is told each key before bytes are sent to it: when this fails, or the process dies, the object
     may be there all the same. Raises AlreadyExists and the errors of ``Storage.put``.
     """
     if turn is not None:
-        return _create(storage, name, file, turn, meter, trying)
+        return Outcome(_create(storage, name, file, turn, meter, trying))
     return _store(storage, name.fixed(), file, if_exists, meter, trying)
 
 
 def _store(
     storage: Storage, key: str, file: File, if_exists: str, meter: Meter, trying: Callable[[str], object]
-) -> ObjectInfo:
+) -> Outcome:
     """Store under exactly this key, or not at all."""
     if if_exists == SKIP:
         with contextlib.suppress(NotFound):
-            return storage.stat(key)
+            return Outcome(storage.stat(key), sent=False)
     options = _options(storage, file, meter)
     trying(key)
     try:
-        return storage.put(key, file.source, options, meter, create=if_exists != OVERWRITE)
+        return Outcome(storage.put(key, file.source, options, meter, create=if_exists != OVERWRITE))
     except AlreadyExists:
         if if_exists == SKIP:  # somebody else was faster than the look
-            return storage.stat(key)
+            return Outcome(storage.stat(key), sent=False)
         raise
 
 
@@ -94,7 +124,7 @@ def _create(
     storage: Storage, name: Name, file: File, turn: Turn, meter: Meter, trying: Callable[[str], object]
 ) -> ObjectInfo:
     """Store under the first key of this name that is free."""
-    taken: AlreadyExists | None = None
+    refused: AlreadyExists | None = None
     options = _options(storage, file, meter)
     for key in turn.candidates(name, meter):
         trying(key)
@@ -102,8 +132,8 @@ def _create(
             return storage.put(key, file.source, options, meter, create=True)
         except AlreadyExists as error:
             meter.expect(file.size)
-            taken = error
-    raise taken or AssertionError("a name has at least one candidate")
+            refused = error
+    raise refused or AssertionError("a name has at least one candidate")
 
 
 def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:

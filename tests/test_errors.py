@@ -8,9 +8,9 @@ import ssl
 from datetime import datetime, timezone
 
 import pytest
-from cloud_storage import errors
+from cloud_storage import error_codes, errors
 
-ROWS = {**errors.CODES, **errors.FAILURES}
+ROWS = {**error_codes.CODES, **error_codes.FAILURES}
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
@@ -23,18 +23,18 @@ def test_every_row_raises_an_error_and_says_in_a_sentence_what_to_do(name):
 
 
 def test_the_most_exact_of_what_a_server_says_counts():
-    assert errors.meaning("InvalidArgument", 400).raises is errors.StorageError
-    assert errors.meaning("InvalidArgument", 400, cause="0002-00000212").clocks
-    assert errors.meaning("NobodyKnows", 404).raises is errors.NotFound
-    assert errors.meaning("SlowDown", 404).raises is errors.Throttled
+    assert error_codes.meaning("InvalidArgument", 400).raises is errors.StorageError
+    assert error_codes.meaning("InvalidArgument", 400, cause="0002-00000212").clocks
+    assert error_codes.meaning("NobodyKnows", 404).raises is errors.NotFound
+    assert error_codes.meaning("SlowDown", 404).raises is errors.Throttled
 
 
 def test_the_same_refusal_means_another_thing_when_an_object_is_read():
-    assert "may not read it" in errors.meaning("AccessDenied", 403, reading=True).advice
-    assert "may not read it" not in errors.meaning("AccessDenied", 403).advice
-    assert "may not read it" not in errors.meaning("UserDisable", 403, reading=True).advice
-    assert errors.meaning("412").raises is errors.AlreadyExists
-    assert errors.meaning("412", expected=True).raises is errors.Changed
+    assert "may not read it" in error_codes.meaning("AccessDenied", 403, reading=True).advice
+    assert "may not read it" not in error_codes.meaning("AccessDenied", 403).advice
+    assert "may not read it" not in error_codes.meaning("UserDisable", 403, reading=True).advice
+    assert error_codes.meaning("412").raises is errors.AlreadyExists
+    assert error_codes.meaning("412", expected=True).raises is errors.Changed
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_same_refusal_means_another_thing_when_an_object_is_read():
     ],
 )
 def test_the_nearest_ancestor_in_the_table_counts(error, raises):
-    assert errors.failure(error).raises is raises
+    assert error_codes.failure(error).raises is raises
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,16 @@ def test_the_nearest_ancestor_in_the_table_counts(error, raises):
     ],
 )
 def test_an_error_tells_how_much_of_the_bucket_it_stands_in_the_way_of(code, scope):
-    row = errors.meaning(code)
+    row = error_codes.meaning(code)
     assert row.error("said").scope is scope
     if row.raises is errors.AccessDenied:
-        assert errors.meaning(code, reading=True).error("said").scope is scope
+        assert error_codes.meaning(code, reading=True).error("said").scope is scope
         assert errors.is_policy(row.error("said")) == (scope is errors.Scope.SOME)
 
 
 def test_a_fault_of_the_program_is_in_no_table():
-    assert errors.failure(KeyError()) is None
-    assert errors.failure(AttributeError()) is None
+    assert error_codes.failure(KeyError()) is None
+    assert error_codes.failure(AttributeError()) is None
 
 
 @pytest.mark.parametrize("date", ["Fri, 20 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:00:00 -0000"])
@@ -91,10 +91,10 @@ def test_what_is_no_date_is_no_instant(date):
 
 
 def test_both_clocks_are_told_where_they_are_the_reason():
-    row = errors.CODES["RequestTimeTooSkewed"]
-    told = str(errors.refusal(row, "read 'a'", "here", "no", "Fri, 20 Nov 2026 10:00:00 GMT"))
+    row = error_codes.CODES["RequestTimeTooSkewed"]
+    told = str(error_codes.refusal(row, "read 'a'", "here", "no", "Fri, 20 Nov 2026 10:00:00 GMT"))
     assert "the server's 2026-11-20 10:00:00 UTC. Set this machine's clock" in told
-    assert "clock says" not in str(errors.refusal(row, "read 'a'", "here", "no", ""))
+    assert "clock says" not in str(error_codes.refusal(row, "read 'a'", "here", "no", ""))
 
 
 def test_a_message_holds_no_secret():

@@ -47,6 +47,14 @@ def test_the_same_content_is_not_sent_again_and_other_content_gets_a_new_name(cl
     assert outputs_of("UploadFileToCloud", file=str(film))[1] == ["comfyui/files/film_00001_00002.mp4"]
 
 
+def test_a_file_that_is_skipped_is_not_called_saved(cloud, film, comfyui):
+    outputs_of("UploadFileToCloud", file=str(film))
+    film.write_bytes(DATA[::-1])
+    _, keys = outputs_of("UploadFileToCloud", file=str(film), if_exists=storing.SKIP, unique_id="7")
+    assert cloud.read(keys[0]) == DATA
+    assert comfyui.texts[-1][0] == f"{keys[0]} is there already, with other content. Nothing was sent."
+
+
 @pytest.mark.parametrize(
     ("if_exists", "second"),
     [(storing.OVERWRITE, "a_1"), (storing.SKIP, "a_1"), (storing.NEW_NAME, "a_00002")],

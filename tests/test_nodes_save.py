@@ -240,7 +240,10 @@ def test_if_exists_decides(cloud):
     with pytest.raises(errors.AlreadyExists, match=r"p/x\.png.*if_exists"):
         save(two, "fail")
     assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(one[0]))
-    assert save(two, "skip")[1] == ["p/x.png"]
+    skipped = run_node("SaveImageToCloud", images=two, filename="x", key_prefix="p", if_exists="skip")
+    assert skipped["result"][:2] == (cloud.url("p/x.png"), ["p/x.png"])
+    assert skipped["ui"]["cloud_storage"] == ["There already, and not sent: p/x.png.", cloud.url("p/x.png")]
+    assert len(skipped["ui"]["images"]) == 1
     assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(one[0]))
     assert save(two, "overwrite")[1] == ["p/x.png"]
     assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(two[0]))

@@ -11,7 +11,7 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness, host, media_frames, nodes_load
+from cloud_storage import errors, freshness, host, media_film_writer, media_frames, nodes_load
 from cloud_storage.storage import Meter, PutOptions
 from comfy import cli_args, model_management, utils
 from comfy_api.input_impl import VideoFromComponents, VideoFromFile
@@ -85,6 +85,34 @@ def test_a_file_is_uploaded_as_its_own_kind(cloud, tmp_path):
         saved = run_node("SaveVideoToCloud", video=VideoFromFile(source), filename="v")
         assert saved["result"][1][0].endswith(".webm")
         assert films.numbers(load(saved["result"][1][0])[0]) == list(range(10))
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "fail"])
+def test_a_video_whose_name_is_taken_is_not_encoded(cloud, monkeypatch, if_exists):
+    def save():
+        return run_node("SaveVideoToCloud", video=video(4), filename="v", if_exists=if_exists)
+
+    (key,) = save()["result"][1]
+    etag = cloud.stat(key).etag
+    monkeypatch.setattr(media_film_writer, "write", None)
+    if if_exists == "skip":
+        saved = save()
+        assert saved["result"][:2] == (cloud.url(key), [key])
+        assert saved["ui"]["cloud_storage"][0] == f"There already, and not sent: {key}."
+    else:
+        with pytest.raises(errors.AlreadyExists, match="if_exists"):
+            save()
+    assert cloud.stat(key).etag == etag
+
+
+def test_a_video_is_kept_where_nobody_can_look_whether_its_name_is_taken(cloud, proxy, monkeypatch):
+    monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
+    proxy.refuse()
+    with pytest.raises(errors.Unreachable, match="is kept as"):
+        run_node("SaveVideoToCloud", video=video(4), filename="v", if_exists="skip")
+    proxy.resume()
+    assert run_node("RetryPendingUploads")["result"][:2] == (1, 0)
+    assert [info.key for info in cloud.list("")] == ["comfyui/videos/v.mp4"]
 
 
 def test_a_cut_of_a_file_is_what_the_core_makes_of_it(cloud, tmp_path):

@@ -12,7 +12,7 @@ import cloud_storage
 from cloud_storage import (
     connect,
     diagnosis,
-    errors,
+    error_codes,
     host,
     media_video,
     naming,
@@ -115,7 +115,7 @@ def test_every_error_code_among_the_symptoms_is_one_that_the_code_knows():
     words = re.findall(r"^\|[^|]*\(([^)|]*)\)", rows, re.MULTILINE)
     codes = {code for group in words for code in re.findall("`([^`]*)`", group)}
     assert len(codes) > 8
-    assert codes <= set(errors.CODES)
+    assert codes <= set(error_codes.CODES)
 
 
 def test_every_command_exists(monkeypatch):
