@@ -36,6 +36,12 @@ class StorageError(Exception):
 
     scope = Scope.SOME
 
+    def saying(self, more: str) -> StorageError:
+        """The same error with another sentence at its end."""
+        error = type(self)(f"{self} {more}")
+        error.scope = self.scope
+        return error
+
 
 class ConfigurationError(StorageError, ValueError):
     """A setting is missing, malformed, unknown or contradicts another; nothing was sent."""

@@ -75,7 +75,7 @@ def publish(
     outbox: the file stays where it is. Raises what ``storing.store`` does.
     """
     call = call or Call()
-    (name,) = storing.own_names([name], if_exists, call, meter)
+    (name,) = storing.own_names(storage, [name], if_exists, call, meter)
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with transfer.disk_told("read what to upload", path, _CHECK_FILE):

@@ -95,7 +95,7 @@ class Order:
         look_first: bool = False,
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
-        names = storing.own_names(names, self.if_exists, self.call, meter)
+        names = storing.own_names(self.target.storage, names, self.if_exists, self.call, meter)
         saved = saving.save(
             self.target, names, encode, show, self.if_exists, meter, self.call, look_first=look_first
         )

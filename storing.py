@@ -16,13 +16,15 @@ from pathlib import Path
 from . import multipart
 from .call_order import Call
 from .counter import CounterMemory, Series
-from .errors import AccessDenied, AlreadyExists, NotFound, is_policy, taken
+from .errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
 from .naming import Name
 from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
 from .transfer import file_sha256
 
 NEW_NAME, OVERWRITE, FAIL, SKIP = "new name", "overwrite", "fail", "skip"
 IF_EXISTS = (NEW_NAME, OVERWRITE, FAIL, SKIP)
+
+_NEEDS_LISTING = "A counter needs the right to list; with %uuid% in its place none is needed."
 
 counters = CounterMemory()  # the last number of each series, for as long as ComfyUI runs
 
@@ -126,13 +128,18 @@ def _create(
     """Store under the first key of this name that is free."""
     refused: AlreadyExists | None = None
     options = _options(storage, file, meter)
-    for key in turn.candidates(name, meter):
-        trying(key)
-        try:
-            return storage.put(key, file.source, options, meter, create=True)
-        except AlreadyExists as error:
-            meter.expect(file.size)
-            refused = error
+    try:
+        for key in turn.candidates(name, meter):
+            trying(key)
+            try:
+                return storage.put(key, file.source, options, meter, create=True)
+            except AlreadyExists as error:
+                meter.expect(file.size)
+                refused = error
+    except StorageError as error:
+        if error.scope is not Scope.OBJECT:  # the others, which will meet the same, are not to do so in line
+            turn.run.call.give_up()
+        raise
     raise refused or AssertionError("a name has at least one candidate")
 
 
@@ -147,29 +154,35 @@ def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:
 # ------------------------------------------------------------ names of their own
 
 
-def own_names(names: Sequence[Name], if_exists: str, call: Call, meter: Meter) -> list[Name]:
+def own_names(
+    storage: Storage, names: Sequence[Name], if_exists: str, call: Call, meter: Meter
+) -> list[Name]:
     """``names``, or others near them where earlier calls of the same node have named files so: where each is
     to have exactly one key, none may replace another. To be asked once in every call. Raises
     TransferCancelled.
     """
+    claimed = call.wait_for_names(meter)
     if if_exists == NEW_NAME:
-        own = list(names)
-    else:
-        call.names.wait(meter)
-        own = [_own_name(name, call.claimed) for name in names]
-    call.names.let_pass()
+        call.named(_series(storage, name) for name in names)
+        return list(names)
+    own = [_own_name(storage.root, name, claimed) for name in names]
+    call.named(())
     return own
 
 
-def _own_name(name: Name, claimed: dict[str, int]) -> Name:
+def _own_name(root: str, name: Name, claimed: dict[tuple[str, str], int]) -> Name:
     """``claimed`` has for each key how many would share it, so that a long list is not counted through."""
-    shared = name.fixed()
+    shared = root, name.fixed()
     others = claimed.get(shared, 0)
-    while (own := name.behind(others)).fixed() in claimed:
+    while (root, (own := name.behind(others)).fixed()) in claimed:
         others += 1
-    claimed[own.fixed()] = 1
+    claimed[root, own.fixed()] = 1
     claimed[shared] = others + 1
     return own
+
+
+def _series(storage: Storage, name: Name) -> Series:
+    return Series(storage.root, name.head, name.first_number)
 
 
 # ------------------------------------------------------------ numbers in order
@@ -180,7 +193,8 @@ class _Run:
     number taken by another machine moves the whole batch on instead of one file behind the rest.
 
     ``lets_pass`` says that it is the only run of its call: calls behind it may go on once it has numbers.
-    Those of the first call have to be settled, for the same reason.
+    Those of the first call have to be settled, for the same reason; but nobody waits for a long upload, whose
+    key is looked at before its bytes travel.
     """
 
     def __init__(self, storage: Storage, series: Series, call: Call) -> None:
@@ -190,9 +204,7 @@ class _Run:
             except AccessDenied as error:
                 if not is_policy(error):  # a wrong secret or clock: no other name would help
                     raise
-                raise AccessDenied(
-                    f"{error} A counter needs the right to list; with %uuid% in its place none is needed."
-                ) from error
+                raise error.saying(_NEEDS_LISTING) from error
 
         self.series, self.list_after, self.call, self.size = series, list_after, call, 0
         self.lets_pass = False
@@ -209,8 +221,10 @@ class _Run:
 
     def _first_numbers(self) -> Iterator[int]:
         first, *rest = counters.reserve(self.series, self.list_after, self.size)
-        if self.lets_pass and not self.call.is_first:
-            self.call.numbers.let_pass()
+        if self.lets_pass and self.call.is_first:
+            self.call.numbered_soon()
+        elif self.lets_pass:
+            self.call.numbered()
         for number in counters.numbers(self.series, self.list_after, first):
             if number != first and rest:
                 rest = list(counters.reserve(self.series, self.list_after, len(rest)))
@@ -231,7 +245,9 @@ class Turn:
         """The keys to try, one after another. Waits for the calls before, and for the numbers of the first
         file where this is not the first. Raises TransferCancelled.
         """
-        self.run.call.numbers.wait(meter)
+        self.run.call.wait_for_numbers(meter)
+        if self.run.lets_pass and not name.has_counter:
+            self.run.call.numbered_soon()
         return name.candidates(self.run.numbers(self.index), bare_is_taken=counters.knows(self.run.series))
 
     def __enter__(self) -> None:
@@ -241,7 +257,7 @@ class Turn:
         if self.index == 0:
             self.run.settled.set()
             if self.run.lets_pass:
-                self.run.call.numbers.let_pass()
+                self.run.call.numbered()
 
 
 def turns(storage: Storage, names: Sequence[Name], call: Call | None = None) -> list[Turn]:
@@ -250,7 +266,7 @@ def turns(storage: Storage, names: Sequence[Name], call: Call | None = None) -> 
     runs: dict[Series, _Run] = {}
     found = []
     for name in names:
-        series = Series(storage.root, name.head, name.first_number)
+        series = _series(storage, name)
         run = runs.setdefault(series, _Run(storage, series, call))
         found.append(Turn(run, run.size))
         run.size += 1

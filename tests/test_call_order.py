@@ -1,4 +1,4 @@
-"""Calls of one node, let through in the order they were made."""
+"""Calls of one node: names and numbers in the order in which they were made."""
 
 from __future__ import annotations
 
@@ -18,41 +18,59 @@ def calls():
         yield [stack.enter_context(call_order.begun("7")) for _ in range(4)]
 
 
-def waits(call):
-    """Whether a call has to wait for its numbers, as far as one look tells."""
-    meter = Meter()
-    meter.stop()
-    try:
-        call.numbers.wait(meter)
-    except errors.TransferCancelled:
-        return True
-    return False
-
-
 @pytest.fixture(autouse=True)
 def one_look(monkeypatch):
     monkeypatch.setattr(call_order, "LOOK_SECONDS", 0)
 
 
-def test_each_waits_until_all_before_it_let_it_pass(calls):
+def waits(wait):
+    """Whether a call has to wait, as far as one look tells."""
+    meter = Meter()
+    meter.stop()
+    try:
+        wait(meter)
+    except errors.TransferCancelled:
+        return True
+    return False
+
+
+def for_numbers(calls):
+    return [waits(call.wait_for_numbers) for call in calls]
+
+
+def test_each_names_its_files_when_all_before_it_have(calls):
+    first, second, third, _ = calls
+    assert [waits(call.wait_for_names) for call in calls] == [False, True, True, True]
+    third.named(())
+    first.named(())
+    assert [waits(call.wait_for_names) for call in calls] == [False, False, True, True]
+    second.end()
+    assert [waits(call.wait_for_names) for call in calls] == [False, False, False, False]
+
+
+def test_each_has_its_numbers_when_all_before_it_in_its_series_have(calls):
     first, second, third, fourth = calls
-    assert [call.is_first for call in calls] == [True, False, False, False]
-    assert [waits(call) for call in calls] == [False, True, True, True]
-    third.numbers.let_pass()
-    first.numbers.let_pass()
-    assert [waits(call) for call in calls] == [False, False, True, True]
-    second.numbers.let_pass()
-    assert [waits(call) for call in calls] == [False, False, False, False]
+    for call, series in zip(calls, ("a", "b", "ab", "b"), strict=True):
+        call.named(series)
+    assert [call.is_first for call in calls] == [True, True, False, False]
+    assert for_numbers(calls) == [False, False, True, True]
+    second.numbered()
+    third.numbered()
+    assert for_numbers([third, fourth]) == [True, True], "for the first, which the third has to wait for"
+    first.end()
+    assert for_numbers(calls) == [False, False, False, False]
     assert fourth.began_at > third.began_at
 
 
-def test_who_waits_goes_on_when_it_is_let_pass(calls):
+def test_who_waits_goes_on_when_it_may(calls):
     order = []
 
     def work(call):
-        call.names.wait(Meter())
+        call.wait_for_names(Meter())
+        call.named("a")
+        call.wait_for_numbers(Meter())
         order.append(call)
-        call.names.let_pass()
+        call.numbered()
 
     threads = [threading.Thread(target=work, args=(call,)) for call in reversed(calls)]
     for thread in threads:
@@ -62,22 +80,45 @@ def test_who_waits_goes_on_when_it_is_let_pass(calls):
     assert order == calls
 
 
+def test_nobody_waits_long_for_what_takes_long(calls, monkeypatch):
+    for call in calls:
+        call.named("a")
+    monkeypatch.setattr(call_order, "SOON_SECONDS", 1e9)
+    calls[0].numbered_soon()
+    assert for_numbers(calls) == [False, True, True, True]
+    monkeypatch.setattr(call_order, "SOON_SECONDS", 0)
+    calls[0].numbered_soon()
+    assert for_numbers(calls) == [False, False, True, True]
+
+
+def test_nobody_waits_when_one_has_given_up(calls):
+    for call in calls:
+        call.named("a")
+    calls[2].give_up()
+    assert for_numbers(calls) == [False, False, False, False]
+
+
 def test_a_call_that_ends_holds_up_nobody():
-    with call_order.begun("7"):
+    with call_order.begun("7") as first:
         with pytest.raises(OSError), call_order.begun("7"):
             raise OSError
         with call_order.begun("7") as third:
-            assert waits(third), "for the first"
+            assert waits(third.wait_for_names), "for the first"
+            first.named("a")
+            assert not waits(third.wait_for_names)
     with call_order.begun("7") as alone:
+        alone.named("a")
         assert alone.is_first
 
 
 def test_other_nodes_and_calls_of_no_node_do_not_wait():
-    with call_order.begun("7"), call_order.begun("8") as other:
-        assert other.is_first
-        assert other.claimed == {}
-    with call_order.begun(None), call_order.begun(None) as other:
-        assert other.is_first
+    for one, other in (("7", "8"), (None, None)):
+        with call_order.begun(one) as before, call_order.begun(other) as call:
+            before.wait_for_names(Meter())["", "a"] = 1
+            before.named("a")
+            assert call.wait_for_names(Meter()) == {}
+            call.named("a")
+            assert call.is_first
 
 
 def test_a_clock_that_is_set_back_does_not_change_the_order(monkeypatch):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import errors, host, media_image, nodes_save, storage, storing
+from cloud_storage import call_order, errors, host, media_image, nodes_save, storage, storing
+from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter
 from comfy import cli_args, model_management, utils
 from conftest import of_a_list, run_node
@@ -159,6 +160,38 @@ def test_an_item_waits_for_the_numbers_before_it_and_not_for_the_bytes(cloud, mo
     keys = [saved["result"][1] for saved in found]
     assert [[key[-5] for key in each] for each in keys] == [["1", "2"], ["3"], ["4"]]
     assert in_time == [True, True]
+
+
+@pytest.mark.parametrize("filenames", [["a", "b", "c"], ["a_%counter%", "b_%counter%", "c_%counter%"], ["a"]])
+def test_items_of_other_names_do_not_wait_nor_any_for_a_long_upload(cloud, monkeypatch, filenames):
+    put, all_there, tried = storage.Storage.put, threading.Barrier(3), []
+
+    def held(self, *args, **options):
+        if len(tried.append(args) or tried) <= 3:
+            all_there.wait(20)
+        return put(self, *args, **options)
+
+    monkeypatch.setattr(storage.Storage, "put", held)
+    monkeypatch.setattr(call_order, "SOON_SECONDS", 0.0 if len(filenames) == 1 else 1e9)
+    items = [{"images": pictures(1), "filename": name} for name in filenames * (3 // len(filenames))]
+    keys = [saved["result"][1][0] for saved in of_a_list("SaveImageToCloud", items)]
+    assert len(set(keys)) == 3
+
+
+def test_items_that_cannot_be_sent_do_not_try_it_one_after_another(cloud, monkeypatch):
+    all_there = threading.Barrier(2)
+
+    def fails(self, *args):
+        if len(tried.append(None) or tried) > 1:
+            all_there.wait(20)
+        raise errors.Unreachable("no server")
+
+    tried = []
+    monkeypatch.setattr(type(cloud), "list", fails)
+    found = of_a_list("SaveImageToCloud", [{"images": images} for images in LISTED[1:]])
+    assert [type(one) for one in found] == [errors.Unreachable] * 3
+    kept = Outbox(host.outbox_folder()).contents().entries
+    assert [Image.open(entry.path).height for entry in kept] == [8, 16, 24], "in the order of the list"
 
 
 @pytest.mark.usefixtures("first_is_slowest")
