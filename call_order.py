@@ -24,83 +24,100 @@ _lock = threading.Lock()
 _under_way: dict[str, list[Call]] = {}
 
 
+class Place:
+    """A call's place in a series of keys: behind the call before it that numbers the same one, or first."""
+
+    def __init__(self, before: Place | None = None, open_to_all: threading.Event | None = None) -> None:
+        self.is_first = before is None
+        self._before = before
+        self._passed = threading.Event()
+        self._passed_at = math.inf
+        self._open = open_to_all or threading.Event()
+
+    def wait(self, meter: Meter) -> None:
+        """Wait until all calls before have their numbers. Raises TransferCancelled."""
+        before = self._before
+        while before is not None and not self._open.is_set():
+            if before._is_passed():
+                before = before._before
+            else:
+                meter.check()
+        self._before = None
+
+    def _is_passed(self) -> bool:
+        return self._passed.wait(LOOK_SECONDS) or time.monotonic() >= self._passed_at
+
+    def let_pass(self) -> None:
+        """Those behind need not wait for this call any more."""
+        self._passed.set()
+
+    def let_pass_soon(self) -> None:
+        """They wait for SOON_SECONDS at most."""
+        self._passed_at = min(self._passed_at, time.monotonic() + SOON_SECONDS)
+
+    def give_up(self) -> None:
+        """No call of this node waits for another's numbers any more."""
+        self._open.set()
+
+
 @dataclass
 class _Line:
-    """What the calls of a node have in common while they are under way: which keys they have claimed, who was
-    the last of each series, and whether order is of no use any more.
+    """What the calls of a node have in common while they are under way: which keys they have claimed and how
+    often a name, who is last in each series, and whether their order is of no use any more.
     """
 
-    claimed: dict[tuple[str, str], int] = field(default_factory=dict)
-    last: dict[Hashable, Call] = field(default_factory=dict)
+    claimed: set[Hashable] = field(default_factory=set)
+    shared: dict[Hashable, int] = field(default_factory=dict)
+    last: dict[Hashable, Place] = field(default_factory=dict)
     open: threading.Event = field(default_factory=threading.Event)
 
 
 class Call:
     """One call of a node. Names are chosen by one call after another, which is soon done; then those that
     number the same series of keys ask for numbers one after another. Any thread may use it.
-
-    ``is_first`` says, once it has named its files, that nobody is before it in any of its series.
     """
 
     def __init__(self, before: Call | None = None) -> None:
         self.began_at = now()
-        self.is_first = True
         self._line: _Line = before._line if before else _Line()
         self._before = before
-        self._behind: list[Call] = []
-        self._named, self._numbered = threading.Event(), threading.Event()
-        self._numbered_at = math.inf
+        self._named = threading.Event()
+        self._places: dict[Hashable, Place] = {}
 
-    def wait_for_names(self, meter: Meter) -> dict[tuple[str, str], int]:
-        """Wait until all calls before have named their files; gives what they have claimed, to be added to
-        before ``named``. Raises TransferCancelled.
-        """
+    def wait_for_names(self, meter: Meter) -> None:
+        """Wait until all calls before have named their files. Raises TransferCancelled."""
         before = self._before
         while before is not None:
             while not before._named.wait(LOOK_SECONDS):
                 meter.check()
             before = before._before
         self._before = None
+
+    @property
+    def claimed(self) -> set[Hashable]:
+        """The keys of this call and those before; to be added to between ``wait_for_names`` and ``named``."""
         return self._line.claimed
+
+    @property
+    def shared(self) -> dict[Hashable, int]:
+        """By how many files a name is shared so far; likewise."""
+        return self._line.shared
 
     def named(self, series: Iterable[Hashable]) -> None:
         """Let the next call name its files; those of this one are numbered in these series."""
-        for one in set(series):
-            if one in self._line.last:
-                self._behind.append(self._line.last[one])
-            self._line.last[one] = self
-        self.is_first = not self._behind
+        for one in dict.fromkeys(series):
+            self._places[one] = self._line.last[one] = Place(self._line.last.get(one), self._line.open)
         self._named.set()
 
-    def wait_for_numbers(self, meter: Meter) -> None:
-        """Wait until all calls before, of the same series, have theirs. Raises TransferCancelled."""
-        waiting_for = list(self._behind)
-        while waiting_for and not self._line.open.is_set():
-            if waiting_for[-1]._has_numbers():
-                waiting_for.extend(waiting_for.pop()._behind)
-            else:
-                meter.check()
-        self._behind = []
-
-    def _has_numbers(self) -> bool:
-        return self._numbered.wait(LOOK_SECONDS) or time.monotonic() >= self._numbered_at
-
-    def numbered(self) -> None:
-        """The calls behind this one need not wait for it any more."""
-        self._numbered.set()
-
-    def numbered_soon(self) -> None:
-        """They wait for SOON_SECONDS at most."""
-        self._numbered_at = time.monotonic() + SOON_SECONDS
-
-    def give_up(self) -> None:
-        """No call of this node waits for another's numbers any more."""
-        self._line.open.set()
+    def place(self, series: Hashable) -> Place:
+        """Its place in a series; the first one where it has named none."""
+        return self._places.get(series) or Place()
 
     def end(self) -> None:
         """Hold up nobody."""
         self._named.set()
-        self._numbered.set()
+        for place in list(self._places.values()):
+            place.let_pass()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ A message has two sentences: what was tried, where, and what the server said; th
 secret, a signed URL or an Authorization header: ``scrub`` takes those out of whatever a server or SDK said.
 
     StorageError
-    ├── ConfigurationError(ValueError) ── MissingDependency(ImportError), BadKey
+    ├── ConfigurationError(ValueError) ── MissingDependency(ImportError), BadKey, TooLarge
     ├── NotFound(FileNotFoundError)      ├── AccessDenied(PermissionError)
     ├── AlreadyExists(FileExistsError)   ├── Changed
     ├── Unreachable(ConnectionError) ── Throttled
@@ -55,6 +55,12 @@ class MissingDependency(ConfigurationError, ImportError):
 
 class BadKey(ConfigurationError):
     """No object can have this key here: it is malformed or too long."""
+
+    scope = Scope.OBJECT
+
+
+class TooLarge(ConfigurationError):
+    """The provider takes no object of this size."""
 
     scope = Scope.OBJECT
 

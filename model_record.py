@@ -41,13 +41,14 @@ def mark_of(path: Path) -> Mark:
 
 @dataclass(frozen=True)
 class Record:
-    """The object that a file is a copy of: ``place``, ``key``, ``etag``; and ``sha256`` where it is known.
+    """The object that a file is a copy of: its ``bucket``, whole ``key`` and ``etag``; and ``sha256`` where
+    it is known. No endpoint: a bucket may have several addresses.
 
     ``former`` is the mark of the copy that this one is about to replace: the record is written before the
     file gets its name, and a process may be killed in between.
     """
 
-    place: str
+    bucket: str
     key: str
     etag: str
     sha256: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import file_lock, model_record, resumable, transfer
@@ -109,7 +109,11 @@ def state(storage: Storage, key: str, target: Path) -> str:
 
 def _copy(record: Record | None, storage: Storage, key: str) -> Record | None:
     """The record, if it is of this object."""
-    return record if record and (record.place, record.key) == (storage.root, key) else None
+    return record if record and (record.bucket, record.key) == _object(storage, key) else None
+
+
+def _object(storage: Storage, key: str) -> tuple[str, str]:
+    return storage.bucket, f"{storage.path_prefix}{key}"
 
 
 def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:
@@ -129,9 +133,9 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
     older = target.exists()
     if older and not wanted.force and not (copy and copy.is_ours(target)):
         say(f"Comparing {target.name} with the object")
-        if not _same(target, record, info, digest, meter):
+        if not _same(target, info.size, digest, meter):
             raise _not_ours(storage, wanted, record, digest)
-        _note(target, storage.root, info, digest, None)
+        _note(target, _object(storage, info.key), info, digest, None)
         return Fetched("The file was there already, with the same content.", info.etag)
     former = model_record.mark_of(target) if record and record.is_ours(target) else None
     info = _arrive(storage, info, wanted, former, meter)
@@ -147,7 +151,7 @@ def _satisfies(copy: Record, wanted: Wanted, meter: Meter, say: Callable[[str], 
     if not found:
         say(f"Computing the sha256 of {wanted.target.name}")
         found = transfer.file_sha256(wanted.target, meter)
-        model_record.write(wanted.target, Record(copy.place, copy.key, copy.etag, found, copy.mark))
+        model_record.write(wanted.target, replace(copy, sha256=found, former=None))
     return found == wanted.sha256
 
 
@@ -160,25 +164,18 @@ def _digest(storage: Storage, info: ObjectInfo, wanted: Wanted) -> Digest | None
     return resumable.expected(info, wanted.sha256)
 
 
-def _same(path: Path, record: Record | None, info: ObjectInfo, digest: Digest | None, meter: Meter) -> bool:
-    """Whether a local file has the object's content, as far as can be told without downloading that.
-
-    Without a checksum the same object is known by its ETag, under another address of its place as well.
-    """
-    if path.stat().st_size != info.size:
+def _same(path: Path, size: int, digest: Digest | None, meter: Meter) -> bool:
+    """Whether a local file has the object's content, as far as can be told without downloading that."""
+    if digest is None or path.stat().st_size != size:
         return False
-    if digest is None:
-        if record is None or not info.etag or not record.is_of(path):
-            return False
-        return (record.key, record.etag) == (info.key, info.etag)
     return transfer.file_digest(path, digest.name, meter) == digest.value
 
 
 def _not_ours(
     storage: Storage, wanted: Wanted, record: Record | None, digest: Digest | None
 ) -> AlreadyExists:
-    if record and record.is_of(wanted.target):
-        said = f"{wanted.target} is the copy of another object, {record.key!r} ({record.place})"
+    if record and record.is_ours(wanted.target):
+        said = f"{wanted.target} is the copy of another object, {record.key!r} of bucket {record.bucket!r}"
     else:
         compared = "differs from the object" if digest else "cannot be compared, the object has no checksum"
         said = f"{wanted.target} was not downloaded by this node and {compared}"
@@ -205,7 +202,7 @@ def _arrive(
             meter.add(-own.done)
             info = storage.stat(wanted.key)
     # The record first: a file without one would be taken for somebody else's.
-    _note(target, storage.root, info, digest, former, part)
+    _note(target, _object(storage, info.key), info, digest, former, part)
     part.replace(target)
     journal_of(part).unlink(missing_ok=True)
     return info
@@ -213,7 +210,7 @@ def _arrive(
 
 def _note(
     target: Path,
-    place: str,
+    source: tuple[str, str],
     info: ObjectInfo,
     digest: Digest | None,
     former: Mark | None,
@@ -221,4 +218,4 @@ def _note(
 ) -> None:
     sha256 = digest.value if digest and digest.name == "sha256" else ""
     mark = model_record.mark_of(content or target)
-    model_record.write(target, Record(place, info.key, info.etag, sha256, mark, former))
+    model_record.write(target, Record(*source, info.etag, sha256, mark, former))

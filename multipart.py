@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from . import workers
-from .errors import ConfigurationError, IntegrityError, StorageError, Unreachable, sentence
+from .errors import IntegrityError, StorageError, TooLarge, Unreachable, sentence
 from .meter import Meter
 from .storage import backoff
 
@@ -152,12 +152,12 @@ class Limits:
 def part_bytes(size: int, limits: Limits) -> int:
     """The size of every part but the last: PART_BYTES, or whole MiB more where that makes too many parts.
 
-    Raises ConfigurationError when no part size fits.
+    Raises TooLarge when no part size fits.
     """
     fitting = -(-size // limits.max_parts)
     chosen = max(PART_BYTES, limits.min_part_bytes, -(-fitting // MIB) * MIB)
     if chosen > limits.max_part_bytes:
-        raise ConfigurationError(
+        raise TooLarge(
             f"{size} bytes do not fit into {limits.max_parts} parts of {limits.max_part_bytes} bytes. "
             "The provider does not take objects of this size."
         )

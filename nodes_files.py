@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import call_order, host, inputs, local_files, publishing, saving, storing
+from . import host, inputs, local_files, publishing, saving, storing
+from .call_order import Call
 from .connect import storage_of
 from .naming import NameContext
+from .save_order import in_order
 from .storage import Meter
-from .transfer import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -89,7 +90,7 @@ class UploadFileToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
-        def store() -> tuple[publishing.Published, str]:
+        def store(call: Call) -> tuple[publishing.Published, str]:
             path = local_files.chosen(file)
             storage = storage_of(profile, host.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
@@ -97,8 +98,7 @@ class UploadFileToCloud:
             published = publishing.publish(storage, name, path, if_exists, meter, progress.text, call)
             return published, saving.link(storage, published.key, link, timedelta(hours=expires_hours))
 
-        with call_order.begun(unique_id) as call:
-            published, url = await watched(store, meter, progress, finish=True)
+        published, url = await in_order(unique_id, store, meter, progress)
         progress.text(published.status)
         return host.shown((url, [published.key]), [published.status, *filter(None, [url])])
 

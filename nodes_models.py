@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import freshness, host, inputs, model_folders, models, publishing, storing
+from .call_order import Call
 from .connect import storage_of
 from .naming import NameContext
+from .save_order import in_order
 from .storage import Meter, Storage
 from .transfer import watched
 
@@ -184,16 +186,16 @@ class UploadModelToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
-        def store() -> tuple[publishing.Published, str]:
+        def store(call: Call) -> tuple[publishing.Published, str]:
             place = model_folders.local(model_type, model)
             storage = storage_of(profile, host.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
             name = publishing.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
-            published = publishing.publish(storage, name, place.path, if_exists, meter, progress.text)
+            published = publishing.publish(storage, name, place.path, if_exists, meter, progress.text, call)
             return published, storage.url(published.key)
 
-        published, url = await watched(store, meter, progress, finish=True)
+        published, url = await in_order(unique_id, store, meter, progress)
         progress.text(published.status)
         return host.shown((published.key, url), [published.status, url])
 

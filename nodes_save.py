@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import host, inputs, media_audio, media_film_writer, media_image, media_video, save_order, saving
+from .call_order import Call
 from .storage import Meter
 from .storing import NEW_NAME, File
 
@@ -98,11 +99,11 @@ class SaveImageToCloud:
         def show(file: File) -> dict[str, str]:
             return host.preview(file.source, extension)
 
-        def store() -> save_order.Stored:
+        def store(call: Call) -> save_order.Stored:
             names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
-            return order.carry_out(names, encode, show, meter)
+            return order.carry_out(names, encode, show, meter, call)
 
-        stored = await order.done(store, meter, progress)
+        stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         return host.shown((stored.urls, stored.keys, images), stored.lines, images=stored.shown)
 
@@ -188,7 +189,7 @@ class SaveVideoToCloud:
         )
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
 
-        def store() -> save_order.Stored:
+        def store(call: Call) -> save_order.Stored:
             with host.video_clip(video) as clip:
                 plan = media_video.plan(clip, format, codec, crf)
                 extension = plan.container.extension
@@ -203,9 +204,9 @@ class SaveVideoToCloud:
                     return host.preview(film, film.suffix)
 
                 names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
-                return order.carry_out(names, encode, show, meter, look_first=True)
+                return order.carry_out(names, encode, show, meter, call, look_first=True)
 
-        stored = await order.done(store, meter, progress)
+        stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         return host.shown((stored.urls, stored.keys, video), stored.lines, **host.player(stored.shown))
 
@@ -291,11 +292,11 @@ class SaveAudioToCloud:
         def show(file: File) -> dict[str, str]:
             return host.preview(file.source, form.extension)
 
-        def store() -> save_order.Stored:
+        def store(call: Call) -> save_order.Stored:
             names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)
-            return order.carry_out(names, encode, show, meter)
+            return order.carry_out(names, encode, show, meter, call)
 
-        stored = await order.done(store, meter, progress)
+        stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         return host.shown((stored.urls, stored.keys, audio), stored.lines, audio=stored.shown)
 

@@ -65,7 +65,7 @@ def publish(
     if_exists: str,
     meter: Meter,
     say: Callable[[str], object],
-    call: Call | None = None,
+    call: Call,
 ) -> Published:
     """Store the file under ``name``; large ones go in parts, straight from disk. Of several calls of a node
     each stores under a key of its own.
@@ -74,7 +74,6 @@ def publish(
     again. ``say`` is told while the file is read for its checksum. What cannot be stored is not kept in the
     outbox: the file stays where it is. Raises what ``storing.store`` does.
     """
-    call = call or Call()
     (name,) = storing.own_names(storage, [name], if_exists, call, meter)
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")

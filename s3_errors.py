@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from .error_codes import failure, meaning, refusal
-from .errors import ConfigurationError, Scope, StorageError, scrub, sentence
+from .errors import ConfigurationError, StorageError, scrub, sentence
 
 if TYPE_CHECKING:
     from .profile import Credentials
@@ -47,7 +47,7 @@ def translated(
     status = status_of(error)
     row = meaning(code_of(error), status, reading=reading, expected=expected)
     region = told.get("Region") or headers.get("x-amz-bucket-region")
-    if region and row.raises is ConfigurationError and row.scope is not Scope.OBJECT:
+    if region and row.raises is ConfigurationError:
         advice = f"The bucket is in region {scrub(region)}: set the profile's region to that."
         row = dataclasses.replace(row, advice=advice)
     said = f"{code_of(error) or status} ({told.get('Message') or 'no further words'})"

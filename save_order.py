@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import call_order, host, inputs, saving, storing
+from .call_order import Call
 from .media_metadata import Metadata
 from .naming import Name, NameContext, Template
 from .storage import Meter
@@ -17,6 +18,9 @@ from .transfer import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Stored:
         return [self.summary, *self.links]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Order:
     """Where a save node is told to store, under which names, which addresses to hand out, and what to do with
     what cannot be stored.
@@ -53,14 +57,6 @@ class Order:
     expires_hours: int
     on_failure: str
     node_id: str | None
-    call: call_order.Call = field(default_factory=call_order.Call, init=False)
-
-    async def done(self, store: Callable[[], Stored], meter: Meter, progress: host.Progress) -> Stored:
-        """What ``store`` comes to, in a thread of its own. To be awaited before anything else is, so that the
-        calls of a node come in their order; what has begun is completed, see ``transfer.watched``.
-        """
-        with call_order.begun(self.node_id) as self.call:
-            return await watched(store, meter, progress, finish=True)
 
     @functools.cached_property
     def target(self) -> saving.Target:
@@ -91,17 +87,36 @@ class Order:
         encode: Callable[[int], File],
         show: Callable[[File], dict[str, str]],
         meter: Meter,
+        call: Call,
         *,
         look_first: bool = False,
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
-        names = storing.own_names(self.target.storage, names, self.if_exists, self.call, meter)
+        names = storing.own_names(self.target.storage, names, self.if_exists, call, meter)
         saved = saving.save(
-            self.target, names, encode, show, self.if_exists, meter, self.call, look_first=look_first
+            self.target, names, encode, show, self.if_exists, meter, call, look_first=look_first
         )
         links = saving.links(self.target, saved, self.link, timedelta(hours=self.expires_hours))
         shown = [one.shown for one in saved if one.shown is not None]
         return Stored(links, [one.key for one in saved], shown, saving.summary(saved))
+
+
+async def in_order(
+    node_id: str | None, store: Callable[[Call], T], meter: Meter, progress: host.Progress
+) -> T:
+    """What ``store`` comes to, in a thread of its own; what has begun is completed, see ``transfer.watched``.
+
+    To be awaited before anything else is, so that the calls of a node come in ComfyUI's order.
+    """
+    with call_order.begun(node_id) as call:
+
+        def work() -> T:
+            try:
+                return store(call)
+            finally:
+                call.end()  # at once, not when the event loop finds the time
+
+        return await watched(work, meter, progress, finish=True)
 
 
 def metadata(

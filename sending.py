@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from . import storing, workers
+from .call_order import Call
 from .connect import connect
 from .errors import (
     AccessDenied,
@@ -155,7 +156,7 @@ def _send_group(
     # the first of them is to have it.
     side_by_side = [entry.if_exists == NEW_NAME and entry.name.has_counter for entry in rest]
     counted = list(itertools.compress(rest, side_by_side))
-    turns = storing.turns(storage, [entry.name for entry in counted])
+    turns = storing.turns(storage, [entry.name for entry in counted], Call())
 
     def job(entry: Entry, turn: storing.Turn) -> Callable[[], None]:
         def run() -> None:
@@ -167,7 +168,7 @@ def _send_group(
     jobs = [job(entry, turn) for entry, turn in zip(counted, turns, strict=True)]
     workers.run(jobs, min(SEND_THREADS, max(1, len(jobs))), on_failure=meter.stop)
     for entry in itertools.compress(rest, map(operator.not_, side_by_side)):
-        turn = storing.turns(storage, [entry.name])[0] if entry.if_exists == NEW_NAME else None
+        turn = storing.turns(storage, [entry.name], Call())[0] if entry.if_exists == NEW_NAME else None
         group.send(entry, turn)
 
 
@@ -213,7 +214,7 @@ class _Group:
             if error.scope is Scope.ALL:
                 self.failure = error
                 return False
-            self.report.stays(entry.path, error)
+            self._stays(entry, error)
             return True
         if there is None or (there.size, there.sha256) != (entry.size, entry.sha256):
             return False
@@ -232,16 +233,19 @@ class _Group:
         except TransferCancelled:
             raise
         except StorageError as error:
-            if error.scope is Scope.OBJECT:
-                self.report.stuck.add(entry.folder)
+            if error.scope is Scope.ALL:
+                self.failure = error
             elif error.scope is Scope.SOME:
                 self.refusals.setdefault(_kind(entry), error)
-            else:
-                self.failure = error
-            self.report.stays(entry.path, error)
+            self._stays(entry, error)
         except OSError as error:
             if entry.folder.exists():  # else somebody has removed it, which is their right
                 self.report.stays(entry.path, error.strerror or error)
+
+    def _stays(self, entry: Entry, error: StorageError) -> None:
+        if error.scope is Scope.OBJECT:
+            self.report.stuck.add(entry.folder)
+        self.report.stays(entry.path, error)
 
     def _sent(self, entry: Entry, turn: storing.Turn | None) -> None:
         if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
@@ -251,7 +255,7 @@ class _Group:
         file = File(entry.path, entry.content_type)
         remark, noted, if_exists = "", entry, entry.if_exists
         if if_exists == OVERWRITE and self._is_newer(entry):
-            if_exists, turn = NEW_NAME, storing.turns(self.storage, [entry.name])[0]
+            if_exists, turn = NEW_NAME, storing.turns(self.storage, [entry.name], Call())[0]
             remark = f", because {entry.name.fixed()} is newer"
 
         def trying(key: str) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import multipart
-from .call_order import Call
+from .call_order import Call, Place
 from .counter import CounterMemory, Series
 from .errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
 from .naming import Name
@@ -138,7 +138,7 @@ def _create(
                 refused = error
     except StorageError as error:
         if error.scope is not Scope.OBJECT:  # the others, which will meet the same, are not to do so in line
-            turn.run.call.give_up()
+            turn.run.place.give_up()
         raise
     raise refused or AssertionError("a name has at least one candidate")
 
@@ -161,24 +161,28 @@ def own_names(
     to have exactly one key, none may replace another. To be asked once in every call. Raises
     TransferCancelled.
     """
-    claimed = call.wait_for_names(meter)
+    call.wait_for_names(meter)
     if if_exists == NEW_NAME:
         call.named(_series(storage, name) for name in names)
         return list(names)
-    own = [_own_name(storage.root, name, claimed) for name in names]
+    own = _own_names(storage.root, names, call)
     call.named(())
     return own
 
 
-def _own_name(root: str, name: Name, claimed: dict[tuple[str, str], int]) -> Name:
-    """``claimed`` has for each key how many would share it, so that a long list is not counted through."""
-    shared = root, name.fixed()
-    others = claimed.get(shared, 0)
-    while (root, (own := name.behind(others)).fixed()) in claimed:
-        others += 1
-    claimed[root, own.fixed()] = 1
-    claimed[shared] = others + 1
-    return own
+def _own_names(root: str, names: Sequence[Name], call: Call) -> list[Name]:
+    found: list[Name] = []
+    shared: dict[Hashable, int] = {}
+    for name in names:
+        same = root, replace(name, batch_num=0)
+        others = call.shared.get(same, 0)
+        while (root, (own := name.behind(others)).fixed()) in call.claimed:
+            others += 1
+        call.claimed.add((root, own.fixed()))
+        shared[same] = max(shared.get(same, 0), 1 + (own.batch_num if name.has_counter else others))
+        found.append(own)
+    call.shared.update(shared)
+    return found
 
 
 def _series(storage: Storage, name: Name) -> Series:
@@ -192,12 +196,12 @@ class _Run:
     """The numbers of one batch in one series. Its first file settles them and the others follow, so that a
     number taken by another machine moves the whole batch on instead of one file behind the rest.
 
-    ``lets_pass`` says that it is the only run of its call: calls behind it may go on once it has numbers.
-    Those of the first call have to be settled, for the same reason; but nobody waits for a long upload, whose
-    key is looked at before its bytes travel.
+    ``place`` is that of the batch among the calls of the node. The calls behind may go on once it has
+    numbers. Those of the first call have to be settled, for the same reason; but nobody waits for a long
+    upload, whose key is looked at before its bytes travel.
     """
 
-    def __init__(self, storage: Storage, series: Series, call: Call) -> None:
+    def __init__(self, storage: Storage, series: Series, place: Place) -> None:
         def list_after(prefix: str, after: str, limit: int | None) -> Iterator[str]:
             try:
                 yield from (info.key for info in storage.list(prefix, limit, after))
@@ -206,8 +210,7 @@ class _Run:
                     raise
                 raise error.saying(_NEEDS_LISTING) from error
 
-        self.series, self.list_after, self.call, self.size = series, list_after, call, 0
-        self.lets_pass = False
+        self.series, self.list_after, self.place, self.size = series, list_after, place, 0
         self.settled = threading.Event()
         self.following: list[int] = []
 
@@ -221,10 +224,10 @@ class _Run:
 
     def _first_numbers(self) -> Iterator[int]:
         first, *rest = counters.reserve(self.series, self.list_after, self.size)
-        if self.lets_pass and self.call.is_first:
-            self.call.numbered_soon()
-        elif self.lets_pass:
-            self.call.numbered()
+        if self.place.is_first:
+            self.place.let_pass_soon()
+        else:
+            self.place.let_pass()
         for number in counters.numbers(self.series, self.list_after, first):
             if number != first and rest:
                 rest = list(counters.reserve(self.series, self.list_after, len(rest)))
@@ -245,10 +248,12 @@ class Turn:
         """The keys to try, one after another. Waits for the calls before, and for the numbers of the first
         file where this is not the first. Raises TransferCancelled.
         """
-        self.run.call.wait_for_numbers(meter)
-        if self.run.lets_pass and not name.has_counter:
-            self.run.call.numbered_soon()
-        return name.candidates(self.run.numbers(self.index), bare_is_taken=counters.knows(self.run.series))
+        place = self.run.place
+        place.wait(meter)
+        bare_is_taken = counters.knows(self.run.series) or not place.is_first
+        if not name.has_counter and not bare_is_taken:
+            place.let_pass_soon()
+        return name.candidates(self.run.numbers(self.index), bare_is_taken)
 
     def __enter__(self) -> None:
         pass
@@ -256,19 +261,16 @@ class Turn:
     def __exit__(self, *_: object) -> None:
         if self.index == 0:
             self.run.settled.set()
-            if self.run.lets_pass:
-                self.run.call.numbered()
+            self.run.place.let_pass()
 
 
-def turns(storage: Storage, names: Sequence[Name], call: Call | None = None) -> list[Turn]:
+def turns(storage: Storage, names: Sequence[Name], call: Call) -> list[Turn]:
     """The turns of several files that are stored side by side, in their order, by one ``call`` of a node."""
-    call = call or Call()
     runs: dict[Series, _Run] = {}
     found = []
     for name in names:
         series = _series(storage, name)
-        run = runs.setdefault(series, _Run(storage, series, call))
+        run = runs.setdefault(series, _Run(storage, series, call.place(series)))
         found.append(Turn(run, run.size))
         run.size += 1
-        run.lets_pass = len(runs) == 1
     return found

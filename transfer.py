@@ -12,6 +12,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,17 @@ RANGES_LEFT = 12  # that the rest is always cut into
 NOTE_BYTES = 1 << 20  # of a range between two notes of what has arrived
 
 
+@dataclass(eq=False)
+class _Watch:
+    """One operation under watch, and what Cancel came to that another one's ``tick`` has met."""
+
+    loop: asyncio.AbstractEventLoop
+    interruption: BaseException | None = None
+
+
+_watches: set[_Watch] = set()
+
+
 async def watched(
     operation: Callable[[], T], meter: Meter, tick: Callable[[Meter], None], *, finish: bool = False
 ) -> T:
@@ -41,8 +53,12 @@ async def watched(
 
     ``tick`` draws progress and raises when the user cancels. On any exception ``meter`` is stopped, the
     clean-up gets GRACE_SECONDS, and the exception goes on; where the network does not answer even then, the
-    thread cleans up by itself later. ComfyUI cancels this coroutine when another node fails: with ``finish``
-    the operation is completed first, so that an image already made is not lost because of its neighbour.
+    thread cleans up by itself later. What ``tick`` raises ends all operations under watch in this event loop:
+    ComfyUI tells of Cancel only whoever asks first (comfy/model_management.py), and all items of a list, and
+    nodes beside each other, belong to what the user cancels.
+
+    ComfyUI cancels this coroutine when another node fails: with ``finish`` the operation is completed first,
+    so that an image already made is not lost because of its neighbour.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -58,7 +74,20 @@ async def watched(
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(ended.set)
 
+    def look() -> None:
+        if watch.interruption is not None:
+            raise watch.interruption
+        try:
+            tick(meter)
+        except BaseException as interruption:
+            for other in _watches:
+                if other.loop is loop:
+                    other.interruption = interruption
+            raise
+
     threading.Thread(target=work, name="cloud-storage", daemon=True).start()
+    watch = _Watch(loop)
+    _watches.add(watch)
     cancelled: asyncio.CancelledError | None = None
     try:
         while not ended.is_set():
@@ -69,12 +98,14 @@ async def watched(
                 if not finish or cancelled is not None:
                     raise
                 cancelled = error
-            tick(meter)
+            look()
     except BaseException:
         meter.stop()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(ended.wait(), GRACE_SECONDS)
         raise
+    finally:
+        _watches.discard(watch)
     if cancelled is not None:
         raise cancelled
     if failure:

@@ -34,8 +34,8 @@ def waits(wait):
     return False
 
 
-def for_numbers(calls):
-    return [waits(call.wait_for_numbers) for call in calls]
+def for_numbers(calls, series="a"):
+    return [waits(call.place(series).wait) for call in calls]
 
 
 def test_each_names_its_files_when_all_before_it_have(calls):
@@ -48,17 +48,21 @@ def test_each_names_its_files_when_all_before_it_have(calls):
     assert [waits(call.wait_for_names) for call in calls] == [False, False, False, False]
 
 
-def test_each_has_its_numbers_when_all_before_it_in_its_series_have(calls):
-    first, second, third, fourth = calls
-    for call, series in zip(calls, ("a", "b", "ab", "b"), strict=True):
+def test_each_has_its_numbers_when_all_before_it_in_the_same_series_have(calls):
+    for call, series in zip(calls, ("a", "b", "abbb", "b"), strict=True):
         call.named(series)
-    assert [call.is_first for call in calls] == [True, True, False, False]
-    assert for_numbers(calls) == [False, False, True, True]
-    second.numbered()
-    third.numbered()
-    assert for_numbers([third, fourth]) == [True, True], "for the first, which the third has to wait for"
+    first, second, third, fourth = calls
+    assert [call.place("a").is_first for call in (first, third)] == [True, False]
+    assert [call.place("b").is_first for call in (second, third, fourth)] == [True, False, False]
+    assert for_numbers([first, third], "a") == [False, True]
+    assert for_numbers([second, third, fourth], "b") == [False, True, True]
+    third.place("b").let_pass()
+    assert for_numbers([fourth], "b") == [True], "for the second, which the third has to wait for"
+    second.place("b").let_pass()
+    assert for_numbers([third, fourth], "b") == [False, False]
+    assert for_numbers([third], "a") == [True]
     first.end()
-    assert for_numbers(calls) == [False, False, False, False]
+    assert for_numbers([third], "a") == [False]
     assert fourth.began_at > third.began_at
 
 
@@ -68,9 +72,9 @@ def test_who_waits_goes_on_when_it_may(calls):
     def work(call):
         call.wait_for_names(Meter())
         call.named("a")
-        call.wait_for_numbers(Meter())
+        call.place("a").wait(Meter())
         order.append(call)
-        call.numbered()
+        call.place("a").let_pass()
 
     threads = [threading.Thread(target=work, args=(call,)) for call in reversed(calls)]
     for thread in threads:
@@ -84,17 +88,17 @@ def test_nobody_waits_long_for_what_takes_long(calls, monkeypatch):
     for call in calls:
         call.named("a")
     monkeypatch.setattr(call_order, "SOON_SECONDS", 1e9)
-    calls[0].numbered_soon()
+    calls[0].place("a").let_pass_soon()
     assert for_numbers(calls) == [False, True, True, True]
     monkeypatch.setattr(call_order, "SOON_SECONDS", 0)
-    calls[0].numbered_soon()
+    calls[0].place("a").let_pass_soon()
     assert for_numbers(calls) == [False, False, True, True]
 
 
 def test_nobody_waits_when_one_has_given_up(calls):
     for call in calls:
         call.named("a")
-    calls[2].give_up()
+    calls[2].place("a").give_up()
     assert for_numbers(calls) == [False, False, False, False]
 
 
@@ -108,17 +112,18 @@ def test_a_call_that_ends_holds_up_nobody():
             assert not waits(third.wait_for_names)
     with call_order.begun("7") as alone:
         alone.named("a")
-        assert alone.is_first
+        assert alone.place("a").is_first
 
 
 def test_other_nodes_and_calls_of_no_node_do_not_wait():
     for one, other in (("7", "8"), (None, None)):
         with call_order.begun(one) as before, call_order.begun(other) as call:
-            before.wait_for_names(Meter())["", "a"] = 1
+            before.claimed.add("a.png")
             before.named("a")
-            assert call.wait_for_names(Meter()) == {}
+            call.wait_for_names(Meter())
             call.named("a")
-            assert call.is_first
+            assert call.place("a").is_first
+            assert call.claimed == set()
 
 
 def test_a_clock_that_is_set_back_does_not_change_the_order(monkeypatch):

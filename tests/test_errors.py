@@ -8,7 +8,7 @@ import ssl
 from datetime import datetime, timezone
 
 import pytest
-from cloud_storage import error_codes, errors
+from cloud_storage import error_codes, errors, multipart
 
 ROWS = {**error_codes.CODES, **error_codes.FAILURES}
 
@@ -73,6 +73,13 @@ def test_an_error_tells_how_much_of_the_bucket_it_stands_in_the_way_of(code, sco
     if row.raises is errors.AccessDenied:
         assert error_codes.meaning(code, reading=True).error("said").scope is scope
         assert errors.is_policy(row.error("said")) == (scope is errors.Scope.SOME)
+
+
+def test_a_size_that_fits_into_no_parts_is_the_objects_own_trouble():
+    with pytest.raises(errors.TooLarge) as raised:
+        multipart.part_bytes(1 << 60, multipart.Limits())
+    assert raised.value.scope is errors.Scope.OBJECT
+    assert raised.value.saying("More.").scope is errors.Scope.OBJECT
 
 
 def test_a_fault_of_the_program_is_in_no_table():

@@ -162,7 +162,10 @@ def test_an_item_waits_for_the_numbers_before_it_and_not_for_the_bytes(cloud, mo
     assert in_time == [True, True]
 
 
-@pytest.mark.parametrize("filenames", [["a", "b", "c"], ["a_%counter%", "b_%counter%", "c_%counter%"], ["a"]])
+@pytest.mark.parametrize(
+    "filenames",
+    [["a", "b", "c"], ["a_%counter%", "b_%counter%", "c_%counter%"], ["a_%counter%"] * 3, ["a"] * 3],
+)
 def test_items_of_other_names_do_not_wait_nor_any_for_a_long_upload(cloud, monkeypatch, filenames):
     put, all_there, tried = storage.Storage.put, threading.Barrier(3), []
 
@@ -172,10 +175,66 @@ def test_items_of_other_names_do_not_wait_nor_any_for_a_long_upload(cloud, monke
         return put(self, *args, **options)
 
     monkeypatch.setattr(storage.Storage, "put", held)
-    monkeypatch.setattr(call_order, "SOON_SECONDS", 0.0 if len(filenames) == 1 else 1e9)
-    items = [{"images": pictures(1), "filename": name} for name in filenames * (3 // len(filenames))]
+    monkeypatch.setattr(call_order, "SOON_SECONDS", 0.0 if len(set(filenames)) == 1 else 1e9)
+    items = [{"images": pictures(1), "filename": name} for name in filenames]
     keys = [saved["result"][1][0] for saved in of_a_list("SaveImageToCloud", items)]
     assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("filename", ["picture", "x_%batch_num%", "%batch_num%_%counter%"])
+def test_batches_of_a_list_whose_images_are_of_several_series_keep_their_order(cloud, monkeypatch, filename):
+    put, encode, others, seen = storage.Storage.put, media_image.encode, threading.Event(), []
+
+    def slow(image, *args):
+        if len(image) == 48 and len(seen.append(image) or seen) == 2:
+            others.wait(2)  # they are at work, and may not get there first
+        return encode(image, *args)
+
+    def told(self, key, *args, **options):
+        info = put(self, key, *args, **options)
+        if len(tried.append(key) or tried) == 3:
+            others.set()
+        return info
+
+    tried = []
+    monkeypatch.setattr(media_image, "encode", slow)
+    monkeypatch.setattr(storage.Storage, "put", told)
+    items = [{"images": pictures(2, height), "filename": filename} for height in (48, 8)]
+    first, second = (saved["result"][1] for saved in of_a_list("SaveImageToCloud", items))
+    assert all(before < behind for before, behind in zip(first, second, strict=True)), (first, second)
+
+
+def test_a_key_without_counter_is_sent_to_once(cloud, monkeypatch):
+    """While it is under way nobody sees it there."""
+    put, there, sent = storage.Storage.put, threading.Event(), []
+
+    def told(self, key, *args, **options):
+        if len(sent.append(key) or sent) == 1:
+            there.wait(20)
+        info = put(self, key, *args, **options)
+        there.set()
+        return info
+
+    monkeypatch.setattr(storage.Storage, "put", told)
+    monkeypatch.setattr(call_order, "SOON_SECONDS", 0.0)
+    found = of_a_list("SaveImageToCloud", [{"images": images, "filename": "a"} for images in LISTED[1:]])
+    keys = [saved["result"][1][0] for saved in found]
+    assert keys == ["comfyui/images/a.png", "comfyui/images/a_00002.png", "comfyui/images/a_00003.png"]
+    assert sorted(sent) == keys
+
+
+def test_cancel_ends_all_items_of_a_list(cloud, monkeypatch):
+    def held(self, key, source, options, meter, **more):
+        model_management.interrupt_current_processing()
+        meter.wait(20)
+        meter.check()
+        raise AssertionError("nobody cancelled it")
+
+    monkeypatch.setattr(storage.Storage, "put", held)
+    found = of_a_list("SaveImageToCloud", [{"images": pictures(1), "filename": "%uuid%"} for _ in range(4)])
+    assert {type(one) for one in found} == {model_management.InterruptProcessingException}
+    assert list(cloud.list("")) == []
+    assert not host.outbox_folder().exists()
 
 
 def test_items_that_cannot_be_sent_do_not_try_it_one_after_another(cloud, monkeypatch):

@@ -81,6 +81,31 @@ def test_cancel_does_not_wait_for_a_network_that_is_silent():
     silent.set()
 
 
+@pytest.mark.parametrize("finish", [True, False])
+def test_what_one_of_several_is_told_of_cancel_ends_them_all(finish):
+    """ComfyUI tells it once."""
+    under_way, meters, told = threading.Barrier(3), [Meter() for _ in range(3)], []
+
+    def tick(meter):
+        if under_way.broken and not told:
+            told.append(meter)
+            raise Cancelled
+
+    def work(meter):
+        under_way.wait()
+        under_way.abort()
+        meter.wait(60)
+        meter.check()
+
+    async def main():
+        calls = [transfer.watched(lambda one=one: work(one), one, tick, finish=finish) for one in meters]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(one) for one in asyncio.run(main())] == [Cancelled] * 3
+    assert len(told) == 1
+    assert all(meter.stopped for meter in meters)
+
+
 def neighbour_fails(finish):
     """What ComfyUI does when another node raises meanwhile: the loop ends and cancels its tasks."""
     meter, finished, begun = Meter(), [], threading.Event()
