@@ -338,6 +338,7 @@ def stored(settings, folder, mebibytes):
     """Put the object there by boto3, and by this package, which records the sha256."""
     storage = opened(settings)
     from cloud_storage import publishing, storing
+    from cloud_storage.call_order import Call
     from cloud_storage.naming import Name
     from cloud_storage.storage import Meter
 
@@ -346,7 +347,7 @@ def stored(settings, folder, mebibytes):
         for number in range(mebibytes):
             file.write(number.to_bytes(8, "big") + block[8:])
     boto3_client(settings).upload_file(str(large), settings["BUCKET"], KEY)
-    publishing.publish(storage, Name((OWN_KEY,)), large, storing.FAIL, Meter(), lambda text: None)
+    publishing.publish(storage, Name((OWN_KEY,)), large, storing.FAIL, Meter(), lambda text: None, Call())
     large.unlink()
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 from cloud_storage import errors, publishing, storing
+from cloud_storage.call_order import Call
 from cloud_storage.naming import NameContext
 from cloud_storage.storage import Meter, PutOptions
 from servers.faults import Answer, Cut, Fault, s3_error
@@ -32,7 +33,7 @@ def path(tmp_path):
 
 def publish(storage, path, if_exists=storing.NEW_NAME, filename="", meter=None):
     name = publishing.name("m/", filename, path.name, CONTEXT, 1000)
-    return publishing.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None)
+    return publishing.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None, Call())
 
 
 def test_a_file_is_stored_with_its_checksum_and_its_own_name(shaky, direct, path):
