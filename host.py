@@ -246,6 +246,13 @@ def raise_if_interrupted() -> None:
     throw_exception_if_processing_interrupted()
 
 
+def is_interrupted() -> bool:
+    """Whether Cancel was pressed and nobody has met it yet; any thread may ask."""
+    from comfy.model_management import processing_interrupted
+
+    return bool(processing_interrupted())
+
+
 def in_bytes(count: int) -> str:
     """ "12.3 MB" or "4.5 kB" for a number of bytes."""
     return f"{count / 1e6:.1f} MB" if count >= MEGABYTE else f"{count / 1e3:.1f} kB"

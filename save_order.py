@@ -116,7 +116,7 @@ async def in_order(
             finally:
                 call.end()  # at once, not when the event loop finds the time
 
-        return await watched(work, meter, progress, finish=True)
+        return await watched(work, meter, progress, finish_unless=host.is_interrupted)
 
 
 def metadata(

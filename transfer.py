@@ -12,9 +12,8 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from . import workers
 from .durable import write_all
@@ -25,6 +24,7 @@ from .storage import Meter, ObjectInfo, Storage
 T = TypeVar("T")
 
 TICK_SECONDS = 0.1
+HEED_SECONDS = 0.01  # a sampler takes the sign of Cancel away at its next step
 GRACE_SECONDS = 0.8  # that a cancelled transfer gets to clean up before the node ends without it
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object
 # What one request asks for: much, for few round trips; less at first, so that it is soon known how many at
@@ -35,19 +35,74 @@ RANGES_LEFT = 12  # that the rest is always cut into
 NOTE_BYTES = 1 << 20  # of a range between two notes of what has arrived
 
 
-@dataclass(eq=False)
-class _Watch:
-    """One operation under watch, and what Cancel came to that another one's ``tick`` has met."""
+class _Watch(Generic[T]):
+    """One operation in a thread of its own, seen from the node's coroutine."""
 
-    loop: asyncio.AbstractEventLoop
-    interruption: BaseException | None = None
+    under_way: ClassVar[set[_Watch[Any]]] = set()
 
+    def __init__(self, operation: Callable[[], T], meter: Meter, tick: Callable[[Meter], None]) -> None:
+        self.ended = asyncio.Event()
+        self.is_cancelled = False  # by the user, as was noticed beside the event loop
+        self._operation, self._meter, self._tick = operation, meter, tick
+        self._loop = asyncio.get_running_loop()
+        self._interruption: BaseException | None = None  # that another one's ``tick`` has met
+        self._result: list[T] = []
+        self._failure: BaseException | None = None
+        self._over = threading.Event()
 
-_watches: set[_Watch] = set()
+    def begin(self, is_cancelled: Callable[[], bool] | None) -> None:
+        self.under_way.add(self)
+        threading.Thread(target=self._work, name="cloud-storage", daemon=True).start()
+        if is_cancelled is not None:
+            heed = threading.Thread(
+                target=self._heed, args=(is_cancelled,), name="cloud-storage-cancel", daemon=True
+            )
+            heed.start()
+
+    def _work(self) -> None:
+        try:
+            self._result.append(self._operation())
+        except BaseException as error:  # noqa: BLE001  raised again in the node's thread
+            self._failure = error
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self.ended.set)
+
+    def _heed(self, is_cancelled: Callable[[], bool]) -> None:
+        while not self._over.wait(HEED_SECONDS):
+            if is_cancelled():
+                self.is_cancelled = True
+                self._meter.stop()
+                return
+
+    def look(self) -> None:
+        """Tick; raises what that raises, or what it has raised for another operation."""
+        if self._interruption is not None:
+            raise self._interruption
+        try:
+            self._tick(self._meter)
+        except BaseException as interruption:
+            for other in self.under_way:
+                if other._loop is self._loop:
+                    other._interruption = interruption
+            raise
+
+    def end(self) -> None:
+        self._over.set()
+        self.under_way.discard(self)
+
+    def outcome(self) -> T:
+        if self._failure is not None:
+            raise self._failure
+        return self._result[0]
 
 
 async def watched(
-    operation: Callable[[], T], meter: Meter, tick: Callable[[Meter], None], *, finish: bool = False
+    operation: Callable[[], T],
+    meter: Meter,
+    tick: Callable[[Meter], None],
+    *,
+    finish_unless: Callable[[], bool] | None = None,
 ) -> T:
     """Run ``operation`` in a thread of its own and call ``tick`` about every TICK_SECONDS in this one.
 
@@ -57,60 +112,34 @@ async def watched(
     ComfyUI tells of Cancel only whoever asks first (comfy/model_management.py), and all items of a list, and
     nodes beside each other, belong to what the user cancels.
 
-    ComfyUI cancels this coroutine when another node fails: with ``finish`` the operation is completed first,
-    so that an image already made is not lost because of its neighbour.
+    ComfyUI cancels this coroutine when another node fails: with ``finish_unless`` the operation is completed
+    first, so that an image already made is not lost because of its neighbour. It does so as well when another
+    node has met Cancel and ended the prompt, a sampler that had held up the event loop: so ``finish_unless``,
+    whether the user cancels, is asked by a thread beside it as long as the operation lasts.
     """
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            result.append(operation())
-        except BaseException as error:  # noqa: BLE001  raised again below, in the node's thread
-            failure.append(error)
-        finally:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(ended.set)
-
-    def look() -> None:
-        if watch.interruption is not None:
-            raise watch.interruption
-        try:
-            tick(meter)
-        except BaseException as interruption:
-            for other in _watches:
-                if other.loop is loop:
-                    other.interruption = interruption
-            raise
-
-    threading.Thread(target=work, name="cloud-storage", daemon=True).start()
-    watch = _Watch(loop)
-    _watches.add(watch)
+    watch = _Watch(operation, meter, tick)
+    watch.begin(finish_unless)
     cancelled: asyncio.CancelledError | None = None
     try:
-        while not ended.is_set():
+        while not watch.ended.is_set():
             try:
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(ended.wait(), TICK_SECONDS)
+                    await asyncio.wait_for(watch.ended.wait(), TICK_SECONDS)
             except asyncio.CancelledError as error:
-                if not finish or cancelled is not None:
+                if finish_unless is None or watch.is_cancelled or cancelled is not None:
                     raise
                 cancelled = error
-            look()
+            watch.look()  # after the end as well: it may be Cancel that has ended it
     except BaseException:
         meter.stop()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(ended.wait(), GRACE_SECONDS)
+            await asyncio.wait_for(watch.ended.wait(), GRACE_SECONDS)
         raise
     finally:
-        _watches.discard(watch)
+        watch.end()
     if cancelled is not None:
         raise cancelled
-    if failure:
-        raise failure[0]
-    return result[0]
+    return watch.outcome()
 
 
 def download(storage: Storage, key: str, target: Path, meter: Meter) -> ObjectInfo:

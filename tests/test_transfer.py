@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from cloud_storage import errors, lanes, transfer
+from cloud_storage.errors import TransferCancelled
 from cloud_storage.storage import Meter, ObjectInfo, Storage
 
 
@@ -14,6 +15,11 @@ class Cancelled(BaseException):
 
 def quiet(meter):
     pass
+
+
+def never():
+    """Whether the user cancels."""
+    return False
 
 
 def test_the_result_of_the_thread_comes_back():
@@ -81,7 +87,7 @@ def test_cancel_does_not_wait_for_a_network_that_is_silent():
     silent.set()
 
 
-@pytest.mark.parametrize("finish", [True, False])
+@pytest.mark.parametrize("finish", [never, None])
 def test_what_one_of_several_is_told_of_cancel_ends_them_all(finish):
     """ComfyUI tells it once."""
     under_way, meters, told = threading.Barrier(3), [Meter() for _ in range(3)], []
@@ -98,7 +104,9 @@ def test_what_one_of_several_is_told_of_cancel_ends_them_all(finish):
         meter.check()
 
     async def main():
-        calls = [transfer.watched(lambda one=one: work(one), one, tick, finish=finish) for one in meters]
+        calls = [
+            transfer.watched(lambda one=one: work(one), one, tick, finish_unless=finish) for one in meters
+        ]
         return await asyncio.gather(*calls, return_exceptions=True)
 
     assert [type(one) for one in asyncio.run(main())] == [Cancelled] * 3
@@ -113,10 +121,11 @@ def neighbour_fails(finish):
     def work():
         begun.set()
         meter.wait(0.3)
+        meter.check()
         finished.append(True)
 
     async def main():
-        task = asyncio.create_task(transfer.watched(work, meter, quiet, finish=finish))
+        task = asyncio.create_task(transfer.watched(work, meter, quiet, finish_unless=finish))
         await asyncio.to_thread(begun.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -127,11 +136,52 @@ def neighbour_fails(finish):
 
 
 def test_a_save_is_completed_when_another_node_fails():
-    assert neighbour_fails(finish=True) == [True]
+    assert neighbour_fails(never) == [True]
+
+
+def test_a_save_is_stopped_when_the_other_node_met_cancel(monkeypatch):
+    """A sampler holds up the event loop, takes the sign away, and ends the prompt."""
+    monkeypatch.setattr(transfer, "HEED_SECONDS", 0)
+    meter, cancel, stopped, finished = Meter(), threading.Event(), threading.Event(), []
+
+    def work():
+        try:
+            meter.wait(30)
+            finished.append(True)
+        finally:
+            stopped.set()
+
+    async def main():
+        task = asyncio.create_task(transfer.watched(work, meter, quiet, finish_unless=cancel.is_set))
+        await asyncio.sleep(0)
+        cancel.set()
+        assert stopped.wait(20), "while the loop stands still"
+        task.cancel()
+        with pytest.raises((asyncio.CancelledError, TransferCancelled)):
+            await task
+
+    asyncio.run(main())
+    assert finished == []
+
+
+def test_cancel_that_ends_the_operation_before_the_tick_is_the_hosts_own(monkeypatch):
+    monkeypatch.setattr(transfer, "HEED_SECONDS", 0)
+    monkeypatch.setattr(transfer, "TICK_SECONDS", 30)
+    meter = Meter()
+
+    def work():
+        meter.wait(30)
+        meter.check()
+
+    def tick(meter):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        asyncio.run(transfer.watched(work, meter, tick, finish_unless=lambda: True))
 
 
 def test_a_load_is_stopped_when_another_node_fails():
-    assert neighbour_fails(finish=False) == []
+    assert neighbour_fails(None) == []
 
 
 def test_cancel_still_works_while_a_save_is_completed():
@@ -146,7 +196,7 @@ def test_cancel_still_works_while_a_save_is_completed():
             raise Cancelled
 
     async def main():
-        task = asyncio.create_task(transfer.watched(work, meter, tick, finish=True))
+        task = asyncio.create_task(transfer.watched(work, meter, tick, finish_unless=never))
         await asyncio.to_thread(begun.wait)
         task.cancel()
         await asyncio.sleep(0.05)
