@@ -1,8 +1,8 @@
 """The frames of a window as one tensor or one latent, its sound, and what there is to say of both.
 
-The tensor is allocated once and filled in place; a window that would not fit into memory is refused before
-that, with the numbers and the settings that would fit. Where a file tells too few frames, or none, it grows
-while they come, and is refused when no further one fits.
+The tensor is allocated once and filled in place; a window that would not fit into memory, beside what other
+calls are filling, is refused before that, with the numbers and the settings that would fit. Where a file
+tells too few frames, or none, it grows while they come, and is refused when no further one fits.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .errors import MediaError, sentence
 from .media_container import opened
 from .media_film import Film, Picture
 from .media_length import File
+from .memory import Promise
 from .meter import Meter
 from .video_window import Window
 
@@ -102,7 +103,7 @@ def load(
     free. Raises MediaError for what is no film, has no such frames, or does not fit; what the source raises;
     TransferCancelled.
     """
-    with opened(source, name, "a video") as container:
+    with opened(source, name, "a video") as container, Promise(free_bytes) as promise:
         film = Film(container, source, name, meter)
         chosen = window.choose(film.pictures(window))
         first = next(chosen, None)
@@ -110,19 +111,20 @@ def load(
             raise _nothing_left(film, window)
         canvas = _Canvas(film, first, window, sink.multiple)
         expected = window.count(film.frames, film.seconds)
-        free = free_bytes()
-        _refuse_too_large(film, window, canvas, sink, expected, free)
+        room = max(1, expected)
+        promise.take(lambda free: _needed(film, window, canvas, sink, room, free))
         sink.begin(expected, canvas.height, canvas.width, canvas.channels)
         meter.expect_frames(expected)
-        instants, last, room = list[Fraction](), None, max(1, expected)
+        instants, last = list[Fraction](), None
         for picture in itertools.chain((first,), chosen):
             meter.check()
             if picture is not last:
                 pixels, last = canvas.draw(picture.frame), picture
             if len(instants) == room and not sink.held_at_once:
-                room = _longer(film, window, canvas, sink, room, free)
+                room += _more(film, window, canvas, sink, room, promise)
                 sink.grow(room)
             sink.add(pixels)
+            promise.filled(canvas.frame_bytes)
             instants.append(picture.seconds)
             meter.add_frames(1)
         count = window.whole(len(instants))
@@ -243,12 +245,13 @@ def _too_short(film: Film, window: Window, count: int) -> MediaError:
     return MediaError(sentence("read a video", film.name, said, "Choose another format or a longer window."))
 
 
-def _refuse_too_large(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, free: int) -> None:
+def _needed(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, free: int) -> int:
+    """The bytes that ``count`` frames take; raises MediaError where so many are not ``free``."""
     frame = canvas.frame_bytes
     held = min(count, sink.held_at_once or count)
     room = max(0, free - SPARE_BYTES)
     if held * frame <= room:
-        return
+        return held * frame
     fitting = window.whole(room // frame)
     scale = (room / (held * frame)) ** 0.5
     advice = (
@@ -261,10 +264,16 @@ def _refuse_too_large(film: Film, window: Window, canvas: _Canvas, sink: Sink, c
     raise MediaError(sentence("load the video", film.name, said, advice))
 
 
-def _longer(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, free: int) -> int:
-    """How many frames to make room for when more than ``count`` come: a quarter more, if that fits into what
-    was ``free`` before the first one. Raises MediaError where not one more does.
+def _more(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, promise: Promise) -> int:
+    """How many frames to make room for when more than the ``count`` that are filled come: a quarter more, if
+    memory for them is free. Raises MediaError where not one more fits.
     """
-    _refuse_too_large(film, window, canvas, sink, count + 1, free)
-    fitting = (free - SPARE_BYTES) // canvas.frame_bytes
-    return min(count + count // 4 + 1, fitting, window.frame_load_cap or fitting)
+    frame = canvas.frame_bytes
+
+    def chosen(free: int) -> int:
+        for_all = free + count * frame
+        _needed(film, window, canvas, sink, count + 1, for_all)
+        fitting = (for_all - SPARE_BYTES) // frame
+        return (min(count + count // 4 + 1, fitting, window.frame_load_cap or fitting) - count) * frame
+
+    return promise.take(chosen) // frame

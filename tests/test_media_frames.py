@@ -12,12 +12,13 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, latents, media_container, media_film, media_frames, video_window
+from cloud_storage import errors, latents, media_container, media_film, media_frames, memory, video_window
 from cloud_storage.storage import Meter
 from films import KINDS
 
 COUNT, RATE = 60, 25
 PLENTY = 1 << 40
+FRAME_BYTES = films.WIDTH * films.HEIGHT * 3 * 4
 
 
 def load(path, *, sink=None, free=PLENTY, **window):
@@ -31,8 +32,12 @@ def load(path, *, sink=None, free=PLENTY, **window):
         "preset": "None",
         **window,
     }
-    sink = sink or media_frames.Tensor()
-    return media_frames.load(path, "f.mp4", video_window.window(**numbers), sink, Meter(), lambda: free)
+    sink, meter = sink or media_frames.Tensor(), Meter()
+
+    def free_bytes():
+        return free() if callable(free) else free - meter.frames_done * FRAME_BYTES
+
+    return media_frames.load(path, "f.mp4", video_window.window(**numbers), sink, meter, free_bytes)
 
 
 def numbers(path, **window):
@@ -439,8 +444,7 @@ def test_a_vae_sets_the_multiple_of_the_sides(film):
 
 
 def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
-    frame = films.WIDTH * films.HEIGHT * 3 * 4
-    free = media_frames.SPARE_BYTES + 20 * frame
+    free = media_frames.SPARE_BYTES + 20 * FRAME_BYTES
     with pytest.raises(
         errors.MediaError, match=r"60 frames of 160 x 96.*frame_load_cap to 20 or less.*custom_width"
     ) as raised:
@@ -473,8 +477,7 @@ def live(tmp_path):
 
 def load_within(path, frames, **inputs):
     """Load with so much memory that so many frames fit."""
-    frame = films.WIDTH * films.HEIGHT * 3 * 4
-    return load(path, free=media_frames.SPARE_BYTES + frames * frame, **inputs)
+    return load(path, free=media_frames.SPARE_BYTES + frames * FRAME_BYTES, **inputs)
 
 
 @pytest.mark.parametrize("vae", [None, 3])
@@ -494,6 +497,69 @@ def test_frames_of_a_film_that_tells_no_length_go_to_a_vae_in_batches(live, monk
     vae = Vae()
     assert load_within(live, 30, sink=latents.Latents(vae)).count == COUNT
     assert [len(given) for given in vae.given] == [25, 25, 10]
+
+
+class Shared:
+    """Memory for so many frames, that several loads share. ``sink`` fills it; ``meanwhile`` is called before
+    each of its frames with how many it has.
+    """
+
+    def __init__(self, frames):
+        self.frames = frames
+
+    def free(self):
+        return media_frames.SPARE_BYTES + self.frames * FRAME_BYTES
+
+    def sink(self, meanwhile=lambda filled: None):
+        shared = self
+
+        class Sink(media_frames.Tensor):
+            def add(self, pixels):
+                meanwhile(self._filled)
+                super().add(pixels)
+                shared.frames -= 1
+
+        return Sink()
+
+
+@pytest.mark.parametrize("moment", [0, 30, COUNT - 1])
+def test_films_that_are_loaded_side_by_side_share_the_memory(film, moment):
+    shared = Shared(COUNT + 25)
+    beside = []
+
+    def meanwhile(filled):
+        if filled == moment:
+            with pytest.raises(errors.MediaError, match=r"60 frames of 160 x 96.*cap to 25 or less"):
+                load(film("mp4"), free=shared.free)
+            beside.append(load(film("mp4"), sink=shared.sink(), free=shared.free, frame_load_cap=25))
+
+    assert load(film("mp4"), sink=shared.sink(meanwhile), free=shared.free).count == COUNT
+    assert [loaded.count for loaded in beside] == [25]
+    assert shared.frames == 0
+
+
+def test_the_memory_of_a_load_that_failed_is_free_again(film):
+    shared = Shared(COUNT + 25)
+
+    def meanwhile(filled):
+        raise errors.TransferCancelled
+
+    with pytest.raises(errors.TransferCancelled):
+        load(film("mp4"), sink=shared.sink(meanwhile), free=shared.free)
+    assert load(film("mp4"), free=shared.free).count == COUNT
+
+
+def test_a_film_that_tells_no_length_grows_into_nothing_that_another_was_promised(live):
+    shared = Shared(COUNT)
+    with memory.Promise(shared.free) as other:
+
+        def meanwhile(filled):
+            if filled == 1:
+                other.take(lambda free: 40 * FRAME_BYTES)
+
+        with pytest.raises(errors.MediaError, match=r"21 frames of 160 x 96.*cap to 20 or less"):
+            load(live, sink=shared.sink(meanwhile), free=shared.free)
+    assert shared.frames == 40
 
 
 def test_a_window_behind_the_end_is_an_error_that_tells_how_many_there_are(film):

@@ -41,7 +41,7 @@ STOREYS = (
     ("media_container",),
     ("png", "png_repair", "pixels"),
     ("media_kind", "media_length", "media_metadata", "media_sound", "video_window", "durable"),
-    ("providers", "meter", "workers", "lanes", "error_codes"),
+    ("providers", "memory", "meter", "workers", "lanes", "error_codes"),
     ("errors",),
 )
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
