@@ -12,7 +12,9 @@ import hashlib
 import logging
 import os
 import re
+import threading
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +24,13 @@ from .transfer import download
 
 MAX_BYTES = 2 << 30
 OBJECT_MAX_BYTES = 4 << 30  # no image that fits into memory as pixels is larger; a model soon is
+LOOK_SECONDS = 0.2  # between two looks whether the one who waits was told to stop
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 log = logging.getLogger("cloud_storage")
+
+_arriving: set[str] = set()  # stems of the copies that some thread downloads
+_one_ended = threading.Condition()
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
 
     Where the server cannot be reached, the last copy is used; without one, Unreachable is raised. MediaError
     is raised for an object that is too large for an image, before it travels. The file may be removed by a
-    later call: read it at once.
+    later call: read it at once. Threads that ask for one object at the same time, as the items of a list may,
+    download it once; who waits for that raises TransferCancelled when its own ``meter`` stops.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = _digest(storage.place, storage.path_prefix, key)
@@ -59,14 +66,41 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
         raise MediaError(sentence(f"load {key!r}", storage.place, said, "Choose the key of an image."))
     path = _copy(folder, stem, info)
     if not _is_whole(path, info):
-        arriving = folder / f"arriving-{uuid.uuid4().hex}"
-        info = download(storage, key, arriving, meter)  # it may be a newer one by now
-        path = _copy(folder, stem, info)
-        arriving.replace(path)
-        _evict(folder, keep=path)
+        with _alone(stem, meter):
+            if not _is_whole(path, info):  # nobody has brought it meanwhile
+                info, path = _bring(storage, key, folder, stem, meter)
+                _evict(folder, keep=path)
     with contextlib.suppress(OSError):
         os.utime(path)
     return Copy(path, info.etag)
+
+
+@contextlib.contextmanager
+def _alone(stem: str, meter: Meter) -> Iterator[None]:
+    """Be the only one that downloads this object; raises TransferCancelled when ``meter`` stops before."""
+    with _one_ended:
+        while stem in _arriving:
+            meter.check()
+            _one_ended.wait(LOOK_SECONDS)
+        _arriving.add(stem)
+    try:
+        yield
+    finally:
+        with _one_ended:
+            _arriving.remove(stem)
+            _one_ended.notify_all()
+
+
+def _bring(storage: Storage, key: str, folder: Path, stem: str, meter: Meter) -> tuple[ObjectInfo, Path]:
+    """Download the object; it may be another version by now than was asked for, and one that is at hand."""
+    arriving = folder / f"arriving-{uuid.uuid4().hex}"
+    info = download(storage, key, arriving, meter)
+    path = _copy(folder, stem, info)
+    if _is_whole(path, info):
+        arriving.unlink()  # Windows replaces no file that somebody reads
+    else:
+        arriving.replace(path)
+    return info, path
 
 
 def _copy(folder: Path, stem: str, info: ObjectInfo) -> Path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cloud_storage import cache, errors
@@ -111,3 +113,97 @@ def test_an_object_larger_than_the_folder_is_still_loaded(shelf, tmp_path, monke
     monkeypatch.setattr(cache, "MAX_BYTES", 10)
     shelf.objects["a"] = b"x" * 100
     assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"x" * 100
+
+
+# ------------------------------------------------------------ several at once
+
+
+class Crowd(Shelf):
+    """A shelf that gives out nothing until ``count`` threads are there: they open an object, or wait."""
+
+    def __init__(self, count: int, failures: int = 0) -> None:
+        super().__init__()
+        self.count, self.failures = count, failures
+        self.here: set[int] = set()
+        self.begun, self.complete = threading.Event(), threading.Event()
+
+    def arrive(self):
+        self.here.add(threading.get_ident())
+        self.begun.set()
+        if len(self.here) == self.count:
+            self.complete.set()
+
+    def _open(self, key, start, stop, etag):
+        self.arrive()
+        self.complete.wait()
+        if self.failures:
+            self.failures -= 1
+            raise errors.AccessDenied("No. Ask again.")
+        return super()._open(key, start, stop, etag)
+
+    def fetched(self, folder, meter):
+        """The content, or what was raised."""
+        try:
+            return cache.fetch(self, "a", folder, meter).path.read_bytes()
+        except errors.StorageError as error:
+            return type(error)
+
+
+class Waiting(Meter):
+    """A meter that tells the crowd that somebody looks at it."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        super().__init__()
+        self.crowd = crowd
+
+    def check(self):
+        self.crowd.arrive()
+        super().check()
+
+
+def all_at_once(crowd, folder):
+    with ThreadPoolExecutor(crowd.count) as threads:
+        return list(threads.map(lambda _: crowd.fetched(folder, Waiting(crowd)), range(crowd.count)))
+
+
+def test_an_object_that_several_ask_for_at_once_is_downloaded_once(tmp_path):
+    crowd = Crowd(4)
+    crowd.objects["a"] = b"content"
+    assert all_at_once(crowd, tmp_path) == [b"content"] * 4
+    assert sorted(crowd.requests) == ["open"] + ["stat"] * 4
+    assert not cache._arriving
+
+
+def test_when_that_download_fails_the_next_one_tries(tmp_path):
+    crowd = Crowd(4, failures=1)
+    crowd.objects["a"] = b"content"
+    results = all_at_once(crowd, tmp_path)
+    assert results.count(errors.AccessDenied) == 1
+    assert results.count(b"content") == 3
+    assert crowd.requests.count("open") == 1
+    assert not cache._arriving
+
+
+def test_who_waits_for_a_download_can_be_cancelled(tmp_path):
+    crowd = Crowd(2)
+    crowd.objects["a"] = b"content"
+    stopped = Waiting(crowd)
+    stopped.stop()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(crowd.fetched, tmp_path, Meter())
+        crowd.begun.wait()
+        second = threads.submit(crowd.fetched, tmp_path, stopped)
+        assert second.result() is errors.TransferCancelled
+        assert first.result() == b"content"
+    assert crowd.requests.count("open") == 1
+
+
+def test_a_copy_at_hand_is_not_replaced_while_somebody_may_read_it(shelf, tmp_path):
+    shelf.objects["a"] = b"before"
+    path = cache.fetch(shelf, "a", tmp_path, Meter()).path
+    node = path.stat().st_ino
+    seen = ObjectInfo("a", 6, "an etag of a moment ago")
+    shelf.stat = lambda key: seen
+    assert cache.fetch(shelf, "a", tmp_path, Meter()).path == path
+    assert path.stat().st_ino == node
+    assert list(tmp_path.iterdir()) == [path]
