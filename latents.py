@@ -1,27 +1,36 @@
 """Frames straight into a VAE, a few at a time, so that a long film need not lie in memory as pixels.
 
-A VAE for video squeezes several frames into one and has to see all of them: it gets them together.
+A VAE for video squeezes several frames into one and has to see all of them: it gets them together. One batch
+is encoded at a time, whichever film it is of: ComfyUI moves models in and out of a device's memory without a
+lock (comfy/model_management.py).
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from .media_frames import Pixels, Tensor
+from .meter import Meter
 
 BATCH_PIXELS = 1920 * 1080 * 16  # encoded at once: about 400 MB of frames
+POLL_SECONDS = 0.1  # between two looks for Cancel
 _VIDEO = 3  # dimensions of the latents: time, height, width
+
+_encoding = threading.Lock()
 
 
 class Latents:
     """A sink for ``media_frames.load`` that gives a latent [count, channels, height, width], or of a VAE for
-    video [1, channels, time, height, width].
+    video [1, channels, time, height, width]. ``meter`` stops it while another film's frames are encoded.
     """
 
-    def __init__(self, vae: Any) -> None:  # noqa: ANN401  ComfyUI's VAE, which its node gets by wire
-        self._vae = vae
+    def __init__(self, vae: Any, meter: Meter) -> None:  # noqa: ANN401  ComfyUI's VAE, got by wire
+        self._vae, self._meter = vae, meter
         self.multiple = _multiple(vae)
         self._whole = getattr(vae, "latent_dim", 2) == _VIDEO and not getattr(vae, "not_video", False)
         self.held_at_once = 0 if self._whole else 1
@@ -54,11 +63,22 @@ class Latents:
         """ComfyUI's VAE Encode looks at three channels; transparency has no place in a latent.
 
         ComfyUI builds models and runs nodes under inference_mode, which is a thread's own: a model's tensors
-        fail without it in this one.
+        fail without it in this one. Raises TransferCancelled.
         """
-        with torch.inference_mode():
+        with _alone(self._meter), torch.inference_mode():
             self._latents.append(self._vae.encode(self._batch.result(count)[..., :3]))
         self._held = 0
+
+
+@contextlib.contextmanager
+def _alone(meter: Meter) -> Iterator[None]:
+    """Encode while nobody else does. Raises TransferCancelled when ``meter`` stops before that."""
+    while not _encoding.acquire(timeout=POLL_SECONDS):
+        meter.check()
+    try:
+        yield
+    finally:
+        _encoding.release()
 
 
 def _multiple(vae: Any) -> int:  # noqa: ANN401

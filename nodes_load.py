@@ -215,7 +215,7 @@ class LoadVideoFromCloud:
         )
 
         def decode(source: File, name: str, meter: Meter) -> tuple[media_frames.Loaded, dict[str, Any]]:
-            sink = media_frames.Tensor() if vae is None else latents.Latents(vae)
+            sink = media_frames.Tensor() if vae is None else latents.Latents(vae, meter)
             loaded = media_frames.load(source, name, window, sink, meter, host.free_memory)
             return loaded, _picture(loaded.frames) if vae is None else {}
 

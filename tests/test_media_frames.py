@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -410,7 +411,7 @@ class Vae:
 def test_a_vae_gets_a_few_frames_at_a_time(film, monkeypatch):
     monkeypatch.setattr(latents, "BATCH_PIXELS", 160 * 96 * 7)
     vae = Vae()
-    loaded = load(film("mp4"), sink=latents.Latents(vae), select_every_nth=2)
+    loaded = load(film("mp4"), sink=latents.Latents(vae, Meter()), select_every_nth=2)
     assert [len(given) for given in vae.given] == [7, 7, 7, 7, 2]
     assert loaded.frames.shape == (30, 3, 12, 20)
     assert films.numbers(torch.cat(vae.given)) == list(range(0, 60, 2))
@@ -418,14 +419,14 @@ def test_a_vae_gets_a_few_frames_at_a_time(film, monkeypatch):
 
 def test_a_vae_for_video_gets_all_frames_at_once(film):
     vae = Vae(dimensions=3)
-    loaded = load(film("mp4"), sink=latents.Latents(vae), preset="Wan")
+    loaded = load(film("mp4"), sink=latents.Latents(vae, Meter()), preset="Wan")
     assert [len(given) for given in vae.given] == [37]
     assert loaded.frames.shape == (1, 3, 37, 12, 20)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_nodes_can_work_on_a_latent_as_on_one_of_vae_encode(film, dimensions):
-    latent = load(film("mp4"), sink=latents.Latents(Vae(dimensions)), frame_load_cap=9).frames
+    latent = load(film("mp4"), sink=latents.Latents(Vae(dimensions), Meter()), frame_load_cap=9).frames
     assert not latent.requires_grad
     assert (latent * 2).numpy().shape == tuple(latent.shape)
     with torch.inference_mode():
@@ -435,8 +436,52 @@ def test_nodes_can_work_on_a_latent_as_on_one_of_vae_encode(film, dimensions):
         assert torch.equal(latent, twice)
 
 
+def test_films_side_by_side_are_encoded_one_at_a_time(film):
+    waits, steps, beside = threading.Event(), [], []
+
+    class Waiting(Meter):
+        def check(self):
+            waits.set()
+            super().check()
+
+    def load_beside():
+        beside.append(load(film("mp4"), sink=latents.Latents(Slow(), Waiting()), frame_load_cap=3))
+        waits.set()
+
+    thread = threading.Thread(target=load_beside)
+
+    class Slow(Vae):
+        def encode(self, pixels):
+            steps.append("begins")
+            if thread.ident is None:
+                thread.start()
+                waits.wait()
+            steps.append("ends")
+            return super().encode(pixels)
+
+    assert load(film("mp4"), sink=latents.Latents(Slow(), Meter()), frame_load_cap=2).count == 2
+    thread.join()
+    assert steps == ["begins", "ends"] * 2
+    assert beside[0].frames.shape[0] == 3
+
+
+def test_who_waits_for_the_vae_can_be_cancelled_and_one_that_fails_is_waited_for_by_nobody(film):
+    stopped = Meter()
+    stopped.stop()
+
+    class Failing(Vae):
+        def encode(self, pixels):
+            with pytest.raises(errors.TransferCancelled):
+                load(film("mp4"), sink=latents.Latents(Vae(), stopped))
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        load(film("mp4"), sink=latents.Latents(Failing(), Meter()))
+    assert load(film("mp4"), sink=latents.Latents(Vae(), stopped)).count == COUNT
+
+
 def test_a_vae_sets_the_multiple_of_the_sides(film):
-    loaded = load(film("mp4"), sink=latents.Latents(Vae()), custom_width=100, frame_load_cap=1)
+    loaded = load(film("mp4"), sink=latents.Latents(Vae(), Meter()), custom_width=100, frame_load_cap=1)
     assert (loaded.info["loaded_width"], loaded.info["loaded_height"]) == (104, 64)
 
 
@@ -483,7 +528,7 @@ def load_within(path, frames, **inputs):
 @pytest.mark.parametrize("vae", [None, 3])
 def test_a_film_that_tells_no_length_is_refused_when_no_further_frame_fits(live, vae):
     def sink():
-        return latents.Latents(Vae(vae)) if vae else media_frames.Tensor()
+        return latents.Latents(Vae(vae), Meter()) if vae else media_frames.Tensor()
 
     for cap in (0, 50):
         with pytest.raises(errors.MediaError, match=r"21 frames of 160 x 96.*frame_load_cap to 20 or less"):
@@ -495,7 +540,7 @@ def test_a_film_that_tells_no_length_is_refused_when_no_further_frame_fits(live,
 def test_frames_of_a_film_that_tells_no_length_go_to_a_vae_in_batches(live, monkeypatch):
     monkeypatch.setattr(latents, "BATCH_PIXELS", films.WIDTH * films.HEIGHT * 25)
     vae = Vae()
-    assert load_within(live, 30, sink=latents.Latents(vae)).count == COUNT
+    assert load_within(live, 30, sink=latents.Latents(vae, Meter())).count == COUNT
     assert [len(given) for given in vae.given] == [25, 25, 10]
 
 
