@@ -7,6 +7,7 @@ which is stored with it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import mimetypes
 import re
@@ -82,23 +83,36 @@ def publish(
         sha256 = transfer.file_sha256(path, meter)
     size = mark.size
     file = storing.File(path, media_type, known_sha256=sha256)
-    for info in _namesakes(storage, name, if_exists, size):
+
+    @functools.cache
+    def md5() -> str:
+        return transfer.file_digest(path, "md5", meter)
+
+    def is_same(info: ObjectInfo) -> bool:
+        if info.size != size or not (info.sha256 or info.md5):
+            return False
         with transfer.disk_told("read what to upload", path, _CHECK_FILE):
-            same = info.sha256 == sha256 if info.sha256 else info.md5 == _md5(path, info, meter)
-        if same:
-            return Published(
-                info.key, f"The bucket holds this content already: {info.key}. Nothing was sent."
-            )
+            return info.sha256 == sha256 if info.sha256 else info.md5 == md5()
+
+    for info in _namesakes(storage, name, if_exists, size):
+        if is_same(info):
+            return _held_already(info.key)
     turn = storing.turns(storage, [name], call)[0] if if_exists == storing.NEW_NAME else None
     with turn or contextlib.nullcontext():
         meter.expect(size)
         _refuse_written_to(path, mark, storage)
         stored = storing.store(storage, name, file, if_exists, meter, turn)
         key = stored.info.key
+        if not stored.sent and is_same(stored.info):  # which another machine has just stored
+            return _held_already(key)
         if not stored.sent:
             return Published(key, f"{key} is there already, with other content. Nothing was sent.")
         _refuse_written_to(path, mark, storage, key)
     return Published(key, f"Saved {key}.")
+
+
+def _held_already(key: str) -> Published:
+    return Published(key, f"The bucket holds this content already: {key}. Nothing was sent.")
 
 
 def _refuse_written_to(path: Path, mark: model_record.Mark, storage: Storage, key: str = "") -> None:
@@ -111,10 +125,6 @@ def _refuse_written_to(path: Path, mark: model_record.Mark, storage: Storage, ke
     if key:
         said, advice = f"{said}, and {key} is no whole copy of it", f"{advice} Delete {key}."
     raise IntegrityError(sentence(f"upload {path.name!r}", storage.place, said, advice))
-
-
-def _md5(path: Path, info: ObjectInfo, meter: Meter) -> str:
-    return transfer.file_digest(path, "md5", meter) if info.md5 else "unknown"
 
 
 def _namesakes(storage: Storage, name: Name, if_exists: str, size: int) -> Iterator[ObjectInfo]:

@@ -10,7 +10,7 @@ import pytest
 from cloud_storage import errors, publishing, storing
 from cloud_storage.call_order import Call
 from cloud_storage.naming import NameContext
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.storage import SHA256_METADATA, Meter, PutOptions
 from servers.faults import Answer, Cut, Fault, s3_error
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -67,6 +67,39 @@ def test_other_content_gets_what_if_exists_says(shaky, direct, path):
     assert "Nothing was sent" in publish(shaky, path).status  # it is found under its number
     assert publish(shaky, path, storing.OVERWRITE).key == "m/a.safetensors"
     assert direct.read("m/a.safetensors") == DATA[::-1]
+
+
+@pytest.mark.parametrize(
+    ("stored", "metadata", "is_same"),
+    [
+        (b"small", {SHA256_METADATA: sha256(b"small")}, True),
+        (b"small", {}, True),
+        (b"other", {SHA256_METADATA: sha256(b"other")}, False),
+        (b"other", {}, False),
+        (b"of another size", {SHA256_METADATA: sha256(b"small")}, False),
+    ],
+)
+@pytest.mark.parametrize("moment", ["before its place is looked at", "while it is sent"])
+def test_skip_tells_whether_what_another_was_faster_to_store_is_the_same(
+    shaky, direct, tmp_path, monkeypatch, moment, stored, metadata, is_same
+):
+    path = tmp_path / "s.bin"
+    path.write_bytes(b"small")
+    owner, name = (storing, "store") if moment.startswith("before") else (type(shaky), "put")
+    step = getattr(owner, name)
+
+    def step_of_the_slower(*given, **options):
+        monkeypatch.setattr(owner, name, step)
+        direct.put("m/s.bin", stored, PutOptions(metadata=metadata), Meter())
+        return step(*given, **options)
+
+    monkeypatch.setattr(owner, name, step_of_the_slower)
+    published = publish(shaky, path, storing.SKIP)
+    assert (published.key, direct.read("m/s.bin")) == ("m/s.bin", stored)
+    words = (
+        "holds this content already: m/s.bin" if is_same else "m/s.bin is there already, with other content"
+    )
+    assert words in published.status
 
 
 @pytest.mark.parametrize("moment", ["before its bytes are sent", "while they are"])
