@@ -321,21 +321,13 @@ def answer_get(path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
 # ------------------------------------------------------------ the running prompt
 
 
-def linked_widgets(node_id: str | None, input_name: str) -> tuple[str, Mapping[str, Any]] | None:
-    """Class and inputs of the node that is wired to an input, or None where there is no wire or no running
-    prompt.
+def running_prompts() -> list[Mapping[str, Any]]:
+    """What the queue runs at this moment, in the API's form.
 
-    ``IS_CHANGED`` gets None for every linked input and an empty PROMPT, but the queue holds the whole prompt
+    ``IS_CHANGED`` gets None for every linked input and an empty PROMPT, but the queue holds the whole one
     while it runs (both cores). An item is (number, prompt id, prompt, extra data, outputs, …).
     """
     from server import PromptServer
 
     queue = getattr(PromptServer.instance, "prompt_queue", None)
-    for item in list(getattr(queue, "currently_running", {}).values()):
-        with contextlib.suppress(KeyError, TypeError, IndexError):
-            prompt = item[2]
-            value = prompt[node_id]["inputs"].get(input_name)
-            if isinstance(value, list):
-                node = prompt[value[0]]
-                return str(node["class_type"]), node["inputs"]
-    return None
+    return [prompt for _, _, prompt, *_ in list(getattr(queue, "currently_running", {}).values())]

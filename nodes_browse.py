@@ -77,10 +77,13 @@ class ListBucketContents:
         pattern: str | None = None,
         unique_id: str | None = None,
     ) -> str:
-        def state(storage: Storage, prefix: str) -> str:
-            return listing.state(_objects(storage, prefix, max_results or MAX_RESULTS, pattern or "*"))
+        def state(storage: Storage, prefix: str, how: tuple[int, str]) -> str:
+            return listing.state(_objects(storage, prefix, *how))
 
-        return freshness.answer(unique_id, prefix, state)
+        is_wired = max_results is None or pattern is None
+        return freshness.answer(
+            unique_id, prefix, state, freshness.WIRED if is_wired else (max_results, pattern)
+        )
 
     async def list_objects(
         self,
@@ -98,7 +101,9 @@ class ListBucketContents:
             for info in _objects(storage, prefix, max_results, pattern):
                 meter.check()
                 found.append(info)
-            freshness.remember(unique_id, profile, prefix, listing.state(found))
+            freshness.remember(
+                unique_id, profile, prefix, listing.state(found), (max_results, pattern)
+            )
             if not found:  # an empty list would fail in the next node, with words that name nothing
                 raise NotFound(
                     f"No object below {prefix!r} matches {pattern!r} ({storage.place}). "

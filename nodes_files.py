@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import host, inputs, local_files, publishing, saving, storing
+from . import freshness, host, inputs, local_files, publishing, saving, storing
 from .call_order import Call
 from .connect import storage_of
 from .naming import NameContext
@@ -73,7 +73,7 @@ class UploadFileToCloud:
         unique_id: str | None = None,
     ) -> str:
         """Changes when the file does."""
-        return local_files.state(file)
+        return freshness.answer_of_files(unique_id) if file is None else local_files.state(file)
 
     async def upload(
         self,
@@ -92,6 +92,7 @@ class UploadFileToCloud:
 
         def store(call: Call) -> tuple[publishing.Published, str]:
             path = local_files.chosen(file)
+            freshness.remember_file(unique_id, path)
             storage = storage_of(profile, host.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))

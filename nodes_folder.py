@@ -83,12 +83,13 @@ class LoadImagesFromCloud:
         profile: None = None,
         unique_id: str | None = None,
     ) -> str:
-        chosen = _widest(pattern, sort, skip_first, select_every_nth, limit)
+        def state(storage: Storage, prefix: str, how: tuple[str, listing.Choice]) -> str:
+            return listing.state(folder.images(storage, prefix, *how))
 
-        def state(storage: Storage, prefix: str) -> str:
-            return listing.state(folder.images(storage, prefix, pattern or "*", chosen))
-
-        return freshness.answer(unique_id, prefix, state)
+        if pattern is None or sort is None or skip_first is None or select_every_nth is None or limit is None:
+            return freshness.answer(unique_id, prefix, state, freshness.WIRED)
+        chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
+        return freshness.answer(unique_id, prefix, state, (pattern, chosen))
 
     async def load(
         self,
@@ -109,27 +110,13 @@ class LoadImagesFromCloud:
             storage = storage_of(profile, host.profiles_file())
             chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
             found = folder.images(storage, prefix, pattern, chosen)
-            freshness.remember(unique_id, profile, prefix, listing.state(found))
+            freshness.remember(unique_id, profile, prefix, listing.state(found), (pattern, chosen))
             return loading.load(storage, found, size_mode, meter)
 
         loaded = await watched(load, meter, progress)
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
         return host.shown(outputs, [loaded.status])
-
-
-def _widest(
-    pattern: str | None, sort: str | None, skip: int | None, nth: int | None, limit: int | None
-) -> listing.Choice:
-    """A choice that has every image the node may load; None is a wired input, which may bring any value.
-
-    Without a known order it is that of time, which changes with names and times alike.
-    """
-    if pattern is None or sort is None or skip is None:
-        return listing.Choice(sort or listing.NEWEST, limit=NO_LIMIT)
-    if nth is None:
-        return listing.Choice(sort, skip, limit=NO_LIMIT)
-    return listing.Choice(sort, skip, nth, limit or NO_LIMIT)
 
 
 NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}

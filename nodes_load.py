@@ -320,8 +320,7 @@ async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode
         storage = storage_of(profile, host.profiles_file())
         name = inputs.key_for(storage, key)
         copy = cache.fetch(storage, name, host.temp_folder() / "cache", meter)
-        if copy.etag:
-            freshness.remember(node_id, profile, key, copy.etag)
+        freshness.remember(node_id, profile, key, copy.etag or None)
         data = copy.path.read_bytes()
         reader = host.image_reader(copy.path) if media_kind.is_image(data) else None
         return decode(data, name, reader), bool(copy.etag)
@@ -337,7 +336,7 @@ async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode
     return result, status
 
 
-def _etag(storage: Storage, key: str) -> str:
+def _etag(storage: Storage, key: str, _how: None) -> str:
     return storage.stat(inputs.key_for(storage, key)).etag
 
 

@@ -92,13 +92,15 @@ class LoadModelFromCloud:
         subfolder: str | None = "",  # older prompts leave it out; a wire brings None
         unique_id: str | None = None,
     ) -> str:
-        def state(storage: Storage, key: str) -> str:
+        def state(storage: Storage, key: str, how: tuple[str, str]) -> str:
             name = inputs.key_for(storage, key)
-            if model_type is None or subfolder is None:  # wired: nobody knows yet which file
-                return storage.stat(name).etag
+            model_type, subfolder = how
             return models.state(storage, name, model_folders.place(model_type, name, subfolder).path)
 
-        return freshness.answer(unique_id, key, state)
+        is_wired = model_type is None or subfolder is None
+        return freshness.answer(
+            unique_id, key, state, freshness.WIRED if is_wired else (model_type, subfolder)
+        )
 
     async def download(
         self,
@@ -118,8 +120,8 @@ class LoadModelFromCloud:
             place = model_folders.place(model_type, name, subfolder)
             wanted = models.Wanted(name, place.path, models.clean_sha256(sha256), force_redownload)
             fetched = models.fetch(storage, wanted, meter, progress.text)
-            if fetched.etag:
-                freshness.remember(unique_id, profile, key, fetched.etag)
+            how = model_type, subfolder
+            freshness.remember(unique_id, profile, key, fetched.etag or None, how)
             return place.name, fetched.status
 
         model_filename, status = await watched(fetch, meter, progress)
@@ -171,6 +173,8 @@ class UploadModelToCloud:
         unique_id: str | None = None,
     ) -> str:
         """Changes when the file does."""
+        if model_type is None or model is None:
+            return freshness.answer_of_files(unique_id)
         return model_folders.state(model_type, model)
 
     async def upload(
@@ -188,6 +192,7 @@ class UploadModelToCloud:
 
         def store(call: Call) -> tuple[publishing.Published, str]:
             place = model_folders.local(model_type, model)
+            freshness.remember_file(unique_id, place.path)
             storage = storage_of(profile, host.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)

@@ -286,7 +286,7 @@ def run_node(node_id: str, **inputs: Any) -> Any:
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
 
 
-def of_a_list(node_id: str, items: Sequence[Mapping[str, Any]]) -> list[Any]:
+def of_a_list(node_id: str, items: Sequence[Mapping[str, Any]], unique_id: str = "9") -> list[Any]:
     """Execute a node as ComfyUI does for a list: called for each item in order, awaited all together. Gives
     results and exceptions.
     """
@@ -296,7 +296,7 @@ def of_a_list(node_id: str, items: Sequence[Mapping[str, Any]]) -> list[Any]:
         node = cloud_storage.NODE_CLASS_MAPPINGS[node_id]()
         tasks = []
         for item in items:
-            tasks.append(asyncio.create_task(getattr(node, node.FUNCTION)(**item, unique_id="9")))
+            tasks.append(asyncio.create_task(getattr(node, node.FUNCTION)(**item, unique_id=unique_id)))
             await asyncio.sleep(0)
         return await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -100,4 +100,20 @@ def test_is_changed_follows_the_file(film):
     assert nodes_files.UploadFileToCloud.IS_CHANGED(file=str(film)) == before
     film.write_bytes(b"another film")
     assert nodes_files.UploadFileToCloud.IS_CHANGED(file=str(film)) != before
-    assert nodes_files.UploadFileToCloud.IS_CHANGED(file=None) == ""
+
+
+def test_is_changed_follows_the_files_that_a_wire_brings(cloud, film):
+    def changed():
+        return nodes_files.UploadFileToCloud.IS_CHANGED(file=None, unique_id="9")
+
+    other = film.with_name("other.mp4")
+    other.write_bytes(b"other")
+    first = changed()
+    of_a_list("UploadFileToCloud", [{"file": str(film)}, {"file": str(other)}])
+    assert changed() == first
+    film.write_bytes(b"another film")
+    second = changed()
+    assert second != first
+    assert changed() == second
+    other.unlink()
+    assert changed() != second

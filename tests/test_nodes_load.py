@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from io import BytesIO
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from cloud_storage import connect, errors, freshness, host, nodes_load, storage
 from cloud_storage.storage import Meter, PutOptions
-from conftest import outputs_of, run_node
+from conftest import of_a_list, outputs_of, run_node
 from PIL import Image
 
 
@@ -222,9 +223,94 @@ def test_is_changed_of_a_wired_key_uses_the_key_of_the_last_run(cloud, comfyui):
     assert changed(key=None) != first
 
 
-def test_is_changed_gives_up_on_a_server_that_does_not_answer(cloud, comfyui, monkeypatch):
-    import threading
+def test_is_changed_of_a_list_of_profiles_looks_through_each(cloud, comfyui):
+    prefixes = [f"{cloud.path_prefix}{name}/" for name in "pq"]
+    maker = {"8": {"class_type": "CloudStorageProfile", "inputs": {"path_prefix": ["7", 0]}}}
+    queue(comfyui, {"key": "a.png", "profile": ["8", 0]}, maker)
+    profiles = [run_node("CloudStorageProfile", path_prefix=prefix)[0] for prefix in prefixes]
+    for seed, name in enumerate("pq"):
+        stored(cloud, f"{name}/a.png", Image.fromarray(noise(seed=seed)))
+    first = changed()
+    of_a_list("LoadImageFromCloud", [{"key": "a.png", "profile": one} for one in profiles], "4")
+    assert changed() == first
+    for name in "pq":
+        stored(cloud, f"{name}/a.png", Image.fromarray(noise(seed=9)))
+        now = changed()
+        assert now != first
+        first = now
 
+
+def test_is_changed_knows_what_each_prompt_brought(cloud, comfyui):
+    """With ``--cache-lru`` ComfyUI keeps what other inputs came to, and asks of all by the same node's id."""
+    for seed, key in enumerate("ab"):
+        stored(cloud, f"{key}.png", Image.fromarray(noise(seed=seed)))
+
+    def queued(key):
+        queue(comfyui, {"key": ["7", 0]}, {"7": {"class_type": "PrimitiveString", "inputs": {"value": key}}})
+
+    answers = {}
+    for key in "ab":
+        queued(key)
+        answers[key] = changed(key=None)
+        run_node("LoadImageFromCloud", key=f"{key}.png", unique_id="4")
+    stored(cloud, "a.png", Image.fromarray(noise(seed=7)))
+    queued("b")
+    assert changed(key=None) == answers["b"]
+    queued("a")
+    assert changed(key=None) != answers["a"]
+
+
+def test_is_changed_of_a_node_that_another_has_made_goes_by_its_last_profile(cloud, comfyui):
+    queue(comfyui, {"key": "a.png"})
+    wire = run_node("CloudStorageProfile", path_prefix=f"{cloud.path_prefix}inner/")[0]
+    stored(cloud, "inner/a.png", Image.fromarray(noise(seed=1)))
+    first = changed(node_id="2.0.0.1")
+    run_node("LoadImageFromCloud", key="a.png", profile=wire, unique_id="2.0.0.1")
+    assert changed(node_id="2.0.0.1") == first
+    stored(cloud, "inner/a.png", Image.fromarray(noise(seed=2)))
+    assert changed(node_id="2.0.0.1") != first
+
+
+def test_a_list_that_takes_too_long_to_ask_for_is_asked_for_in_turns(cloud, comfyui, monkeypatch):
+    queue(comfyui, {"key": ["7", 0]})
+    keys = [f"{number}.png" for number in range(6)]
+    for key in keys:
+        stored(cloud, key, Image.fromarray(noise()))
+    of_a_list("LoadImageFromCloud", [{"key": key} for key in keys], "4")
+    first = changed(key=None)
+    stat, asked = type(cloud).stat, []
+
+    def slow(self, key):
+        asked.append(key)
+        if len(asked) % 3 == 0:
+            over.wait(30)
+        return stat(self, key)
+
+    over = threading.Event()
+    monkeypatch.setattr(type(cloud), "stat", slow)
+    monkeypatch.setattr(freshness, "THREADS", 1)
+    monkeypatch.setattr(freshness, "ANSWER_SECONDS", 0.5)
+    stored(cloud, keys[-1], Image.fromarray(noise(seed=5)))
+    assert any(changed(key=None) != first for _ in range(12))
+    over.set()
+
+
+def test_what_was_loaded_from_the_last_copy_is_asked_for_again(cloud, comfyui, monkeypatch):
+    queue(comfyui, {"key": ["7", 0]})
+    stored(cloud, "a.png", Image.fromarray(noise(seed=1)))
+    first = changed(key=None)
+    run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+    with monkeypatch.context() as away:
+        unplug(away, cloud)
+        assert changed(key=None) == first
+        run_node("LoadImageFromCloud", key="a.png", unique_id="4")
+        assert changed(key=None) == first
+    assert changed(key=None) == first, "it is what was loaded"
+    stored(cloud, "a.png", Image.fromarray(noise(seed=2)))
+    assert changed(key=None) != first
+
+
+def test_is_changed_gives_up_on_a_server_that_does_not_answer(cloud, comfyui, monkeypatch):
     queue(comfyui, {"key": "a.png"})
     stored(cloud, "a.png", Image.fromarray(noise()))
     before = changed()

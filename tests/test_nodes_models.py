@@ -161,7 +161,7 @@ def test_is_changed_stays_while_object_and_file_do(cloud, comfyui, tmp_path, wir
     outputs_of("LoadModelFromCloud", **inputs, unique_id="4")
     assert changed(**asked) == second
     (tmp_path / "models" / "loras" / "a.safetensors").unlink()
-    assert (changed(**asked) == second) is wired
+    assert changed(**asked) != second
 
 
 def test_a_prompt_without_subfolder_runs_again_when_its_file_is_gone(cloud, comfyui, tmp_path):
@@ -179,7 +179,18 @@ def test_is_changed_of_an_upload_follows_the_file(comfyui, local):
     before = nodes_models.UploadModelToCloud.IS_CHANGED(model_type="loras", model="a.safetensors")
     local("loras/a.safetensors", b"trained further")
     assert nodes_models.UploadModelToCloud.IS_CHANGED(model_type="loras", model="a.safetensors") != before
-    assert nodes_models.UploadModelToCloud.IS_CHANGED(model_type=None, model=None) == ""
+
+
+def test_is_changed_of_an_upload_follows_the_file_that_a_wire_brings(cloud, comfyui, local):
+    def changed():
+        return nodes_models.UploadModelToCloud.IS_CHANGED(model_type="loras", model=None, unique_id="4")
+
+    local("loras/a.safetensors")
+    first = changed()
+    outputs_of("UploadModelToCloud", model_type="loras", model="a.safetensors", unique_id="4")
+    assert changed() == first
+    local("loras/a.safetensors", b"trained further")
+    assert changed() != first
 
 
 # ------------------------------------------------------------ cancel

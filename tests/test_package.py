@@ -26,7 +26,7 @@ STOREYS = (
         *("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),
         *("browsing", "thumbnails"),
     ),
-    ("resumable", "sending"),
+    ("resumable", "sending", "running_prompt"),
     ("storing",),
     ("connect", "transfer", "host", "ranges", "outbox"),
     ("storage_s3", "storage_oss"),

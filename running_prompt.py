@@ -1,0 +1,50 @@
+"""What the running prompt says of a node: what is wired to it, and all that leads to it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from . import host
+
+
+def is_of_prompt(node_id: str | None) -> bool:
+    """Whether a running prompt holds the node, or none runs; it does not hold one that a node has made."""
+    prompts = host.running_prompts()
+    return node_id is None or not prompts or any(node_id in prompt for prompt in prompts)
+
+
+def linked_widgets(node_id: str | None, input_name: str) -> tuple[str, Mapping[str, Any]] | None:
+    """Class and inputs of the node that is wired to an input, or None where there is no wire or no running
+    prompt.
+    """
+    for prompt in host.running_prompts():
+        with contextlib.suppress(KeyError, TypeError, IndexError):
+            value = prompt[node_id or ""]["inputs"].get(input_name)
+            if isinstance(value, list):
+                node = prompt[value[0]]
+                return str(node["class_type"]), node["inputs"]
+    return None
+
+
+def lineage(node_id: str | None) -> str:
+    """A digest of a node of the running prompt, its inputs, and all that leads to them; "" where there is no
+    such node.
+    """
+    for prompt in host.running_prompts():
+        found: dict[str, Any] = {}
+        waiting = [node_id]
+        while waiting:
+            name = waiting.pop()
+            if name is None or name in found or name not in prompt:
+                continue
+            inputs = prompt[name].get("inputs", {})
+            found[name] = [prompt[name].get("class_type"), inputs]
+            waiting.extend(value[0] for value in inputs.values() if isinstance(value, list) and value)
+        if found:
+            told = json.dumps(found, sort_keys=True, default=str)
+            return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()
+    return ""
