@@ -132,6 +132,14 @@ def press(page, number, name, label):
     comfyui_page.press(page, number, name)
 
 
+def switch_to_another_tab_and_back(page):
+    command = "name => comfy.extensionManager.command.execute(name)"
+    page.evaluate(command, "Comfy.NewBlankWorkflow")
+    page.wait_for_function("() => !comfy.graph.getNodeById(8)")
+    page.evaluate(command, "Workspace.PreviousOpenedWorkflow")
+    page.wait_for_function("() => comfy.graph.getNodeById(8)")
+
+
 def values(workflow):
     return {node["type"]: node.get("widgets_values", []) for node in workflow["nodes"]}
 
@@ -220,12 +228,36 @@ def test_what_there_was_to_tell_is_there_again_after_another_tab(graph):
     run(graph)
     graph.wait_for_function(TOLD, arg=8)
     told = lines(graph, 3)
-    command = "name => comfy.extensionManager.command.execute(name)"
-    graph.evaluate(command, "Comfy.NewBlankWorkflow")
-    graph.wait_for_function("() => !comfy.graph.getNodeById(8)")
-    graph.evaluate(command, "Workspace.PreviousOpenedWorkflow")
+    switch_to_another_tab_and_back(graph)
     graph.wait_for_function(TOLD, arg=3)
     assert lines(graph, 3) == told
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_that_is_so_in_a_subgraph_too(graph, depth):
+    if not graph.evaluate("() => Boolean(comfy.graph.convertToSubgraph)"):
+        pytest.skip("this frontend has no subgraphs")
+    graph.evaluate(
+        """depth => {
+            const below = ({ nodes }) => nodes.flatMap((one) => (one.subgraph ? below(one.subgraph) : one))
+            window.inner_lines = () => {
+                const inner = below(comfy.graph).find((node) => node.type === "GeneratePresignedURL")
+                const shown = inner?.cloudStorageLines?.element.querySelectorAll(".cs-line")
+                return shown && [...shown].map((line) => line.textContent)
+            }
+            let node = comfy.graph.getNodeById(4)
+            for (; depth > 0; depth--) node = comfy.graph.convertToSubgraph(new Set([node])).node
+        }""",
+        depth,
+    )
+    kind, detail = run(graph)
+    assert kind == "execution_success", detail
+    graph.wait_for_function("inner_lines()")
+    told = graph.evaluate("inner_lines()")
+    assert told[0] == "in/a.png: shared for 1 h"
+    switch_to_another_tab_and_back(graph)
+    graph.wait_for_function("inner_lines()")
+    assert graph.evaluate("inner_lines()") == told
 
 
 def test_a_key_is_picked_for_a_node_whose_profile_is_wired(graph):

@@ -153,11 +153,24 @@ async function testProfile(node) {
  * it back some time after the nodes, and says by nothing when: so look for it a few times.
  */
 function putBack(looks) {
-  for (const node of app.graph.nodes ?? []) {
-    const lines = isOurs(node.constructor.nodeData) && app.nodeOutputs?.[node.id]?.[LINES]
-    if (Array.isArray(lines) && !node.cloudStorageLines) showLines(node, lines)
+  for (const [node, names] of namedNodes(app.rootGraph ?? app.graph)) {
+    if (node.cloudStorageLines || !isOurs(node.constructor.nodeData)) continue
+    const lines = names.map((name) => app.nodeOutputs?.[name]?.[LINES]).find(Array.isArray)
+    if (lines) showLines(node, lines)
   }
   if (looks > 1) setTimeout(() => putBack(looks - 1), PUT_BACK_MILLISECONDS)
+}
+
+/**
+ * Each node of a graph and of the subgraphs in it, with the names that the frontend may have for its outputs: in a
+ * subgraph its id behind those of the nodes that it lies in, `3:2`, or behind the subgraph's own, `6515871a-…:2`.
+ */
+function* namedNodes(graph, path = []) {
+  for (const node of graph.nodes ?? []) {
+    const ids = [...path, node.id]
+    yield [node, [ids.join(":"), ...(path.length ? [`${graph.id}:${node.id}`] : [])]]
+    if (node.subgraph) yield* namedNodes(node.subgraph, ids)
+  }
 }
 
 /** Show lines on a node, and make room for them when they are the first. */
