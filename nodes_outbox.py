@@ -49,7 +49,8 @@ class RetryPendingUploads:
             return profile is None or entry.sender == sending.sender(profile)
 
         def send() -> sending.Report:
-            return sending.send(Outbox(host.outbox_folder()), host.profiles_file(), wanted, meter)
+            outbox = Outbox(host.outbox_folder())
+            return sending.send(outbox, host.profiles_file(), wanted, meter, progress.text)
 
         report = await watched(send, meter, progress)
         progress.text(str(report))

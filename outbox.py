@@ -18,7 +18,7 @@ import stat
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -209,6 +209,16 @@ class Outbox:
             if alone:
                 self._sweep()
             yield alone
+
+    @contextlib.contextmanager
+    def locked(self, meter: Meter, wait_begins: Callable[[], object]) -> Iterator[None]:
+        """As ``alone``, after waiting for whoever sends; ``wait_begins`` is called once where somebody does.
+        Raises TransferCancelled.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with file_lock.locked(self.folder / LOCK_FILE, meter, wait_begins):
+            self._sweep()
+            yield
 
     def note(self, entry: Entry, key: str) -> Entry:
         """The entry with ``key`` as the one its bytes may have reached, on the disk before they travel."""

@@ -80,8 +80,9 @@ class Report:
 def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thread | None:
     """Send what waits for the same sender, in a thread of its own: whoever saved does not wait for it.
 
-    None where nothing waits, or such a thread is at work. Raises nothing then or later; the log tells what
-    came of it. Entries that are stuck for a reason of their own are tried once so, and then left to the user.
+    None where nothing waits, or such a thread is at work; where somebody else sends, it ends at once. Raises
+    nothing then or later; the log tells what came of it. Entries that are stuck for a reason of their own are
+    tried once so, and then left to the user.
     """
     if outbox.is_empty or not _beginning.acquire(blocking=False):
         return None
@@ -91,7 +92,8 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
 
     def work() -> None:
         try:
-            report = send(outbox, profiles_file, wanted, Meter())
+            with outbox.alone() as alone:
+                report = _send(outbox, profiles_file, wanted, Meter()) if alone else Report()
         except Exception:  # nothing is lost: the entries stay
             log.exception("What waits in %s could not be sent", outbox.folder)
             return
@@ -109,32 +111,37 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
     return thread
 
 
-def send(outbox: Outbox, profiles_file: Path, wanted: Callable[[Entry], bool], meter: Meter) -> Report:
+def send(
+    outbox: Outbox,
+    profiles_file: Path,
+    wanted: Callable[[Entry], bool],
+    meter: Meter,
+    say: Callable[[str], object] = lambda text: None,
+) -> Report:
     """Send every entry that is ``wanted``, oldest first, and say what came of each.
 
-    The first failure of a place, its network or its settings, ends the attempts for its other entries; one
-    that may be of a folder only, those for the entries of that folder; one of an entry's own, none. An entry
-    stays unless the server confirms its object. Raises TransferCancelled, and OSError for the folder.
+    Where somebody else sends, that is waited for, as ``say`` is told, and what still waits then is sent. The
+    first failure of a place, its network or its settings, ends the attempts for its other entries; one that
+    may be of a folder only, those for the entries of that folder; one of an entry's own, none. An entry stays
+    unless the server confirms its object. Raises TransferCancelled, and OSError for the folder.
     """
-    report = Report()
     if outbox.is_empty:
-        return report
-    with outbox.alone() as alone:
-        contents = outbox.contents()
-        entries = [entry for entry in contents.entries if wanted(entry)]
-        if not alone:
-            for entry in entries:
-                report.stays(entry.path, "the outbox is being sent at this moment")
-            return report
-        for line in contents.unreadable:
-            report.stays("unreadable", line)
-        groups: dict[tuple[str, frozenset[tuple[str, str]]], list[Entry]] = {}
-        for entry in entries:
-            meter.expect(entry.size)
-            through = entry.sender.profile, frozenset(entry.sender.overrides.items())
-            groups.setdefault(through, []).append(entry)
-        for group in groups.values():
-            _send_group(outbox, profiles_file, group, meter, report)
+        return Report()
+    with outbox.locked(meter, lambda: say("Waiting: the outbox is being sent already")):
+        return _send(outbox, profiles_file, wanted, meter)
+
+
+def _send(outbox: Outbox, profiles_file: Path, wanted: Callable[[Entry], bool], meter: Meter) -> Report:
+    report, contents = Report(), outbox.contents()
+    for line in contents.unreadable:
+        report.stays("unreadable", line)
+    groups: dict[tuple[str, frozenset[tuple[str, str]]], list[Entry]] = {}
+    for entry in filter(wanted, contents.entries):
+        meter.expect(entry.size)
+        through = entry.sender.profile, frozenset(entry.sender.overrides.items())
+        groups.setdefault(through, []).append(entry)
+    for group in groups.values():
+        _send_group(outbox, profiles_file, group, meter, report)
     return report
 
 

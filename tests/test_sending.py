@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -345,7 +346,7 @@ def test_the_next_save_that_succeeds_sends_what_waits(cloud, proxy, box, started
 def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box, monkeypatch):
     refused(proxy, filename="slow")
     entered, release = threading.Event(), threading.Event()
-    real = sending.send
+    real = sending._send
 
     def send(*arguments):
         entered.set()
@@ -354,7 +355,7 @@ def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box,
         raise RuntimeError("a bug")
 
     threads = []
-    monkeypatch.setattr(sending, "send", send)
+    monkeypatch.setattr(sending, "_send", send)
     monkeypatch.setattr(threading.Thread, "join", lambda self, timeout=None: threads.append(self))
     save(pictures(1, 1))
     monkeypatch.undo()
@@ -816,6 +817,64 @@ def test_cancel_ends_the_sending_and_loses_nothing(cloud, proxy, box):
         thread.join()
     assert retry()[1] == 0
     assert len(keys_of(cloud)) == 3
+
+
+# ------------------------------------------------------------ several that send at once
+
+
+def test_who_sends_beside_another_sends_what_that_one_leaves(cloud, proxy, box, fast_place):
+    written()
+    wire = run_node("CloudStorageProfile", profile="renders")[0]
+    for profile in (None, wire):
+        refused(proxy, profile=profile)
+    waits, beside = threading.Event(), []
+
+    def send_beside():
+        everything = box, host.profiles_file(), lambda entry: True, Meter()
+        beside.append(sending.send(*everything, lambda text: waits.set()))
+        waits.set()
+
+    thread = threading.Thread(target=send_beside)
+
+    def wanted(entry):
+        if thread.ident is None:
+            thread.start()
+            waits.wait()
+        return entry.sender.profile == "renders"
+
+    assert sending.send(box, host.profiles_file(), wanted, Meter()).sent == 1
+    thread.join()
+    assert [(report.sent, report.left) for report in beside] == [(1, 0)], str(beside[0])
+    assert len(keys_of(cloud)) == 2
+
+
+def test_the_node_says_that_it_waits_for_another_and_can_be_cancelled(cloud, proxy, box, monkeypatch):
+    refused(proxy)
+    shown = []
+
+    def show(node_id, text):
+        shown.append(text)
+        then()
+
+    monkeypatch.setattr(host, "show_text", show)
+    with contextlib.ExitStack() as other:
+        other.enter_context(box.alone())
+        then = model_management.interrupt_current_processing
+        with pytest.raises(model_management.InterruptProcessingException):
+            retry()
+        assert len(kept(box)) == 1
+        then = other.close
+        assert retry()[:2] == (1, 0)
+    assert [text for text in shown if "being sent already" in text] == shown[:2]
+
+
+def test_a_save_s_own_sending_waits_for_nobody(cloud, proxy, box, started):
+    refused(proxy)
+    with box.alone():
+        save(pictures(1, 1))
+        assert len(started) == 1
+        assert len(kept(box)) == 1
+    assert retry()[:2] == (1, 0)
 
 
 # ------------------------------------------------------------ two processes, and one that is killed
