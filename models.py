@@ -179,7 +179,7 @@ def _not_ours(
     else:
         compared = "differs from the object" if digest else "cannot be compared, the object has no checksum"
         said = f"{wanted.target} was not downloaded by this node and {compared}"
-    advice = "Set force_redownload to replace it, give a subfolder to keep both, or move the file away."
+    advice = "Give a subfolder to keep both, move the file away, or set force_redownload to replace it."
     return AlreadyExists(sentence(f"download {wanted.key!r}", storage.place, said, advice))
 
 
