@@ -25,7 +25,7 @@ from .storage import Storage
 
 ANSWER_SECONDS = 3.0
 THREADS = 16
-MEMORIES = 4096  # of nodes in prompts; the one used longest ago is forgotten first
+MEMORIES = 512  # of nodes in prompts; the one used longest ago is forgotten first
 UNKNOWN = "unknown"
 PROFILE_NODE = "CloudStorageProfile"
 
@@ -33,6 +33,8 @@ WIRED = object()  # stands for what comes by a wire
 _DISK = object()  # stands for a profile where a local file is meant
 
 State = Callable[[Storage, str, Any], str]
+
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class _Use:
 class _Memory:
     """What is known of a node in a prompt: its last answer, and what its last run used, each with its state.
 
-    A list brings many uses in one run; ``closed`` says that the next one noted belongs to a new run.
+    A list brings many uses in one run, from several threads; ``closed`` says that the next one noted belongs
+    to a new run.
     """
 
     answer: str = UNKNOWN
@@ -62,9 +65,10 @@ class _Memory:
     closed: bool = True
 
     def note(self, use: _Use, seen: str | None) -> None:
-        if self.closed:
-            self.before, self.seen, self.closed = self.seen, {}, False
-        self.seen[use] = self.before.get(use, UNKNOWN) if seen is None else seen
+        with _lock:
+            if self.closed:
+                self.before, self.seen, self.closed = self.seen, {}, False
+            self.seen[use] = self.before.get(use, UNKNOWN) if seen is None else seen
 
     def compare(self, now: Mapping[_Use, str]) -> str:
         """The answer, another one if a state is. What is asked now comes last the next time."""
@@ -78,7 +82,6 @@ class _Memory:
 
 
 _memories: dict[tuple[str, str], _Memory] = {}
-_lock = threading.Lock()
 
 
 def _memory(node_id: str) -> _Memory:

@@ -32,19 +32,33 @@ def linked_widgets(node_id: str | None, input_name: str) -> tuple[str, Mapping[s
 
 def lineage(node_id: str | None) -> str:
     """A digest of a node of the running prompt, its inputs, and all that leads to them; "" where there is no
-    such node.
+    such node. Every item of a list asks for it, so that of the latest prompt is kept.
     """
+    global _latest  # noqa: PLW0603
     for prompt in host.running_prompts():
-        found: dict[str, Any] = {}
-        waiting = [node_id]
-        while waiting:
-            name = waiting.pop()
-            if name is None or name in found or name not in prompt:
-                continue
-            inputs = prompt[name].get("inputs", {})
-            found[name] = [prompt[name].get("class_type"), inputs]
-            waiting.extend(value[0] for value in inputs.values() if isinstance(value, list) and value)
-        if found:
-            told = json.dumps(found, sort_keys=True, default=str)
-            return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()
+        if node_id is None or node_id not in prompt:
+            continue
+        of_prompt, digests = _latest
+        if of_prompt is not prompt:
+            _latest = of_prompt, digests = prompt, {}
+        if node_id not in digests:
+            digests[node_id] = _digest(prompt, node_id)
+        return digests[node_id]
     return ""
+
+
+_latest: tuple[Mapping[str, Any], dict[str, str]] = {}, {}
+
+
+def _digest(prompt: Mapping[str, Any], node_id: str) -> str:
+    found: dict[str, Any] = {}
+    waiting = [node_id]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in prompt:
+            continue
+        inputs = prompt[name].get("inputs", {})
+        found[name] = [prompt[name].get("class_type"), inputs]
+        waiting.extend(str(value[0]) for value in inputs.values() if isinstance(value, list) and value)
+    told = json.dumps(found, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()
