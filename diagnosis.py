@@ -8,6 +8,7 @@ end.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from .profile import Profile, credentials
 from .settings import exposed
 from .storage import Meter, ObjectInfo, Storage
 
-PROBE_KEY = "comfyui-cloud-storage-probe.txt"
+PROBE_HEAD = "comfyui-cloud-storage-probe-"  # of its key; the rest is each test's own
 PROBE = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"
 CLOCK_RESOLUTION_SECONDS = 2  # a Date header has whole seconds, and travels
 CLOCK_LIMIT_SECONDS = 60  # providers refuse at 15 minutes; a minute off is worth a word
@@ -87,6 +88,7 @@ def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]
     def attempt(what: str, action: Callable[[], str]) -> Finding:
         return _attempt(meter, what, action)
 
+    probe = f"{PROBE_HEAD}{uuid.uuid4().hex}.txt"
     options = replace(storage.defaults, content_type="text/plain")
 
     def listed() -> str:
@@ -94,11 +96,11 @@ def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]
         return "allowed" if found else "allowed, nothing there yet"
 
     def written() -> str:
-        storage.put(PROBE_KEY, PROBE, options, meter)
+        storage.put(probe, PROBE, options, meter)
         return "allowed"
 
     def read() -> str:
-        if storage.read(PROBE_KEY, meter=meter) != PROBE:
+        if storage.read(probe, meter=meter) != PROBE:
             raise IntegrityError(
                 "The probe came back different. Look at what stands between here and the server."
             )
@@ -106,17 +108,17 @@ def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]
 
     def kept() -> str:
         try:
-            storage.put(PROBE_KEY, PROBE, options, meter, create=True)
+            storage.put(probe, PROBE, options, meter, create=True)
         except AlreadyExists:
             return "existing objects are never replaced by `new name`"
         raise IntegrityError("The server let an existing object be replaced. Use names with %uuid% on it.")
 
     def deleted() -> str:
-        storage.delete(PROBE_KEY)
+        storage.delete(probe)
         return "allowed, the probe is removed"
 
     def signed() -> str:
-        storage.signed_url(PROBE_KEY, timedelta(hours=1))
+        storage.signed_url(probe, timedelta(hours=1))
         return "possible"
 
     findings = [attempt("list", listed)]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from cloud_storage import errors, host, nodes_profile
-from cloud_storage.diagnosis import PROBE_KEY
+from cloud_storage.diagnosis import PROBE_HEAD
 from cloud_storage.storage import Meter, PutOptions
-from conftest import outputs_of, run_node
+from conftest import of_a_list, outputs_of, run_node
 
 
 def write_profiles(**profiles):
@@ -72,7 +73,27 @@ def test_the_report_of_a_good_profile(cloud, comfyui, fast_place):
     assert "ms" in report
     assert fast_place.secret not in report
     assert comfyui.texts[-1][0] == report
-    assert PROBE_KEY not in [info.key for info in cloud.list()]
+    assert list(cloud.list()) == []
+
+
+def test_connection_tests_side_by_side_do_not_disturb_each_other(cloud, monkeypatch):
+    everybody = threading.Barrier(3)
+    real, written = type(cloud).put, []
+
+    def put(self, key, *arguments, create=False):
+        info = real(self, key, *arguments, create=create)
+        if not create:
+            written.append(key)
+            everybody.wait()
+        return info
+
+    monkeypatch.setattr(type(cloud), "put", put)
+    for result in of_a_list("TestCloudConnection", [{}] * 3):
+        (report,) = result["result"]
+        assert "✗" not in report, report
+    assert len(set(written)) == 3
+    assert all(key.startswith(PROBE_HEAD) for key in written), "what a policy may name"
+    assert list(cloud.list()) == []
 
 
 def test_a_report_is_shown_line_by_line(cloud):
