@@ -12,25 +12,22 @@ import hashlib
 import logging
 import os
 import re
-import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import MediaError, Unreachable, sentence
+from .one_at_a_time import OneAtATime
 from .storage import Meter, ObjectInfo, Storage
 from .transfer import download
 
 MAX_BYTES = 2 << 30
 OBJECT_MAX_BYTES = 4 << 30  # no image that fits into memory as pixels is larger; a model soon is
-LOOK_SECONDS = 0.2  # between two looks whether the one who waits was told to stop
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 log = logging.getLogger("cloud_storage")
 
-_arriving: set[str] = set()  # stems of the copies that some thread downloads
-_one_ended = threading.Condition()
+_arriving = OneAtATime()  # by the stems of copies
 
 
 @dataclass(frozen=True)
@@ -66,29 +63,13 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
         raise MediaError(sentence(f"load {key!r}", storage.place, said, "Choose the key of an image."))
     path = _copy(folder, stem, info)
     if not _is_whole(path, info):
-        with _alone(stem, meter):
+        with _arriving.alone(stem, meter):
             if not _is_whole(path, info):  # nobody has brought it meanwhile
                 info, path = _bring(storage, key, folder, stem, meter)
                 _evict(folder, keep=path)
     with contextlib.suppress(OSError):
         os.utime(path)
     return Copy(path, info.etag)
-
-
-@contextlib.contextmanager
-def _alone(stem: str, meter: Meter) -> Iterator[None]:
-    """Be the only one that downloads this object; raises TransferCancelled when ``meter`` stops before."""
-    with _one_ended:
-        while stem in _arriving:
-            meter.check()
-            _one_ended.wait(LOOK_SECONDS)
-        _arriving.add(stem)
-    try:
-        yield
-    finally:
-        with _one_ended:
-            _arriving.remove(stem)
-            _one_ended.notify_all()
 
 
 def _bring(storage: Storage, key: str, folder: Path, stem: str, meter: Meter) -> tuple[ObjectInfo, Path]:

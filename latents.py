@@ -7,21 +7,18 @@ lock (comfy/model_management.py).
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from .media_frames import Pixels, Tensor
 from .meter import Meter
+from .one_at_a_time import OneAtATime
 
 BATCH_PIXELS = 1920 * 1080 * 16  # encoded at once: about 400 MB of frames
-POLL_SECONDS = 0.1  # between two looks for Cancel
 _VIDEO = 3  # dimensions of the latents: time, height, width
 
-_encoding = threading.Lock()
+_encoding = OneAtATime()
 
 
 class Latents:
@@ -65,20 +62,9 @@ class Latents:
         ComfyUI builds models and runs nodes under inference_mode, which is a thread's own: a model's tensors
         fail without it in this one. Raises TransferCancelled.
         """
-        with _alone(self._meter), torch.inference_mode():
+        with _encoding.alone("a batch", self._meter), torch.inference_mode():
             self._latents.append(self._vae.encode(self._batch.result(count)[..., :3]))
         self._held = 0
-
-
-@contextlib.contextmanager
-def _alone(meter: Meter) -> Iterator[None]:
-    """Encode while nobody else does. Raises TransferCancelled when ``meter`` stops before that."""
-    while not _encoding.acquire(timeout=POLL_SECONDS):
-        meter.check()
-    try:
-        yield
-    finally:
-        _encoding.release()
 
 
 def _multiple(vae: Any) -> int:  # noqa: ANN401

@@ -9,7 +9,6 @@ from . import freshness, host, inputs, model_folders, models, publishing, storin
 from .call_order import Call
 from .connect import storage_of
 from .naming import NameContext
-from .save_order import in_order
 from .storage import Meter, Storage
 from .transfer import watched
 
@@ -190,17 +189,20 @@ class UploadModelToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
-        def store(call: Call) -> tuple[publishing.Published, str]:
+        def store() -> tuple[publishing.Published, str]:
             place = model_folders.local(model_type, model)
             freshness.remember_file(unique_id, place.path)
             storage = storage_of(profile, host.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
             name = publishing.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
-            published = publishing.publish(storage, name, place.path, if_exists, meter, progress.text, call)
+            with publishing.of_one_file.alone(place.path, meter):  # which a list may name twice
+                published = publishing.publish(
+                    storage, name, place.path, if_exists, meter, progress.text, Call()
+                )
             return published, storage.url(published.key)
 
-        published, url = await in_order(unique_id, store, meter, progress)
+        published, url = await watched(store, meter, progress, finish_unless=host.is_interrupted)
         progress.text(published.status)
         return host.shown((published.key, url), [published.status, url])
 

@@ -20,7 +20,10 @@ from . import model_record, storing, transfer
 from .call_order import Call
 from .errors import AccessDenied, IntegrityError, NotFound, sentence
 from .naming import COUNTER_DIGITS, Name, NameContext, Template
+from .one_at_a_time import OneAtATime
 from .storage import Meter, ObjectInfo, Storage
+
+of_one_file = OneAtATime()  # for who knows that one file has one name: the second upload finds the first
 
 _CHECK_FILE = "Check the file and the disk."
 LOOKED_AT = 1000  # keys of a name's series, among which one may have the same content

@@ -11,7 +11,7 @@ import pytest
 from cloud_storage import errors, freshness, nodes_models, resumable
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
-from conftest import outputs_of
+from conftest import of_a_list, outputs_of
 from servers.faults import Cut, Fault
 
 MIB = 1 << 20
@@ -128,6 +128,16 @@ def test_content_that_is_there_already_is_not_sent_again(cloud, local, comfyui):
     ]
     assert keys == ["models/loras/a.safetensors"] * 2
     assert "Nothing was sent" in comfyui.texts[-1][0]
+
+
+@pytest.mark.parametrize("if_exists", ["new name", "fail", "skip", "overwrite"])
+def test_a_model_that_a_list_names_twice_is_stored_once(cloud, local, if_exists):
+    local("loras/a.safetensors", os.urandom(1 << 20))
+    items = [{"model_type": "loras", "model": "a.safetensors", "if_exists": if_exists}] * 2
+    found = of_a_list("UploadModelToCloud", items)
+    assert [one["result"][0] for one in found] == ["models/loras/a.safetensors"] * 2
+    assert sorted(one["ui"]["cloud_storage"][0][:5] for one in found) == ["Saved", "The b"]
+    assert [info.key for info in cloud.list("")] == ["models/loras/a.safetensors"]
 
 
 def test_the_lists_of_the_widgets_follow_the_folders(comfyui, local):

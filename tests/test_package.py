@@ -41,6 +41,7 @@ STOREYS = (
     ("media_container",),
     ("png", "png_repair", "pixels"),
     ("media_kind", "media_length", "media_metadata", "media_sound", "video_window", "durable"),
+    ("one_at_a_time",),
     ("providers", "memory", "meter", "workers", "lanes", "error_codes"),
     ("errors",),
 )
