@@ -6,11 +6,13 @@ ComfyUI. Both cores are served, 0.3.64 and 0.33; where they differ, a comment sa
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import sys
 import time
 import uuid
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -176,24 +178,47 @@ def metadata_disabled() -> bool:
 # ------------------------------------------------------------ progress and cancel
 
 
-class Progress:
-    """A bar and a line of text on one node; call it with the meter from the node's own coroutine.
+class _Calls:
+    """What the calls of one node share while one of them is under way: all their meters, what is drawn."""
 
-    Both tell frames while there are frames still to come, and bytes otherwise. Each call also asks whether
-    the user pressed Cancel, and lets ComfyUI raise its own exception then.
+    def __init__(self) -> None:
+        self.meters: set[Meter] = set()
+        self.looked_at, self.drawn = 0.0, (0, 0)
+
+    def sum(self) -> Meter:
+        whole = Meter(sum(one.total for one in self.meters))
+        whole.add(sum(one.done for one in self.meters))
+        whole.expect_frames(sum(one.frames_total for one in self.meters))
+        whole.add_frames(sum(one.frames_done for one in self.meters))
+        return whole
+
+
+# By node, and by event loop: each prompt has its own. A call that failed may live on in its exception.
+_under_way: weakref.WeakValueDictionary[object, _Calls] = weakref.WeakValueDictionary()
+
+
+class Progress:
+    """A bar and a line of text on one node; make it and call it with the meter in the node's own coroutine.
+
+    Both tell frames while there are frames still to come, else bytes, summed up over all calls of the node
+    that are under way, as for a list. One that ends stays in the sum until the last one has: so the bar goes
+    back only when there is more to do than was known. Cancel makes each call raise ComfyUI's own exception.
     """
 
     def __init__(self, node_id: str | None, verb: str | Callable[[], str], frames_verb: str = "") -> None:
         self._node_id, self._verb, self._frames_verb = node_id, verb, frames_verb
-        self._drawn_at = 0.0
-        self._drawn = (0, 0)
+        self._calls = _under_way.setdefault((asyncio.get_running_loop(), node_id), _Calls())
 
     def __call__(self, meter: Meter) -> None:
         raise_if_interrupted()
-        now, state = time.monotonic(), (meter.done, meter.frames_done)
-        if state == self._drawn or now - self._drawn_at < DRAW_SECONDS:
+        calls, now = self._calls, time.monotonic()
+        calls.meters.add(meter)
+        if now - calls.looked_at < DRAW_SECONDS:
             return
-        self._drawn, self._drawn_at = state, now
+        before, meter = calls.drawn, calls.sum()
+        calls.looked_at, calls.drawn = now, (meter.done, meter.frames_done)
+        if calls.drawn == before:
+            return
         if meter.frames_done < meter.frames_total or (meter.frames_done and not meter.total):
             self._draw_frames(meter)
         else:
@@ -302,6 +327,8 @@ def file_folders() -> list[Path]:
             folder_paths.models_dir,
         )
     ]
+
+
 # ------------------------------------------------------------ the server
 
 
