@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import MediaError, sentence
 from .media_video import Clip, Pictures, Recording
+from .meter import Counted, Meter, counted
 from .settings import FILE_NAME
-from .storage import Meter
 
 if TYPE_CHECKING:
     import torch
@@ -185,13 +185,6 @@ class _Calls:
         self.meters: set[Meter] = set()
         self.looked_at, self.drawn = 0.0, (0, 0)
 
-    def sum(self) -> Meter:
-        whole = Meter(sum(one.total for one in self.meters))
-        whole.add(sum(one.done for one in self.meters))
-        whole.expect_frames(sum(one.frames_total for one in self.meters))
-        whole.add_frames(sum(one.frames_done for one in self.meters))
-        return whole
-
 
 # By node, and by event loop: each prompt has its own. A call that failed may live on in its exception.
 _under_way: weakref.WeakValueDictionary[object, _Calls] = weakref.WeakValueDictionary()
@@ -215,32 +208,32 @@ class Progress:
         calls.meters.add(meter)
         if now - calls.looked_at < DRAW_SECONDS:
             return
-        before, meter = calls.drawn, calls.sum()
-        calls.looked_at, calls.drawn = now, (meter.done, meter.frames_done)
+        before, so_far = calls.drawn, counted(calls.meters)
+        calls.looked_at, calls.drawn = now, (so_far.done, so_far.frames_done)
         if calls.drawn == before:
             return
-        if meter.frames_done < meter.frames_total or (meter.frames_done and not meter.total):
-            self._draw_frames(meter)
+        if so_far.frames_done < so_far.frames_total or (so_far.frames_done and not so_far.total):
+            self._draw_frames(so_far)
         else:
-            self._draw_bytes(meter)
+            self._draw_bytes(so_far)
 
-    def _draw_frames(self, meter: Meter) -> None:
-        parts = [f"{self._frames_verb} {meter.frames_done}"]
-        if meter.frames_total:
-            self.bar(meter.frames_done, meter.frames_total)
-            parts.append(f" of {meter.frames_total}")
+    def _draw_frames(self, so_far: Counted) -> None:
+        parts = [f"{self._frames_verb} {so_far.frames_done}"]
+        if so_far.frames_total:
+            self.bar(so_far.frames_done, so_far.frames_total)
+            parts.append(f" of {so_far.frames_total}")
         parts.append(" frames")
-        if meter.done:
-            parts.append(f", {in_bytes(meter.done)}")
+        if so_far.done:
+            parts.append(f", {in_bytes(so_far.done)}")
         self.text("".join(parts))
 
-    def _draw_bytes(self, meter: Meter) -> None:
+    def _draw_bytes(self, so_far: Counted) -> None:
         verb = self._verb if isinstance(self._verb, str) else self._verb()
-        if meter.total > 0:
-            self.bar(meter.done, meter.total)
-            self.text(f"{verb} {in_bytes(meter.done)} of {in_bytes(meter.total)}")
+        if so_far.total > 0:
+            self.bar(so_far.done, so_far.total)
+            self.text(f"{verb} {in_bytes(so_far.done)} of {in_bytes(so_far.total)}")
         else:
-            self.text(f"{verb} {in_bytes(meter.done)}")
+            self.text(f"{verb} {in_bytes(so_far.done)}")
 
     def bar(self, value: int, total: int) -> None:
         """Draw the bar. Raises ComfyUI's interrupt when Cancel was pressed."""

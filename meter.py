@@ -7,6 +7,8 @@ that are decoded or encoded on the way are counted beside them.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from .errors import TransferCancelled
 
@@ -87,3 +89,18 @@ class Meter:
     def part(self) -> Meter:
         """A meter whose counts also count here and which stops when this one stops, or alone."""
         return Meter(whole=self)
+
+
+class Counted(NamedTuple):
+    """What several meters have counted together."""
+
+    done: int
+    total: int
+    frames_done: int
+    frames_total: int
+
+
+def counted(meters: Iterable[Meter]) -> Counted:
+    """The sums over ``meters``."""
+    found = list(meters)
+    return Counted(*(sum(getattr(meter, name) for meter in found) for name in Counted._fields))
