@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import host, running_prompt, workers
+from . import host, model_record, running_prompt, workers
 from .connect import connect
 from .errors import ConfigurationError, StorageError, Unreachable
 from .profile import Profile, resolve
@@ -33,6 +33,12 @@ WIRED = object()  # stands for what comes by a wire
 _DISK = object()  # stands for a profile where a local file is meant
 
 State = Callable[[Storage, str, Any], str]
+
+
+def given(*widgets: Hashable) -> Hashable:
+    """What a node is told besides the key, for ``how``; None stands for a widget that is linked."""
+    return WIRED if None in widgets else widgets
+
 
 _lock = threading.Lock()
 
@@ -123,22 +129,14 @@ def answer(node_id: str | None, key: str | None, state: State, how: Hashable = N
 def remember_file(node_id: str | None, path: Path) -> None:
     """Note at execution which local file a node read."""
     if node_id is not None:
-        _memory(node_id).note(_Use(_DISK, str(path)), _mark(str(path)))
+        _memory(node_id).note(_Use(_DISK, path), model_record.told(path))
 
 
 def answer_of_files(node_id: str | None) -> str:
     """The value for IS_CHANGED of a node whose local files come by a wire: another one when they are."""
     memory = _memory(node_id or "")
     memory.closed = True
-    return memory.compare({use: _mark(str(use.key)) for use in memory.seen})
-
-
-def _mark(path: str) -> str:
-    try:
-        status = Path(path).stat()
-    except OSError:  # execution will meet and show it
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return memory.compare({use: model_record.told(Path(str(use.key))) for use in memory.seen})
 
 
 # ------------------------------------------------------------ asking

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import host, model_folders
+from . import host, model_folders, model_record
 from .errors import ConfigurationError, NotFound, sentence
 from .settings import FILE_NAME
 
@@ -42,14 +42,11 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
 
 
 def state(file: Any) -> str:  # noqa: ANN401
-    """What tells one content of the chosen file from another, for ``IS_CHANGED``, whose answer gets into
-    images: size and time, no path. "" while there is no file, or it comes by a wire.
-    """
+    """What tells one content of the chosen file from another, for ``IS_CHANGED``; "" while there is none."""
     try:
-        status = chosen(file).stat() if file else None
+        return model_record.told(chosen(file)) if file else ""
     except (ConfigurationError, OSError):  # execution will meet and show it
-        status = None
-    return f"{status.st_size} {status.st_mtime_ns}" if status else ""
+        return ""
 
 
 def _meant(text: str) -> list[Path]:

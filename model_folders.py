@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import host
+from . import host, model_record
 from .errors import ConfigurationError, NotFound, sentence
 from .host import ModelFolders
 
@@ -158,13 +158,12 @@ def local(model_type: str, name: str) -> Place:
     raise NotFound(sentence(f"find the model {name!r}", model_type, said, advice))
 
 
-def state(model_type: str | None, name: str | None) -> str:
+def state(model_type: str, name: str) -> str:
     """What tells one content of a local model from another, for ``IS_CHANGED``; "" where there is none."""
     try:
-        status = local(model_type or "", name or "").path.stat()
+        return model_record.told(local(model_type, name).path)
     except (ConfigurationError, OSError):  # execution will meet and show it
         return ""
-    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def key_name(model_type: str, name: str) -> str:

@@ -39,6 +39,18 @@ def mark_of(path: Path) -> Mark:
     return Mark(status.st_size, status.st_mtime_ns)
 
 
+def told(path: Path) -> str:
+    """The mark of a file in words, for ``IS_CHANGED``, whose answer gets into images: size and time, no path.
+
+    "" where there is no such file: execution will meet and show it.
+    """
+    try:
+        mark = mark_of(path)
+    except OSError:
+        return ""
+    return f"{mark.size} {mark.modified_ns}"
+
+
 @dataclass(frozen=True)
 class Record:
     """The object that a file is a copy of: its ``bucket``, whole ``key`` and ``etag``; and ``sha256`` where

@@ -80,10 +80,7 @@ class ListBucketContents:
         def state(storage: Storage, prefix: str, how: tuple[int, str]) -> str:
             return listing.state(_objects(storage, prefix, *how))
 
-        is_wired = max_results is None or pattern is None
-        return freshness.answer(
-            unique_id, prefix, state, freshness.WIRED if is_wired else (max_results, pattern)
-        )
+        return freshness.answer(unique_id, prefix, state, freshness.given(max_results, pattern))
 
     async def list_objects(
         self,
@@ -101,9 +98,8 @@ class ListBucketContents:
             for info in _objects(storage, prefix, max_results, pattern):
                 meter.check()
                 found.append(info)
-            freshness.remember(
-                unique_id, profile, prefix, listing.state(found), (max_results, pattern)
-            )
+            how = freshness.given(max_results, pattern)
+            freshness.remember(unique_id, profile, prefix, listing.state(found), how)
             if not found:  # an empty list would fail in the next node, with words that name nothing
                 raise NotFound(
                     f"No object below {prefix!r} matches {pattern!r} ({storage.place}). "

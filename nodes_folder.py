@@ -12,8 +12,6 @@ from .transfer import watched
 if TYPE_CHECKING:
     from .profile import Profile
 
-NO_LIMIT = 1 << 40
-
 
 class LoadImagesFromCloud:
     """Load the images of a folder as one batch, or one by one."""
@@ -83,13 +81,13 @@ class LoadImagesFromCloud:
         profile: None = None,
         unique_id: str | None = None,
     ) -> str:
-        def state(storage: Storage, prefix: str, how: tuple[str, listing.Choice]) -> str:
-            return listing.state(folder.images(storage, prefix, *how))
+        def state(storage: Storage, prefix: str, how: tuple[str, str, int, int, int]) -> str:
+            pattern, sort, skip, nth, limit = how
+            chosen = listing.Choice(sort, skip, nth, limit)
+            return listing.state(folder.images(storage, prefix, pattern, chosen))
 
-        if pattern is None or sort is None or skip_first is None or select_every_nth is None or limit is None:
-            return freshness.answer(unique_id, prefix, state, freshness.WIRED)
-        chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
-        return freshness.answer(unique_id, prefix, state, (pattern, chosen))
+        how = freshness.given(pattern, sort, skip_first, select_every_nth, limit)
+        return freshness.answer(unique_id, prefix, state, how)
 
     async def load(
         self,
@@ -110,7 +108,8 @@ class LoadImagesFromCloud:
             storage = storage_of(profile, host.profiles_file())
             chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
             found = folder.images(storage, prefix, pattern, chosen)
-            freshness.remember(unique_id, profile, prefix, listing.state(found), (pattern, chosen))
+            how = freshness.given(pattern, sort, skip_first, select_every_nth, limit)
+            freshness.remember(unique_id, profile, prefix, listing.state(found), how)
             return loading.load(storage, found, size_mode, meter)
 
         loaded = await watched(load, meter, progress)

@@ -96,10 +96,7 @@ class LoadModelFromCloud:
             model_type, subfolder = how
             return models.state(storage, name, model_folders.place(model_type, name, subfolder).path)
 
-        is_wired = model_type is None or subfolder is None
-        return freshness.answer(
-            unique_id, key, state, freshness.WIRED if is_wired else (model_type, subfolder)
-        )
+        return freshness.answer(unique_id, key, state, freshness.given(model_type, subfolder))
 
     async def download(
         self,
@@ -119,7 +116,7 @@ class LoadModelFromCloud:
             place = model_folders.place(model_type, name, subfolder)
             wanted = models.Wanted(name, place.path, models.clean_sha256(sha256), force_redownload)
             fetched = models.fetch(storage, wanted, meter, progress.text)
-            how = model_type, subfolder
+            how = freshness.given(model_type, subfolder)
             freshness.remember(unique_id, profile, key, fetched.etag or None, how)
             return place.name, fetched.status
 
