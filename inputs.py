@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .damage import ON_DAMAGE as ON_DAMAGE_CHOICES
 from .naming import existing_key
 from .saving import LINKS as LINK_CHOICES
 from .saving import ON_FAILURE as ON_FAILURE_CHOICES
@@ -55,6 +56,13 @@ ON_FAILURE = (
     {
         "tooltip": "When a file cannot be stored: keep it in the outbox, to be sent later, and stop or "
         "go on; or stop and lose it."
+    },
+)
+ON_DAMAGE = (
+    list(ON_DAMAGE_CHOICES),
+    {
+        "tooltip": "When the file is damaged or cut off: load what can be read and say what is missing, "
+        "or fail."
     },
 )
 UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
