@@ -183,7 +183,7 @@ class _Calls:
 
     def __init__(self) -> None:
         self.meters: set[Meter] = set()
-        self.looked_at, self.drawn = 0.0, (0, 0)
+        self.looked_at, self.drawn = float("-inf"), (0, 0)  # never yet: the clock may begin at 0
 
 
 # By node, and by event loop: each prompt has its own. A call that failed may live on in its exception.

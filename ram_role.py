@@ -29,7 +29,7 @@ class RamRole:
         self._keys = keys
         self._lock = threading.Lock()
         self._held: Any = None
-        self._until = 0.0
+        self._until = float("-inf")
 
     def get_credentials(self) -> Any:  # noqa: ANN401
         """An ``oss2.credentials.Credentials``. Raises AccessDenied where there is no role."""

@@ -77,7 +77,7 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._gap, self._next, self._slowed = 0.0, 0.0, float("-inf")
+        self._gap, self._next, self._slowed = 0.0, float("-inf"), float("-inf")
 
     def turn(self) -> float:
         """Seconds that the caller has to wait before its request; the time after them is taken."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from types import SimpleNamespace
 
 import pytest
 from cloud_storage import host
@@ -99,8 +100,10 @@ def test_the_next_run_counts_anew_though_a_failed_call_lives_on(comfyui):
     assert utils.drawn == [("9", 700, 1000)] * 2
 
 
-def test_what_is_drawn_is_as_often_for_a_list_as_for_one(comfyui, monkeypatch):
+@pytest.mark.parametrize("since_boot", [0.0, 5.0, 1e7])
+def test_what_is_drawn_is_as_often_for_a_list_as_for_one(comfyui, monkeypatch, since_boot):
     monkeypatch.setattr(host, "DRAW_SECONDS", 3600)
+    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=lambda: since_boot))
 
     def work():
         for call in [Call("9", 1000) for _ in range(20)]:

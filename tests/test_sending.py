@@ -14,6 +14,7 @@ import sys
 import threading
 import urllib.parse
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,17 +50,26 @@ def _impatient(monkeypatch):
     monkeypatch.setattr(retries, "PACE_MAX_SECONDS", 0.001)
 
 
+class Started(list):
+    """Threads, in their order."""
+
+    are_waited_for = True
+
+
 @pytest.fixture(autouse=True)
 def started(monkeypatch):
-    """The threads that saves have started to send what waits; each is waited for where it is started."""
-    threads = []
+    """The threads that saves have started to send what waits; each is waited for where it is started, unless
+    a test says otherwise.
+    """
+    threads = Started()
     real = sending.begin
 
     def begin(*arguments):
         thread = real(*arguments)
         if thread is not None:
             threads.append(thread)
-            thread.join()
+            if threads.are_waited_for:
+                thread.join()
         return thread
 
     monkeypatch.setattr(sending, "begin", begin)
@@ -343,41 +353,36 @@ def test_the_next_save_that_succeeds_sends_what_waits(cloud, proxy, box, started
     assert len(started) == 1, "nothing waits any more"
 
 
-def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box, monkeypatch):
+def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box, monkeypatch, started):
     refused(proxy, filename="slow")
     entered, release = threading.Event(), threading.Event()
     real = sending._send
 
     def send(*arguments):
         entered.set()
-        release.wait()
+        assert release.wait(60), "the save waits for this thread"
         real(*arguments)
         raise RuntimeError("a bug")
 
-    threads = []
     monkeypatch.setattr(sending, "_send", send)
-    monkeypatch.setattr(threading.Thread, "join", lambda self, timeout=None: threads.append(self))
+    started.are_waited_for = False
     save(pictures(1, 1))
-    monkeypatch.undo()
-    assert entered.wait(30)
+    assert entered.wait(60)
     assert len(kept(box)) == 1
     release.set()
-    for thread in threads:
-        if thread.name == "cloud-storage-outbox":
-            thread.join()
+    started[-1].join()
+    assert kept(box) == []
 
 
 def test_a_machine_that_starts_no_more_threads_fails_no_save(cloud, proxy, box, monkeypatch):
     refused(proxy, filename="x")
-    real = threading.Thread.start
 
-    def start(self):
-        if self.name == "cloud-storage-outbox":
+    class Tired(threading.Thread):
+        def start(self):
             raise RuntimeError("can't start new thread")
-        real(self)
 
     with monkeypatch.context() as tired:
-        tired.setattr(threading.Thread, "start", start)
+        tired.setattr(sending, "threading", SimpleNamespace(Thread=Tired))
         save(pictures(1, 1))
     assert len(kept(box)) == 1
     save(pictures(1, 2))
