@@ -20,8 +20,8 @@ from typing import NoReturn
 from .errors import ConfigurationError, StorageError
 from .naming import MAX_KEY_BYTES, clean_prefix
 from .profile import Profile, mark, resolve, unlock
+from .profiles_file import ENVIRONMENT, exposed
 from .providers import provider
-from .settings import ENVIRONMENT, exposed
 from .storage import Meter, ObjectInfo, Opened, Page, PutOptions, Storage
 
 CACHED_CLIENTS = 16

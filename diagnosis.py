@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from .errors import AlreadyExists, IntegrityError, StorageError
 from .profile import Profile, credentials
-from .settings import exposed
+from .profiles_file import exposed
 from .storage import Meter, ObjectInfo, Storage
 
 PROBE_HEAD = "comfyui-cloud-storage-probe-"  # of its key; the rest is each test's own

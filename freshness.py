@@ -20,7 +20,8 @@ from . import host, model_record, running_prompt, workers
 from .connect import connect
 from .errors import ConfigurationError, StorageError, Unreachable
 from .profile import Profile, resolve
-from .settings import ENVIRONMENT, SETTINGS
+from .profiles_file import ENVIRONMENT
+from .settings import SETTINGS
 from .storage import Storage
 
 ANSWER_SECONDS = 3.0
@@ -204,6 +205,7 @@ def _profile(node_id: str | None) -> Hashable:
     name = str(widgets.get("profile") or ENVIRONMENT)
     overrides = {name: str(widgets[name]) for name, row in SETTINGS.items() if row.widget and name in widgets}
     try:  # the form in which it travels on a wire
-        return _named(name, resolve(name, overrides, host.profiles_file()).overrides)
+        found = resolve(name, overrides, host.profiles_file())
+        return _named(found.name, found.overrides)
     except ConfigurationError:  # asking through it will come to the same
         return _named(name, overrides)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import MediaError, sentence
 from .media_video import Clip, Pictures, Recording
 from .meter import Counted, Meter, counted
-from .settings import FILE_NAME
+from .profiles_file import FILE_NAME
 
 if TYPE_CHECKING:
     import torch

@@ -11,13 +11,9 @@ from .storing import IF_EXISTS as IF_EXISTS_CHOICES
 
 PROFILE = (
     "S3_PROFILE",
-    {"tooltip": "From Cloud Storage Profile; unconnected, the COMFY_S3_… environment variables decide."},
-)
-KEY = (
-    "STRING",
     {
-        "default": "",
-        "tooltip": "The object's key below the profile's prefix, for example comfyui/images/a.png.",
+        "tooltip": "From Cloud Storage Profile; not connected: the COMFY_S3_… environment variables, or the "
+        "default profile of profiles.json."
     },
 )
 EXPIRES_HOURS = (
@@ -26,36 +22,45 @@ EXPIRES_HOURS = (
         "default": 24,
         "min": 1,
         "max": 168,
-        "tooltip": "For how long a presigned address works; 168 hours is a week.",
+        "tooltip": "How many hours a presigned link works; 168 is a week.",
     },
 )
 FILENAME = (
     "STRING",
     {
         "default": "ComfyUI_%counter%",
-        "tooltip": "Without extension. %counter% %batch_num% %date% %time% %date:yyyy-MM-dd_hhmmss% %width% "
-        "%height% %seed% %uuid% and %Node.widget% are replaced.",
+        "tooltip": "File name without extension. These are replaced: %counter% %batch_num% %date% %time% "
+        "%date:yyyy-MM-dd_hhmmss% %width% %height% %seed% %uuid% and %Node.widget%.",
     },
 )
 IF_EXISTS = (
     list(IF_EXISTS_CHOICES),
-    {"tooltip": "When the key is taken: a new name (nothing is ever replaced), overwrite, fail, or skip."},
+    {
+        "tooltip": "What to do if an object has this key already: save under a new name, overwrite it, fail, "
+        "or skip the upload."
+    },
 )
 LINK = (
     list(LINK_CHOICES),
-    {"tooltip": "What urls holds: the object's address, a temporary one that needs no login, or none."},
+    {
+        "tooltip": "What the urls output contains: the plain address, a temporary link that works without "
+        "login, or nothing."
+    },
 )
 EMBED_WORKFLOW = (
     "BOOLEAN",
-    {"default": True, "tooltip": "Put prompt and workflow into the file. ComfyUI's --disable-metadata wins."},
+    {
+        "default": True,
+        "tooltip": "Embed prompt and workflow in the file, unless ComfyUI runs with --disable-metadata.",
+    },
 )
 # Draws ComfyUI's own player for what a node returns as ui.audio; optional, since new cores do not send it.
-AUDIO_PLAYER = ("AUDIO_UI", {"tooltip": "The player; nothing is to be set here."})
+AUDIO_PLAYER = ("AUDIO_UI", {"tooltip": "Audio player."})
 ON_FAILURE = (
     list(ON_FAILURE_CHOICES),
     {
-        "tooltip": "When a file cannot be stored: keep it in the outbox, to be sent later, and stop or "
-        "go on; or stop and lose it."
+        "tooltip": "If a file cannot be uploaded: keep a copy in the outbox for a later upload and stop, "
+        "or keep it and continue; or stop without keeping it."
     },
 )
 ON_DAMAGE = (
@@ -68,11 +73,16 @@ ON_DAMAGE = (
 UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
 
 
+def key(example: str) -> tuple[str, dict[str, str]]:
+    """The key of an object that is there."""
+    return ("STRING", {"default": "", "tooltip": f"The object in the bucket; for example {example}."})
+
+
 def key_prefix(default: str) -> tuple[str, dict[str, str]]:
     """The folder that a save node writes to."""
     return (
         "STRING",
-        {"default": default, "tooltip": "The folder in the bucket; takes the same %tokens% as filename."},
+        {"default": default, "tooltip": "Folder in the bucket; the same %tokens% as in filename work."},
     )
 
 

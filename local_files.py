@@ -10,7 +10,7 @@ from typing import Any
 
 from . import host, model_folders, model_record
 from .errors import ConfigurationError, NotFound, sentence
-from .settings import FILE_NAME
+from .profiles_file import FILE_NAME
 
 _ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."
 

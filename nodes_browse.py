@@ -26,10 +26,10 @@ class ListBucketContents:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/browse", "list_objects", True
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "INT"), ("file_list", "keys", "count")
     OUTPUT_IS_LIST = (False, True, False)
-    DESCRIPTION = "Lists the objects below a prefix; wire keys into a load node to load each of them."
+    DESCRIPTION = "Lists the objects in a folder; connect keys to a load node to load each of them."
     OUTPUT_TOOLTIPS = (
         "One line per object: key, size, date.",
-        "The keys, one by one; any node with a key input takes them.",
+        "The keys, one by one, for any node with a key input.",
         "How many objects were listed.",
     )
     SEARCH_ALIASES = ("s3 list", "browse bucket", "files", "ls", "列出文件")
@@ -42,7 +42,7 @@ class ListBucketContents:
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "List keys that start with this; empty lists the whole profile.",
+                        "tooltip": "List keys that start with this; empty: all below the path_prefix.",
                     },
                 ),
                 "max_results": (
@@ -61,7 +61,7 @@ class ListBucketContents:
                     "STRING",
                     {
                         "default": "*",
-                        "tooltip": "Keep keys that match, after the prefix: *.png, portrait_??.webp.",
+                        "tooltip": "Only keys that match this after the prefix: *.png, portrait_??.webp.",
                     },
                 ),
             },
@@ -122,15 +122,15 @@ class GeneratePresignedURL:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/browse", "share", True
     RETURN_TYPES, RETURN_NAMES = ("STRING",), ("url",)
     DESCRIPTION = (
-        "Makes an address that works without a login until it expires. Whoever has it can read the object."
+        "Makes a link that works without login until it expires. Anyone who has it can read the object."
     )
-    OUTPUT_TOOLTIPS = ("The signed address; treat it like a password until it expires.",)
+    OUTPUT_TOOLTIPS = ("The signed link; treat it like a password until it expires.",)
     SEARCH_ALIASES = ("s3 share", "presigned url", "signed link", "分享")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
-            "required": {"key": inputs.KEY, "expires_hours": inputs.EXPIRES_HOURS},
+            "required": {"key": inputs.key("comfyui/images/a.png"), "expires_hours": inputs.EXPIRES_HOURS},
             "optional": {"profile": inputs.PROFILE},
             "hidden": inputs.UNIQUE_ID,
         }

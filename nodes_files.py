@@ -22,8 +22,8 @@ class UploadFileToCloud:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "upload", True
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING"), ("urls", "keys")
     OUTPUT_IS_LIST = (False, True)
-    DESCRIPTION = "Stores a file from ComfyUI's output, input, temp or models folders in the bucket."
-    OUTPUT_TOOLTIPS = ("Its address.", "Its key; any node with a key input takes it.")
+    DESCRIPTION = "Uploads a file from ComfyUI's output, input, temp or models folder to the bucket."
+    OUTPUT_TOOLTIPS = ("The address of the file.", "The key, for any node with a key input.")
     SEARCH_ALIASES = ("s3 upload", "upload file", "VHS_FILENAMES", "上传文件")
 
     @classmethod
@@ -44,8 +44,8 @@ class UploadFileToCloud:
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "Without extension; takes the same %tokens% as elsewhere. Empty keeps the "
-                        "file's name.",
+                        "tooltip": "Without extension; the %tokens% of the other save nodes work. Empty: the "
+                        "file's own name.",
                     },
                 ),
             },

@@ -19,7 +19,7 @@ class LoadImagesFromCloud:
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK", "STRING", "INT"), ("images", "masks", "keys", "count")
     OUTPUT_IS_LIST = (True, True, True, False)  # a batch is a list of one
-    DESCRIPTION = "Loads the images below a prefix, side by side; of an animated one, its first frame."
+    DESCRIPTION = "Loads the images of a folder in the bucket; of an animated image its first frame."
     OUTPUT_TOOLTIPS = (
         "One batch, every image of the first one's size; or one item per image.",
         "Their masks in the same form: the inverted alpha channel, 1 where padding was added.",
@@ -34,33 +34,33 @@ class LoadImagesFromCloud:
             "required": {
                 "prefix": (
                     "STRING",
-                    {"default": "", "tooltip": "Load what lies below this, for example comfyui/images/."},
+                    {"default": "", "tooltip": "Load the images in here, for example comfyui/images/."},
                 ),
                 "pattern": (
                     "STRING",
                     {
                         "default": "*",
-                        "tooltip": "Keep keys that match, after the prefix: *.png, cat_??.webp.",
+                        "tooltip": "Only keys that match this after the prefix: *.png, cat_??.webp.",
                     },
                 ),
-                "sort": (list(listing.SORTS), {"tooltip": "Which image is the first."}),
+                "sort": (list(listing.SORTS), {"tooltip": "Sort order."}),
                 "skip_first": (
                     "INT",
-                    {"default": 0, "min": 0, "max": 100_000, "tooltip": "Leave out so many."},
+                    {"default": 0, "min": 0, "max": 100_000, "tooltip": "Skip this many images."},
                 ),
                 "select_every_nth": (
                     "INT",
-                    {"default": 1, "min": 1, "max": 100_000, "tooltip": "Of the rest take every nth."},
+                    {"default": 1, "min": 1, "max": 100_000, "tooltip": "Take every nth of the rest."},
                 ),
                 "limit": (
                     "INT",
-                    {"default": 16, "min": 1, "max": 4096, "tooltip": "Of those load so many at most."},
+                    {"default": 16, "min": 1, "max": 4096, "tooltip": "Load at most this many."},
                 ),
                 "size_mode": (
                     list(image_sizes.SIZE_MODES),
                     {
-                        "tooltip": "When sizes differ: pad, crop or stretch to the first one's size; or give "
-                        "every image on its own, as it is."
+                        "tooltip": "If sizes differ: pad, crop or stretch to the size of the first image; or "
+                        "output each image by itself, as it is."
                     },
                 ),
             },

@@ -45,11 +45,11 @@ class LoadImageFromCloud:
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK"), ("image", "mask")
     DESCRIPTION = (
-        "Loads an image from the bucket. An unchanged object is neither downloaded nor loaded again."
+        "Loads an image and its mask from the bucket. An unchanged object is not downloaded again."
     )
     OUTPUT_TOOLTIPS = (
         "The image; several frames come as a batch.",
-        "The inverted alpha channel; zeros of the image's size where it has none.",
+        "The inverted alpha channel; zeros of the image's size if it has none.",
     )
     SEARCH_ALIASES = ("s3 load image", "download image", "image from bucket", "下载图像")
 
@@ -122,15 +122,15 @@ class LoadVideoFromCloud:
     RETURN_TYPES = ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
     RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
     DESCRIPTION = (
-        "Loads frames of a video in the bucket, and their sound. Only the part of the file that is needed "
-        "travels; an unchanged object is not loaded again."
+        "Loads frames of a video in the bucket, and their audio. Only the part of the file that is needed "
+        "is downloaded; an unchanged object is not loaded again."
     )
     OUTPUT_TOOLTIPS = (
-        "The frames; a LATENT of them when a vae is connected.",
+        "The frames; a LATENT of them if a vae is connected.",
         "How many frames were loaded.",
-        "The sound of exactly these frames; silence where the video has none.",
-        "Rate, count, length and size, of the file and of what was loaded.",
-        "The loaded frames and sound as a VIDEO; none when a vae is connected.",
+        "The audio of exactly these frames; silence if the video has none.",
+        "Frame rate, frame count, duration and size, of the file and of what was loaded.",
+        "The loaded frames and audio as a VIDEO; none if a vae is connected.",
     )
     SEARCH_ALIASES = ("s3 load video", "download video", "frames", "下载视频")
 
@@ -138,7 +138,7 @@ class LoadVideoFromCloud:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "key": inputs.KEY,
+                "key": inputs.key("comfyui/videos/a.mp4"),
                 "force_rate": (
                     "FLOAT",
                     {
@@ -146,27 +146,29 @@ class LoadVideoFromCloud:
                         "min": 0,
                         "max": 240,
                         "step": 0.01,
-                        "tooltip": "Frames a second, picked by the file's own times; 0 takes every frame.",
+                        "tooltip": "Frames per second, picked by the file's own times; 0: every frame.",
                     },
                 ),
                 "custom_width": inputs.count(
-                    "In pixels; 0 keeps the file's, or the ratio to custom_height.", 16384
+                    "In pixels; 0: as in the file, or the ratio to custom_height is kept.", 16384
                 ),
                 "custom_height": inputs.count(
-                    "In pixels; 0 keeps the file's, or the ratio to custom_width.", 16384
+                    "In pixels; 0: as in the file, or the ratio to custom_width is kept.", 16384
                 ),
-                "frame_load_cap": inputs.count("Load at most this many frames; 0 loads all."),
-                "skip_first_frames": inputs.count("Leave out this many frames at the start."),
-                "select_every_nth": inputs.count("Take every nth of the frames that remain.", least=1),
+                "frame_load_cap": inputs.count("Load at most this many frames; 0: all."),
+                "skip_first_frames": inputs.count("Skip this many frames at the start."),
+                "select_every_nth": inputs.count("Take every nth of the remaining frames.", least=1),
             },
             "optional": {
                 "profile": inputs.PROFILE,
-                "vae": ("VAE", {"tooltip": "Connected, the first output is a LATENT, encoded in batches."}),
+                "vae": ("VAE", {
+                        "tooltip": "If connected, frames are encoded and the first output is a LATENT."
+                    }),
                 "format": (
                     list(video_window.PRESETS),
                     {
-                        "tooltip": "What a video model takes: its rate where force_rate is 0, sides that are "
-                        "multiples of its step, and a frame count it can use."
+                        "tooltip": "The video model to load for: its frame rate if force_rate is 0, a size "
+                        "and a frame count that it accepts."
                     },
                 ),
             },
@@ -234,18 +236,18 @@ class LoadAudioFromCloud:
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
     RETURN_TYPES, RETURN_NAMES = ("AUDIO",), ("audio",)
-    DESCRIPTION = "Loads the sound of an audio or video file in the bucket, or a part of it."
-    OUTPUT_TOOLTIPS = ("The sound at the file's own rate, with all its channels.",)
+    DESCRIPTION = "Loads the audio of an audio or video file in the bucket, or a part of it."
+    OUTPUT_TOOLTIPS = ("The audio at the file's own sample rate, with all channels.",)
     SEARCH_ALIASES = ("s3 load audio", "download audio", "下载音频")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
-            "required": {"key": inputs.KEY},
+            "required": {"key": inputs.key("comfyui/audio/a.flac")},
             "optional": {
                 "profile": inputs.PROFILE,
-                "start_seconds": inputs.seconds("Where to begin."),
-                "duration_seconds": inputs.seconds("How much to load; 0 loads to the end."),
+                "start_seconds": inputs.seconds("Start here."),
+                "duration_seconds": inputs.seconds("Load this much; 0: to the end."),
             },
             "hidden": inputs.UNIQUE_ID,
         }
@@ -306,7 +308,7 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
 
 def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own form
     return {
-        "required": {"key": inputs.KEY, **further},
+        "required": {"key": inputs.key("comfyui/images/a.png"), **further},
         "optional": {"profile": inputs.PROFILE},
         "hidden": inputs.UNIQUE_ID,
     }

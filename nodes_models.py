@@ -34,7 +34,7 @@ MODEL_FILE = FileName("STRING,COMBO")
 
 
 def _model_type() -> tuple[list[str], dict[str, str]]:
-    return (model_folders.types(), {"tooltip": "Which of ComfyUI's model folders the file belongs to."})
+    return (model_folders.types(), {"tooltip": "The model folder of ComfyUI that the file belongs to."})
 
 
 class LoadModelFromCloud:
@@ -43,8 +43,8 @@ class LoadModelFromCloud:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "download", True
     RETURN_TYPES, RETURN_NAMES = (MODEL_FILE,), ("model_filename",)
     DESCRIPTION = (
-        "Downloads a model file into ComfyUI's folder of that type, once; wire model_filename into a loader. "
-        "An interrupted download goes on where it ended."
+        "Downloads a model file once into ComfyUI's folder of its type; connect model_filename to a loader. "
+        "An interrupted download resumes where it stopped."
     )
     OUTPUT_TOOLTIPS = ("The file as loaders list it; fits ckpt_name, lora_name, vae_name and the like.",)
     SEARCH_ALIASES = ("s3 model", "download checkpoint", "download lora", "model from bucket", "下载模型")
@@ -54,12 +54,12 @@ class LoadModelFromCloud:
         return {
             "required": {
                 "model_type": _model_type(),
-                "key": inputs.KEY,
+                "key": inputs.key("models/loras/a.safetensors"),
                 "force_redownload": (
                     "BOOLEAN",
                     {
                         "default": False,
-                        "tooltip": "Download in any case, and replace whatever file is there.",
+                        "tooltip": "Download even if the file is there, and replace it.",
                     },
                 ),
             },
@@ -67,13 +67,13 @@ class LoadModelFromCloud:
                 "profile": inputs.PROFILE,
                 "sha256": (
                     "STRING",
-                    {"default": "", "tooltip": "Accept no other content; 64 hexadecimal digits, or empty."},
+                    {"default": "", "tooltip": "Expected SHA-256 (64 hex digits); empty: no check."},
                 ),
                 "subfolder": (
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "Below the type's folder; empty keeps what the key has behind model_type.",
+                        "tooltip": "Subfolder of the model folder; empty: as in the key.",
                     },
                 ),
             },
@@ -131,8 +131,8 @@ class UploadModelToCloud:
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "upload", True
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING"), ("key", "url")
-    DESCRIPTION = "Stores a model file with its checksum; content that is there already is not sent again."
-    OUTPUT_TOOLTIPS = ("The object's key; Download Model takes it.", "The object's address.")
+    DESCRIPTION = "Uploads a model file with its checksum; unchanged content is not uploaded again."
+    OUTPUT_TOOLTIPS = ("The key, for Download Model from Cloud.", "The address of the object.")
     SEARCH_ALIASES = ("s3 upload model", "publish lora", "share checkpoint", "上传模型")
 
     @classmethod
@@ -142,13 +142,13 @@ class UploadModelToCloud:
                 "model_type": _model_type(),
                 "model": (
                     model_folders.names() or [""],
-                    {"tooltip": "The file, as loaders list it; it has to be one of this model_type."},
+                    {"tooltip": "The file as loaders list it; it must be of this model_type."},
                 ),
                 "key_prefix": (
                     "STRING",
                     {
                         "default": "models/",
-                        "tooltip": "The folder in the bucket; model_type and the file's sub-folders follow.",
+                        "tooltip": "Folder in the bucket; model_type and the file's subfolders are added.",
                     },
                 ),
             },

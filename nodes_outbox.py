@@ -20,19 +20,19 @@ class RetryPendingUploads:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "retry", True
     RETURN_TYPES, RETURN_NAMES = ("INT", "INT", "STRING"), ("sent", "left", "report")
     DESCRIPTION = (
-        "Sends the files that save nodes kept because they could not be stored, oldest first; an "
-        "existing object is replaced only where overwrite was chosen and it is older."
+        "Uploads the files that wait in the outbox because an earlier upload failed, oldest first. An "
+        "existing object is replaced only if overwrite was chosen and the object is older."
     )
     OUTPUT_TOOLTIPS = (
-        "How many files were sent.",
-        "How many still wait.",
-        "One line per file: its key, or why it is left.",
+        "How many files were uploaded.",
+        "How many files are still waiting.",
+        "One line per file: its key, or why it is still waiting.",
     )
     SEARCH_ALIASES = ("outbox", "resend", "pending uploads", "offline", "重试上传")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        tooltip = "Only what was saved through this profile; unconnected, everything that waits."
+        tooltip = "Only files that were saved through this profile; not connected: all that wait."
         return {"optional": {"profile": ("S3_PROFILE", {"tooltip": tooltip})}, "hidden": inputs.UNIQUE_ID}
 
     @classmethod
@@ -45,12 +45,13 @@ class RetryPendingUploads:
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
+        file = host.profiles_file()
+
         def wanted(entry: Entry) -> bool:
-            return profile is None or entry.sender == sending.sender(profile)
+            return profile is None or sending.settled(entry.sender, file) == sending.sender(profile, file)
 
         def send() -> sending.Report:
-            outbox = Outbox(host.outbox_folder())
-            return sending.send(outbox, host.profiles_file(), wanted, meter, progress.text)
+            return sending.send(Outbox(host.outbox_folder()), file, wanted, meter, progress.text)
 
         report = await watched(send, meter, progress)
         progress.text(str(report))

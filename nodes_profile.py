@@ -9,7 +9,8 @@ from typing import Any
 from . import connect, diagnosis, host, inputs, providers
 from .errors import ConfigurationError
 from .profile import Profile, fingerprint, resolve
-from .settings import ENVIRONMENT, FROM_PROFILE, profile_names
+from .profiles_file import ENVIRONMENT, FILE_NAME
+from .settings import FROM_PROFILE, profile_names
 from .storage import Meter
 from .transfer import watched
 
@@ -20,9 +21,9 @@ class CloudStorageProfile:
     CATEGORY, FUNCTION = "cloud_storage", "choose"
     RETURN_TYPES, RETURN_NAMES = ("S3_PROFILE",), ("profile",)
     DESCRIPTION = (
-        "Chooses the bucket that connected nodes use. Keys are configured on the server, never here."
+        "Chooses the bucket that connected nodes use. Access keys are configured on the server, never here."
     )
-    OUTPUT_TOOLTIPS = ("Wire it into the profile input of every cloud storage node.",)
+    OUTPUT_TOOLTIPS = ("Connect it to the profile input of the cloud storage nodes.",)
     SEARCH_ALIASES = ("s3", "bucket", "oss", "r2", "minio", "credentials", "云存储")
 
     @classmethod
@@ -31,18 +32,21 @@ class CloudStorageProfile:
             "required": {
                 "profile": (
                     profile_names(host.profiles_file()),
-                    {"tooltip": "A profile of the server's profiles.json, or its environment variables."},
+                    {
+                        "tooltip": "A profile of profiles.json on the server; (env vars): the COMFY_S3_… "
+                        "environment variables or, where they set no bucket, the default profile."
+                    },
                 )
             },
             "optional": {
                 "provider": (
                     [FROM_PROFILE, *providers.names()],
-                    {"tooltip": "Another provider; the profile's region and endpoint are then dropped."},
+                    {"tooltip": "Another provider; the profile's region and endpoint are then ignored."},
                 ),
                 "bucket": ("STRING", {"default": "", "tooltip": "Another bucket than the profile's."}),
                 "path_prefix": (
                     "STRING",
-                    {"default": "", "tooltip": "Put in front of every key, for example team/a/."},
+                    {"default": "", "tooltip": "Folder of the bucket for all keys, for example team/a/."},
                 ),
                 "region": ("STRING", {"default": "", "tooltip": "Another region than the profile's."}),
             },
@@ -75,8 +79,12 @@ class CloudStorageProfile:
         bucket: str = "",
         path_prefix: str = "",
         region: str = "",
-    ) -> tuple[Profile]:
-        return (_resolved(profile, provider, bucket, path_prefix, region),)
+    ) -> tuple[Profile] | dict[str, Any]:
+        found = _resolved(profile, provider, bucket, path_prefix, region)
+        if found.name == (profile or ENVIRONMENT):
+            return (found,)
+        words = f"No bucket is set in the environment, so the profile {found.name} of {FILE_NAME} is used."
+        return host.shown((found,), [words])
 
 
 class TestCloudConnection:
@@ -85,9 +93,9 @@ class TestCloudConnection:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage", "test", True
     RETURN_TYPES, RETURN_NAMES = ("STRING",), ("report",)
     DESCRIPTION = (
-        "Lists, writes, reads and deletes a small probe under the profile's prefix and reports what works."
+        "Lists, writes, reads and deletes a small test object below the path_prefix and reports what works."
     )
-    OUTPUT_TOOLTIPS = ("The report, one line per finding; it holds no secret.",)
+    OUTPUT_TOOLTIPS = ("The report, one line per check; it contains no access keys.",)
     SEARCH_ALIASES = ("s3 test", "check bucket", "diagnose", "连接测试")
 
     @classmethod

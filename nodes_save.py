@@ -26,11 +26,12 @@ class SaveImageToCloud:
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "IMAGE"), ("urls", "keys", "images")
     OUTPUT_IS_LIST = (False, True, False)
     DESCRIPTION = (
-        "Stores every image of the batch in the bucket, the workflow inside, and never over an existing one."
+        "Saves every image to the bucket, with the workflow embedded. Existing objects are kept unless "
+        "if_exists is overwrite."
     )
     OUTPUT_TOOLTIPS = (
         "One address per image, joined by semicolons.",
-        "The keys, one by one; any node with a key input takes them. Empty for a file that is kept.",
+        "The keys, one by one, for any node with a key input. Empty for a file that waits in the outbox.",
         "The images as they came in.",
     )
     SEARCH_ALIASES = ("s3 save image", "upload image", "save to bucket", "oss", "上传图像")
@@ -39,12 +40,12 @@ class SaveImageToCloud:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "images": ("IMAGE", {"tooltip": "The images to store; each becomes an object of its own."}),
+                "images": ("IMAGE", {"tooltip": "The images to save; each becomes an object of its own."}),
                 "key_prefix": inputs.key_prefix("comfyui/images/"),
                 "filename": inputs.FILENAME,
                 "format": (
                     list(media_image.FORMATS),
-                    {"tooltip": "png is lossless; png and webp bring the workflow back when dropped in."},
+                    {"tooltip": "png is lossless; png and webp restore the workflow if dropped on the page."},
                 ),
                 "quality": (
                     "INT",
@@ -52,7 +53,7 @@ class SaveImageToCloud:
                         "default": 95,
                         "min": 1,
                         "max": 100,
-                        "tooltip": "Of jpg and webp; png is always lossless.",
+                        "tooltip": "Quality of jpg and webp; png is always lossless.",
                     },
                 ),
             },
@@ -114,10 +115,13 @@ class SaveVideoToCloud:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "save", True
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "VIDEO"), ("urls", "keys", "video")
     OUTPUT_IS_LIST = (False, True, False)
-    DESCRIPTION = "Stores a video in the bucket, the workflow inside, and never over an existing one."
+    DESCRIPTION = (
+        "Saves a video to the bucket, with the workflow embedded. Existing objects are kept unless "
+        "if_exists is overwrite."
+    )
     OUTPUT_TOOLTIPS = (
         "The address of the video.",
-        "The key; any node with a key input takes it. Empty for a file that is kept.",
+        "The key, for any node with a key input. Empty for a file that waits in the outbox.",
         "The video as it came in.",
     )
     SEARCH_ALIASES = ("s3 save video", "upload video", "mp4", "webm", "上传视频")
@@ -126,21 +130,21 @@ class SaveVideoToCloud:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "video": ("VIDEO", {"tooltip": "The video to store."}),
+                "video": ("VIDEO", {"tooltip": "The video to save."}),
                 "key_prefix": inputs.key_prefix("comfyui/videos/"),
                 "filename": inputs.FILENAME,
                 "format": (
                     list(media_video.FORMATS),
                     {
-                        "tooltip": "auto copies a file without loss into the first of mp4, webm, mkv and gif "
-                        "that can hold it; frames become mp4, transparent ones webm. gif has no sound."
+                        "tooltip": "auto copies a file losslessly to the first of mp4, webm, mkv, gif that "
+                        "can hold it; frames become mp4, or webm if transparent. gif has no audio."
                     },
                 ),
                 "codec": (
                     list(media_video.CODEC_CHOICES),
                     {
-                        "tooltip": "auto copies what the format can hold and else takes its usual codec; "
-                        "any other always encodes."
+                        "tooltip": "auto copies what the format can hold, or encodes with its usual codec; "
+                        "any other codec always encodes."
                     },
                 ),
             },
@@ -156,8 +160,8 @@ class SaveVideoToCloud:
                         "default": media_video.CRF_OF_CODEC,
                         "min": media_video.CRF_OF_CODEC,
                         "max": 63,
-                        "tooltip": "Quality: lower is better and larger. -1 is the codec's usual one: h264 "
-                        "19, h265 22, vp9 26, av1 28. Any other always encodes.",
+                        "tooltip": "Quality: lower is better and larger. -1: the codec's usual one, h264 "
+                        "19, h265 22, vp9 26, av1 28. Any other value always encodes.",
                     },
                 ),
                 "on_failure": inputs.ON_FAILURE,
@@ -218,12 +222,13 @@ class SaveAudioToCloud:
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "AUDIO"), ("urls", "keys", "audio")
     OUTPUT_IS_LIST = (False, True, False)
     DESCRIPTION = (
-        "Stores every clip of the batch in the bucket, the workflow inside, and never over an existing one."
+        "Saves every audio clip to the bucket, with the workflow embedded. Existing objects are kept unless "
+        "if_exists is overwrite."
     )
     OUTPUT_TOOLTIPS = (
         "One address per clip, joined by semicolons.",
-        "The keys, one by one; any node with a key input takes them. Empty for a file that is kept.",
-        "The sound as it came in.",
+        "The keys, one by one, for any node with a key input. Empty for a file that waits in the outbox.",
+        "The audio as it came in.",
     )
     SEARCH_ALIASES = ("s3 save audio", "upload audio", "mp3", "flac", "上传音频")
 
@@ -233,20 +238,23 @@ class SaveAudioToCloud:
             "required": {
                 "audio": (
                     "AUDIO",
-                    {"tooltip": "The sound to store; each clip becomes an object of its own."},
+                    {"tooltip": "The audio to save; each clip becomes an object of its own."},
                 ),
                 "key_prefix": inputs.key_prefix("comfyui/audio/"),
                 "filename": inputs.FILENAME,
                 "format": (
                     list(media_audio.FORMATS),
-                    {"tooltip": "flac and wav keep 24 bits without loss; wav brings no workflow back."},
+                    {"tooltip": "flac and wav are lossless at 24 bits; wav cannot restore the workflow."},
                 ),
             },
             "optional": {
                 "profile": inputs.PROFILE,
                 "quality": (
                     list(media_audio.QUALITIES),
-                    {"tooltip": "Of mp3 (auto is V0, its best) and opus (auto is 128k); others keep all."},
+                    {
+                        "tooltip": "Quality of mp3 (auto: V0, the best) and opus (auto: 128k); flac and wav "
+                        "are lossless."
+                    },
                 ),
                 "if_exists": inputs.IF_EXISTS,
                 "link": inputs.LINK,

@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 from . import addresses, providers, settings
 from .errors import ConfigurationError
-from .settings import ENVIRONMENT, KEYS, PAIR, SETTINGS, Layer, Upload, did_you_mean
+from .profiles_file import ENVIRONMENT, ON_SERVER, did_you_mean
+from .settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, Upload
 
 DEFAULT = "default"  # the source of a setting that no layer gives
 
@@ -85,12 +86,13 @@ def _salted(text: str) -> str:
 def resolve(
     name: str, overrides: Mapping[str, str], file: Path, environ: Mapping[str, str] | None = None
 ) -> Profile:
-    """The profile called ``name`` with a node's widget values laid over it.
+    """The profile that ``name`` means, see ``settings.chosen``, with a node's widget values laid over it.
 
     ``overrides`` holds widget settings by name (provider, bucket, path_prefix, region); empty values and
     "(from profile)" override nothing. ``file`` is profiles.json, read anew each time; ``environ`` is
     ``os.environ`` unless given. Raises ConfigurationError and names the file, field or variable at fault.
     """
+    name = settings.chosen(name, file, environ)
     return _resolved(name, settings.layers(name, overrides, file, environ), file)
 
 
@@ -100,16 +102,17 @@ def unlock(profile: Profile, environ: Mapping[str, str] | None = None) -> tuple[
     So a key edited together with its endpoint never goes to the old one. The credentials are empty where auth
     is not "keys". Raises ConfigurationError as ``resolve`` does, and where there is no key pair.
     """
-    layers = settings.layers(profile.name, profile.overrides, profile.file, environ)
-    now = _resolved(profile.name, layers, profile.file)
+    name = settings.chosen(profile.name, profile.file, environ)
+    layers = settings.layers(name, profile.overrides, profile.file, environ)
+    now = _resolved(name, layers, profile.file)
     if now.auth != "keys":
         return now, Credentials("", "", "", f"{now.auth} (set by {now.sources['auth']})")
     layer = _pair_layer(layers)
     if layer is None:
         variables = _both(SETTINGS[key].variable for key in PAIR)
         raise ConfigurationError(
-            f"There are no credentials for profile {now.name!r}. Set {variables} in the environment, "
-            f"or {_both(PAIR)} in a profile of {now.file}, or auth to ambient or anonymous."
+            f"There are no access keys for profile {now.name!r}. Set {variables} in the environment, "
+            f"or {_both(PAIR)} in a profile of {ON_SERVER}, or auth to ambient or anonymous."
         )
     access_key, secret_key, session_token = (str(layer.values.get(key, "")) for key in KEYS)
     return now, Credentials(access_key, secret_key, session_token, layer.where)
@@ -141,15 +144,15 @@ def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
     overrides = layers[-1].values
     if values["locked"] and overrides:
         raise ConfigurationError(
-            f"The profile {name or ENVIRONMENT!r} is locked ({found['locked'].label('locked')}), "
-            f"but the node sets {_both(overrides)}. Clear these inputs: whoever runs the server decides them."
+            f"The profile {name!r} is locked ({found['locked'].label('locked')}), "
+            f"but the node sets {_both(overrides)}. Clear these inputs: the owner of the server decides them."
         )
     row = _provider(values["provider"], found.get("provider"))
     if not values["bucket"]:
-        _missing("bucket", "A profile", layers, file)
+        _no_bucket(name, file)
     for required in row.requires:
         if not values[required] and not values["endpoint_url"]:
-            _missing(required, row.name, layers, file)
+            _missing(required, row, name, layers)
     labels = {key: layer.label(key) for key, layer in found.items()}
     addresses.check_bucket(values["bucket"], labels["bucket"])
     for key in ("region", "account_id"):
@@ -166,7 +169,7 @@ def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
     sources = {key: found[key].where if key in found else DEFAULT for key in values}
     values["auth"], sources["auth"] = _auth(layers)
     return Profile(
-        name=name or ENVIRONMENT,
+        name=name,
         provider=row.name,
         bucket=values["bucket"],
         region=region,
@@ -190,7 +193,7 @@ def _merged(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:
     values.update(provider=providers.names()[0], read_only=False, locked=False, upload=Upload())
     found: dict[str, Layer] = {}
     for layer in layers:
-        if "provider" in layer.values:
+        if _changes_provider(layer, values, found):
             for row in SETTINGS.values():
                 if row.of_provider:
                     values[row.name] = ""
@@ -199,6 +202,17 @@ def _merged(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:
             if not SETTINGS[key].credential:
                 values[key], found[key] = value, layer
     return values, found
+
+
+def _changes_provider(layer: Layer, values: Mapping[str, Any], found: Mapping[str, Layer]) -> bool:
+    """Whether what weaker layers say of their provider is dropped. Naming the same one again drops nothing.
+
+    An endpoint beside no provider is not taken for the default provider's: that would get keys of another.
+    """
+    if "provider" not in layer.values:
+        return False
+    is_known = "provider" in found or not values["endpoint_url"]
+    return not (is_known and layer.values["provider"] == values["provider"])
 
 
 def _auth(layers: Sequence[Layer]) -> tuple[str, str]:
@@ -230,28 +244,41 @@ def _pair_layer(layers: Sequence[Layer]) -> Layer | None:
         lacking = [layer.name_of(key) for key in PAIR if key not in layer.values]
         if given and lacking:
             raise ConfigurationError(
-                f"Half a key pair in {layer.place}: {_both(given)} without {_both(lacking)}. "
-                "Set both in one place; a pair is never put together from two."
+                f"{layer.place[0].upper()}{layer.place[1:]} has {_both(given)} but no {_both(lacking)}. "
+                "Set both in the same place."
             )
         if given:
             _own_auth(layer)
             return layer
         if any(key in layer.blank for key in PAIR):
             raise ConfigurationError(
-                f"The key pair is left empty in {layer.place}. "
+                f"The access keys are left empty in {layer.place}. "
                 f"Fill in {_both(PAIR)}, or remove them to use those of the environment."
             )
     return None
 
 
-def _missing(setting: str, who: str, layers: Sequence[Layer], file: Path) -> NoReturn:
-    places = [SETTINGS[setting].variable, f"{setting} in a profile of {file}"]
-    places = [layers[1].label(setting)] if len(layers) > 2 else places  # noqa: PLR2004  a named profile
-    dropped = [layer.label(setting) for layer in layers if setting in layer.values]
-    why = f": {_both(dropped)} belongs to another provider" if dropped else ""
-    raise ConfigurationError(
-        f"{who} needs the setting {setting}, which no layer gives{why}. Set {' or '.join(places)}."
-    )
+def _no_bucket(name: str, file: Path) -> NoReturn:
+    if name != ENVIRONMENT:
+        raise ConfigurationError(f"No bucket is set. Set bucket in profile {name!r} of {ON_SERVER}.")
+    names = ", ".join(settings.profile_names(file)[1:])
+    first = f"Write a profile into {ON_SERVER}"
+    if names:
+        first = f"Choose a profile ({names}) in Cloud Storage Profile"
+    raise ConfigurationError(f"No bucket is set. {first}, or set {SETTINGS['bucket'].variable}.")
+
+
+def _missing(setting: str, row: providers.Provider, name: str, layers: Sequence[Layer]) -> NoReturn:
+    given = [layer for layer in layers if setting in layer.values]
+    if given and "provider" in layers[-1].values:
+        raise ConfigurationError(
+            f"The node sets provider to {row.name}, so {given[-1].label(setting)} is ignored. "
+            f"Set provider back to {FROM_PROFILE}."
+        )
+    where = f"in profile {name!r} of {ON_SERVER}" if name != ENVIRONMENT else "in the environment"
+    named = setting if name != ENVIRONMENT else SETTINGS[setting].variable
+    ignored = f": {given[-1].label(setting)} is that of another provider" if given else ""
+    raise ConfigurationError(f"{row.name} needs {setting}, which is not set{ignored}. Set {named} {where}.")
 
 
 # ------------------------------------------------------------------------------------------ checks

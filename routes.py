@@ -29,7 +29,8 @@ from .errors import (
 )
 from .naming import existing_key
 from .profile import Profile, resolve
-from .settings import ENVIRONMENT, SETTINGS
+from .profiles_file import ENVIRONMENT
+from .settings import SETTINGS
 from .storage import Meter, ObjectInfo
 from .transfer import watched
 

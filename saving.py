@@ -74,7 +74,8 @@ def target(profile: Profile | None, profiles_file: Path, outbox_folder: Path, on
         if on_failure == STOP:
             raise
         storage = Unopened(error)
-    return Target(storage, sending.sender(profile), Outbox(outbox_folder), profiles_file, on_failure)
+    sender = sending.sender(profile, profiles_file)
+    return Target(storage, sender, Outbox(outbox_folder), profiles_file, on_failure)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .call_order import Call
 from .connect import connect
 from .errors import (
     AccessDenied,
+    ConfigurationError,
     IntegrityError,
     NotFound,
     Scope,
@@ -31,7 +32,8 @@ from .errors import (
 )
 from .outbox import Entry, Outbox, Sender
 from .profile import Profile, resolve
-from .settings import ENVIRONMENT
+from .profiles_file import ENVIRONMENT
+from .settings import chosen
 from .storage import Meter, ObjectInfo, Storage
 from .storing import NEW_NAME, OVERWRITE, File
 from .transfer import file_sha256
@@ -46,9 +48,19 @@ _beginning = threading.Lock()  # held by the thread that ``begin`` starts
 _stuck: set[Path] = set()
 
 
-def sender(profile: Profile | None) -> Sender:
-    """What a ``profile`` input means to the outbox; None is the environment."""
-    return Sender(profile.name, dict(profile.overrides)) if profile else Sender(ENVIRONMENT)
+def sender(profile: Profile | None, profiles_file: Path) -> Sender:
+    """What a ``profile`` input means to the outbox; None is the environment, or the default profile."""
+    if profile is not None:
+        return Sender(profile.name, dict(profile.overrides))
+    return settled(Sender(ENVIRONMENT), profiles_file)
+
+
+def settled(through: Sender, profiles_file: Path) -> Sender:
+    """The same sender, by the name of the default profile where that is what the environment means now."""
+    try:
+        return replace(through, profile=chosen(through.profile, profiles_file))
+    except ConfigurationError:  # it can be told when the profile is used
+        return through
 
 
 @dataclass
@@ -88,7 +100,7 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
         return None
 
     def wanted(entry: Entry) -> bool:
-        return entry.sender == through and entry.folder not in _stuck
+        return settled(entry.sender, profiles_file) == through and entry.folder not in _stuck
 
     def work() -> None:
         try:

@@ -8,23 +8,29 @@ this module while one is raised: tracebacks are sent to browsers and into report
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 import re
-import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from . import profiles_file
 from .errors import ConfigurationError
+from .profiles_file import (
+    DEFAULT_FIELD,
+    ENVIRONMENT,
+    FILE_NAME,
+    ON_SERVER,
+    Quiet,
+    did_you_mean,
+    json_object,
+)
 
-ENVIRONMENT = "(env vars)"  # the name that means: no named profile, the environment alone
 FROM_PROFILE = "(from profile)"  # the provider widget's value that overrides nothing
-FILE_NAME = "profiles.json"
 
 AUTH_MODES = ("keys", "ambient", "anonymous")
+
 
 
 @dataclass(frozen=True)
@@ -88,24 +94,17 @@ class Upload:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Quiet(dict[str, Any]):
-    """Settings by name, whose ``repr`` shows the names alone."""
-
-    def __repr__(self) -> str:
-        return f"<{', '.join(self)}>"
-
-
 @dataclass(frozen=True)
 class Layer:
     """What one layer says: ``values`` by setting name, those that it leaves blank not among them.
 
-    ``where`` tells users which layer it is, ``place`` where to correct it, with the path of a file.
+    ``where`` tells users which layer it is, ``place`` where to correct it.
     """
 
     where: str
     place: str
     by_variable: bool = False
-    values: Mapping[str, Any] = field(default_factory=_Quiet)
+    values: Mapping[str, Any] = field(default_factory=Quiet)
     blank: tuple[str, ...] = ()
 
     def name_of(self, setting: str) -> str:
@@ -113,7 +112,7 @@ class Layer:
         return SETTINGS[setting].variable if self.by_variable else setting
 
     def label(self, setting: str) -> str:
-        """The setting and its layer, for messages: "bucket in profile 'a' of /…/profiles.json"."""
+        """The setting and its layer, for messages: "bucket in profile 'a' of profiles.json on the server"."""
         return f"{self.name_of(setting)} in {self.place}"
 
 
@@ -123,9 +122,31 @@ def profile_names(file: Path) -> list[str]:
     Never raises: a file that cannot be read gives no names here and a full error when one is used.
     """
     try:
-        return [ENVIRONMENT, *(_read_profiles(file) or {})]
+        return [ENVIRONMENT, *profiles_file.read(file).profiles]
     except ConfigurationError:
         return [ENVIRONMENT]
+
+
+def chosen(name: str, file: Path, environ: Mapping[str, str] | None = None) -> str:
+    """The profile that ``name`` means: itself, and for "" and ENVIRONMENT the default profile where the
+    environment sets neither a bucket nor credentials, so that profiles.json alone is enough.
+
+    The default is the one that the file names, or its only one. ENVIRONMENT stays what it is where there is
+    no profile. Raises ConfigurationError where there are several and none is the default.
+    """
+    if name and name != ENVIRONMENT:
+        return name
+    places = [row for row in SETTINGS.values() if row.credential or row.name == "bucket"]
+    if any(_variable(row.variable, environ) for row in places):
+        return ENVIRONMENT
+    there = profiles_file.read(file)
+    if there.default or len(there.profiles) <= 1:
+        return there.default or next(iter(there.profiles), ENVIRONMENT)
+    names = ", ".join(there.profiles)
+    raise ConfigurationError(
+        f"No profile is chosen, and {ON_SERVER} has several: {names}. Choose one in a Cloud Storage Profile "
+        f'node, or write "{DEFAULT_FIELD}": "{next(iter(there.profiles))}" into the file, beside "profiles".'
+    )
 
 
 def layers(
@@ -140,24 +161,26 @@ def layers(
 
 def _environment_layer(environ: Mapping[str, str] | None) -> Layer:
     rows = [row for row in SETTINGS.values() if row.variable]
-    given = _Quiet({row.name: text for row in rows if (text := _variable(row.variable, environ))})
+    given = Quiet({row.name: text for row in rows if (text := _variable(row.variable, environ))})
     return _filled(Layer("the environment", "the environment", by_variable=True), given)
 
 
 def _file_layer(name: str, file: Path, environ: Mapping[str, str] | None) -> Layer:
-    profiles = _read_profiles(file)
-    if profiles is None:
+    there = profiles_file.read(file)
+    profiles = there.profiles
+    if not there.exists:
         raise ConfigurationError(
-            f"There is no profile {name!r}, for there is no file {file}. Write it, or choose {ENVIRONMENT}."
+            f"There is no profile {name!r}, because there is no {ON_SERVER}. "
+            f"Write it, or choose {ENVIRONMENT}."
         )
     if name not in profiles:
         raise ConfigurationError(
-            f"There is no profile {name!r} in {file}.{did_you_mean(name, profiles)} "
-            f"Known profiles: {', '.join(profiles) or 'none'}; add it there, or choose {ENVIRONMENT}."
+            f"There is no profile {name!r} in {ON_SERVER}.{did_you_mean(name, profiles)} "
+            f"Known profiles: {', '.join(profiles) or 'none'}. Choose one of them, or add it there."
         )
-    layer = Layer(f"profile {name!r} of {file.name}", f"profile {name!r} of {file}")
-    entry = _object(profiles[name], layer.place, SETTINGS)
-    given = _Quiet(
+    layer = Layer(f"profile {name!r} of {FILE_NAME}", f"profile {name!r} of {ON_SERVER}")
+    entry = json_object(profiles[name], layer.place, SETTINGS)
+    given = Quiet(
         {key: _expanded(entry, key, layer.label(key), environ) for key in entry if key != "upload"}
     )
     if entry.get("upload") is not None:
@@ -169,62 +192,14 @@ def _widget_layer(overrides: Mapping[str, str]) -> Layer:
     for key in overrides:
         if key not in SETTINGS or not SETTINGS[key].widget:
             raise ConfigurationError(
-                f"A node may not set {key}. It belongs into the environment or {FILE_NAME} of the server."
+                f"A node may not set {key}. Set it in the environment or in {ON_SERVER}."
             )
     texts = {key: str(value or "").strip() for key, value in overrides.items()}
-    given = _Quiet({key: text for key, text in texts.items() if text and text != FROM_PROFILE})
+    given = Quiet({key: text for key, text in texts.items() if text and text != FROM_PROFILE})
     return _filled(Layer("the node", "the inputs of the node"), given)
 
 
 # ------------------------------------------------------------------------------------------ profiles.json
-
-
-def _read_profiles(file: Path) -> dict[str, Any] | None:
-    """The ``profiles`` object of profiles.json by name; None when the file is not there."""
-    try:
-        content = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        said = f"cannot be read: {error.strerror or error}. Make it a file that ComfyUI's user may read."
-    except UnicodeDecodeError as error:
-        said = f"is not UTF-8 at byte {error.start}. Save it as UTF-8."
-    except (ValueError, RecursionError) as error:
-        said = f"is not valid JSON: {error}. Correct or complete it; no other credentials are used instead."
-    else:
-        profiles = _object(
-            _object(content, str(file), ("profiles",)).get("profiles", {}), f"profiles in {file}"
-        )
-        for name in (ENVIRONMENT, ""):
-            if name in profiles:
-                raise ConfigurationError(f"A profile in {file} is called {name!r}. Give it another name.")
-        return profiles
-    raise ConfigurationError(f"{file} {said}")  # without its cause: a JSONDecodeError holds the whole text
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = _Quiet()
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the name {key!r} stands twice in one object")
-        found[key] = value
-    return found
-
-
-def _object(value: object, where: str, known: Iterable[str] | None = None) -> dict[str, Any]:
-    """``value``, if it is a JSON object with none but ``known`` fields; None: any."""
-    if not isinstance(value, dict):
-        raise ConfigurationError(
-            f'Not a JSON object: {where}. Write it in braces, as in {{"name": "value"}}.'
-        )
-    known = list(value if known is None else known)
-    for key in value:
-        if key not in known:
-            hint = did_you_mean(key, known)
-            raise ConfigurationError(
-                f"Unknown field {key!r} in {where}.{hint} Known fields: {', '.join(known)}."
-            )
-    return value
 
 
 def _expanded(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, str] | None) -> object:
@@ -236,7 +211,7 @@ def _expanded(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[s
     variable = _VARIABLE.fullmatch(entry[key].strip())
     if variable is None:
         raise ConfigurationError(
-            f'{label} holds "${{" and more than the name of a variable. Write "${{NAME}}" and nothing else.'
+            f'{label} has "${{" and more than the name of a variable. Write "${{NAME}}" and nothing else.'
         )
     if not _variable(variable[1], environ):
         raise ConfigurationError(
@@ -247,11 +222,11 @@ def _expanded(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[s
 
 
 def _upload(entry: Mapping[str, Any], label: str, environ: Mapping[str, str] | None) -> Upload:
-    values = _object(entry["upload"], label, [f.name for f in fields(Upload)])
+    values = json_object(entry["upload"], label, [f.name for f in fields(Upload)])
     texts: dict[str, Any] = {}
     for key in values:
         if key in ("tags", "metadata"):
-            pairs = _object({} if values[key] is None else values[key], f"{key} of {label}")
+            pairs = json_object({} if values[key] is None else values[key], f"{key} of {label}")
             texts[key] = {name: _text(pairs, name, f"{key}.{name} of {label}", environ) for name in pairs}
         else:
             texts[key] = _text(values, key, f"{key} of {label}", environ)
@@ -259,20 +234,9 @@ def _upload(entry: Mapping[str, Any], label: str, environ: Mapping[str, str] | N
 
 
 def _text(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, str] | None) -> str:
-    value = _Quiet({key: _expanded(entry, key, label, environ)})
+    value = Quiet({key: _expanded(entry, key, label, environ)})
     _check_text(value, key, label)
     return str(value[key] or "")
-
-
-def exposed(file: Path) -> str:
-    """A sentence where other users of this machine may read the file, which holds keys; "" where none may."""
-    try:
-        mode = stat.S_IMODE(file.stat().st_mode)
-    except OSError:  # there is none, or none to read: whoever needs it will say so
-        return ""
-    if os.name == "nt" or not mode & (stat.S_IRWXG | stat.S_IRWXO):  # Windows keeps such rights elsewhere
-        return ""
-    return f"Other users of this machine may read {file} (its mode is {mode:o}). Run `chmod 600` on it."
 
 
 # ------------------------------------------------------------------------------------------ checks
@@ -286,7 +250,7 @@ def _variable(name: str, environ: Mapping[str, str] | None) -> str:
 def _filled(layer: Layer, given: Mapping[str, Any]) -> Layer:
     """``layer`` with the values that it was ``given``, each checked to be of its kind."""
     said = [key for key in given if given[key] not in ("", None)]
-    values = _Quiet({key: _typed(given, key, layer.label(key)) for key in said})
+    values = Quiet({key: _typed(given, key, layer.label(key)) for key in said})
     return replace(layer, values=values, blank=tuple(key for key in given if key not in said))
 
 
@@ -302,7 +266,7 @@ def _typed(given: Mapping[str, Any], key: str, label: str) -> object:
     _check_text(given, key, label)
     if kind == "key" and key != "secret_key" and not _SENT_IN_HEADER.fullmatch(given[key]):
         raise ConfigurationError(
-            f"{label} holds a space or a character that is not ASCII. Copy it once more."
+            f"{label} has a space or a character that is not ASCII. Copy it again."
         )
     if kind == "auth" and given[key] not in AUTH_MODES:
         raise ConfigurationError(f"{label} is {given[key]!r}. Write one of {', '.join(AUTH_MODES)}.")
@@ -313,11 +277,4 @@ def _check_text(given: Mapping[str, Any], key: str, label: str) -> None:
     if not isinstance(given[key], str | None):
         raise ConfigurationError(f"{label} is not a text. Put the value in quotation marks.")
     if _UNPRINTABLE.search(given[key] or ""):
-        raise ConfigurationError(f"{label} holds a line break or another unprintable character. Remove it.")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence with the known name most like ``word``, a space before it; "" where none is."""
-    folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1)
-    return f" Did you mean {folded[near[0]]!r}?" if near else ""
+        raise ConfigurationError(f"{label} has a line break or another unprintable character. Remove it.")

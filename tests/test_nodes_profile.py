@@ -33,7 +33,7 @@ def test_an_unknown_or_unreadable_profile_says_so_when_it_is_used(comfyui):
         run_node("CloudStorageProfile", profile="gone")
     write_profiles(team={"bucket": "b"})
     host.profiles_file().write_text('{"profiles": {"te')
-    with pytest.raises(errors.ConfigurationError, match=r"profiles\.json is not valid JSON"):
+    with pytest.raises(errors.ConfigurationError, match=r"profiles\.json on the server is not valid JSON"):
         run_node("CloudStorageProfile", profile="team")
     assert isinstance(nodes_profile.CloudStorageProfile.IS_CHANGED(profile="team"), str)
 

@@ -42,7 +42,7 @@ STOREYS = (
     ("png", "png_repair", "pixels"),
     ("media_kind", "media_length", "media_metadata", "media_sound", "video_window", "durable"),
     ("one_at_a_time",),
-    ("providers", "memory", "meter", "workers", "lanes", "error_codes", "damage"),
+    ("providers", "memory", "meter", "workers", "lanes", "error_codes", "damage", "profiles_file"),
     ("errors",),
 )
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")

@@ -6,6 +6,7 @@ import os
 import pytest
 from cloud_storage import profile, providers, settings
 from cloud_storage.errors import ConfigurationError
+from cloud_storage.profiles_file import ON_SERVER
 
 PAIR = {"access_key": "AK-file", "secret_key": "SK-file"}
 ENVIRON_PAIR = {"access_key": "AK-env", "secret_key": "SK-env"}
@@ -140,7 +141,7 @@ def test_a_token_never_joins_the_pair_of_another_layer(keys):
 )
 def test_half_a_pair_is_never_completed_from_another_layer(opened, file, half, given, lacking):
     message = refusal(opened, ENVIRON_PAIR, dict.fromkeys(half, "SK-half"))
-    assert f"Half a key pair in profile 'team' of {file}: {given} without {lacking}." in message
+    assert f"Profile 'team' of {ON_SERVER} has {given} but no {lacking}." in message
     message = refusal(opened, dict.fromkeys(half, "SK-half"), {"region": "r"})
     for field in (*given.split(" and "), *lacking.split(" and ")):
         assert f"COMFY_S3_{field.upper()}" in message
@@ -152,7 +153,7 @@ def test_half_a_pair_of_a_layer_that_is_not_used_does_not_matter(keys):
 
 @pytest.mark.parametrize("blank", [{"access_key": "", "secret_key": None}, {"secret_key": " "}])
 def test_a_pair_left_blank_is_not_replaced_by_that_of_the_environment(opened, file, blank):
-    assert f"left empty in profile 'team' of {file}" in refusal(opened, ENVIRON_PAIR, blank)
+    assert f"left empty in profile 'team' of {ON_SERVER}" in refusal(opened, ENVIRON_PAIR, blank)
     assert "left empty" in refusal(opened, {"auth": "ambient"}, blank)
     assert opened(ENVIRON_PAIR, {**blank, "auth": "ambient"}).auth == "ambient"
 
@@ -162,7 +163,7 @@ def test_no_pair_at_all_is_an_error_that_names_where_it_may_stand(opened, file):
     for part in (
         "COMFY_S3_ACCESS_KEY and COMFY_S3_SECRET_KEY",
         "access_key and secret_key",
-        str(file),
+        ON_SERVER,
         "ambient",
     ):
         assert part in message
@@ -187,14 +188,14 @@ def test_keys_may_be_asked_for_by_name(keys, opened):
     message = refusal(
         profile.unlock, opened({"auth": "ambient"}, {"auth": "keys"}), variables({"bucket": "b"})
     )
-    assert "no credentials" in message
+    assert "no access keys" in message
 
 
 @pytest.mark.parametrize("mode", ["ambient", "anonymous"])
 @pytest.mark.parametrize("given", ["access_key", "secret_key", "session_token"])
 def test_a_mode_without_keys_and_a_key_beside_it_contradict(opened, file, mode, given):
     message = refusal(opened, {}, {"auth": mode, given: "SK-x"})
-    assert f"auth in profile 'team' of {file} is {mode}" in message
+    assert f"auth in profile 'team' of {ON_SERVER} is {mode}" in message
     assert given in message
     assert f"COMFY_S3_{given.upper()}" in refusal(opened, {"auth": mode, given: "SK-x"})
 
@@ -207,7 +208,30 @@ def test_a_pair_beside_another_mode_is_no_pair_to_fall_back_to(opened):
 # ------------------------------------------------------------ rule 2: providers
 
 
-@pytest.mark.parametrize("provider", ["Backblaze B2", "MinIO"])
+CUSTOM = {"provider": "Custom", "endpoint_url": "https://own.example", "region": "own-1"}
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (CUSTOM, {"provider": "Custom"}),
+        ({}, CUSTOM, {"provider": "Custom"}),
+        (CUSTOM, {}, {"provider": "Custom"}),
+        (CUSTOM, {"provider": "Custom"}, {"provider": "Custom"}),
+    ],
+)
+def test_naming_the_same_provider_again_drops_nothing(opened, layers):
+    found = opened(*layers)
+    assert (found.endpoint_url, found.region) == ("https://own.example", "own-1")
+
+
+def test_naming_the_provider_that_nobody_had_to_name_keeps_a_region_and_no_strange_endpoint(opened):
+    again = {"provider": "AWS S3"}
+    assert opened({"region": "eu-north-1"}, {}, again).region == "eu-north-1"
+    assert opened({}, {"endpoint_url": "https://own.example"}, again).endpoint_url == ""
+
+
+@pytest.mark.parametrize("provider", ["Backblaze B2", "Wasabi"])
 def test_a_layer_that_names_a_provider_drops_what_weaker_ones_said_of_theirs(opened, provider):
     weak = {**MINIO, "region": "weak-1", "account_id": "weak2"}
     row = providers.provider(provider)
@@ -242,7 +266,7 @@ def test_an_unknown_provider_is_an_error_that_names_its_place_and_the_known_name
     known = f"Known providers: {', '.join(providers.names())}."
     for layers, place in (
         (({"provider": "aws s3"},), "COMFY_S3_PROVIDER in the environment"),
-        (({}, {"provider": "AWS  S3"}), f"provider in profile 'team' of {file}"),
+        (({}, {"provider": "AWS  S3"}), f"provider in profile 'team' of {ON_SERVER}"),
         (({}, {}, {"provider": "AWS-S3"}), "provider in the inputs of the node"),
     ):
         message = refusal(opened, *layers)
@@ -252,16 +276,19 @@ def test_an_unknown_provider_is_an_error_that_names_its_place_and_the_known_name
 
 def test_a_missing_bucket_is_an_error_that_says_where_to_write_it(file):
     message = refusal(profile.resolve, "", {}, file, {})
-    assert "Set COMFY_S3_BUCKET or bucket in a profile of" in message
+    assert message == f"No bucket is set. Write a profile into {ON_SERVER}, or set COMFY_S3_BUCKET."
     file.write_text('{"profiles": {"team": {"bucket": ""}}}')
-    assert f"Set bucket in profile 'team' of {file}" in refusal(profile.resolve, "team", {}, file, {})
+    assert f"Set bucket in profile 'team' of {ON_SERVER}" in refusal(profile.resolve, "team", {}, file, {})
 
 
 def test_a_missing_account_or_endpoint_is_an_error(opened, file):
-    assert "Cloudflare R2 needs the setting account_id" in refusal(opened, {"provider": "Cloudflare R2"})
+    message = refusal(opened, {"provider": "Cloudflare R2"})
+    assert message == (
+        "Cloudflare R2 needs account_id, which is not set. Set COMFY_S3_ACCOUNT_ID in the environment."
+    )
     message = refusal(opened, {}, {"provider": "Custom"})
-    assert "Custom needs the setting endpoint_url, which no layer gives." in message
-    assert f"Set endpoint_url in profile 'team' of {file}" in message
+    assert "Custom needs endpoint_url, which is not set." in message
+    assert f"Set endpoint_url in profile 'team' of {ON_SERVER}" in message
     assert (
         opened({"provider": "Cloudflare R2", "endpoint_url": "https://r2.example"}).endpoint_url
         == "https://r2.example"
@@ -270,7 +297,15 @@ def test_a_missing_account_or_endpoint_is_an_error(opened, file):
 
 def test_an_account_that_was_dropped_is_told(opened):
     message = refusal(opened, {"account_id": "abc"}, {"provider": "Cloudflare R2"})
-    assert "COMFY_S3_ACCOUNT_ID in the environment belongs to another provider" in message
+    assert "COMFY_S3_ACCOUNT_ID in the environment is that of another provider" in message
+
+
+def test_a_node_that_names_another_provider_is_told_what_that_drops(opened):
+    message = refusal(opened, {}, MINIO, {"provider": "Custom"})
+    assert message == (
+        f"The node sets provider to Custom, so endpoint_url in profile 'team' of {ON_SERVER} is ignored. "
+        "Set provider back to (from profile)."
+    )
 
 
 def test_an_unknown_profile_does_not_use_the_environment(file):
@@ -291,7 +326,7 @@ def test_a_ca_file_that_is_not_there_is_an_error(opened, tmp_path):
 def test_nothing_that_bends_an_endpoint_gets_into_one(opened, file, setting):
     bad = {setting: "evil.example/"}
     assert f"COMFY_S3_{setting.upper()} in the environment is 'evil.example/'" in refusal(opened, bad)
-    assert f"{setting} in profile 'team' of {file}" in refusal(opened, {}, bad)
+    assert f"{setting} in profile 'team' of {ON_SERVER}" in refusal(opened, {}, bad)
     assert refusal(opened, {**bad, "endpoint_url": "https://e.example"}), "even where it is not used"
 
 
@@ -416,3 +451,61 @@ def test_a_profile_cannot_be_changed_and_says_what_it_is(opened):
         found.bucket = "c"
     assert str(found) == "Cloud Storage Profile 'team': bucket 'b' at AWS S3"
     assert found == opened({}, {})
+
+
+# ------------------------------------------------------------ the default profile
+
+HOME, WORK = {"bucket": "home", **PAIR}, {"bucket": "work", "access_key": "AK-w", "secret_key": "SK-w"}
+
+
+def described(file, environ=None, widgets=None, name="(env vars)"):
+    found = profile.resolve(name, widgets or {}, file, variables(environ or {}))
+    now, key = profile.unlock(found, variables(environ or {}))
+    assert now == found
+    return found.name, found.bucket, key.reveal()[0]
+
+
+@pytest.mark.parametrize("name", ["", "(env vars)"])
+def test_profiles_json_alone_is_enough(file, name):
+    file.write_text(json.dumps({"profiles": {"home": HOME}}))
+    assert described(file, name=name) == ("home", "home", "AK-file")
+    assert described(file, {"read_only": "1"}, name=name)[0] == "home", "what is neither a bucket nor a key"
+    assert described(file, {}, {"bucket": "other"}, name=name) == ("home", "other", "AK-file")
+
+
+@pytest.mark.parametrize("default", ["home", "work"])
+def test_of_several_profiles_the_file_may_name_the_default(file, default):
+    file.write_text(json.dumps({"default": default, "profiles": {"home": HOME, "work": WORK}}))
+    assert described(file)[:2] == (default, default)
+    assert settings.profile_names(file) == ["(env vars)", "home", "work"]
+
+
+def test_of_several_profiles_none_is_guessed(file):
+    file.write_text(json.dumps({"profiles": {"home": HOME, "work": WORK}}))
+    message = refusal(profile.resolve, "", {}, file, {})
+    assert message.startswith(f"No profile is chosen, and {ON_SERVER} has several: home, work.")
+    assert '"default": "home"' in message
+
+
+@pytest.mark.parametrize("given", [{"bucket": "b"}, {"auth": "anonymous"}, ENVIRON_PAIR])
+@pytest.mark.parametrize("default", ["", "home"])
+def test_an_environment_that_names_a_bucket_or_a_key_is_used_as_it_is(file, given, default):
+    file.write_text(json.dumps({"default": default, "profiles": {"home": HOME}}))
+    found = profile.resolve("", {"bucket": "c"}, file, variables(given))
+    assert (found.name, found.bucket) == (settings.ENVIRONMENT, "c")
+    if "bucket" not in given:
+        message = refusal(profile.resolve, "", {}, file, variables(given))
+        assert message.startswith("No bucket is set. Choose a profile (home) in Cloud Storage Profile, or")
+
+
+@pytest.mark.parametrize("default", ["gone", 5, ["home"], {"home": 1}])
+def test_a_default_that_is_no_profile_is_an_error(file, default):
+    file.write_text(json.dumps({"default": default, "profiles": {"home": HOME}}))
+    assert "default in profiles.json on the server names no profile" in refusal(
+        profile.resolve, "", {}, file, {}
+    )
+
+
+def test_a_default_profile_that_is_locked_takes_nothing_from_a_node(file):
+    file.write_text(json.dumps({"profiles": {"home": {**HOME, "locked": True}}}))
+    assert "is locked" in refusal(profile.resolve, "(env vars)", {"bucket": "c"}, file, {})

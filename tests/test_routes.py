@@ -265,6 +265,16 @@ def test_a_profile_is_named_and_may_be_overridden_as_in_a_node(cloud, ask, fast_
     assert "team" in answer.json["error"]
 
 
+def test_profiles_json_alone_is_enough(comfyui, ask, fast_place, folder):
+    entry = fast_place.settings({"path_prefix": folder})
+    entry = {name.removeprefix("COMFY_S3_").lower(): value for name, value in entry.items()}
+    host.profiles_file().parent.mkdir(parents=True)
+    host.profiles_file().write_text(json.dumps({"profiles": {"home": entry}}))
+    put(fast_place.open(path_prefix=folder), "a.txt")
+    for chosen in ({}, {"profile": "(env vars)"}, {"profile": "home"}):
+        assert [each["key"] for each in ask("list", **chosen).json["files"]] == ["a.txt"]
+
+
 def test_a_locked_profile_is_not_overridden(cloud, ask, monkeypatch):
     monkeypatch.setenv("COMFY_S3_LOCKED", "1")
     assert ask("list").status == 200

@@ -49,6 +49,8 @@ def test_the_english_definitions_are_the_nodes_own_texts(comfyui, monkeypatch):
         cloud_storage.NODE_CLASS_MAPPINGS, cloud_storage.NODE_DISPLAY_NAME_MAPPINGS
     )
     assert nodedefs.FILE.read_text(encoding="utf-8") == nodedefs.text(wanted), "python3 tools/nodedefs.py"
+    for path, page in nodedefs.pages(wanted, cloud_storage.NODE_CLASS_MAPPINGS).items():
+        assert path.read_text(encoding="utf-8") == page, "python3 tools/nodedefs.py"
 
 
 @pytest.mark.parametrize("node_id", NODES)

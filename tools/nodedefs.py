@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Write locales/en/nodeDefs.json anew: the nodes' own texts, as ComfyUI's page looks them up.
+With them, in both languages, what each page of help says of its node, its inputs and outputs.
 
     python3 tools/nodedefs.py
 
@@ -9,8 +10,10 @@ Other languages are written by hand, beside it. tests/test_texts.py tells when o
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,12 @@ import environment
 from environment import ROOT
 
 FILE = ROOT / "locales" / "en" / "nodeDefs.json"
+CHINESE = ROOT / "locales" / "zh" / "nodeDefs.json"
+HELP = ROOT / "web" / "docs"
+KINDS = ("inputs", "outputs")
+HELP_COLUMNS = 110  # Chinese has no spaces to break at, and stays one line
+GLOB = re.compile(r"(\*\.\w+)")  # an asterisk of its own would begin what Markdown sets in italics
+TABLE = re.compile(r"((?:^\|.*\n)+)", re.MULTILINE)
 
 
 def described(classes: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -44,6 +53,44 @@ def text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
+def help_text(old: str, node: Mapping[str, Any], names: Sequence[list[str]], *, is_named: bool) -> str:
+    """A page of help with its node's texts as they are now: the description below the title, and its tables.
+
+    ``names`` are those of the inputs and of the outputs; ``is_named`` says that the tables have a column for
+    what they are called in the page's language.
+    """
+    title, _, rest = old.split("\n\n", 2)
+    description = "\n".join(textwrap.wrap(node["description"], HELP_COLUMNS, break_long_words=False))
+    texts = [node[kind].values() for kind in KINDS]
+    rows = [list(zip(*each, strict=True)) for each in zip(names, texts, strict=True)]
+    tables = iter([each for each in rows if each])
+
+    def table(found: re.Match[str]) -> str:
+        lines = found[1].splitlines()[:2]
+        for name, each in next(tables):
+            cells = [f"`{name}`", *([each["name"]] if is_named else []), GLOB.sub(r"`\1`", each["tooltip"])]
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join([*lines, ""])
+
+    count = sum(map(bool, names))
+    return TABLE.sub(table, "\n\n".join([title, description, rest]), count=count)
+
+
+def pages(content: Mapping[str, Any], classes: Mapping[str, Any]) -> dict[Path, str]:
+    """Every page of help as it is to be."""
+    chinese = json.loads(CHINESE.read_text(encoding="utf-8"))
+    found = {}
+    for node_id, english in content.items():
+        names = list(english["inputs"]), list(classes[node_id].RETURN_NAMES)
+        for path, node in (
+            (HELP / f"{node_id}.md", english),
+            (HELP / node_id / "zh.md", chinese[node_id]),
+        ):
+            old = path.read_text(encoding="utf-8")
+            found[path] = help_text(old, node, names, is_named=node is not english)
+    return found
+
+
 def main() -> None:
     environment.enter()
     from story import load_package
@@ -54,6 +101,8 @@ def main() -> None:
         FILE.parent.mkdir(parents=True, exist_ok=True)
         content = described(package.NODE_CLASS_MAPPINGS, package.NODE_DISPLAY_NAME_MAPPINGS)
         FILE.write_text(text(content), encoding="utf-8")
+        for path, page in pages(content, package.NODE_CLASS_MAPPINGS).items():
+            path.write_text(page, encoding="utf-8")
     print(f"{FILE}: {len(content)} nodes")
 
 
