@@ -99,7 +99,7 @@ def odd_images() -> dict[str, bytes]:
         "sizes.ico": saved(rgba.resize((48, 48)), "ICO", sizes=[(16, 16), (32, 32), (48, 48)]),
         "rgb.bmp": saved(rgb, "BMP"),
         "rgba.tga": saved(rgba, "TGA"),
-        "16-bit.pgm": saved(Image.fromarray(deep[..., 0].astype(np.uint16)), "PPM"),
+        "16-bit.pgm": b"P5 %d %d 65535\n" % (WIDTH, HEIGHT) + deep[..., 0].tobytes(),
         "cut-off.png": saved(rgb, "PNG")[:3000],
         "cut-off.jpg": saved(rgb, "JPEG", quality=90)[:1200],
     }

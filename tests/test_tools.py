@@ -36,7 +36,7 @@ server.handle_request()
 def tools(monkeypatch):
     """Imports a module of tools/ as its scripts do."""
     monkeypatch.syspath_prepend(str(TOOLS))
-    for name in ("environment", "into_comfyui", "tryout"):
+    for name in ("environment", "into_comfyui", "tryout", "versions"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return __import__
 
@@ -233,4 +233,20 @@ def test_an_environment_is_complete_until_the_requirements_change(tools, tmp_pat
 def test_the_continuous_integration_runs_the_readmes_command():
     script = ROOT / ".ci" / "run"
     assert os.name == "nt" or os.access(script, os.X_OK)
-    assert script.read_text().splitlines()[-1] == 'exec python3 tools/test.py "$@"'
+    assert script.read_text().splitlines()[-1].startswith("exec python3 tools/test.py ")
+
+
+def test_the_tests_of_further_versions_are_there(tools):
+    versions = tools("versions")
+    for each in versions.SETS:
+        for pattern in each.tests:
+            assert list((ROOT / "tests").glob(pattern)), f"no test file is called {pattern}"
+    media = {path.name for path in (ROOT / "tests").glob("test_media_*.py")}
+    assert all(media <= {Path(file).name for file in versions.files(each)} for each in versions.SETS)
+
+
+def test_the_oldest_versions_are_those_that_the_requirements_name(tools):
+    oldest = tools("versions").SETS[0]
+    named = re.findall(r"^(\w+)>=(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert named
+    assert set(named) <= set(oldest.pins.items())

@@ -169,14 +169,7 @@ def pip(python: object, *arguments: object) -> list[object]:
 def _make() -> None:
     print(f"Setting up {HOME} (once, and when the requirements change)", flush=True)
     if not _runs(PYTHON):
-        with step(f"Making a virtual environment for Python {sys.version_info[0]}.{sys.version_info[1]}"):
-            try:
-                venv.EnvBuilder(clear=True, with_pip=True).create(HOME)
-            except (OSError, subprocess.CalledProcessError) as error:
-                raise SetupFailed(
-                    f"{HOME} could not be made: {error}. Check that the disk has room and that Python's venv "
-                    "module is complete (on Debian and Ubuntu: apt-get install python3-venv)."
-                ) from error
+        create(HOME)
     advice = (
         "Check the network (or pip's proxy and index settings) and the disk, and run this again. Where a "
         f"package has no build for Python {sys.version.split()[0]} on {sys.platform}, use another Python."
@@ -184,6 +177,18 @@ def _make() -> None:
     run("Installing torch and the other packages", pip(PYTHON, "-r", REQUIREMENTS[1]), advice)
     (HOME.parent / ".gitignore").write_text("*\n")
     _stamp().write_text(_wanted())
+
+
+def create(home: Path) -> None:
+    """Make an empty virtual environment, as one step; one that is there is emptied. Raises SetupFailed."""
+    with step(f"Making a virtual environment for Python {sys.version_info[0]}.{sys.version_info[1]}"):
+        try:
+            venv.EnvBuilder(clear=True, with_pip=True).create(home)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SetupFailed(
+                f"{home} could not be made: {error}. Check that the disk has room and that Python's venv "
+                "module is complete (on Debian and Ubuntu: apt-get install python3-venv)."
+            ) from error
 
 
 def _stamp() -> Path:

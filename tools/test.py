@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Pass the tests on a machine that has nothing but Python: set up, ruff, mypy, pytest.
 
-    python3 tools/test.py [arguments of pytest]
+    python3 tools/test.py [--versions] [arguments of pytest]
 
-All three run, whatever the first ones find; the exit code is 0 when all three passed.
+With --versions, pytest runs once more for each set of versions.py. Everything runs, whatever the first ones
+find; the exit code is 0 when all passed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 
 import environment
+import versions
 from environment import BIN, PYTHON, ROOT
 
 SOURCES = ROOT / ".mypy_cache" / "source"
@@ -27,6 +29,8 @@ def main(arguments: list[str]) -> int:
     environment.enter()
     environment.set_up_ministack()
     failed = []
+    also_versions = "--versions" in arguments
+    arguments = [each for each in arguments if each != "--versions"]
     for name, check in (("ruff", ruff), ("mypy", mypy)):
         print(f"\n{name}", flush=True)
         if check():
@@ -35,6 +39,11 @@ def main(arguments: list[str]) -> int:
     # Its own command, not `python -m`: that would put our profile.py in front of the standard library's.
     if subprocess.call([str(BIN / "pytest"), *arguments], cwd=ROOT):
         failed.append("pytest")
+    if also_versions:
+        try:
+            failed += versions.run(arguments)
+        except environment.SetupFailed as error:
+            sys.exit(f"\n{error}")
     if failed:
         print(f"\nFailed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0

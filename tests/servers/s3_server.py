@@ -121,6 +121,8 @@ class S3Server(ABC):
         endpoint_url = config.pop("endpoint_url", None) or (
             self.tls_endpoint_url if tls else self.endpoint_url
         )
+        # Those that older releases do not know are what newer ones are to be kept from doing.
+        known, options = set(Config.OPTION_DEFAULTS), {**chosen, **config}
         with _making_a_client:
             return _session().client(
                 service,
@@ -130,7 +132,7 @@ class S3Server(ABC):
                 aws_secret_access_key=keys.secret_key,
                 aws_session_token=keys.session_token or None,
                 verify=str(self.certificates.authority),
-                config=Config(**{**chosen, **config}),
+                config=Config(**{name: value for name, value in options.items() if name in known}),
             )
 
     def create_bucket(self, bucket: str = "") -> str:
