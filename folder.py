@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from . import cache, host, image_sizes, listing, media_image, media_kind, workers
+from . import cache, host, image_sizes, listing, workers
+from .damage import LOAD, Damage
 from .errors import NotFound
+from .image_decoder import TRIED, ImageFile
 from .storage import Meter, ObjectInfo, Storage
 
 if TYPE_CHECKING:
@@ -27,12 +29,16 @@ EXTENSIONS = frozenset(
 
 @dataclass(frozen=True)
 class Loaded:
-    """List outputs of a node: images and masks, as one batch or one by one; and a sentence for the user."""
+    """List outputs of a node: images and masks, as one batch or one by one; and sentences for the user.
+
+    ``notes`` say what is missing of which image.
+    """
 
     images: list[torch.Tensor]
     masks: list[torch.Tensor]
     keys: list[str]
     status: str
+    notes: tuple[str, ...] = ()
 
 
 def images(storage: Storage, prefix: str, pattern: str, choice: listing.Choice) -> Sequence[ObjectInfo]:
@@ -62,7 +68,14 @@ class Loading:
     def words(self) -> str:
         return f"Loaded {self._done} of {self._count} images,"
 
-    def load(self, storage: Storage, found: Sequence[ObjectInfo], size_mode: str, meter: Meter) -> Loaded:
+    def load(
+        self,
+        storage: Storage,
+        found: Sequence[ObjectInfo],
+        size_mode: str,
+        meter: Meter,
+        on_damage: str = LOAD,
+    ) -> Loaded:
         """Download what is not at hand, decode, and gather by ``image_sizes.gathered``.
 
         Of a file with several frames comes the first, so that images and keys go together. Raises MediaError,
@@ -71,27 +84,32 @@ class Loading:
         self._count = len(found)
         meter.expect(sum(info.size for info in found))
         old: list[str] = []
+        notes: dict[str, list[str]] = {}
 
         def job(info: ObjectInfo) -> Callable[[], image_sizes.Frames]:
             def run() -> image_sizes.Frames:
                 copy = cache.fetch(storage, info.key, host.temp_folder() / "cache", _Uncounted(meter))
                 if not copy.etag:
                     old.append(info.key)
-                data = copy.path.read_bytes()
-                reader = host.image_reader(copy.path) if media_kind.is_image(data) else None
-                image, mask = media_image.decode(data, info.key, reader)
+                reader, damage = host.image_reader(copy.path), Damage(info.key, TRIED, on_damage)
+                file = ImageFile(copy.path, info.key, reader, damage, host.free_memory)
+                frame = file.decode(first_only=True)
                 self._done += 1
                 meter.add(info.size)
-                return image[:1], mask[:1]
+                notes[info.key] = damage.notes
+                return frame
 
             return run
 
         pictures = workers.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
-        gathered, masks = image_sizes.gathered(pictures, size_mode)
+        pictures.reverse()
+        one_by_one = (pictures.pop() for _ in found)  # none is held twice, in the list and in the batch
+        gathered, masks = image_sizes.gathered(one_by_one, len(found), size_mode)
         status = f"Loaded {len(found)} images."
         if old:
             status += f" The server cannot be reached: {len(old)} of them are the last downloaded copies."
-        return Loaded(gathered, masks, [info.key for info in found], status)
+        missing = tuple(note for info in found for note in notes[info.key])
+        return Loaded(gathered, masks, [info.key for info in found], status, missing)
 
 
 class _Uncounted(Meter):

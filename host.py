@@ -27,7 +27,6 @@ from .profiles_file import FILE_NAME
 if TYPE_CHECKING:
     import torch
 
-ImageReader = Callable[[], "tuple[torch.Tensor, torch.Tensor | None]"]
 
 PREVIEW_FOLDER = "cloud_storage"
 OUTBOX_FOLDER = "cloud_storage_outbox"
@@ -98,11 +97,10 @@ def shown(result: tuple[Any, ...], lines: Sequence[str], **previews: Sequence[An
     return {"ui": {LINES: list(lines), **previews}, "result": result}
 
 
-def image_reader(path: Path) -> ImageReader | None:
+def image_reader(path: Path) -> Callable[[Any], Any] | None:
     """How ComfyUI's Load Image decodes this file where it does not use Pillow (core 0.33: FFmpeg), or None.
 
-    The reader gives images [B, H, W, 3] and alpha [B, H, W] or None. Only for what is known to be an
-    image: FFmpeg also follows playlists, which name other files.
+    The reader takes the file as a container of PyAV and gives ``images`` and ``alpha``.
     """
     import nodes
 
@@ -110,11 +108,9 @@ def image_reader(path: Path) -> ImageReader | None:
         return None
     from comfy_api.latest import InputImpl
 
-    def read() -> tuple[torch.Tensor, torch.Tensor | None]:
-        components = InputImpl.VideoFromFile(str(path)).get_components()
-        return components.images, None if components.alpha is None else components.alpha[..., -1]
-
-    return read
+    reader: Callable[[Any], Any] | None
+    reader = getattr(InputImpl.VideoFromFile(str(path)), "get_components_internal", None)
+    return reader
 
 
 @contextlib.contextmanager

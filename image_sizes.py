@@ -5,7 +5,7 @@ A picture that has the first one's size already stays as it is, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch.nn import functional
@@ -61,20 +61,24 @@ _RULES: dict[str, Callable[[Frames, int, int], Frames]] = {
 SIZE_MODES = (*_RULES, SEPARATE)
 
 
-def gathered(pictures: Sequence[Frames], size_mode: str) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def gathered(
+    pictures: Iterable[Frames], count: int, size_mode: str
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Images and masks as list outputs: with SEPARATE one item per picture, else one batch of all of them.
 
     ``size_mode`` is one of SIZE_MODES: pad keeps all of a picture and puts black beside it, which the mask
-    marks with 1; crop fills the size and cuts what sticks out evenly; resize changes the proportions.
+    marks with 1; crop fills the size and cuts what sticks out evenly; resize changes the proportions. There
+    are ``count`` pictures, and only one at a time is held beside the batch.
     """
     if size_mode == SEPARATE:
         images, masks = zip(*pictures, strict=True)
         return list(images), list(masks)
-    height, width = pictures[0][1].shape[1:]
-    rule = _RULES[size_mode]
-    fitting = [
-        picture if picture[1].shape[1:] == (height, width) else rule(picture, height, width)
-        for picture in pictures
-    ]
-    images, masks = zip(*fitting, strict=True)
-    return [torch.cat(images)], [torch.cat(masks)]
+    rule, batch = _RULES[size_mode], None
+    for index, picture in enumerate(pictures):
+        height, width = picture[1].shape[1:] if batch is None else batch[1].shape[1:]
+        if batch is None:
+            batch = torch.empty((count, height, width, 3)), torch.empty((count, height, width))
+        fits = picture[1].shape[1:] == (height, width)
+        for whole, part in zip(batch, picture if fits else rule(picture, height, width), strict=True):
+            whole[index] = part[0]
+    return ([], []) if batch is None else ([batch[0]], [batch[1]])

@@ -1,14 +1,13 @@
-"""Images: a frame of an IMAGE tensor to an encoded file, and a file that Pillow reads to IMAGE and MASK.
+"""Encodes a frame of an IMAGE tensor as a file: the bytes are those that ComfyUI's own Save Image writes.
 
-The rule: what comes out is what ComfyUI's own Save Image and Load Image make of it, bit for bit. Nothing here
-changes Pillow's global settings, which other nodes share; every function may be called from any thread.
+Nothing here changes Pillow's global settings, which other nodes share; every function may be called from any
+thread.
 """
 
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,22 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import media_kind, png, png_repair
+from . import png
 from .errors import MediaError, sentence
 from .media_metadata import Metadata
 from .pixels import Pixels, eight_bits
 
 if TYPE_CHECKING:
-    from PIL.Image import Exif, Image
+    from PIL.Image import Exif
 
-__all__ = ["CHANNELS", "FORMATS", "Encoded", "Format", "Metadata", "decode", "decode_mask", "encode"]
-
-logger = logging.getLogger("cloud_storage")
-
-Floats = npt.NDArray[np.float32]
-
-# --- Frames to files ---------------------------------------------------------------------------------------
-
+__all__ = ["FORMATS", "Encoded", "Format", "Metadata", "encode"]
 
 @dataclass(frozen=True)
 class Encoded:
@@ -193,165 +185,3 @@ def _frame(image: torch.Tensor | npt.NDArray[Any], form: Format) -> npt.NDArray[
         advice = f"Save it as {' or '.join(roomier)}, or make it smaller."
         raise MediaError(_refusal(f"{width} x {height} pixels", said, advice))
     return image
-
-
-# --- Files to frames ---------------------------------------------------------------------------------------
-
-Frames = tuple[torch.Tensor, torch.Tensor]  # IMAGE and MASK
-
-# The host's own way to read the file, where its Load Image has one beside Pillow: gives [B, H, W, 3] floats,
-# and alpha [B, H, W] or None. No frame at all, or any exception, mean that it cannot read this one.
-Reader = Callable[[], tuple[torch.Tensor, torch.Tensor | None]]
-
-CHANNELS = ("alpha", "red", "green", "blue")
-
-MAX_PIXELS = 1 << 30  # of all frames of a file together: 16 GiB of IMAGE and MASK
-
-_SINGLE_FRAME = {"MPO"}  # its further pictures are no further frames, but previews or the other eye's view
-_TRANSPARENT_COLOUR_MODES = {"1", "L", "P", "RGB"}  # where info["transparency"] names see-through colours
-
-
-def decode(data: bytes, name: str = "no name", reader: Reader | None = None) -> Frames:
-    """The frames of an image file as IMAGE [B, H, W, 3] and MASK [B, H, W] (1 - alpha), float32 in 0..1.
-
-    As ComfyUI's Load Image does it with Pillow (0.3): turned upright by EXIF, frames of another size than
-    the first left out. Different, and meant: without alpha the mask is zeros of the image's own size. As in
-    newer ComfyUI, 16-bit grey keeps its bits, and colours declared transparent (tRNS) are. That one reads
-    most files through FFmpeg, and JPEGs come out a little different; its way is to be given as ``reader``,
-    which goes first.
-
-    Of a damaged or cut-off PNG or JPEG comes the part that is there, as in ComfyUI, with a warning in the
-    log. ``name`` stands for the file in messages. Raises MediaError where there is no image or too large a
-    one.
-    """
-    frames = None if reader is None else _read(reader, data)
-    if frames is not None:
-        return frames
-    try:
-        return _decoded(data)
-    except MediaError as error:
-        raise MediaError(sentence("read the image", name, str(error), "Make it smaller.")) from error
-    except Exception as error:  # noqa: BLE001  Pillow's plugins raise what they like; all of it is told below
-        damage = error
-    repaired = _repaired(data)
-    if repaired is not None:
-        try:
-            frames = _decoded(repaired)
-        except Exception:  # noqa: BLE001  nothing is lost: what was wrong in the first place is told below
-            logger.debug("%s: the repaired file cannot be read either", name)
-        else:
-            logger.warning("%s is damaged (%s); the image holds what could be read of it", name, damage)
-            return frames
-    said, advice = _diagnosis(data, damage)
-    raise MediaError(sentence("read the image", name, said, advice)) from damage
-
-
-def decode_mask(
-    data: bytes, channel: str, name: str = "no name", reader: Reader | None = None
-) -> torch.Tensor:
-    """One of CHANNELS of every frame as MASK [B, H, W]: alpha inverted, and zeros where there is none.
-
-    Otherwise as ``decode``. All frames as in newer ComfyUI; 0.3 looked at the first one only.
-    """
-    image, mask = decode(data, name, reader)
-    return mask if channel == "alpha" else image[..., CHANNELS.index(channel) - 1].clone()
-
-
-def _read(reader: Reader, data: bytes) -> Frames | None:
-    try:
-        if _is_too_large(data):
-            return None  # Pillow goes next, and says so
-        images, alpha = reader()
-    except Exception as error:  # noqa: BLE001  only this way is lost: Pillow goes next, as in ComfyUI
-        logger.debug("ComfyUI's reader does not take the file: %s", error)
-        return None
-    if len(images) == 0:
-        return None
-    return images, torch.zeros(images.shape[:3], dtype=images.dtype) if alpha is None else 1.0 - alpha
-
-
-def _is_too_large(data: bytes) -> bool:
-    """Whether Pillow knows the file, and would not open it or all of its frames. Nothing is unpacked."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as file:
-            return bool(file.width * file.height * getattr(file, "n_frames", 1) > MAX_PIXELS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return True
-    except Exception:  # noqa: BLE001  nothing is lost: what Pillow does not know is the reader's to judge
-        return False
-
-
-def _decoded(data: bytes) -> Frames:
-    images, masks = zip(*_frames(data), strict=True)
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
-
-
-def _frames(data: bytes) -> Iterator[tuple[Floats, Floats]]:
-    from PIL import Image, ImageOps, ImageSequence
-
-    size, pixels = None, 0
-    try:
-        with Image.open(io.BytesIO(data)) as file:
-            for raw_frame in ImageSequence.Iterator(file):
-                width, height = raw_frame.size
-                pixels += width * height
-                if pixels > MAX_PIXELS:
-                    raise MediaError(f"its frames, {width} x {height}, have more than {MAX_PIXELS:,} pixels")
-                frame = ImageOps.exif_transpose(raw_frame)
-                size = size or frame.size
-                if frame.size == size:
-                    yield _image(frame), _mask(frame)
-                if file.format in _SINGLE_FRAME:
-                    return
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise MediaError(f"Pillow does not open one so large ({error})") from error
-
-
-def _image(frame: Image) -> Floats:
-    if frame.mode.startswith("I;16"):
-        grey = np.asarray(frame).astype(np.float32) * np.float32(1 / 65535)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if frame.mode == "I":
-        frame = frame.point(lambda value: value * (1 / 255))
-    return _fractions(frame.convert("RGB"))
-
-
-def _mask(frame: Image) -> Floats:
-    if frame.getbands()[-1] == "A":  # LAB has an A too, a colour
-        alpha = frame.getchannel("A")
-    elif "transparency" in frame.info and frame.mode in _TRANSPARENT_COLOUR_MODES:
-        alpha = frame.convert("RGBA").getchannel("A")
-    else:
-        return np.zeros((frame.height, frame.width), np.float32)
-    mask: Floats = np.float32(1) - _fractions(alpha)
-    return mask
-
-
-def _fractions(image: Image) -> Floats:
-    floats = np.asarray(image).astype(np.float32)
-    floats /= 255
-    return floats
-
-
-def _repaired(data: bytes) -> bytes | None:
-    """A file that Pillow reads where it gave up on ``data``; None where there is no way to make one.
-
-    ComfyUI tries a second time with Pillow's LOAD_TRUNCATED_IMAGES set, a global that other threads may set
-    and restore meanwhile. The same picture comes of a JPEG with an end put to it, and of a PNG written anew.
-    """
-    if data.startswith(b"\xff\xd8"):
-        return data + b"\xff\xd9"  # end of image
-    return png_repair.repaired(data) if data.startswith(png.SIGNATURE) else None
-
-
-def _diagnosis(data: bytes, error: Exception) -> tuple[str, str]:
-    """What is wrong with a file that cannot be read, and what to do."""
-    if isinstance(error, MemoryError):
-        return "there is not enough memory for it", "Make it smaller, or free memory."
-    if not data:
-        return "the file is empty", "Upload it again."
-    if media_kind.is_image(data):
-        return f"the file is damaged or cut off, {error}", "Upload it again."
-    return f"the file is no image but {media_kind.kind(data)}", "Choose the key of an image."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 _IMAGES = {
     b"\x89PNG\r\n\x1a\n": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -38,18 +40,79 @@ _TEXTS = {  # in lower case, after white space
     b"version https://git-lfs": "a Git LFS pointer, which only stands for the file",
 }
 _RIFF = {b"WEBP": "a WebP image", b"WAVE": "a WAV file", b"AVI ": "an AVI video"}  # by bytes 8 to 12
-_ISO_MEDIA = {  # by the brand in bytes 8 to 12; all others are films
-    b"avif": "an AVIF image",
-    b"avis": "an AVIF image",
-    b"heic": "a HEIC photograph",
-    b"heix": "a HEIC photograph",
-    b"mif1": "a HEIC photograph",
+_ISO_MEDIA = {  # by the brand in bytes 8 to 12; all others are films. mp4ra.org/registered-types/brands
+    **dict.fromkeys((b"avif", b"avis"), "an AVIF image"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis"), "a HEIC photograph"),
+    **dict.fromkeys((b"hevc", b"hevx", b"hevm", b"hevs"), "a HEIC photograph"),
+    **dict.fromkeys((b"mif1", b"mif2", b"msf1", b"miaf"), "a HEIC photograph"),  # or AVIF, by further brands
+    **dict.fromkeys((b"avci", b"avcs"), "a HEIF image"),
+    b"jxl ": "a JPEG XL image",
+    b"jp2 ": "a JPEG 2000 image",
+    b"jpx ": "a JPEG 2000 image",
+    b"crx ": "a raw photograph (Canon CR3)",
 }
+# Pictures that ComfyUI's own Load Image may not read either, by how they begin
+_PICTURES = {
+    b"\xff\x0a": "a JPEG XL image",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "a JPEG XL image",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"II\xbc": "a JPEG XR image",
+    b"II*\0\x10\0\0\0CR": "a raw photograph (Canon CR2)",
+    b"IIU\0": "a raw photograph (Panasonic RW2)",
+    b"IIRO": "a raw photograph (Olympus ORF)",
+    b"IIRS": "a raw photograph (Olympus ORF)",
+    b"MMOR": "a raw photograph (Olympus ORF)",
+    b"FUJIFILMCCD-RAW": "a raw photograph (Fujifilm RAF)",
+    b"FOVb": "a raw photograph (Sigma X3F)",
+    b"\0MRM": "a raw photograph (Minolta MRW)",
+    b"v/1\x01": "an OpenEXR image",
+    b"#?RADIANCE": "a Radiance HDR image",
+    b"#?RGBE": "a Radiance HDR image",
+    b"gimp xcf": "a GIMP drawing",
+    b"%!PS": "a PostScript document",
+    b"\xc5\xd0\xd3\xc6": "a PostScript document",
+    b"qoif": "a QOI image",
+    b"DDS ": "a DirectDraw texture",
+    b"SIMPLE  =": "a FITS image",
+    b"\xd7\xcd\xc6\x9a": "a Windows metafile",
+    b"\0\0\1\0": "a Windows icon",
+    b"\0\0\2\0": "a Windows cursor",
+    b"icns": "an icon of macOS",
+}
+HEAD_BYTES = 1 << 16  # of a file, for all that is told here
+_DNG_VERSION = 0xC612  # a TIFF's tag, helpx.adobe.com/camera-raw/digital-negative.html
+
+
+def is_dng(data: bytes) -> bool:
+    """Whether ``data`` begins like a TIFF file that is a raw photograph, by its first directory."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    if not data.startswith((b"II*\0", b"MM\0*")):
+        return False
+    start = int.from_bytes(data[4:8], order)
+    count = int.from_bytes(data[start : start + 2], order)
+    tags = range(start + 2, min(start + 2 + 12 * count, len(data) - 1), 12)
+    return any(int.from_bytes(data[tag : tag + 2], order) == _DNG_VERSION for tag in tags)
 
 
 def is_image(data: bytes) -> bool:
     """Whether ``data`` begins like a common image file, sound or not."""
     return data.startswith(tuple(_IMAGES)) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether ``data`` begins like a picture of any kind, whoever can read it."""
+    return is_image(data) or data.startswith(tuple(_PICTURES)) or _iso_media(data) is not None
+
+
+def _iso_media(data: bytes) -> str | None:
+    """The kind of picture in a file of boxes, by its brands (ISO/IEC 14496-12, 4.3)."""
+    if data[4:8] != b"ftyp":
+        return None
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, int.from_bytes(data[:4], "big"), 4))]
+    if data[8:12] in (b"mif1", b"mif2", b"msf1", b"miaf") and {b"avif", b"avis"}.intersection(brands[:32]):
+        return _ISO_MEDIA[b"avif"]
+    return _ISO_MEDIA.get(data[8:12])
 
 
 def is_document(data: bytes) -> bool:
@@ -66,18 +129,22 @@ def is_animation(data: bytes) -> bool:
 def is_recording(data: bytes) -> bool:
     """Whether ``data`` begins like a common file of moving pictures or sound, sound or not."""
     if data[4:8] == b"ftyp":
-        return data[8:12] not in _ISO_MEDIA
+        return _iso_media(data) is None
     riff = data[:4] == b"RIFF" and data[8:12] in (b"WAVE", b"AVI ")
     return riff or data[4:8] in _ISO_BOXES or data.startswith(_RECORDINGS)
 
 
 def kind(data: bytes) -> str:
-    """What a file is, by its first 100 bytes: "an HTML page", "a PDF document"."""
+    """What a file is, by its first bytes: "an HTML page", "a PDF document". HEAD_BYTES tell all that can be
+    told, a hundred most of it.
+    """
     if data[4:8] == b"ftyp":
-        return _ISO_MEDIA.get(data[8:12], "an MP4 or QuickTime video")
+        return _iso_media(data) or "an MP4 or QuickTime video"
+    if is_dng(data):
+        return "a raw photograph (DNG)"
     if data[:4] == b"RIFF" and data[8:12] in _RIFF:
         return _RIFF[data[8:12]]
     text = data[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    found = [name for start, name in {**_IMAGES, **_OTHERS}.items() if data.startswith(start)]
+    found = [name for start, name in {**_PICTURES, **_IMAGES, **_OTHERS}.items() if data.startswith(start)]
     found += [name for start, name in _TEXTS.items() if text.startswith(start)]
     return found[0] if found else f"something unknown that begins with {data[:8].hex(' ')}"

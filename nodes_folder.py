@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import folder, freshness, host, image_sizes, inputs, listing
 from .connect import storage_of
+from .damage import LOAD
 from .storage import Meter, Storage
 from .transfer import watched
 
@@ -64,7 +65,7 @@ class LoadImagesFromCloud:
                     },
                 ),
             },
-            "optional": {"profile": inputs.PROFILE},
+            "optional": {"profile": inputs.PROFILE, "on_damage": inputs.ON_DAMAGE},
             "hidden": inputs.UNIQUE_ID,
         }
 
@@ -79,6 +80,7 @@ class LoadImagesFromCloud:
         limit: int | None = None,
         size_mode: str | None = None,
         profile: None = None,
+        on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
         def state(storage: Storage, prefix: str, how: tuple[str, str, int, int, int]) -> str:
@@ -99,6 +101,7 @@ class LoadImagesFromCloud:
         limit: int = 16,
         size_mode: str = image_sizes.SIZE_MODES[0],
         profile: Profile | None = None,
+        on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, loading = Meter(), folder.Loading()
@@ -110,12 +113,12 @@ class LoadImagesFromCloud:
             found = folder.images(storage, prefix, pattern, chosen)
             how = freshness.given(pattern, sort, skip_first, select_every_nth, limit)
             freshness.remember(unique_id, profile, prefix, listing.state(found), how)
-            return loading.load(storage, found, size_mode, meter)
+            return loading.load(storage, found, size_mode, meter, on_damage)
 
         loaded = await watched(load, meter, progress)
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
-        return host.shown(outputs, [loaded.status])
+        return host.shown(outputs, [loaded.status, *loaded.notes])
 
 
 NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}

@@ -14,16 +14,16 @@ from . import (
     cache,
     freshness,
     host,
+    image_decoder,
     inputs,
     latents,
     media_audio,
     media_frames,
-    media_image,
-    media_kind,
     media_preview,
     video_window,
 )
 from .connect import storage_of
+from .damage import LOAD, Damage
 from .media_length import File
 from .ranges import RangeReader
 from .storage import Meter, Storage
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Pictured = tuple[tuple[Any, ...], dict[str, Any]]  # what a node gives, and ``ui`` for a picture of it
-Decode = Callable[[bytes, str, "media_image.Reader | None"], T]
+Decode = Callable[[image_decoder.ImageFile], T]
 
 
 class LoadImageFromCloud:
@@ -58,18 +58,28 @@ class LoadImageFromCloud:
         return _inputs()
 
     @classmethod
-    def IS_CHANGED(cls, key: str | None = None, profile: None = None, unique_id: str | None = None) -> str:
+    def IS_CHANGED(
+        cls,
+        key: str | None = None,
+        profile: None = None,
+        on_damage: str | None = None,
+        unique_id: str | None = None,
+    ) -> str:
         return freshness.answer(unique_id, key, _etag)
 
     async def load(
-        self, key: str = "", profile: Profile | None = None, unique_id: str | None = None
+        self,
+        key: str = "",
+        profile: Profile | None = None,
+        on_damage: str = LOAD,
+        unique_id: str | None = None,
     ) -> dict[str, Any]:
-        def decode(data: bytes, name: str, reader: media_image.Reader | None) -> Pictured:
-            image, mask = media_image.decode(data, name, reader)
+        def decode(file: image_decoder.ImageFile) -> Pictured:
+            image, mask = file.decode()
             return (image, mask), _picture(image)
 
-        (outputs, picture), status = await _loaded(key, profile, unique_id, decode)
-        return host.shown(outputs, [status], **picture)
+        (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
+        return host.shown(outputs, lines, **picture)
 
 
 class LoadMaskFromCloud:
@@ -84,7 +94,7 @@ class LoadMaskFromCloud:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         channel = (
-            list(media_image.CHANNELS),
+            list(image_decoder.CHANNELS),
             {"tooltip": "The channel that becomes the mask; alpha is inverted."},
         )
         return _inputs(channel=channel)
@@ -95,6 +105,7 @@ class LoadMaskFromCloud:
         key: str | None = None,
         channel: str | None = None,
         profile: None = None,
+        on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
         return freshness.answer(unique_id, key, _etag)
@@ -104,14 +115,15 @@ class LoadMaskFromCloud:
         key: str = "",
         channel: str = "alpha",
         profile: Profile | None = None,
+        on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        def decode(data: bytes, name: str, reader: media_image.Reader | None) -> Pictured:
-            mask = media_image.decode_mask(data, channel, name, reader)
+        def decode(file: image_decoder.ImageFile) -> Pictured:
+            mask = file.decode_mask(channel)
             return (mask,), _picture(mask[..., None].expand(-1, -1, -1, 3))
 
-        (outputs, picture), status = await _loaded(key, profile, unique_id, decode)
-        return host.shown(outputs, [status], **picture)
+        (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
+        return host.shown(outputs, lines, **picture)
 
 
 class LoadVideoFromCloud:
@@ -309,23 +321,28 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
 def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own form
     return {
         "required": {"key": inputs.key("comfyui/images/a.png"), **further},
-        "optional": {"profile": inputs.PROFILE},
+        "optional": {"profile": inputs.PROFILE, "on_damage": inputs.ON_DAMAGE},
         "hidden": inputs.UNIQUE_ID,
     }
 
 
-async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode: Decode[T]) -> tuple[T, str]:
-    """The object's content, decoded, and a line on where it came from; with progress and Cancel."""
+async def _loaded(
+    key: str, profile: Profile | None, on_damage: str, node_id: str | None, decode: Decode[T]
+) -> tuple[T, list[str]]:
+    """The object's content, decoded, and lines on where it came from and what is missing; with progress and
+    Cancel.
+    """
     meter, progress = Meter(), host.Progress(node_id, "Downloaded")
+    damage = Damage(key, image_decoder.TRIED, on_damage)
 
     def fetch() -> tuple[T, bool]:
         storage = storage_of(profile, host.profiles_file())
         name = inputs.key_for(storage, key)
         copy = cache.fetch(storage, name, host.temp_folder() / "cache", meter)
         freshness.remember(node_id, profile, key, copy.etag or None)
-        data = copy.path.read_bytes()
-        reader = host.image_reader(copy.path) if media_kind.is_image(data) else None
-        return decode(data, name, reader), bool(copy.etag)
+        reader = host.image_reader(copy.path)
+        file = image_decoder.ImageFile(copy.path, name, reader, damage, host.free_memory)
+        return decode(file), bool(copy.etag)
 
     result, current = await watched(fetch, meter, progress)
     if not current:
@@ -335,7 +352,7 @@ async def _loaded(key: str, profile: Profile | None, node_id: str | None, decode
     else:
         status = f"Loaded {key}, unchanged."
     progress.text(status)
-    return result, status
+    return result, [status, *damage.notes]
 
 
 def _etag(storage: Storage, key: str, _how: None) -> str:

@@ -16,9 +16,20 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES = 1 << 31  # of inflated rows; a file that announces more is left alone
 
 _HEADER = struct.Struct(">IIBBBBB")  # width, height, depth, colour type, two methods, interlacing (11.2.1)
+_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}  # 11.3.7
 _NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"eXIf"}  # beside the IDAT chunks, all that the picture depends on
 _FILTERS = range(5)  # what a row may begin with (9.2)
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type (11.2.1)
+
+
+def without_metadata(data: bytes) -> Iterator[bytes]:
+    """The same file without what its pixels do not need, with right checksums; then without its animation as
+    well, and at last without its transparent colours.
+    """
+    chunks = list(_chunks(data))
+    for needed in (_NEEDED | _ANIMATION, _NEEDED, _NEEDED - {b"tRNS"}):
+        kept = [chunk for chunk in chunks if chunk[0] in {*needed, b"IDAT", b"IEND"}]
+        yield SIGNATURE + b"".join(_chunk(*chunk) for chunk in kept)
 
 
 def repaired(data: bytes) -> bytes | None:

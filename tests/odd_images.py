@@ -106,3 +106,70 @@ def odd_images() -> dict[str, bytes]:
     for orientation in range(1, 9):
         images[f"turned-{orientation}.jpg"] = turned(rgb, "JPEG", orientation, subsampling=0)
     return images
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _in_png(data: bytes, *chunks: bytes) -> bytes:
+    """A PNG with further chunks before its pixels."""
+    start = data.index(b"IDAT") - 4
+    return data[:start] + b"".join(chunks) + data[start:]
+
+
+def _in_jpeg(data: bytes, kind: int, body: bytes) -> bytes:
+    return data[:2] + bytes((0xFF, kind)) + struct.pack(">H", len(body) + 2) + body + data[2:]
+
+
+def _in_webp(data: bytes, kind: bytes, body: bytes, flag: int) -> bytes:
+    """A WebP in its extended form with a chunk of metadata behind the pixels."""
+    size = struct.pack("<I", WIDTH - 1)[:3] + struct.pack("<I", HEIGHT - 1)[:3]
+    alpha = 0x10 if data[12:16] == b"VP8L" else 0
+    header = b"VP8X" + struct.pack("<IB3x", 10, flag | alpha) + size
+    chunks = header + data[12:] + kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
+
+
+# No EXIF at all, one that ends in its header, a directory without an end, an orientation of no known type
+_JUNK_EXIF = {
+    "noise": b"\x8a\x01 no exif at all" * 9,
+    "header": b"II*\0",
+    "endless": b"II*\0\x08\0\0\0" + b"\xff\xff" + b"\x12\x01\x02\0" * 40,
+    "type": b"II*\0\x08\0\0\0\x01\0" + b"\x12\x01\x63\0\xff\xff\xff\xff\x06\0\0\0" + bytes(4),
+}
+
+
+def junk_metadata() -> dict[str, tuple[bytes, bytes]]:
+    """Files with whole pixels beside which something cannot be read, and the same without it, by name."""
+    images = odd_images()
+    png, jpeg, webp, grey = (images[name] for name in ("rgb.png", "rgb.jpg", "lossless.webp", "grey.png"))
+    bomb = b"x\0\0" + zlib.compress(bytes(1 << 27), 9)
+    found = {
+        "iccp.png": (_in_png(png, _chunk(b"iCCP", b"name\0\0not zlib")), png),
+        "iccp-bomb.png": (_in_png(png, _chunk(b"iCCP", bomb)), png),
+        "ztxt-bomb.png": (_in_png(png, _chunk(b"zTXt", bomb)), png),
+        "itxt.png": (_in_png(png, _chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\7\0\0\xff\xfe")), png),
+        "text-sum.png": (_in_png(png, _chunk(b"tEXt", b"a\0b")[:-4] + b"\0\0\0\0"), png),
+        "gama.png": (_in_png(png, _chunk(b"gAMA", b"\0")), png),
+        "chrm.png": (_in_png(png, _chunk(b"cHRM", b"\0\1")), png),
+        "phys.png": (_in_png(png, _chunk(b"pHYs", b"\0")), png),
+        "trns.png": (_in_png(png, _chunk(b"tRNS", b"\0")), png),
+        "trns-grey.png": (_in_png(grey, _chunk(b"tRNS", b"")), grey),
+        "trns-large.png": (_in_png(grey, _chunk(b"tRNS", b"\xff\xff")), grey),
+        "actl.png": (_in_png(png, _chunk(b"acTL", b"\0\0")), png),
+        "icc.jpg": (_in_jpeg(jpeg, 0xE2, b"ICC_PROFILE\0\xff\0junk"), jpeg),
+        "mpf.jpg": (_in_jpeg(jpeg, 0xE2, b"MPF\0II*\0\xff\xff\xff\xff"), jpeg),
+        "photoshop.jpg": (_in_jpeg(jpeg, 0xED, b"Photoshop 3.0\08BIM\x03\xed\0\0\0\0\xff\xff"), jpeg),
+        "xmp.jpg": (_in_jpeg(jpeg, 0xE1, b"http://ns.adobe.com/xap/1.0/\0<tiff:Orientation>x<\xff"), jpeg),
+        "comment.jpg": (_in_jpeg(jpeg, 0xFE, b"\xff\xfe" * 9), jpeg),
+        "xmp.webp": (_in_webp(webp, b"XMP ", b"<\xff\xfe tiff:Orientation", 0x04), webp),
+        "icc.webp": (_in_webp(webp, b"ICCP", b"junk", 0x20), webp),
+    }
+    for name, junk in _JUNK_EXIF.items():
+        found[f"exif-{name}.png"] = (_in_png(png, _chunk(b"eXIf", junk)), png)
+        found[f"exif-{name}.jpg"] = (_in_jpeg(jpeg, 0xE1, b"Exif\0\0" + junk), jpeg)
+        found[f"exif-{name}.webp"] = (_in_webp(webp, b"EXIF", junk, 0x08), webp)
+        text = b"Raw profile type exif\0\nexif\n 9\n" + junk.hex().encode()
+        found[f"exif-text-{name}.png"] = (_in_png(png, _chunk(b"tEXt", text)), png)
+    return found

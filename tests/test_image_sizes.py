@@ -7,6 +7,10 @@ import torch
 from cloud_storage import image_sizes
 
 
+def gathered(pictures, size_mode):
+    return image_sizes.gathered(iter(pictures), len(pictures), size_mode)
+
+
 def picture(height, width, value=None):
     generator = torch.Generator().manual_seed(height * width)
     image = torch.rand((1, height, width, 3), generator=generator)
@@ -16,14 +20,14 @@ def picture(height, width, value=None):
 @pytest.mark.parametrize("size_mode", image_sizes.SIZE_MODES)
 def test_equal_sizes_stay_as_they_are_bit_for_bit(size_mode):
     pictures = [picture(8, 6), picture(8, 6, 0.25)]
-    images, masks = image_sizes.gathered(pictures, size_mode)
+    images, masks = gathered(pictures, size_mode)
     assert torch.equal(torch.cat(images), torch.cat([image for image, _ in pictures]))
     assert torch.equal(torch.cat(masks), torch.zeros((2, 8, 6)))
     assert len(images) == len(masks) == (2 if size_mode == image_sizes.SEPARATE else 1)
 
 
 def test_pad_keeps_the_whole_picture_and_masks_what_was_added():
-    images, masks = image_sizes.gathered([picture(10, 20, 0.0), picture(10, 10, 0.5)], "pad to first")
+    images, masks = gathered([picture(10, 20, 0.0), picture(10, 10, 0.5)], "pad to first")
     added = images[0][1], masks[0][1]
     assert images[0].shape == (2, 10, 20, 3)
     assert torch.equal(added[0][:, 5:15], torch.full((10, 10, 3), 0.5))
@@ -35,7 +39,7 @@ def test_pad_keeps_the_whole_picture_and_masks_what_was_added():
 def test_crop_fills_the_size_and_cuts_evenly():
     wide = torch.zeros((1, 10, 30, 3))
     wide[:, :, 10:20] = 1.0
-    images, masks = image_sizes.gathered([picture(10, 10), (wide, torch.zeros((1, 10, 30)))], "crop to first")
+    images, masks = gathered([picture(10, 10), (wide, torch.zeros((1, 10, 30)))], "crop to first")
     assert torch.equal(images[0][1], torch.ones((10, 10, 3)))
     assert masks[0].sum() == 0
 
@@ -43,7 +47,7 @@ def test_crop_fills_the_size_and_cuts_evenly():
 def test_resize_fills_the_size_whatever_becomes_of_the_proportions():
     tall = torch.zeros((1, 40, 10, 3))
     tall[:, :20] = 1.0
-    images, _ = image_sizes.gathered([picture(10, 10), (tall, torch.zeros((1, 40, 10)))], "resize to first")
+    images, _ = gathered([picture(10, 10), (tall, torch.zeros((1, 40, 10)))], "resize to first")
     assert images[0][1].shape == (10, 10, 3)
     assert images[0][1][:4].min() > 0.95
     assert images[0][1][6:].max() < 0.05
@@ -52,7 +56,7 @@ def test_resize_fills_the_size_whatever_becomes_of_the_proportions():
 @pytest.mark.parametrize("size_mode", ["pad to first", "crop to first", "resize to first"])
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (300, 7), (640, 480)])
 def test_any_size_fits_and_stays_between_black_and_white(size_mode, size):
-    images, masks = image_sizes.gathered([picture(33, 57), picture(*size)], size_mode)
+    images, masks = gathered([picture(33, 57), picture(*size)], size_mode)
     assert images[0].shape == (2, 33, 57, 3)
     assert masks[0].shape == (2, 33, 57)
     assert 0 <= images[0].min() <= images[0].max() <= 1
@@ -60,6 +64,6 @@ def test_any_size_fits_and_stays_between_black_and_white(size_mode, size):
 
 
 def test_one_item_each_keeps_every_size():
-    images, masks = image_sizes.gathered([picture(3, 4), picture(5, 6)], image_sizes.SEPARATE)
+    images, masks = gathered([picture(3, 4), picture(5, 6)], image_sizes.SEPARATE)
     assert [image.shape for image in images] == [(1, 3, 4, 3), (1, 5, 6, 3)]
     assert [mask.shape for mask in masks] == [(1, 3, 4), (1, 5, 6)]

@@ -1,0 +1,124 @@
+"""What an image file consists of: whether all of it is there, and which parts of a JPEG are no pixels."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO
+
+BLOCK_BYTES = 1 << 20
+_GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
+
+
+def damage(file: BinaryIO) -> str:
+    """What is missing, as "the file is cut off"; "" where all is there, or nobody can tell."""
+    file.seek(0)
+    head = file.read(12)
+    try:
+        for begins, look in _LOOKS:
+            if begins(head):
+                return look(file, head)
+    except _End:
+        return "the file is cut off"
+    return ""
+
+
+class _End(Exception):
+    """The file ends where it must not."""
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    found = file.read(count)
+    if len(found) < count:
+        raise _End
+    return found
+
+
+def _of_jpeg(file: BinaryIO, head: bytes) -> str:
+    """Segments up to the first scan, then an end of image, which no scan holds (ITU-T T.81, B.1.1.2)."""
+    file.seek(2)
+    while True:
+        mark, kind = _read(file, 2)
+        if mark != 0xFF:  # noqa: PLR2004
+            return ""
+        if kind == 0xFF:  # noqa: PLR2004  may be repeated
+            file.seek(-1, 1)
+            continue
+        if kind == 0xDA:  # noqa: PLR2004  start of scan
+            break
+        file.seek(int.from_bytes(_read(file, 2), "big") - 2, 1)
+    last = b""
+    while block := file.read(BLOCK_BYTES):
+        if b"\xff\xd9" in last + block:
+            return ""
+        last = block[-1:]
+    raise _End
+
+
+def _of_png(file: BinaryIO, head: bytes) -> str:
+    """Chunks to the last one; the checksums of those with pixels (https://www.w3.org/TR/png-3/, 5.3)."""
+    file.seek(8)
+    while True:
+        length, kind = int.from_bytes(_read(file, 4), "big"), _read(file, 4)
+        if kind == b"IEND":
+            return ""
+        if kind not in (b"IDAT", b"fdAT"):
+            file.seek(length + 4, 1)
+            continue
+        checksum = zlib.crc32(kind)
+        while length:
+            block = _read(file, min(length, BLOCK_BYTES))
+            checksum = zlib.crc32(block, checksum)
+            length -= len(block)
+        if int.from_bytes(_read(file, 4), "big") != checksum:
+            return "a part of the file is damaged"
+
+
+def _of_gif(file: BinaryIO, head: bytes) -> str:
+    """Blocks to the trailer, which may be missing (GIF89a, 17 to 27)."""
+    file.seek(10)
+    _skip_colours(file, _read(file, 3)[0])
+    while start := file.read(1):
+        if start[0] == _GIF_IMAGE:
+            _skip_colours(file, _read(file, 9)[8])
+            _read(file, 1)
+        elif start[0] == _GIF_EXTENSION:
+            _read(file, 1)
+        else:
+            return ""
+        while length := _read(file, 1)[0]:
+            _read(file, length)
+    return ""
+
+
+def _skip_colours(file: BinaryIO, flags: int) -> None:
+    if flags & 0x80:
+        _read(file, 3 << (flags & 7) + 1)
+
+
+def _of_webp(file: BinaryIO, head: bytes) -> str:
+    if 8 + int.from_bytes(head[4:8], "little") > file.seek(0, 2):
+        raise _End
+    return ""
+
+
+_LOOKS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, bytes], str]], ...] = (
+    (lambda head: head.startswith(b"\xff\xd8\xff"), _of_jpeg),
+    (lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), _of_png),
+    (lambda head: head.startswith(b"GIF8"), _of_gif),
+    (lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP", _of_webp),
+)
+
+
+def without_metadata(data: bytes) -> bytes:
+    """A JPEG without what programs put beside its pixels: application segments and comments up to the first
+    scan, but for those that say how colours are meant (JFIF's and Adobe's).
+    """
+    kept, position = [data[:2]], 2
+    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
+        kind = data[position + 1]
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if not ((0xE1 <= kind <= 0xEF and kind != 0xEE) or kind == 0xFE):  # noqa: PLR2004  ITU-T T.81, table B.1
+            kept.append(data[position:end])
+        position = max(end, position + 2)
+    return b"".join([*kept, data[position:]])
