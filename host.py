@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import MediaError, sentence
-from .media_video import Clip, Pictures, Recording
+from .media_video import Clip, Pictures, Recording, frame_rate
 from .meter import Counted, Meter, counted
 from .profiles_file import FILE_NAME
 
@@ -127,7 +127,7 @@ def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, 
         )
     if not isinstance(video, VideoFromFile):
         parts = video.get_components()
-        yield Pictures(parts.images, parts.audio, Fraction(parts.frame_rate))
+        yield Pictures(parts.images, parts.audio, frame_rate(parts.frame_rate))
     elif any(getattr(video, "get_active_trim_window", tuple)()):
         path = new_preview("mp4" if "mp4" in video.get_container_format() else "mkv")
         try:

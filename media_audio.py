@@ -22,6 +22,7 @@ from .media_container import DEMUXERS, opened, sound_stream
 from .media_film import SOUND_LEAD_SECONDS, leave_out_others, rewind
 from .media_length import File, is_cut_off
 from .media_metadata import Metadata
+from .media_output import Output
 from .media_sound import FLAC, MP3, OPUS, PCM, Recorder, SoundCodec, SoundEncoder
 from .meter import Meter
 
@@ -95,19 +96,18 @@ def encode(
     ``quality`` is one of the format's, or ``auto``. What the codec takes at other rates only is resampled.
     Raises MediaError, TransferCancelled; then there is no file.
     """
-    import av
-
     bits = _bits(form, quality)
     channels = min(clip.shape[0], form.codec.max_channels) if form.codec is MP3 else clip.shape[0]
     notes: tuple[str, ...] = ()
     if channels < clip.shape[0]:
         notes = (f"An {form.name} holds {channels} channels: it was mixed down.",)
     samples = clip.detach().cpu().float().numpy()
+    tags: dict[str, str] = {}
+    if metadata is not None:
+        tags, notes = _tags(form, metadata), notes + metadata.notes
+    what = f"{clip.shape[0]} channels at {rate} Hz as {form.name}"
     try:
-        with av.open(str(target), "w", format=form.muxer, container_options=dict(form.options)) as output:
-            if metadata is not None:
-                output.metadata.update(_tags(form, metadata))
-                notes += metadata.notes
+        with Output(target, form.muxer, form.options, tags, "encode the sound", what) as output:
             voice = SoundEncoder(output, replace(form.codec, bits_per_channel=0), channels, rate, meter)
             if bits:
                 voice.stream.codec_context.bit_rate = bits
@@ -115,10 +115,6 @@ def encode(
                 voice.stream.codec_context.qscale = True  # with FFmpeg's global quality of 0 that is V0
             voice.add(samples)
             voice.finish()
-    except av.FFmpegError as error:
-        target.unlink(missing_ok=True)
-        what = f"{clip.shape[0]} channels at {rate} Hz as {form.name}"
-        raise _refusal(what, str(error), "Try another format.") from error
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -8,7 +8,6 @@ leaves no file behind.
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -18,11 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from .errors import MediaError, sentence
 from .media_container import opened, picture_stream
 from .media_film import Film
+from .media_film_check import check, left_out, playable_sounds, traits
 from .media_frames import upright
 from .media_metadata import Metadata
+from .media_output import Output, Refused
 from .media_screens import screen
 from .media_sound import Samples, SoundEncoder
 from .media_video import AUTO, Clip, Container, Pictures, Plan, Recording, encoded, plan
@@ -30,35 +30,30 @@ from .meter import Meter
 from .pixels import Pixels, eight_bits
 from .video_window import Window
 
-log = logging.getLogger("cloud_storage")
-
 _WORKFLOW_TAGS = ("prompt", "workflow")
 
 
 def write(
     planned: Plan, clip: Clip, target: Path, metadata: Metadata | None, meter: Meter
 ) -> tuple[str, ...]:
-    """Write ``clip`` to ``target`` as planned; returns in plain sentences what of it is lost.
+    """Write ``clip`` to ``target`` as planned; returns in plain sentences what of it is lost or changed.
 
-    ``metadata`` None embeds nothing and takes out a workflow that a file already has. Runs in a worker
-    thread; ``meter`` counts frames and stops it. Raises MediaError, TransferCancelled, OSError for the disk;
-    then there is no file.
+    What was written is opened again, and its first and last pictures decoded. A copy that cannot be made, or
+    not be played, is replaced by an encode, and a sentence says why. ``metadata`` None embeds nothing and
+    takes out a workflow that a file already has. Runs in a worker thread; ``meter`` counts frames and stops
+    it. Raises MediaError, TransferCancelled, OSError for the source; then there is no file.
     """
-    import av
-
     try:
+        notes: tuple[str, ...] = ()
         if planned.copies and isinstance(clip, Recording):
             try:
                 return _copy(planned, clip, target, metadata, meter)
-            except av.FFmpegError as error:
-                log.warning("The film cannot be copied as it is (%s) and is encoded.", error)
+            except Refused as error:
+                notes = (f"It could not be copied as it is and was encoded: {error.said}.",)
                 planned = encoded(planned)
-        return _encode(planned, clip, target, metadata, meter)
-    except av.FFmpegError as error:
-        target.unlink(missing_ok=True)
-        what = f"{planned.width} x {planned.height} pixels as {planned.container.name}"
-        advice = "Check the free disk space, or try another format or codec."
-        raise MediaError(sentence("encode the video", what, str(error), advice)) from error
+        elif planned.obstacle:
+            notes = (f"It was encoded and not copied: {planned.obstacle}.",)
+        return notes + _encode(planned, clip, target, metadata, meter)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -75,27 +70,21 @@ def playable(film: Path, container: Container, new_path: Callable[[str], Path], 
     if not (copy.copies and copy.container.plays):
         return film
     target = new_path(copy.container.extension)
-    write(copy, Recording(film), target, None, meter)
+    try:
+        _copy(copy, Recording(film), target, None, meter)
+    except Refused:
+        target.unlink(missing_ok=True)
+        return film
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     film.unlink()
     return target
 
 
-@contextlib.contextmanager
-def _output(plan: Plan, target: Path, tags: Mapping[str, str]) -> Iterator[Any]:
-    """The open output with its tags; closed whatever happens, then without a word of its own."""
-    import av
-
-    container = av.open(
-        str(target), "w", format=plan.container.muxer, container_options=dict(plan.container.options)
-    )
-    container.metadata.update(tags)
-    try:
-        yield container
-    except BaseException:
-        with contextlib.suppress(av.FFmpegError, OSError):
-            container.close()
-        raise
-    container.close()
+def _output(plan: Plan, target: Path, tags: Mapping[str, str], tried: str) -> Output:
+    what = f"{plan.width} x {plan.height} pixels as {plan.container.name}"
+    return Output(target, plan.container.muxer, plan.container.options, tags, tried, what)
 
 
 def _tags(plan: Plan, metadata: Metadata | None) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -113,25 +102,24 @@ def _tags(plan: Plan, metadata: Metadata | None) -> tuple[dict[str, str], tuple[
 def _copy(
     plan: Plan, clip: Recording, target: Path, metadata: Metadata | None, meter: Meter
 ) -> tuple[str, ...]:
+    """Raises Refused where the container does not take it, or cannot be played afterwards."""
     tags, notes = _tags(plan, metadata)
     with opened(clip.source, target.name, "a video") as source:
-        chosen: list[Any] = [picture_stream(source), *source.streams.audio]
+        chosen = [picture_stream(source), *playable_sounds(source)]
         own = {key: text for key, text in source.metadata.items() if key.lower() not in _WORKFLOW_TAGS}
-        with _output(plan, target, {**own, **tags}) as output:
-            copies = {}
-            for stream in chosen:
-                copies[stream.index] = output.add_stream_from_template(stream)
-                copies[stream.index].metadata.update(stream.metadata)  # tells of transparency
+        with _output(plan, target, {**own, **tags}, "copy the video") as output:
+            copies = {stream.index: output.copy_stream(stream) for stream in chosen}
             meter.expect_frames(chosen[0].frames)
             for packet in _ordered(source.demux(chosen)):
                 meter.check()
                 meter.add_frames(int(packet.stream_index == chosen[0].index))
                 packet.stream = copies[packet.stream_index]
                 output.mux(packet)
-            others = sum(stream.index not in copies for stream in source.streams)
-    return notes + (
-        (f"Streams that are neither pictures nor sound were left out: {others}.",) if others else ()
-    )
+        # A timecode is a tag as well, of which the muxer makes a track again.
+        timecodes = [stream for stream in source.streams.data if "timecode" in stream.metadata]
+        notes += left_out(source, [*chosen, *timecodes])
+    check(target, traits(clip.source, target.name, meter), meter)
+    return notes
 
 
 def _ordered(packets: Iterable[Any]) -> Iterator[Any]:
@@ -169,8 +157,10 @@ def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, met
             source = _TensorSource(clip)
         else:
             container = stack.enter_context(opened(clip.source, target.name, "a video"))
-            source = _FileSource(Film(container, clip.source, target.name, meter), meter)
-        output = stack.enter_context(_output(plan, target, tags))
+            film = Film(container, clip.source, target.name, meter)
+            source = _FileSource(film, meter)
+            notes += left_out(container, [film.stream, film.sound])
+        output = stack.enter_context(_output(plan, target, tags, "encode the video"))
         pictures = screen(plan, output, source.rate, source.time_base)
         voice = None
         if source.channels and plan.container.sound is not None:
@@ -188,6 +178,8 @@ def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, met
         if voice is not None:
             voice.add(source.sound_until(None))
             voice.finish()
+        output.close()
+        check(target, None, meter)
     return notes + tuple(pictures.notes)
 
 

@@ -57,8 +57,7 @@ class _CodecScreen:
         self._context = self._stream.codec_context
         self._context.bit_rate = 0  # else it would be a limit, or even the aim
         self._context.time_base = time_base
-        if codec.tag and output.format.name == "mp4":
-            self._context.codec_tag = codec.tag
+        output.name_codec(self._stream)
         self._context.colorspace = self._context.color_primaries = self._context.color_trc = BT709
         self._context.color_range = LIMITED_RANGE
         self._form = ""
@@ -79,7 +78,7 @@ class _CodecScreen:
             self._context.width, self._context.height, self._form, dst_colorspace=BT709, dst_color_range=1
         )
         frame.pts, frame.time_base = round(seconds / self._time_base), self._time_base
-        self._output.mux(self._stream.encode(frame))
+        self._output.encode(self._stream, frame)
 
     def _begin(self, pixels: Pixels) -> None:
         height, width = _even(pixels).shape[:2]
@@ -88,7 +87,7 @@ class _CodecScreen:
         self._stream.pix_fmt = self._form
 
     def finish(self) -> None:
-        self._output.mux(self._stream.encode(None))
+        self._output.encode(self._stream, None)
 
 
 def _encoder(codec: Codec) -> tuple[str, Mapping[str, str]]:
@@ -141,7 +140,7 @@ class _GifScreen:
         if self._graph is not None:
             self._entrance.push(None)
             self._drain()
-        self._output.mux(self._stream.encode(None))
+        self._output.encode(self._stream, None)
 
     def _begin(self, pixels: Pixels, form: str) -> None:
         import av.filter
@@ -166,4 +165,4 @@ class _GifScreen:
 
         with contextlib.suppress(av.BlockingIOError, av.EOFError):  # no more for now, or at all
             while True:
-                self._output.mux(self._stream.encode(self._exit.pull()))
+                self._output.encode(self._stream, self._exit.pull())

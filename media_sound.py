@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from .meter import Meter
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
+
+    from .media_output import Output
 
 Samples = npt.NDArray[np.float32]  # [channels, samples]
 
@@ -137,16 +139,16 @@ class SoundEncoder:
     Raises MediaError for more channels than the codec holds, TransferCancelled once ``meter`` is stopped.
     """
 
-    def __init__(self, container: Any, codec: SoundCodec, channels: int, rate: int, meter: Meter) -> None:  # noqa: ANN401
+    def __init__(self, output: Output, codec: SoundCodec, channels: int, rate: int, meter: Meter) -> None:
         import av
 
         if channels > codec.max_channels:
             said = f"{codec.encoder} holds {codec.max_channels} channels and there are {channels}"
             raise MediaError(sentence("encode the sound", f"{channels} channels", said, "Save it as wav."))
-        self._container, self._meter = container, meter
+        self._output, self._meter = output, meter
         self._channels, self._rate, self._sent = channels, rate, 0
         options = dict(codec.options) if channels in codec.discrete else {}
-        self.stream = container.add_stream(
+        self.stream = output.add_stream(
             codec.encoder, rate=codec.rate(rate), layout=layout(channels), options=options
         )
         context = self.stream.codec_context
@@ -168,10 +170,10 @@ class SoundEncoder:
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._sent, Fraction(1, self._rate)
             self._sent += part.shape[1]
             for made in self._resampler.resample(frame):
-                self._container.mux(self.stream.encode(made))
+                self._output.encode(self.stream, made)
 
     def finish(self) -> None:
         """Encode the rest of what was added."""
         for made in self._resampler.resample(None):
-            self._container.mux(self.stream.encode(made))
-        self._container.mux(self.stream.encode(None))
+            self._output.encode(self.stream, made)
+        self._output.encode(self.stream, None)

@@ -18,6 +18,7 @@ import torch
 
 from .errors import MediaError, sentence
 from .media_container import DEMUXERS, has_side_alpha, opened, picture_stream
+from .media_film_check import playable_sounds
 from .media_sound import AAC, FLAC, OPUS, SoundCodec
 
 AUTO = "auto"
@@ -30,7 +31,7 @@ class Codec:
 
     ``crf`` is the quality where none is set, lower is better, up to ``max_crf``. The values are those at
     which each codec's own guide calls the result visually lossless or close to it
-    (trac.ffmpeg.org/wiki/Encode).
+    (trac.ffmpeg.org/wiki/Encode). ``min_side`` in pixels is the least that its encoders take.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Codec:
     crf: int
     max_crf: int
     keeps_alpha: bool = False
-    tag: str = ""
+    min_side: int = 2
 
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
@@ -46,14 +47,15 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
         row.name: row
         for row in (
             Codec("h264", {"libx264": {"preset": "medium"}}, 19, 51),
-            # hvc1: Apple's players take no other name for it.
-            Codec("h265", {"libx265": {"x265-params": "log-level=error"}}, 22, 51, tag="hvc1"),
+            # x265 ends the whole process for some pictures below the size of its largest block.
+            Codec("h265", {"libx265": {"x265-params": "log-level=error"}}, 22, 51, min_side=64),
             Codec("vp9", {"libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1"}}, 26, 63, True),
             Codec(
                 "av1",
                 {"libsvtav1": {"preset": "8"}, "libaom-av1": {"cpu-used": "6", "row-mt": "1"}},
                 crf=28,
                 max_crf=63,
+                min_side=16,  # SVT-AV1 refuses smaller ones, or never ends
             ),
         )
     }
@@ -145,12 +147,39 @@ class Pictures:
 
 Clip = Recording | Pictures
 
+_NTSC = tuple(Fraction(1000 * whole, 1001) for whole in (24, 30, 48, 60, 72, 90, 96, 120, 144, 240))
+_NTSC_TOLERANCE = Fraction(1, 200)  # 23.98 is meant as 24000/1001, and 24 is not
+_MOST_PARTS = 1001  # the largest denominator of a rate in use
+MOST_FRAMES_A_SECOND = 1000  # WebM and Matroska count milliseconds
+
+
+def frame_rate(value: Any) -> Fraction:  # noqa: ANN401  whatever a VIDEO says
+    """Frames a second as a fraction that a file can hold: 29.97 is 30000/1001, as cameras mean it.
+
+    Raises MediaError for what is no rate.
+    """
+    try:
+        exact = Fraction(value)
+    except (TypeError, ValueError, OverflowError):
+        exact = Fraction(0)
+    for known in _NTSC:
+        if abs(exact - known) < _NTSC_TOLERANCE:
+            return known
+    rate = exact.limit_denominator(_MOST_PARTS)
+    if not 0 < rate <= MOST_FRAMES_A_SECOND:
+        said = f"there are films of up to {MOST_FRAMES_A_SECOND} frames a second, and of more than 0"
+        advice = "Set the frame rate of the node that makes the video."
+        raise _refusal(f"{value} frames a second", said, advice)
+    return rate
+
 
 @dataclass(frozen=True)
 class Plan:
     """What a film becomes: the kind of file, and whether it is copied as it is or encoded, with which codec.
 
-    A GIF has no choice of codec: None. ``width`` and ``height`` are the film's own, in pixels.
+    A GIF has no choice of codec: None. ``width`` and ``height`` are the film's own, in pixels. ``obstacle``
+    is why a file is encoded that would be copied if it could, the end of a sentence; "" where there is
+    nothing to tell.
     """
 
     container: Container
@@ -159,6 +188,7 @@ class Plan:
     crf: int
     width: int
     height: int
+    obstacle: str = ""
 
 
 def plan(clip: Clip, format_name: str, codec_name: str, crf: int = CRF_OF_CODEC) -> Plan:
@@ -174,12 +204,22 @@ def plan(clip: Clip, format_name: str, codec_name: str, crf: int = CRF_OF_CODEC)
     if container.codecs:
         codec = CODECS[_usual(facts, container) if codec_name == AUTO else codec_name]
         _check_crf(codec, crf)
-    copies = codec_name == AUTO and crf == CRF_OF_CODEC and facts.fits(container)
-    return Plan(container, copies, codec, crf, facts.width, facts.height)
+    would_copy = isinstance(clip, Recording) and codec_name == AUTO and crf == CRF_OF_CODEC
+    obstacle = facts.obstacle(container) if would_copy else ""
+    planned = Plan(container, False, codec, crf, facts.width, facts.height, obstacle)
+    if would_copy and not obstacle:
+        return replace(planned, copies=True)
+    return encoded(planned)
 
 
 def encoded(plan: Plan) -> Plan:
-    """The same plan without copying."""
+    """The same plan without copying. Raises MediaError where the codec takes no pictures of that size."""
+    side = min(plan.width, plan.height)
+    if plan.codec is not None and side + side % 2 < plan.codec.min_side:  # odd ones are made even
+        said = f"{plan.codec.name} takes pictures of at least {plan.codec.min_side} pixels a side"
+        others = [row.name for row in CODECS.values() if row.min_side < plan.codec.min_side]
+        advice = f"Choose another codec ({', '.join(others)}), or enlarge the pictures."
+        raise _refusal(f"{plan.width} x {plan.height} pixels as {plan.codec.name}", said, advice)
     return replace(plan, copies=False)
 
 
@@ -196,12 +236,16 @@ class _Facts:
 
     def fits(self, container: Container) -> bool:
         """Whether ``container`` takes what is in the file as it is."""
-        return (
-            bool(self.demuxer)
-            and DEMUXERS[self.demuxer].copies
-            and self.pictures in container.pictures_held
-            and set(self.sounds) <= container.sounds_held
-        )
+        return bool(self.demuxer) and not self.obstacle(container)
+
+    def obstacle(self, container: Container) -> str:
+        """Why ``container`` does not take what is in a file as it is, for a sentence; "" if it does."""
+        if not DEMUXERS[self.demuxer].copies:
+            return f"a file of this kind ({self.demuxer}) does not tell when its pictures are shown"
+        others = sorted(set(self.sounds) - container.sounds_held)
+        if self.pictures not in container.pictures_held:
+            others.insert(0, self.pictures)
+        return f"{container.name} cannot hold {' and '.join(others)}" if others else ""
 
 
 def _facts(clip: Clip) -> _Facts:
@@ -212,9 +256,7 @@ def _facts(clip: Clip) -> _Facts:
         stream = picture_stream(container)
         if stream is None:
             raise _refusal(name, "it holds no moving pictures", "Wire a VIDEO that has some.")
-        sounds = tuple(
-            _codec_name(each) for each in container.streams.audio if each.codec_context is not None
-        )
+        sounds = tuple(map(_codec_name, playable_sounds(container)))
         transparent = has_side_alpha(stream)
         return _Facts(
             stream.width, stream.height, transparent, container.format.name, _codec_name(stream), sounds

@@ -328,14 +328,6 @@ def test_the_workflow_of_a_file_gives_way_to_the_present_one_or_goes(tmp_path):
     assert not {"prompt", "workflow"} & set(tags(third))
 
 
-def test_what_cannot_be_copied_after_all_is_encoded(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(media_film_writer, "_copy", lambda *arguments: av.error.err_check(-22))
-    path, plan, _ = write(tmp_path, recording(tmp_path, "mp4"))
-    assert plan.copies
-    assert films.numbers(load(path).frames) == list(range(50))
-    assert "is encoded" in caplog.text
-
-
 # -------------------------------------------------------------------------------------- refusals
 
 
@@ -396,6 +388,19 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path):
     link = tmp_path / "f.mkv"
     link.symlink_to(target)
     plan = media_video.plan(pictures(), "mkv", "auto")
-    with pytest.raises(errors.MediaError, match=r"as mkv.*free disk space"):
+    with pytest.raises(errors.MediaError, match=r"as mkv.*No space left on device.*Free room on the disk"):
         media_film_writer.write(plan, pictures(), link, None, Meter())
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize("copies", [True, False])
+@pytest.mark.parametrize(("name", "ending"), [("mp4", "mp4"), ("mkv", "mkv"), ("webm", "webm")])
+def test_a_disk_that_is_full_is_not_told_as_a_damaged_file(tmp_path, name, ending, copies):
+    clip = recording(tmp_path, name)
+    plan = media_video.plan(clip, ending, "auto", -1 if copies else 40)
+    assert plan.copies == copies
+    link = tmp_path / f"f.{ending}"
+    link.symlink_to("/dev/full")
+    with pytest.raises(errors.MediaError, match=r"No space left on device.*Free room on the disk"):
+        media_film_writer.write(plan, clip, link, None, Meter())
     assert not link.is_symlink()

@@ -43,11 +43,13 @@ STOREYS = (
         *("file_lock", "journal", "model_record"),
     ),
     ("media_film", "media_video"),
+    ("media_film_check",),
     ("settings", "addresses", "storage", "counter", "prompt_values", "call_order"),
     ("media_container",),
     ("png", "png_repair", "pixels", "image_batch", "image_ends"),
     ("media_kind", "media_length", "media_metadata", "media_sound", "video_window", "durable"),
     ("one_at_a_time",),
+    ("media_output",),
     ("providers", "memory", "meter", "workers", "lanes", "error_codes", "damage", "profiles_file"),
     ("errors",),
 )
