@@ -349,6 +349,28 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("codec", "least"), [("h264", 2), ("h265", 64), ("vp9", 2), ("av1", 16)], ids=str)
+def test_pictures_below_what_a_codec_takes_are_refused_before_it_begins(tmp_path, codec, least):
+    def small(width, height):
+        return Pictures(torch.rand((3, height, width, 3)), None, Fraction(10))
+
+    path, _, _ = write(tmp_path, small(least, least), "auto", codec)
+    assert load(path).frames.shape[1:3] == (least, least)
+    path.unlink()
+    for width, height in ((least - 2, 200), (200, least - 2)):
+        if least > 2:
+            with pytest.raises(errors.MediaError, match=f"at least {least} pixels.*h264"):
+                write(tmp_path, small(width, height), "auto", codec)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_small_file_is_not_encoded_in_place_of_a_copy_either(tmp_path):
+    source = films.write(tmp_path / "s.mkv", films.KINDS["mkv"], films.numbered(3, width=32, height=32), 25)
+    assert write(tmp_path, Recording(source))[1].copies
+    with pytest.raises(errors.MediaError, match="at least 64 pixels"):
+        write(tmp_path, Recording(source), "mp4", "h265")
+
+
 @pytest.mark.parametrize("shape", [(0, 8, 8, 3), (1, 8, 8, 2), (8, 8, 3)])
 def test_what_are_no_frames_is_refused(tmp_path, shape):
     with pytest.raises(errors.MediaError, match="are no film"):

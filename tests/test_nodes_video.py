@@ -67,6 +67,26 @@ def test_a_video_goes_into_the_bucket_and_comes_back(cloud):
     assert info["source_fps"] == 24
 
 
+@pytest.mark.parametrize("rate", [29.97, Fraction(29.97), Fraction(30000, 1001)])
+@pytest.mark.parametrize("format", ["mp4", "webm", "mkv", "gif"])
+def test_a_rate_that_is_no_round_number_is_saved(cloud, rate, format):
+    clip = video(6)
+    clip._components.frame_rate = rate
+    (key,) = run_node("SaveVideoToCloud", video=clip, format=format)["result"][1]
+    if format == "mp4":
+        assert load(key)[3]["source_fps"] == float(Fraction(30000, 1001))
+    assert films.numbers(load(key)[0]) == list(range(6))
+
+
+@pytest.mark.parametrize("rate", [0, Fraction(0), -24, float("nan"), 1e6])
+def test_a_rate_that_is_none_is_refused_in_words(cloud, rate):
+    clip = video(6)
+    clip._components.frame_rate = rate
+    with pytest.raises(errors.MediaError, match="Set the frame rate"):
+        run_node("SaveVideoToCloud", video=clip)
+    assert list(cloud.list()) == []
+
+
 @pytest.mark.parametrize(
     ("format", "content_type"), [("webm", "video/webm"), ("mkv", "video/x-matroska"), ("gif", "image/gif")]
 )
