@@ -132,17 +132,26 @@ def _headers(seconds: int) -> dict[str, str]:
 
 def _list(query: Query, meter: Meter) -> Reply:
     storage = connect(_profile(query))
-    folder, token, text = (query.get(name, "") for name in ("folder", "token", "search"))
-    if text:
-        found = browsing.search(storage, folder, text, token, meter)
+    folder, token, text, order = (query.get(name, "") for name in ("folder", "token", "search", "order"))
+    endings = tuple(filter(None, query.get("endings", "").split(",")))
+    if order:
+        found = browsing.ordered(storage, folder, text, order, meter, endings)
+    elif text:
+        found = browsing.search(storage, folder, text, token, meter, endings)
     else:
-        found = browsing.folder(storage, folder, token, meter)
-    described = {
+        found = browsing.folder(storage, folder, token, meter, endings)
+    return Reply({"place": f"{storage.bucket}/{storage.path_prefix}", **_listed(found)}, LISTING_SECONDS)
+
+
+def _listed(found: browsing.Listing) -> dict[str, Any]:
+    return {
         "folders": found.folders,
         "files": [_described(info) for info in found.files],
         "following": found.following,
+        "hidden": found.hidden,
+        "total": found.total,
+        "complete": found.complete,
     }
-    return Reply(described, LISTING_SECONDS)
 
 
 def _described(info: ObjectInfo) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
 import pytest
 from cloud_storage import browsing, routes
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.storage import Meter, ObjectInfo, Page, PutOptions
 from conftest import ROOT, make_place
 from PIL import Image
 from playwright.sync_api import expect
@@ -64,6 +66,10 @@ def selected(page):
     return page.locator('.cs-row[aria-selected="true"] .cs-name').text_content()
 
 
+def marked(page):
+    return page.locator('.cs-row[aria-selected="true"] .cs-name').all_text_contents()
+
+
 def row(page, name):
     return page.locator(".cs-row", has=page.locator(".cs-name").get_by_text(name, exact=True))
 
@@ -99,11 +105,15 @@ def test_a_double_click_picks_at_once(filled, ours):
 def test_everything_works_by_keyboard(filled, ours):
     opened(ours)
     press = ours.keyboard.press
+    press("Enter")
+    assert marked(ours) == [], "nothing is marked, so nothing is entered"
+    press("ArrowDown")
     press("ArrowDown")
     assert selected(ours) == "c"
     press("ArrowUp")
     press("Enter")
     expect(row(ours, "b")).to_be_visible()
+    press("ArrowDown")
     press("Enter")
     expect(row(ours, "deep.txt")).to_be_visible()
     press("Backspace")
@@ -129,7 +139,7 @@ def test_what_a_screen_reader_is_told_follows_the_keys(filled, ours):
     assert entries.get_by_role("option").count() == 4
     assert ours.get_by_role("dialog", name="Choose a file").count() == 1
     assert ours.get_by_role("searchbox", name="Search below this folder").count() == 1
-    assert ours.get_by_role("status").inner_text() == "4 entries"
+    assert ours.get_by_role("status").inner_text() == "4 items"
     unnamed = "all => all.filter(each => !(each.ariaLabel || each.innerText.trim())).length"
     assert ours.locator("dialog button").evaluate_all(unnamed) == 0
 
@@ -148,7 +158,8 @@ def test_a_folder_is_picked_for_a_prefix(filled, ours, start, result):
     expect(ours.locator(".cs-row").first).to_be_visible()
     files = ours.locator(".cs-row", has=ours.locator(".cs-size"))
     assert all(file.get_attribute("aria-disabled") == "true" for file in files.all())
-    ours.get_by_role("button", name="Use this folder").click()
+    label = f"Use folder {result[:-1]}" if result else "Use the top folder"
+    ours.get_by_role("button", name=label, exact=True).click()
     assert chosen(ours) == result
 
 
@@ -179,7 +190,7 @@ def test_a_key_is_never_taken_for_html(filled, ours):
     opened(ours, {"start": HOSTILE})
     name = HOSTILE.removeprefix("a/")
     assert selected(ours) == name
-    assert ours.locator(".cs-name *").count() == 0
+    assert ours.locator(".cs-name img").count() == 0
     assert row(ours, name).locator(".cs-name").get_attribute("title") == HOSTILE
     ours.keyboard.press("Enter")
     assert chosen(ours) == HOSTILE
@@ -190,11 +201,11 @@ def test_a_long_folder_is_loaded_as_it_is_scrolled(cloud, ours, monkeypatch):
     for number in range(160):
         cloud.put(f"{number:03}.txt", b"", PutOptions(), Meter())
     opened(ours)
-    expect(ours.get_by_role("status")).to_have_text("50 entries, and there are more")
+    expect(ours.get_by_role("status")).to_have_text("50 items, and there are more")
     for count in (100, 150, 160):
         ours.keyboard.press("End")
         expect(ours.locator(".cs-row")).to_have_count(count)
-    expect(ours.get_by_role("status")).to_have_text("160 entries")
+    expect(ours.get_by_role("status")).to_have_text("160 items")
     assert names(ours) == [f"{number:03}.txt" for number in range(160)]
     ours.keyboard.press("End")
     ours.keyboard.press("PageUp")
@@ -222,8 +233,10 @@ def test_files_are_put_in_another_order(cloud, ours):
         cloud.put(key, b"x" * size, PutOptions(), Meter())
     opened(ours)
     ours.get_by_label("Order").select_option("largest")
+    expect(ours.locator(".cs-name").first).to_have_text("b")
     assert names(ours) == ["b", "c", "a"]
     ours.get_by_label("Order").select_option("name")
+    expect(ours.locator(".cs-name").first).to_have_text("a")
     assert names(ours) == ["a", "b", "c"]
 
 
@@ -265,7 +278,7 @@ def test_chinese_is_spoken_where_the_locale_is_chinese(filled, ours):
     expect(ours.get_by_role("status")).to_have_text("4 项")
     words = ours.locator("dialog").inner_text()
     assert "选择文件" in words
-    for english in ("Choose", "Cancel", "entries", "Name", "Top"):
+    for english in ("Choose", "Cancel", "item", "Name", "Top"):
         assert english not in words
 
 
@@ -290,6 +303,260 @@ def test_it_fits_a_small_screen(filled, ours):
     assert ours.get_by_role("button", name="Choose", exact=True).bounding_box()["y"] < 480
     too_wide = ours.locator(".cs-scroller").evaluate("each => each.scrollWidth - each.clientWidth")
     assert too_wide <= 0
+
+
+# ------------------------------------------------------------ the picker: only what was chosen is handed over
+
+
+@pytest.fixture
+def long(cloud, ours, monkeypatch):
+    """The picker, open on the first 20 of 60 files. The last one is the largest, and the newest."""
+    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 20)
+    for number in range(60):
+        cloud.put(f"{number:02}.txt", b"x" * number, PutOptions(), Meter())
+    undated = type(cloud).page
+
+    def dated(self, *given, **named):
+        found = undated(self, *given, **named)
+        first = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        objects = [replace(info, modified=first + timedelta(days=info.size)) for info in found.objects]
+        return replace(found, objects=objects)
+
+    monkeypatch.setattr(type(cloud), "page", dated)
+    ours.set_viewport_size({"width": 900, "height": 420})
+    return ours
+
+
+def at_the_end(page):
+    page.locator(".cs-scroller").evaluate("each => each.scrollTo(0, each.scrollHeight)")
+
+
+def loaded(page, count):
+    expect(page.locator(".cs-row")).to_have_count(count)
+
+
+def test_a_page_that_is_loaded_after_a_click_changes_nothing_of_what_was_clicked(long):
+    opened(long)
+    row(long, "03.txt").click()
+    for count in (40, 60):
+        at_the_end(long)
+        loaded(long, count)
+        assert marked(long) == ["03.txt"]
+    long.get_by_role("button", name="Choose", exact=True).click()
+    assert chosen(long) == "03.txt"
+
+
+@pytest.mark.parametrize(
+    ("keys", "result"),
+    [
+        (["End"], "19.txt"),
+        (["ArrowDown"] * 20, "19.txt"),
+        (["PageDown"] * 20, "19.txt"),
+        (["ArrowUp"], "00.txt"),
+        (["End", "Home"], "00.txt"),
+    ],
+    ids=["end", "arrows", "pages", "up", "home"],
+)
+def test_keys_mark_a_file_that_stays_marked_while_more_is_loaded(long, keys, result):
+    opened(long)
+    held = []
+    long.route("**/list?*token=*", lambda route: held.append(route))  # until the keys are pressed, no further page comes
+    for key in keys:
+        long.keyboard.press(key)
+    assert marked(long) == [result]
+    at_the_end(long)
+    long.unroute("**/list?*token=*")
+    for request in held:
+        request.continue_()
+    at_the_end(long)
+    expect(long.locator(".cs-row").nth(39)).to_be_attached()
+    assert marked(long) == [result]
+    long.keyboard.press("Enter")
+    assert chosen(long) == result
+
+
+@pytest.mark.parametrize("start", ["55.txt", "gone.txt", "", "nowhere/"])
+def test_what_is_not_in_the_list_marks_nothing_and_enter_takes_nothing(long, start):
+    opened(long, {"start": start})
+    assert marked(long) == []
+    expect(long.get_by_role("button", name="Choose", exact=True)).to_be_disabled()
+    long.keyboard.press("Enter")
+    long.keyboard.press("ArrowRight")
+    assert long.evaluate("window.chosen") is None
+    assert long.locator("dialog").count() == 1
+
+
+def test_the_nodes_own_key_is_marked_as_soon_as_it_is_loaded_unless_another_one_is(long):
+    opened(long, {"start": "25.txt"})
+    at_the_end(long)
+    loaded(long, 40)
+    assert marked(long) == ["25.txt"]
+    long.keyboard.press("Escape")
+    opened(long, {"start": "25.txt"})
+    row(long, "01.txt").click()
+    at_the_end(long)
+    loaded(long, 40)
+    assert marked(long) == ["01.txt"]
+
+
+def test_a_double_click_takes_nothing_where_its_first_click_met_another_row(long):
+    opened(long)
+    press = """names => {
+        const rows = [...document.querySelectorAll(".cs-row")]
+        const at = (name) => rows.find((each) => each.querySelector(".cs-name").textContent === name)
+        for (const name of names) at(name).click()
+        at(names.at(-1)).dispatchEvent(new MouseEvent("dblclick", { bubbles: true }))
+    }"""
+    long.evaluate(press, ["03.txt", "04.txt"])
+    assert long.locator("dialog").count() == 1
+    long.evaluate(press, ["04.txt", "04.txt"])
+    assert chosen(long) == "04.txt"
+
+
+def test_what_is_marked_stays_so_in_another_order_and_after_a_reload(long):
+    opened(long)
+    row(long, "07.txt").click()
+    long.get_by_label("Order").select_option("largest")
+    loaded(long, 60)
+    assert marked(long) == ["07.txt"]
+    long.get_by_role("button", name="Reload").click()
+    loaded(long, 60)
+    assert marked(long) == ["07.txt"]
+    expect(long.locator("footer .cs-marked")).to_have_text("07.txt")
+    long.get_by_role("searchbox").fill("5")
+    expect(row(long, "07.txt")).to_have_count(0)
+    expect(row(long, "05.txt")).to_have_count(1)
+    assert marked(long) == []
+    expect(long.get_by_role("button", name="Choose", exact=True)).to_be_disabled()
+
+
+@pytest.mark.parametrize("order", ["newest", "largest"])
+def test_an_order_is_that_of_the_whole_folder_however_little_of_it_is_loaded(long, order):
+    opened(long)
+    loaded(long, 20)
+    long.get_by_label("Order").select_option(order)
+    loaded(long, 60)
+    assert names(long) == [f"{number:02}.txt" for number in reversed(range(60))]
+    expect(long.get_by_role("status")).to_have_text("60 items")
+
+
+@pytest.mark.parametrize("order", ["newest", "largest"])
+def test_an_order_that_is_not_of_everything_says_so(long, monkeypatch, order):
+    monkeypatch.setattr(browsing, "ORDERED_FILES", 5)
+    opened(long)
+    long.get_by_label("Order").select_option(order)
+    loaded(long, 5)
+    title = "Newest first" if order == "newest" else "Largest first"
+    expect(long.get_by_role("status")).to_have_text(f"{title}: the first 5 of 60 files")
+    assert long.locator(".cs-hint").inner_text() == ""
+    monkeypatch.setattr(browsing, "ORDERED_KEYS", 30)
+    long.get_by_role("button", name="Reload").click()
+    expect(long.locator(".cs-hint")).to_contain_text("Only 30 of them")
+    assert names(long) == [f"{number:02}.txt" for number in reversed(range(25, 30))]
+
+
+def test_five_thousand_files_are_browsed_and_put_in_order(cloud, ours, monkeypatch):
+    infos = [ObjectInfo(f"{number:04}.png", number + 1, str(number)) for number in range(5000)]
+
+    def page(self, folder="", limit=1000, token=""):
+        begin = int(token or 0)
+        following = begin + limit
+        return Page(infos[begin:following], str(following) if following < len(infos) else "")
+
+    monkeypatch.setattr(type(cloud), "page", page)
+    ours.route("**/thumbnail?*", lambda route: route.fulfill(status=415, json={"error": "none"}))
+    opened(ours, {"kind": "image"})
+    for count in range(1000, 5001, 500):
+        ours.keyboard.press("End")
+        loaded(ours, count)
+    expect(ours.get_by_role("status")).to_have_text("5000 items")
+    ours.keyboard.press("End")
+    assert selected(ours) == "4999.png"
+    ours.get_by_label("Order").select_option("largest")
+    expect(ours.get_by_role("status")).to_have_text("Largest first: the first 1000 of 5000 files")
+    assert names(ours)[0] == "4999.png"
+    assert selected(ours) == "4999.png"
+    ours.get_by_role("listbox").press("Enter")
+    assert chosen(ours) == "4999.png"
+
+
+def test_only_what_a_node_takes_is_offered_and_the_rest_on_request(cloud, ours):
+    for key in ("a.PNG", "b.txt", "c.mp4", "d", "sub/e.webp"):
+        cloud.put(key, b"x", PutOptions(), Meter())
+    opened(ours, {"kind": "image"})
+    assert names(ours) == ["sub", "a.PNG"]
+    expect(ours.get_by_role("status")).to_have_text("2 items · 3 files of other kinds hidden")
+    ours.get_by_label("Kind of file").select_option("all")
+    loaded(ours, 5)
+    row(ours, "b.txt").click()
+    ours.get_by_role("button", name="Choose", exact=True).click()
+    assert chosen(ours) == "b.txt"
+    opened(ours, {"kind": "video"})
+    assert names(ours) == ["sub", "c.mp4"]
+    ours.get_by_role("searchbox").fill("e.webp")
+    expect(ours.locator(".cs-note")).to_have_text("Only files of other kinds. Choose “All files” to see them.")
+
+
+def test_a_value_of_another_kind_is_seen_where_the_picker_opens(cloud, ours):
+    for key in ("a.png", "b.txt"):
+        cloud.put(key, b"x", PutOptions(), Meter())
+    opened(ours, {"kind": "image", "start": "b.txt"})
+    assert names(ours) == ["a.png", "b.txt"]
+    assert marked(ours) == ["b.txt"]
+
+
+def test_letters_that_are_typed_in_the_list_search(filled, ours):
+    opened(ours)
+    ours.keyboard.type("deep")
+    loaded(ours, 1)
+    assert ours.get_by_role("searchbox").input_value() == "deep"
+    ours.keyboard.press("ArrowDown")
+    ours.keyboard.press("Enter")
+    assert chosen(ours) == "a/b/deep.txt"
+
+
+def test_of_a_long_name_the_end_is_in_sight(cloud, ours):
+    key = f"{'a long folder/' * 8}{'portrait of a lady ' * 6}_00017_.png"
+    cloud.put(key, b"x", PutOptions(), Meter())
+    ours.set_viewport_size({"width": 500, "height": 500})
+    opened(ours)
+    ours.get_by_role("searchbox").fill("00017")
+    loaded(ours, 1)
+    assert names(ours) == [key]
+    row(ours, key).click()
+    for end in (ours.locator(".cs-row .cs-name > span").last, ours.locator(".cs-marked span").last):
+        assert end.inner_text().endswith("_00017_.png")
+        inside = """end => {
+            const [one, other] = [end.getBoundingClientRect(), end.closest("li, footer").getBoundingClientRect()]
+            const top = document.elementFromPoint(one.right - 2, (one.top + one.bottom) / 2)
+            return one.left >= other.left && one.right <= other.right && top === end
+        }"""
+        assert end.evaluate(inside)
+
+
+def test_the_folder_that_is_marked_is_the_one_that_is_used(filled, ours):
+    opened(ours, {"wants": "folder"})
+    use = ours.locator(".cs-primary")
+    expect(use).to_have_text("Use the top folder")
+    ours.keyboard.press("ArrowDown")
+    expect(use).to_have_text("Use folder a")
+    ours.keyboard.press("ArrowDown")
+    expect(use).to_have_text("Use folder c")
+    ours.keyboard.press("End")
+    assert selected(ours) == "top.txt"
+    expect(use).to_have_text("Use the top folder")
+    ours.keyboard.press("Enter")
+    row(ours, "top.txt").dblclick()
+    assert ours.locator("dialog").count() == 1, "a file is no folder"
+    ours.keyboard.press("Home")
+    use.click()
+    assert chosen(ours) == "a/"
+
+
+def test_the_title_names_the_bucket_the_prefix_and_the_profile(filled, ours, fast_place):
+    opened(ours, {"where": "my profile"})
+    prefix = filled.path_prefix.rstrip("/")
+    assert ours.locator(".cs-where").inner_text() == f"{fast_place.bucket}/{prefix} · my profile"
 
 
 # ------------------------------------------------------------ lines

@@ -1,34 +1,43 @@
 /**
  * A dialog to choose a file or a folder of a bucket, by pointer or by keyboard.
  *
- * It knows the server only as the object of server.js, and nothing of ComfyUI.
+ * It knows the server only as the object of server.js, and nothing of ComfyUI. What is chosen is known by its key,
+ * never by its place in the list, and rows are only ever added below those that are there: so nothing that is loaded
+ * meanwhile changes what a click or a key press means. Nothing is marked until the user, or the node's own value,
+ * marks it.
  */
 
 import { addStyles, element, icon } from "./elements.js"
+import { isOfKind } from "./kinds.js"
 import { Thumbnails } from "./thumbnails.js"
 
 const TYPING_MILLISECONDS = 300 // from the last letter to the search
 const PAGES_UNASKED = 5 // that are loaded one after another without scrolling, while there is room to show more
+const ROWS_AT_ONCE = 500 // of one answer, before the list is scrolled
+const NAME_END = 22 // characters of a name that stay in sight where it is too long; numbers and extensions are there
 
 let numbered = 0 // of elements that others point at by id
 
 /**
- * Resolves with the key that was chosen, a folder's ending in "/" or "" for the top, and with null for none.
+ * Resolves with what was chosen, and with null for none: `{key}`, of a file with what the server said of it. The key
+ * of a folder ends in "/", or is "" for the top.
  *
  * `profile` is what server.js takes, `where` its name for the title, `start` a key or folder to begin at; `wants` is
- * "file" or "folder".
+ * "file" or "folder", `kind` one of KINDS of kinds.js where only such files are meant.
  */
-export function pick({ server, say, locale, profile, where, start = "", wants = "file" }) {
-  return new Promise((resolve) => new Picker({ server, say, locale, profile, where, wants }, resolve).open(start))
+export function pick({ server, say, locale, profile, where, start = "", wants = "file", kind = null }) {
+  return new Promise((resolve) => new Picker({ server, say, locale, profile, where, wants, kind }, resolve).open(start))
 }
 
 class Picker {
-  constructor({ server, say, locale, profile, where, wants }, resolve) {
-    Object.assign(this, { server, say, profile, wants })
+  constructor({ server, say, locale, profile, where, wants, kind }, resolve) {
+    Object.assign(this, { server, say, profile, wants, kind, where })
     this.thumbnails = new Thumbnails((file, signal) => server.thumbnail(profile, file, signal))
     this.date = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" })
     this.number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 })
-    this.build(where)
+    this.entries = []
+    this.rows = new Map() // by key
+    this.build()
     this.dialog.addEventListener("close", () => {
       this.request?.abort()
       this.thumbnails.close()
@@ -41,7 +50,7 @@ class Picker {
 
   // ---------------------------------------------------------------- what is on the screen
 
-  build(where) {
+  build() {
     addStyles()
     const { say } = this
     const title = `cs-title-${++numbered}`
@@ -57,16 +66,16 @@ class Picker {
         this.typing = setTimeout(() => this.show(this.folder), TYPING_MILLISECONDS)
       },
       keydown: (event) => {
-        if (event.key !== "ArrowDown" && event.key !== "Enter") return
+        if (event.isComposing || (event.key !== "ArrowDown" && event.key !== "Enter")) return
         event.preventDefault()
         this.list.focus()
+        if (event.key === "ArrowDown") this.move("ArrowDown")
       },
     })
-    this.sort = element(
-      "select",
-      { class: "cs-field", "aria-label": say("sort"), change: () => this.draw() },
-      ...["name", "newest", "largest"].map((order) => element("option", { value: order }, say(`sort_${order}`))),
-    )
+    const again = (fresh) => this.show(this.folder, { fresh, mark: this.marked ?? this.expected })
+    this.sort = this.choiceOf("sort", ["name", "newest", "largest"], (order) => say(`sort_${order}`), () => again())
+    const nameOf = (value) => say(value === "kind" ? this.kind.text : "kind_all")
+    this.files = this.choiceOf("kind", this.kind ? ["kind", "all"] : ["all"], nameOf, () => again())
     this.list = element("ul", {
       class: "cs-list",
       role: "listbox",
@@ -74,15 +83,18 @@ class Picker {
       "aria-label": say("entries"),
       keydown: (event) => this.onKey(event),
     })
+    this.hint = element("p", { class: "cs-hint" })
     this.note = element("div", { class: "cs-note" })
-    this.more = element("button", { type: "button", class: "cs-button", click: () => this.load() }, say("more"))
+    this.more = element("button", { type: "button", class: "cs-button", click: () => this.goOn() }, say("more"))
     this.status = element("output", { class: "cs-status" })
+    this.markedName = element("span", { class: "cs-marked" })
     this.chooseButton = element(
       "button",
       { type: "button", class: "cs-button cs-primary", click: () => this.choose() },
-      say(this.wants === "folder" ? "choose_folder" : "choose"),
+      say("choose"),
     )
-    this.scroller = element("div", { class: "cs-scroller" }, this.list, this.note, this.more)
+    this.place = element("span", { class: "cs-where", title: this.where }, this.where)
+    this.scroller = element("div", { class: "cs-scroller" }, this.hint, this.list, this.note, this.more)
     this.dialog = element(
       "dialog",
       { class: "cs-picker", "aria-labelledby": title },
@@ -90,7 +102,7 @@ class Picker {
         "header",
         {},
         element("h2", { id: title }, say(this.wants === "folder" ? "pick_folder" : "pick_file")),
-        element("span", { class: "cs-where", title: where }, where),
+        this.place,
         this.button("close", "✕", () => this.dialog.close()),
       ),
       element(
@@ -98,21 +110,23 @@ class Picker {
         { class: "cs-tools" },
         this.path,
         this.searchField,
+        ...(this.kind ? [this.files] : []),
         this.sort,
-        this.button("reload", icon("reload"), () => this.show(this.folder, { fresh: true })),
+        this.button("reload", icon("reload"), () => again(true)),
       ),
       this.scroller,
       element(
         "footer",
         {},
         this.status,
+        this.markedName,
         element("button", { type: "button", class: "cs-button", click: () => this.dialog.close() }, say("cancel")),
         this.chooseButton,
       ),
     )
     this.sight = new IntersectionObserver(
       (seen) => {
-        if (seen.some((one) => one.isIntersecting) && !this.more.hidden && !this.loading) this.load()
+        if (seen.some((one) => one.isIntersecting) && !this.more.hidden && !this.loading) this.goOn()
       },
       { root: this.scroller, rootMargin: "200px" },
     )
@@ -125,6 +139,11 @@ class Picker {
     })
   }
 
+  choiceOf(text, values, nameOf, change) {
+    const options = values.map((value) => element("option", { value }, nameOf(value)))
+    return element("select", { class: "cs-field", "aria-label": this.say(text), change }, ...options)
+  }
+
   button(text, content, click) {
     const label = this.say(text)
     const attributes = { type: "button", class: "cs-button cs-bare", "aria-label": label, title: label, click }
@@ -135,54 +154,84 @@ class Picker {
     document.body.append(this.dialog)
     this.dialog.showModal()
     this.list.focus()
-    this.wanted = start
-    this.show(start.slice(0, start.lastIndexOf("/") + 1), { fresh: true })
+    const isFile = start && !start.endsWith("/")
+    if (this.kind && isFile && !isOfKind(this.kind, start)) this.files.value = "all" // so that it is seen
+    this.show(start.slice(0, start.lastIndexOf("/") + 1), { fresh: true, mark: isFile ? start : undefined })
   }
 
-  /** Show a folder from its first page on. */
-  show(folder, { fresh = false } = {}) {
+  /** Show a folder from its first page on; `mark` is a key that is marked as soon as it is there. */
+  show(folder, { fresh = false, mark } = {}) {
+    clearTimeout(this.typing)
     this.request?.abort()
     this.thumbnails.forget()
     this.folder = folder
     this.search = this.searchField.value.trim()
     this.fresh = fresh
-    this.folders = []
-    this.files = []
+    this.expected = mark
+    this.entries = []
+    this.arrived = [] // of the last answer, not in the list yet
+    this.rows.clear()
+    this.list.replaceChildren()
+    this.hint.replaceChildren()
     this.following = ""
-    this.loading = false
+    this.hidden = 0
+    this.total = null
     this.unasked = 0
+    this.mark(undefined)
     this.drawPath()
-    this.draw()
     return this.load()
   }
 
   async load() {
     const request = new AbortController()
     const { folder, search, following: token, fresh } = this
+    const order = this.sort.value === "name" ? "" : this.sort.value
+    const endings = this.files.value === "kind" ? this.kind.endings.join() : ""
     this.request = request
     this.loading = true
     this.tell()
     try {
-      const page = await this.server.list(this.profile, { folder, search, token, fresh, signal: request.signal })
+      const asked = { folder, search, token, order, endings, fresh, signal: request.signal }
+      const page = await this.server.list(this.profile, asked)
       if (request.signal.aborted) return
       this.loading = false
-      this.folders.push(...page.folders)
-      this.files.push(...page.files)
-      this.following = page.following
-      this.draw()
+      this.take(page)
     } catch (error) {
       if (request.signal.aborted) return
       this.loading = false
       this.fail(error)
       return
     }
-    this.loadUnasked()
+    this.goOnUnasked()
+  }
+
+  take(page) {
+    const { folders, files, following, place, hidden = 0, total = null, complete = true } = page
+    this.arrived.push(...folders.map((key) => ({ key, isFolder: true })), ...files)
+    this.following = following
+    this.hidden += hidden
+    this.total = total
+    if (place !== undefined) {
+      this.place.title = [place, this.where].join(" · ")
+      this.place.replaceChildren(element("strong", {}, place.replace(/\/$/, "")), ` · ${this.where}`)
+    }
+    if (!complete) this.hint.replaceChildren(this.say("incomplete", { total }))
+    this.draw()
+  }
+
+  /** Show what has arrived and is not in sight, or ask for more. */
+  goOn() {
+    return this.arrived.length ? this.draw() : this.load()
   }
 
   /** Where there is still room below what was found, go on: a search may find nothing in a page. */
-  loadUnasked() {
+  goOnUnasked() {
     const room = this.scroller.scrollHeight <= this.scroller.clientHeight
-    if (this.following && room && this.unasked++ < PAGES_UNASKED) this.load()
+    if (this.hasMore() && room && this.unasked++ < PAGES_UNASKED) this.goOn()
+  }
+
+  hasMore() {
+    return Boolean(this.arrived.length || this.following)
   }
 
   fail(error) {
@@ -213,23 +262,24 @@ class Picker {
     this.path.scrollLeft = this.path.scrollWidth
   }
 
+  /** Add rows below those that are there. */
   draw() {
-    const order = ORDERS[this.sort.value]
-    const files = order ? [...this.files].sort(order) : this.files
-    const before = this.wanted ?? this.entries?.[this.current]?.key
-    this.entries = [...this.folders.map((key) => ({ key, isFolder: true })), ...files]
-    const found = this.entries.findIndex((entry) => entry.key === before)
-    this.thumbnails.forget()
-    this.list.replaceChildren(...this.entries.map((entry, index) => this.row(entry, index)))
-    this.select(Math.max(0, found), { scrolls: found >= 0 && this.wanted !== undefined })
-    if (found >= 0) this.wanted = undefined
+    const isFirst = !this.entries.length
+    for (const entry of this.arrived.splice(0, ROWS_AT_ONCE)) {
+      if (this.rows.has(entry.key)) continue // a folder that goes on in the next page is named again
+      this.rows.set(entry.key, this.row(entry))
+      this.entries.push(entry)
+      this.list.append(this.rows.get(entry.key))
+    }
+    if (this.marked === undefined && this.rows.has(this.expected)) this.mark(this.expected, { scrolls: isFirst })
+    this.tell()
   }
 
-  row(entry, index) {
-    const name = entry.key.slice(this.folder.length)
-    const cells = [element("span", { class: "cs-name", title: entry.key }, name.replace(/\/$/, ""))]
-    const small = element("span", { class: "cs-small" }, icon(entry.isFolder ? "folder" : "file"))
-    if (entry.isFolder) cells.push(element("span", { class: "cs-unseen" }, this.say("folder")))
+  row(entry) {
+    const { key, isFolder } = entry
+    const cells = [nameCell(key.slice(this.folder.length).replace(/\/$/, ""), key)]
+    const small = element("span", { class: "cs-small" }, icon(isFolder ? "folder" : "file"))
+    if (isFolder) cells.push(element("span", { class: "cs-unseen" }, this.say("folder")))
     else {
       const date = entry.modified ? this.date.format(new Date(entry.modified)) : ""
       cells.push(element("span", { class: "cs-size" }, this.size(entry.size)))
@@ -242,9 +292,9 @@ class Picker {
         class: "cs-row",
         role: "option",
         id: `cs-option-${++numbered}`,
-        "aria-disabled": this.wants === "folder" && !entry.isFolder ? "true" : undefined,
-        click: () => (entry.isFolder ? this.enter(entry.key) : this.select(index)),
-        dblclick: () => !entry.isFolder && this.choose(),
+        "aria-disabled": this.wants === "folder" && !isFolder ? "true" : undefined,
+        click: () => this.onClick(entry),
+        dblclick: () => this.clicked === key && this.clickedBefore === key && this.wants === "file" && this.choose(),
       },
       small,
       ...cells,
@@ -261,21 +311,50 @@ class Picker {
     return `${this.number.format(value)} ${UNITS[unit]}`
   }
 
+  /** Bring everything that speaks of the list up to date with it. */
   tell() {
-    const { say, entries, following, loading } = this
-    this.more.hidden = !following || loading
-    const nothing = !entries.length && !loading && !following
-    this.note.replaceChildren(loading ? say("loading") : nothing ? say(this.search ? "nothing_found" : "empty") : "")
-    if (!loading) this.status.textContent = say(following ? "count_more" : "count", { count: entries.length })
-    this.chooseButton.disabled = !this.isChoice()
+    const { say, entries, loading } = this
+    this.more.hidden = loading || !this.hasMore()
+    const nothing = !entries.length && !loading && !this.hasMore()
+    this.note.replaceChildren(loading ? say("loading") : nothing ? this.nothing() : "")
+    if (!loading) this.status.textContent = this.counted()
+    const choice = this.choice()
+    this.chooseButton.disabled = !choice
+    this.markedName.replaceChildren(...(this.wants === "file" && choice ? [nameCell(choice.key, choice.key)] : []))
+    if (this.wants === "folder") {
+      const name = choice.key.split("/").at(-2)
+      this.chooseButton.textContent = name === undefined ? say("choose_top") : say("choose_folder", { name })
+      this.chooseButton.title = choice.key
+    }
+  }
+
+  nothing() {
+    return this.say(this.hidden ? "nothing_of_kind" : this.search ? "nothing_found" : "empty")
+  }
+
+  counted() {
+    const { say, hidden, total } = this
+    const count = this.entries.length
+    const first = this.entries.length + this.arrived.length - this.folders().length
+    const parts = [
+      total !== null && total > first
+        ? say("count_first", { count: first, total, order: say(`sort_${this.sort.value}`) })
+        : say(this.hasMore() ? "count_more" : count === 1 ? "count_one" : "count", { count }),
+    ]
+    if (hidden) parts.push(say(hidden === 1 ? "hidden_one" : "hidden", { hidden }))
+    return parts.join(" · ")
+  }
+
+  folders() {
+    return [...this.entries, ...this.arrived].filter((entry) => entry.isFolder)
   }
 
   // ---------------------------------------------------------------- what the user does
 
-  select(index, { scrolls = true } = {}) {
+  mark(key, { scrolls = true } = {}) {
     this.list.querySelector('[aria-selected="true"]')?.removeAttribute("aria-selected")
-    const row = this.list.children[index]
-    this.current = index
+    const row = this.rows.get(key)
+    this.marked = row && key
     if (row) {
       row.setAttribute("aria-selected", "true")
       this.list.setAttribute("aria-activedescendant", row.id)
@@ -284,47 +363,71 @@ class Picker {
     this.tell()
   }
 
+  entry() {
+    return this.marked === undefined ? undefined : this.entries.find((entry) => entry.key === this.marked)
+  }
+
+  onClick(entry) {
+    this.clickedBefore = this.clicked // a double click means a row only where both clicks met it
+    this.clicked = entry.key
+    if (entry.isFolder) this.enter(entry.key)
+    else this.mark(entry.key)
+  }
+
   enter(folder) {
     const from = this.folder
+    const left = from.startsWith(folder) ? from.slice(0, from.indexOf("/", folder.length) + 1) : ""
     this.searchField.value = ""
-    this.wanted = from.startsWith(folder) ? from.slice(0, from.indexOf("/", folder.length) + 1) : undefined
-    this.show(folder)
+    this.show(folder, { mark: left || undefined })
     this.list.focus()
   }
 
-  isChoice() {
-    const entry = this.entries[this.current]
-    return this.wants === "folder" || Boolean(entry && !entry.isFolder)
+  /** What the button hands over; null where that is nothing. */
+  choice() {
+    const entry = this.entry()
+    if (this.wants === "folder") return { key: entry?.isFolder ? entry.key : this.folder }
+    return entry && !entry.isFolder ? entry : null
   }
 
   choose() {
-    if (!this.isChoice()) return
-    this.chosen = this.wants === "folder" ? this.folder : this.entries[this.current].key
+    if (this.chooseButton.disabled) return
+    this.chosen = this.choice()
     this.dialog.close()
+  }
+
+  move(key) {
+    const rows = Math.max(1, Math.floor(this.scroller.clientHeight / (this.list.firstChild?.offsetHeight || 1)) - 1)
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: rows, PageUp: -rows, Home: -Infinity, End: Infinity }
+    if (!(key in moves)) return false
+    const now = this.entries.findIndex((entry) => entry.key === this.marked) // -1: above the first one
+    const next = Math.min(this.entries.length - 1, Math.max(0, now + moves[key]))
+    if (next >= 0) this.mark(this.entries[next].key)
+    return true
   }
 
   onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    const last = this.entries.length - 1
-    const rows = Math.max(1, Math.floor(this.scroller.clientHeight / (this.list.firstChild?.offsetHeight || 1)) - 1)
-    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: rows, PageUp: -rows, Home: -Infinity, End: Infinity }
-    const entry = this.entries[this.current]
-    if (event.key in moves) {
-      if (last >= 0) this.select(Math.min(last, Math.max(0, this.current + moves[event.key])))
-    } else if (event.key === "Enter" || event.key === "ArrowRight") {
+    const entry = this.entry()
+    if (this.move(event.key)) event.preventDefault()
+    else if (event.key === "Enter" || event.key === "ArrowRight") {
       if (entry?.isFolder) this.enter(entry.key)
-      else if (event.key === "Enter") this.choose()
+      else if (event.key === "Enter" && entry && this.wants === "file") this.choose()
+      event.preventDefault()
     } else if (event.key === "Backspace" || event.key === "ArrowLeft") {
       if (this.folder) this.enter(this.folder.replace(/[^/]*\/$/, ""))
-    } else return
-    event.preventDefault()
+      event.preventDefault()
+    } else if (event.key === "Process" || (event.key.length === 1 && event.key !== " ")) {
+      this.searchField.focus() // which gets this letter: typing searches
+    }
   }
 }
 
-const UNITS = ["B", "kB", "MB", "GB", "TB"]
-
-/** Of files; the server gives them by name. */
-const ORDERS = {
-  newest: (one, other) => (other.modified ?? "").localeCompare(one.modified ?? ""),
-  largest: (one, other) => other.size - one.size,
+/** A key or a part of one; where there is no room for all of it, its end stays in sight. */
+function nameCell(name, key) {
+  const letters = [...name]
+  const parts = [letters.slice(0, -NAME_END).join(""), letters.slice(-NAME_END).join("")]
+  const pieces = letters.length > NAME_END ? parts.map((part) => element("span", {}, part)) : [name]
+  return element("span", { class: "cs-name", title: key }, ...pieces)
 }
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"]

@@ -26,10 +26,13 @@ export function serverOf(address, say) {
   }
 
   return {
-    /** A page of a folder, or of what `search` finds below it: {folders, files, following}. `fresh`: not a kept one. */
-    list: async (profile, { folder, token, search, fresh, signal }) => {
+    /**
+     * A page of a folder, or of what `search` finds below it, as routes.py gives it. Without an `order` by name; of
+     * files those with one of `endings`. `fresh`: not a kept one.
+     */
+    list: async (profile, { folder, token, search, order, endings, fresh, signal }) => {
       const options = { signal, cache: fresh ? "reload" : "default" }
-      return (await ask("list", { ...profile, folder, token, search }, options)).json()
+      return (await ask("list", { ...profile, folder, token, search, order, endings }, options)).json()
     },
     /** A small picture, as a Blob. */
     thumbnail: async (profile, { key, etag }, signal) =>

@@ -1,0 +1,33 @@
+/**
+ * Which files a node can use, by the ends of their names; the picker offers those, and all others on request.
+ */
+
+const IMAGE = "png apng jpg jpeg jfif webp gif bmp tif tiff avif heic heif jxl tga ico ppm pgm psd exr hdr dds"
+const VIDEO = "mp4 m4v mov mkv webm avi mpg mpeg m2v ts m2ts mts mxf ogv flv wmv 3gp 3g2 dv nut y4m h264 h265 hevc gif"
+const AUDIO = "mp3 flac wav opus ogg oga m4a aac aif aiff wma ac3 eac3 amr au caf wv ape mka mpc tta weba"
+const MODEL = "safetensors sft gguf onnx ckpt pt pt2 pth bin pkl"
+
+/** A text for the choice, and the endings. The sound of a video can be loaded too. */
+export const KINDS = {
+  image: { text: "kind_image", endings: endings(IMAGE) },
+  video: { text: "kind_video", endings: endings(VIDEO) },
+  audio: { text: "kind_audio", endings: endings(`${AUDIO} ${VIDEO}`) },
+  model: { text: "kind_model", endings: endings(MODEL) },
+}
+
+/** What the input `key` of a node takes; a node that is not here takes any file. */
+export const KIND_OF_NODE = {
+  LoadImageFromCloud: KINDS.image,
+  LoadMaskFromCloud: KINDS.image,
+  LoadVideoFromCloud: KINDS.video,
+  LoadAudioFromCloud: KINDS.audio,
+  LoadModelFromCloud: KINDS.model,
+}
+
+export function isOfKind(kind, key) {
+  return kind.endings.some((ending) => key.toLowerCase().endsWith(ending))
+}
+
+function endings(names) {
+  return [...new Set(names.split(" "))].map((name) => `.${name}`)
+}
