@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 from . import (
     cache,
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     import torch
 
     from .profile import Profile
+
+# For web/cloud_storage.js: queries of ComfyUI's /view, with the true size and number of what each is a picture of.
+# Not ``images``: ComfyUI's assets, Save Image and Mask Editor would take the thumbnail for the image itself.
+PICTURES = "cloud_storage_pictures"
 
 T = TypeVar("T")
 Pictured = tuple[tuple[Any, ...], dict[str, Any]]  # what a node gives, and ``ui`` for a picture of it
@@ -314,8 +319,9 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
 
     Encoding takes its time: not for the thread in which ComfyUI runs its nodes.
     """
+    count, height, width = frames.shape[:3]
     shown = host.preview(media_preview.small(frames), "webp")
-    return {"images": [shown], "animated": (len(frames) > 1,)}
+    return {PICTURES: [urlencode({**shown, "width": width, "height": height, "frames": count})]}
 
 
 def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own form

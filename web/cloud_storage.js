@@ -8,14 +8,18 @@
 
 import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
+import { KIND_OF_NODE } from "./kinds.js"
 import { isAddress, linesElement } from "./lines.js"
 import { pick } from "./picker.js"
+import { previewElement } from "./preview.js"
 import { profileOf, titleOf } from "./profile.js"
 import { serverOf } from "./server.js"
 import { texts } from "./texts.js"
+import { mayHaveOne } from "./thumbnails.js"
 
 const CATEGORY = "cloud_storage"
 const LINES = "cloud_storage" // the key of a node's `ui` that host.shown fills
+const PICTURES = "cloud_storage_pictures" // the same of nodes_load.py
 const PROFILE_NODE = "CloudStorageProfile"
 const VAE_INPUT = "vae"
 const PICKED = { key: "file", key_prefix: "folder", prefix: "folder" } // what each of these inputs is
@@ -25,9 +29,11 @@ const LINE_PIXELS = 17
 const LINE_CHARACTERS = 44 // in a node of NODE_MIN_PIXELS
 const LINES_MIN_PIXELS = 44
 const LINES_MAX_PIXELS = 190
+const PICTURE_PIXELS = 190 // the least height of a picture in a node, with its caption
 const NODE_MIN_PIXELS = 320
 const PUT_BACK_MILLISECONDS = 300
 const PUT_BACK_LOOKS = 10
+const DATE = { dateStyle: "medium", timeStyle: "short" }
 const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
 
 app.registerExtension({
@@ -40,6 +46,7 @@ app.registerExtension({
       after(nodeType.prototype, moment, (node) => settleTypes(node, nodeData.output ?? []))
     }
     after(nodeType.prototype, "onExecuted", (node, output) => {
+      if (Array.isArray(output?.[PICTURES])) showLoaded(node, output[PICTURES])
       if (Array.isArray(output?.[LINES])) showLines(node, output[LINES])
     })
     after(nodeType.prototype, "onSerialize", compact)
@@ -101,6 +108,7 @@ function addButtons(node) {
     node.widgets.splice(node.widgets.indexOf(button), 1)
     node.widgets.splice(node.widgets.indexOf(widget) + 1, 0, button)
     button.tooltip = say("browse_for", { name: widget.label ?? widget.name })
+    after(widget, "callback", () => node.cloudStoragePreview?.fade())
   }
   if (node.comfyClass === PROFILE_NODE) addButton(node, "test_connection", say("test"), () => testProfile(node))
 }
@@ -125,11 +133,18 @@ async function browse(node, widget) {
     where: titleOf(profile),
     start: typed,
     wants: PICKED[widget.name],
+    kind: widget.name === "key" ? KIND_OF_NODE[node.comfyClass] : null,
   })
-  if (chosen === null || chosen === widget.value) return
+  if (chosen === null) return
+  setValue(node, widget, chosen.key)
+  if (PICKED[widget.name] === "file") showPicked(node, chosen, () => server(say).thumbnail(profile, chosen))
+}
+
+function setValue(node, widget, value) {
+  if (value === widget.value) return
   node.graph?.beforeChange?.(node)
-  widget.value = chosen
-  widget.callback?.(chosen, app.canvas, node)
+  widget.value = value
+  widget.callback?.(value, app.canvas, node)
   node.graph?.afterChange?.(node)
   node.setDirtyCanvas(true, true)
 }
@@ -146,6 +161,54 @@ async function testProfile(node) {
   }
 }
 
+// ---------------------------------------------------------------- pictures
+
+/** Pictures of what was loaded: addresses of files in ComfyUI's folders, with their true sizes in them. */
+function showLoaded(node, given) {
+  const say = texts(locale())
+  const pictures = given.map((query) => {
+    const { width, height, frames, ...file } = Object.fromEntries(new URLSearchParams(query))
+    const detail = say(frames > 1 ? "size_frames" : "size", { width, height, frames })
+    return { address: api.apiURL(`/view?${new URLSearchParams(file)}`), detail }
+  })
+  showPictures(node, pictures)
+}
+
+/** The name of a file that was picked, at once, and its picture as soon as that is there. */
+async function showPicked(node, file, thumbnail) {
+  const number = new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 })
+  const date = file.modified && new Date(file.modified).toLocaleString(locale(), DATE)
+  const detail = [`${number.format(file.size / 1e6)} MB`, date].filter(Boolean).join(" · ")
+  const shown = { title: file.key.split("/").at(-1), detail }
+  const box = showPictures(node, [shown])
+  const turn = (node.cloudStorageTurn = {})
+  if (!mayHaveOne(file)) return
+  const blob = await thumbnail().catch(() => null) // too large or no image: the name stays
+  if (blob && node.cloudStorageTurn === turn) box.show([{ ...shown, address: URL.createObjectURL(blob) }])
+}
+
+function showPictures(node, pictures) {
+  node.cloudStorageTurn = undefined // what is still on its way comes too late
+  if (!node.cloudStoragePreview) {
+    const made = previewElement()
+    const widget = node.addDOMWidget("cloud_storage_preview", "cloud_storage_preview", made.element, {
+      ...FOREVER_OURS,
+      hideOnZoom: false,
+      getMinHeight: () => PICTURE_PIXELS,
+      getValue: () => "",
+      setValue: () => {},
+    })
+    widget.serialize = false
+    made.element.style.minHeight = `${PICTURE_PIXELS}px`
+    node.cloudStoragePreview = made
+    const room = node.computeSize()
+    node.setSize([Math.max(node.size[0], room[0], NODE_MIN_PIXELS), Math.max(node.size[1], room[1])])
+  }
+  node.cloudStoragePreview.show(pictures)
+  node.setDirtyCanvas?.(true, true)
+  return node.cloudStoragePreview
+}
+
 // ---------------------------------------------------------------- lines
 
 /**
@@ -154,9 +217,10 @@ async function testProfile(node) {
  */
 function putBack(looks) {
   for (const [node, names] of namedNodes(app.rootGraph ?? app.graph)) {
-    if (node.cloudStorageLines || !isOurs(node.constructor.nodeData)) continue
-    const lines = names.map((name) => app.nodeOutputs?.[name]?.[LINES]).find(Array.isArray)
-    if (lines) showLines(node, lines)
+    if (!isOurs(node.constructor.nodeData)) continue
+    const told = (key) => names.map((name) => app.nodeOutputs?.[name]?.[key]).find(Array.isArray)
+    if (!node.cloudStoragePreview && told(PICTURES)) showLoaded(node, told(PICTURES))
+    if (!node.cloudStorageLines && told(LINES)) showLines(node, told(LINES))
   }
   if (looks > 1) setTimeout(() => putBack(looks - 1), PUT_BACK_MILLISECONDS)
 }

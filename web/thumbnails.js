@@ -6,6 +6,11 @@ const AT_ONCE = 4
 const MAX_BYTES = 32 * 1024 * 1024 // the server makes none of what is larger
 const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i
 
+/** Whether it is worth asking for a picture of a file. */
+export function mayHaveOne(file) {
+  return IMAGE.test(file.key) && file.size > 0 && file.size <= MAX_BYTES
+}
+
 export class Thumbnails {
   /** `fetchOne(file, signal)` gives a Blob. */
   constructor(fetchOne) {
@@ -19,7 +24,7 @@ export class Thumbnails {
 
   /** Show the picture of `file` in `place` as soon as that is in sight; nothing happens where there can be none. */
   offer(place, file) {
-    if (!IMAGE.test(file.key) || file.size > MAX_BYTES || !file.size) return
+    if (!mayHaveOne(file)) return
     const address = this.addresses.get(nameOf(file))
     if (address) return show(place, address)
     place.cloudStorageFile = file
