@@ -12,6 +12,7 @@ from . import host, model_folders, model_record
 from .errors import ConfigurationError, NotFound, sentence
 from .profiles_file import FILE_NAME
 
+NAMES = ("output", "input", "temp", "models")  # of host.file_folders
 _ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."
 
 
@@ -32,7 +33,7 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
     if not text:
         raise ConfigurationError(f"No file is named. {_ALLOWED}")
     try:
-        found = next((path for path in _meant(text) if _may_be_read(path) and path.is_file()), None)
+        found = next((path for path in _meant(text) if may_be_read(path) and path.is_file()), None)
     except (OSError, ValueError, RuntimeError):  # too long, a zero byte, links in a circle
         found = None
     if found is None:
@@ -49,15 +50,23 @@ def state(file: Any) -> str:  # noqa: ANN401
         return ""
 
 
+def folders() -> dict[str, Path]:
+    """ComfyUI's folders by the names that a path may begin with, wherever they lie."""
+    return dict(zip(NAMES, host.file_folders(), strict=True))
+
+
 def _meant(text: str) -> list[Path]:
-    """What a path may stand for: itself, or below a folder or beside it, as in "output/a.png"."""
+    """What a path may stand for: itself; "output/a.png" by the folder's name; or below a folder or beside it."""
     given = Path(text)
     if given.is_absolute():
         return [given.resolve()]
-    return [(base / given).resolve() for folder in host.file_folders() for base in (folder, folder.parent)]
+    known = folders()
+    named = [known[given.parts[0]].joinpath(*given.parts[1:])] if given.parts[0] in known else []
+    others = [base / given for folder in known.values() for base in (folder, folder.parent)]
+    return [path.resolve() for path in (*named, *others)]
 
 
-def _may_be_read(path: Path) -> bool:
+def may_be_read(path: Path) -> bool:
     """Whether a resolved path may be uploaded; what is hidden below ComfyUI's folders may not."""
     if path.name == FILE_NAME or path.is_relative_to(host.system_folder().parent.resolve()):
         return False

@@ -35,10 +35,7 @@ if TYPE_CHECKING:
 
     from .profile import Profile
 
-# For web/cloud_storage.js: queries of ComfyUI's /view, with the true size and number of what each is a picture of.
-# Not ``images``: ComfyUI's assets, Save Image and Mask Editor would take the thumbnail for the image itself.
-PICTURES = "cloud_storage_pictures"
-
+PICTURES = "cloud_storage_pictures"  # what web/cloud_storage.js looks for in a node's ``ui``
 T = TypeVar("T")
 Pictured = tuple[tuple[Any, ...], dict[str, Any]]  # what a node gives, and ``ui`` for a picture of it
 Decode = Callable[[image_decoder.ImageFile], T]
@@ -315,7 +312,8 @@ async def _read(
 
 
 def _picture(frames: torch.Tensor) -> dict[str, Any]:
-    """``ui`` for a small picture of frames [B, H, W, 3 or 4], which moves where there are several.
+    """``ui`` for a small picture of frames [B, H, W, 3 or 4], which moves where there are several: a query of
+    ComfyUI's /view, and the true size. Not in ``images``, which its assets, Save Image and Mask Editor take.
 
     Encoding takes its time: not for the thread in which ComfyUI runs its nodes.
     """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import browsing, diagnosis, host, thumbnails
+from . import browsing, diagnosis, host, local_browsing, local_files, thumbnails
 from .connect import connect
 from .errors import (
     AccessDenied,
@@ -132,8 +132,7 @@ def _headers(seconds: int) -> dict[str, str]:
 
 def _list(query: Query, meter: Meter) -> Reply:
     storage = connect(_profile(query))
-    folder, token, text, order = (query.get(name, "") for name in ("folder", "token", "search", "order"))
-    endings = tuple(filter(None, query.get("endings", "").split(",")))
+    folder, token, text, order, endings = _asked(query)
     if order:
         found = browsing.ordered(storage, folder, text, order, meter, endings)
     elif text:
@@ -141,6 +140,17 @@ def _list(query: Query, meter: Meter) -> Reply:
     else:
         found = browsing.folder(storage, folder, token, meter, endings)
     return Reply({"place": f"{storage.bucket}/{storage.path_prefix}", **_listed(found)}, LISTING_SECONDS)
+
+
+def _local(query: Query, meter: Meter) -> Reply:
+    folder, token, text, order, endings = _asked(query)
+    return Reply(_listed(local_browsing.listing(folder, text, order, token, meter, endings)))
+
+
+def _asked(query: Query) -> tuple[str, str, str, str, tuple[str, ...]]:
+    endings = tuple(filter(None, query.get("endings", "").split(",")))
+    folder, token, text, order = (query.get(name, "") for name in ("folder", "token", "search", "order"))
+    return folder, token, text, order, endings
 
 
 def _listed(found: browsing.Listing) -> dict[str, Any]:
@@ -165,6 +175,10 @@ def _thumbnail(query: Query, meter: Meter) -> Reply:
     return Reply(thumbnails.thumbnail(storage, key, query.get("etag", ""), meter), THUMBNAIL_SECONDS)
 
 
+def _local_thumbnail(query: Query, _meter: Meter) -> Reply:
+    return Reply(thumbnails.of_file(local_files.chosen(query.get("key", ""))), THUMBNAIL_SECONDS)
+
+
 def _test(query: Query, meter: Meter) -> Reply:
     profile = _profile(query)
     return Reply({"lines": diagnosis.report(profile, connect(profile), meter, looks_only=True).splitlines()})
@@ -175,4 +189,4 @@ def _profile(query: Query) -> Profile:
     return resolve(query.get("profile") or ENVIRONMENT, overrides, host.profiles_file())
 
 
-_WORK: dict[str, Work] = {"list": _list, "thumbnail": _thumbnail, "test": _test}
+_WORK: dict[str, Work] = {"list": _list, "thumbnail": _thumbnail, "local": _local, "local_thumbnail": _local_thumbnail, "test": _test}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import MediaError, sentence
@@ -57,6 +58,18 @@ def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
         while sum(map(len, _kept.values())) > KEPT_MAX_BYTES:
             _kept.popitem(last=False)
     return made
+
+
+def of_file(path: Path) -> bytes:
+    """The same of a local file. Raises MediaError."""
+    try:
+        size = path.stat().st_size
+        if size <= SOURCE_MAX_BYTES:
+            return _made(path.read_bytes(), path.name)
+        said = f"its {size} bytes are more than {SOURCE_MAX_BYTES}"
+    except OSError as error:  # removed meanwhile
+        said = error.strerror or "it cannot be read"
+    raise MediaError(sentence("make a small picture", path.name, said, _SMALLER))
 
 
 def _made(data: bytes, key: str) -> bytes:

@@ -269,14 +269,49 @@ def test_a_key_is_picked_for_a_node_whose_profile_is_wired(graph):
     graph.keyboard.press("Enter")
     expect(graph.locator("dialog.cs-picker")).to_have_count(0)
     assert widget(graph, 5, "key") == "in/b.png"
+    assert preview(graph, 5)[0] == "b.png", "the file is shown before anything runs"
+    graph.wait_for_function(PICTURED, arg=5)
     prompt = graph.evaluate("async () => (await comfy.graphToPrompt()).output")
     assert prompt["5"]["inputs"]["key"] == "in/b.png"
     graph.evaluate("() => { comfy.graph.getNodeById(1).widgets[3].value = 'in/deep' }")
     press(graph, 3, "browse_key_prefix", "Browse the bucket")
     graph.get_by_role("button", name="Top", exact=True).click()
     expect(graph.locator(".cs-row .cs-name")).to_have_text(["c.png"])
-    graph.get_by_role("button", name="Use this folder").click()
+    graph.get_by_role("button", name="Use the top folder").click()
     assert widget(graph, 3, "key_prefix") == ""
+
+
+def preview(page, number):
+    """The texts below the picture that a node shows."""
+    find = """number => [...comfy.graph.getNodeById(number).cloudStoragePreview.element
+        .querySelectorAll("figcaption div")].map((each) => each.textContent)"""
+    return page.evaluate(find, number)
+
+
+PICTURED = """number => {
+    const image = comfy.graph.getNodeById(number).cloudStoragePreview?.element.querySelector("img")
+    return image?.isConnected && image.complete && image.naturalWidth > 0
+}"""
+OFFERED = """number => {
+    const node = comfy.graph.getNodeById(number)
+    const options = comfy.canvas.getNodeMenuOptions?.(node) ?? []
+    return options.filter(Boolean).map((each) => String(each.content ?? ""))
+}"""
+
+
+def test_a_picture_that_was_loaded_is_shown_with_its_true_size_and_offered_to_no_mask_editor(graph):
+    kind, detail = run(graph)
+    assert kind == "execution_success", detail
+    graph.wait_for_function(PICTURED, arg=5)
+    assert preview(graph, 5) == ["320 × 160 pixels"]
+    assert not graph.evaluate("() => comfy.graph.getNodeById(5).imgs?.length")
+    theirs, ours = graph.evaluate(OFFERED, 6), graph.evaluate(OFFERED, 5)
+    if not graph.is_vue:  # else its menu is another one, which looks at imgs too
+        assert any("MaskEditor" in text for text in theirs), "ComfyUI's own Preview Image is as before"
+    assert not [text for text in ours if re.search("MaskEditor|Save Image|Copy Image|Open Image", text)]
+    switch_to_another_tab_and_back(graph)
+    graph.wait_for_function(PICTURED, arg=5)
+    assert preview(graph, 5) == ["320 × 160 pixels"]
 
 
 def test_the_button_of_a_profile_tells_what_works_and_what_does_not(graph):

@@ -20,7 +20,7 @@ STOREYS = (
         *("nodes_profile", "nodes_save", "nodes_load", "nodes_models", "nodes_files", "nodes_folder"),
         *("nodes_browse", "nodes_outbox", "routes"),
     ),
-    ("save_order",),
+    ("save_order", "local_browsing"),
     ("inputs", "publishing", "folder", "local_files"),
     (
         *("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from io import BytesIO
 
 import pytest
 from aiohttp import web
-from cloud_storage import browsing, host, routes, thumbnails
+from cloud_storage import browsing, host, local_files, routes, thumbnails
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT, load_package
 from PIL import Image
@@ -148,6 +149,129 @@ def test_a_token_of_another_folder_leads_nowhere_else(cloud, ask, fast_place, mo
     assert b"outside" not in ask("list", token=token).body
     assert b"outside" not in ask("list", token="zz-outside-", search="o").body
     assert ask("list", token="x" * (browsing.TOKEN_CHARACTERS + 1)).status == 400
+
+
+def test_only_files_with_one_of_the_endings_are_listed_and_the_others_are_counted(cloud, ask, monkeypatch):
+    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 2)
+    put(cloud, "1.txt", "2.txt", "3.txt", "4.PNG", "5.txt", "6.jpeg")
+    first = ask("list", endings=".png,.jpeg").json
+    assert ([file["key"] for file in first["files"]], first["hidden"]) == (["4.PNG"], 3)
+    second = ask("list", endings=".png,.jpeg", token=first["following"]).json
+    assert ([file["key"] for file in second["files"]], second["hidden"]) == (["6.jpeg"], 1)
+    assert second["following"] == ""
+    monkeypatch.setattr(browsing, "EMPTY_PAGES", 1)
+    page = ask("list", endings=".png").json
+    assert (page["files"], page["hidden"]) == ([], 2)
+    assert page["following"], "an empty page is not the end"
+    for order in ("", "largest"):
+        found = ask("list", search="t", endings=".txt", order=order).json
+        assert [file["key"] for file in found["files"]] == ["1.txt", "2.txt", "3.txt", "5.txt"]
+    assert ask("list", endings=",".join(["." + "x" * 20])).status == 400
+    assert ask("list", endings=",".join([".x"] * 65)).status == 400
+
+
+def test_an_order_is_of_all_files_and_says_where_it_is_not(cloud, ask, monkeypatch):
+    for number in range(8):
+        put(cloud, f"a/{number}.txt", data=b"x" * number)
+    put(cloud, "a/b/9.txt", data=b"x" * 9)
+    found = ask("list", folder="a/", order="largest").json
+    assert [file["size"] for file in found["files"]] == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert (found["folders"], found["total"], found["complete"]) == (["a/b/"], 8, True)
+    deeper = ask("list", folder="a/", order="largest", search="9").json
+    assert [file["key"] for file in deeper["files"]] == ["a/b/9.txt"]
+    monkeypatch.setattr(browsing, "ORDERED_FILES", 2)
+    found = ask("list", folder="a/", order="largest").json
+    assert [file["size"] for file in found["files"]] == [7, 6]
+    assert (found["total"], found["complete"]) == (8, True)
+    monkeypatch.setattr(browsing, "ORDERED_KEYS", 3)
+    for search in ("", "t"):
+        assert ask("list", folder="a/", order="largest", search=search).json["complete"] is False
+    answer = ask("list", order="oddest")
+    assert answer.status == 400
+    assert "newest or largest" in answer.json["error"]
+
+
+# ------------------------------------------------------------ ComfyUI's own folders
+
+
+@pytest.fixture
+def local(tmp_path, comfyui):
+    """Files in ComfyUI's folders, and things that nobody may see."""
+    for name in (
+        *("output/a.png", "output/clips/film.mp4", "output/clips/deep/film2.mp4", "input/in.txt"),
+        *("models/loras/l.safetensors", "output/.hidden/x.txt", "output/.env", "outside/secret.txt"),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture() if name.endswith("png") else name.encode())
+    (tmp_path / "output" / "way out").symlink_to(tmp_path / "outside")
+    (tmp_path / "output" / "secret.txt").symlink_to(tmp_path / "outside" / "secret.txt")
+    (tmp_path / "output" / "clips" / "again").symlink_to(tmp_path / "output")
+    return tmp_path
+
+
+def keys(answer):
+    return answer.json["folders"], [file["key"] for file in answer.json["files"]]
+
+
+def test_comfyuis_own_folders_are_listed_as_upload_file_takes_them(local, ask):
+    assert keys(ask("local")) == (["input/", "models/", "output/", "temp/"], [])
+    assert keys(ask("local", folder="output/")) == (["output/clips/"], ["output/a.png"])
+    folders, files = keys(ask("local", folder="output/clips/"))
+    assert (folders, files) == (["output/clips/again/", "output/clips/deep/"], ["output/clips/film.mp4"])
+    assert keys(ask("local", search="FILM"))[1] == ["output/clips/deep/film2.mp4", "output/clips/film.mp4"]
+    assert keys(ask("local", folder="output/", endings=".mp4")) == (["output/clips/"], [])
+    (file,) = ask("local", folder="output/").json["files"]
+    assert file["size"] == len(picture())
+    assert file["modified"].endswith("+00:00")
+    for key in ("output/a.png", "output/clips/film.mp4", "models/loras/l.safetensors"):
+        assert local_files.chosen(key) == local / key
+    assert Image.open(BytesIO(ask("local_thumbnail", key="output/a.png").body)).size == (160, 80)
+    assert ask("local_thumbnail", key="input/in.txt").status == 415
+
+
+def test_a_key_of_the_list_means_that_file_even_where_another_fits_too(local, ask):
+    other = local / "output" / "output" / "a.png"
+    other.parent.mkdir()
+    other.write_bytes(b"another")
+    assert "output/a.png" in keys(ask("local", folder="output/"))[1]
+    assert local_files.chosen("output/a.png") == local / "output" / "a.png"
+    assert local_files.chosen("output/output/a.png") == other
+
+
+def test_long_local_folders_come_in_pages_and_in_order(local, ask, monkeypatch):
+    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 2)
+    for number in range(5):
+        (local / "temp" / f"{number}.txt").write_bytes(b"x" * number)
+        os.utime(local / "temp" / f"{number}.txt", (0, 1000 - number))
+    found, token = [], ""
+    while True:
+        page = ask("local", folder="temp/", token=token)
+        found += keys(page)[1]
+        token = page.json["following"]
+        if not token:
+            break
+    assert found == [f"temp/{number}.txt" for number in range(5)]
+    assert keys(ask("local", folder="temp/", order="largest"))[1] == found[::-1]
+    assert keys(ask("local", folder="temp/", order="newest"))[1] == found
+    monkeypatch.setattr(browsing, "ORDERED_KEYS", 3)
+    assert ask("local", folder="temp/", order="newest").json["complete"] is False
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("../", "output/../", "output/../outside/", "outside/", "/etc/", "output/way out/", "output/.hidden/"),
+        *("user/", "zero\0byte/", "output/zero\0byte/", "x" * 5000 + "/", "output/" + "x" * 5000 + "/", "output/a.png/"),
+    ],
+)
+def test_no_other_local_folder_is_ever_listed(local, ask, folder):
+    for search in ("", "secret"):
+        answer = ask("local", folder=folder, search=search)
+        assert answer.status == 404, answer.body
+        assert b"secret.txt" not in answer.body
+    for key in ("outside/secret.txt", "../outside/secret.txt", "output/secret.txt", "/etc/passwd", ".env"):
+        assert ask("local_thumbnail", key=key).status == 404
 
 
 # ------------------------------------------------------------ small pictures
@@ -308,7 +432,7 @@ def test_a_query_sets_no_key_and_no_endpoint(cloud, ask):
 )
 def test_a_page_of_another_site_gets_nothing(cloud, ask, headers):
     put(cloud, "a.txt")
-    for route in ("list", "thumbnail", "test"):
+    for route in ("list", "thumbnail", "local", "local_thumbnail", "test"):
         answer = ask(route, headers=headers, key="a.txt")
         assert answer.status == 403
         assert list(answer.json) == ["error"]
@@ -323,7 +447,7 @@ def test_our_own_page_gets_an_answer(cloud, ask):
 def test_there_are_get_routes_and_no_others(comfyui):
     assert routes.register()
     assert {(route.method, route.path) for route in comfyui.routes} == {
-        ("GET", f"/cloud_storage/{name}") for name in ("list", "thumbnail", "test")
+        ("GET", f"/cloud_storage/{name}") for name in ("list", "thumbnail", "local", "local_thumbnail", "test")
     }
 
 

@@ -8,6 +8,7 @@
 
 import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
+import { dateOf, element, sizeOf } from "./elements.js"
 import { KIND_OF_NODE } from "./kinds.js"
 import { isAddress, linesElement } from "./lines.js"
 import { pick } from "./picker.js"
@@ -21,6 +22,7 @@ const CATEGORY = "cloud_storage"
 const LINES = "cloud_storage" // the key of a node's `ui` that host.shown fills
 const PICTURES = "cloud_storage_pictures" // the same of nodes_load.py
 const PROFILE_NODE = "CloudStorageProfile"
+const UPLOAD_NODE = "UploadFileToCloud"
 const VAE_INPUT = "vae"
 const PICKED = { key: "file", key_prefix: "folder", prefix: "folder" } // what each of these inputs is
 const STATUS_TEXT = "$$node-text-preview" // the frontend's widget for a running node's status
@@ -33,7 +35,6 @@ const PICTURE_PIXELS = 190 // the least height of a picture in a node, with its 
 const NODE_MIN_PIXELS = 320
 const PUT_BACK_MILLISECONDS = 300
 const PUT_BACK_LOOKS = 10
-const DATE = { dateStyle: "medium", timeStyle: "short" }
 const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
 
 app.registerExtension({
@@ -103,12 +104,19 @@ function server(say) {
 function addButtons(node) {
   const say = texts(locale())
   for (const widget of [...(node.widgets ?? [])]) {
-    if (!(widget.name in PICKED) || node.comfyClass === PROFILE_NODE) continue
-    const button = addButton(node, `browse_${widget.name}`, say("browse"), () => browse(node, widget))
-    node.widgets.splice(node.widgets.indexOf(button), 1)
-    node.widgets.splice(node.widgets.indexOf(widget) + 1, 0, button)
-    button.tooltip = say("browse_for", { name: widget.label ?? widget.name })
-    after(widget, "callback", () => node.cloudStoragePreview?.fade())
+    const buttons =
+      node.comfyClass === UPLOAD_NODE && widget.name === "file"
+        ? [["browse", say("browse_local"), browseLocal], ["upload", say("upload"), upload]]
+        : widget.name in PICKED && node.comfyClass !== PROFILE_NODE
+          ? [["browse", say("browse"), browse]]
+          : []
+    for (const [name, label, click] of buttons.reverse()) {
+      const button = addButton(node, `${name}_${widget.name}`, label, () => click(node, widget))
+      node.widgets.splice(node.widgets.indexOf(button), 1)
+      node.widgets.splice(node.widgets.indexOf(widget) + 1, 0, button)
+      if (click === browse) button.tooltip = say("browse_for", { name: widget.label ?? widget.name })
+    }
+    if (buttons.length) after(widget, "callback", () => node.cloudStoragePreview?.fade())
   }
   if (node.comfyClass === PROFILE_NODE) addButton(node, "test_connection", say("test"), () => testProfile(node))
 }
@@ -138,6 +146,38 @@ async function browse(node, widget) {
   if (chosen === null) return
   setValue(node, widget, chosen.key)
   if (PICKED[widget.name] === "file") showPicked(node, chosen, () => server(say).thumbnail(profile, chosen))
+}
+
+/** Choose one of the files in ComfyUI's own folders. */
+async function browseLocal(node, widget) {
+  const say = texts(locale())
+  const files = server(say).local
+  const where = say("this_comfyui")
+  const start = String(widget.value ?? "").replaceAll("\\", "/")
+  const chosen = await pick({ server: files, say, locale: locale(), profile: {}, where, start })
+  if (chosen === null) return
+  setValue(node, widget, chosen.key)
+  showPicked(node, chosen, () => files.thumbnail({}, chosen))
+}
+
+/** Bring a file of the user's own computer to ComfyUI's input folder, and choose it. */
+function upload(node, widget) {
+  const say = texts(locale())
+  const take = async () => {
+    const [file] = field.files
+    if (!file) return
+    showPictures(node, [{ title: file.name, detail: say("uploading") }])
+    try {
+      const key = await server(say).upload(file)
+      setValue(node, widget, key)
+      const chosen = { key, size: file.size, etag: String(file.lastModified) }
+      showPicked(node, chosen, () => server(say).local.thumbnail({}, chosen))
+    } catch (error) {
+      showPictures(node, [{ title: file.name, detail: error.message }])
+    }
+  }
+  const field = element("input", { type: "file", change: take })
+  field.click()
 }
 
 function setValue(node, widget, value) {
@@ -176,9 +216,7 @@ function showLoaded(node, given) {
 
 /** The name of a file that was picked, at once, and its picture as soon as that is there. */
 async function showPicked(node, file, thumbnail) {
-  const number = new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 })
-  const date = file.modified && new Date(file.modified).toLocaleString(locale(), DATE)
-  const detail = [`${number.format(file.size / 1e6)} MB`, date].filter(Boolean).join(" · ")
+  const detail = [sizeOf(file.size, locale()), dateOf(file.modified, locale())].filter(Boolean).join(" · ")
   const shown = { title: file.key.split("/").at(-1), detail }
   const box = showPictures(node, [shown])
   const turn = (node.cloudStorageTurn = {})

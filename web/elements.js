@@ -53,3 +53,21 @@ export async function copy(text) {
   area.remove()
   focused?.focus()
 }
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"]
+
+/** "1.2 MB" for a number of bytes. */
+export function sizeOf(bytes, locale) {
+  let unit = 0
+  let value = bytes
+  while (value >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(value)} ${UNITS[unit]}`
+}
+
+/** A time of the server's, in ISO 8601, as people write it; "" for none. */
+export function dateOf(time, locale) {
+  return time ? new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time)) : ""
+}

@@ -7,7 +7,7 @@
  * marks it.
  */
 
-import { addStyles, element, icon } from "./elements.js"
+import { addStyles, dateOf, element, icon, sizeOf } from "./elements.js"
 import { isOfKind } from "./kinds.js"
 import { Thumbnails } from "./thumbnails.js"
 
@@ -31,10 +31,8 @@ export function pick({ server, say, locale, profile, where, start = "", wants = 
 
 class Picker {
   constructor({ server, say, locale, profile, where, wants, kind }, resolve) {
-    Object.assign(this, { server, say, profile, wants, kind, where })
+    Object.assign(this, { server, say, locale, profile, wants, kind, where })
     this.thumbnails = new Thumbnails((file, signal) => server.thumbnail(profile, file, signal))
-    this.date = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" })
-    this.number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 })
     this.entries = []
     this.rows = new Map() // by key
     this.build()
@@ -281,9 +279,8 @@ class Picker {
     const small = element("span", { class: "cs-small" }, icon(isFolder ? "folder" : "file"))
     if (isFolder) cells.push(element("span", { class: "cs-unseen" }, this.say("folder")))
     else {
-      const date = entry.modified ? this.date.format(new Date(entry.modified)) : ""
-      cells.push(element("span", { class: "cs-size" }, this.size(entry.size)))
-      cells.push(element("span", { class: "cs-date" }, date))
+      cells.push(element("span", { class: "cs-size" }, sizeOf(entry.size, this.locale)))
+      cells.push(element("span", { class: "cs-date" }, dateOf(entry.modified, this.locale)))
       this.thumbnails.offer(small, entry)
     }
     return element(
@@ -299,16 +296,6 @@ class Picker {
       small,
       ...cells,
     )
-  }
-
-  size(bytes) {
-    let unit = 0
-    let value = bytes
-    while (value >= 1000 && unit < UNITS.length - 1) {
-      value /= 1000
-      unit++
-    }
-    return `${this.number.format(value)} ${UNITS[unit]}`
   }
 
   /** Bring everything that speaks of the list up to date with it. */
@@ -430,4 +417,3 @@ function nameCell(name, key) {
   return element("span", { class: "cs-name", title: key }, ...pieces)
 }
 
-const UNITS = ["B", "kB", "MB", "GB", "TB"]

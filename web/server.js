@@ -25,18 +25,34 @@ export function serverOf(address, say) {
     throw new Refused(said.error ?? (answer.status === 404 ? say("outdated") : `HTTP ${answer.status}`))
   }
 
+  const listing = (route) => async (profile, { fresh, signal, ...asked }) => {
+    const options = { signal, cache: fresh ? "reload" : "default" }
+    return (await ask(route, { ...profile, ...asked }, options)).json()
+  }
+  const picture = (route) => async (profile, { key, etag }, signal) =>
+    (await ask(route, { ...profile, key, etag }, { signal })).blob()
+
   return {
     /**
-     * A page of a folder, or of what `search` finds below it, as routes.py gives it. Without an `order` by name; of
-     * files those with one of `endings`. `fresh`: not a kept one.
+     * A page of a `folder`, or of what `search` finds below it, as routes.py gives it; `token` asks for the next one.
+     * Without an `order` by name; of files those with one of `endings`. `fresh`: not a kept one.
      */
-    list: async (profile, { folder, token, search, order, endings, fresh, signal }) => {
-      const options = { signal, cache: fresh ? "reload" : "default" }
-      return (await ask("list", { ...profile, folder, token, search, order, endings }, options)).json()
+    list: listing("list"),
+    /** A small picture of `{key, etag}`, as a Blob. */
+    thumbnail: picture("thumbnail"),
+    /** The same of ComfyUI's own folders. */
+    local: { list: listing("local"), thumbnail: picture("local_thumbnail") },
+    /** Bring a File to ComfyUI's input folder; how the nodes name it there. ComfyUI takes any kind. */
+    upload: async (file) => {
+      const body = new FormData()
+      body.append("image", file)
+      const answer = await fetch(address("/upload/image"), { method: "POST", body }).catch(() => null)
+      if (!answer) throw new Refused(say("unreachable"))
+      if (answer.status === 413) throw new Refused(say("too_large"))
+      if (!answer.ok) throw new Refused(say("not_uploaded", { status: answer.status }))
+      const { name, subfolder } = await answer.json()
+      return ["input", subfolder, name].filter(Boolean).join("/")
     },
-    /** A small picture, as a Blob. */
-    thumbnail: async (profile, { key, etag }, signal) =>
-      (await ask("thumbnail", { ...profile, key, etag }, { signal })).blob(),
     /** The lines of a connection test that only looks. */
     test: async (profile) => (await (await ask("test", profile, { cache: "no-store" })).json()).lines,
   }

@@ -9,6 +9,13 @@ export const TEXTS = {
   en: {
     browse: "Browse the bucket",
     browse_for: "Browse for {name}",
+    browse_local: "Choose a file",
+    upload: "Upload a file",
+    uploading: "Uploading to ComfyUI…",
+    this_comfyui: "ComfyUI's own folders",
+    too_large:
+      "ComfyUI takes no file of this size. Start it with a larger --max-upload-size, or put the file into its input folder.",
+    not_uploaded: "ComfyUI did not take the file (HTTP {status}). Put it into ComfyUI's input folder and choose it there.",
     test: "Test connection",
     testing: "Testing…",
     test_looks_only: "Nothing was written. To try writing too, queue Test Cloud Connection.",
@@ -65,6 +72,12 @@ export const TEXTS = {
   zh: {
     browse: "浏览存储桶",
     browse_for: "为 {name} 浏览",
+    browse_local: "选择文件",
+    upload: "上传文件",
+    uploading: "正在上传到 ComfyUI…",
+    this_comfyui: "ComfyUI 自己的文件夹",
+    too_large: "ComfyUI 不接受这么大的文件。请用更大的 --max-upload-size 启动它，或把文件放入其 input 文件夹。",
+    not_uploaded: "ComfyUI 未接受该文件（HTTP {status}）。请把它放入 ComfyUI 的 input 文件夹，再在此选择。",
     test: "测试连接",
     testing: "正在测试…",
     test_looks_only: "未写入任何内容。如需测试写入，请运行“测试云连接”节点。",
