@@ -20,7 +20,7 @@ from .storage import Meter, ObjectInfo
 def listing(
     folder: str, text: str, order: str, token: str, meter: Meter, endings: tuple[str, ...] = ()
 ) -> Listing:
-    """The folders and files of a folder, or with ``text`` the files anywhere below it in whose path it occurs.
+    """The folders and files of a folder, or with ``text`` the files below it in whose path it occurs.
 
     By name in pages of PAGE_ENTRIES files, or the first ORDERED_FILES in one of ORDERS. At most ORDERED_KEYS
     entries are looked at. Raises NotFound and ConfigurationError.

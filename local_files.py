@@ -56,7 +56,7 @@ def folders() -> dict[str, Path]:
 
 
 def _meant(text: str) -> list[Path]:
-    """What a path may stand for: itself; "output/a.png" by the folder's name; or below a folder or beside it."""
+    """What a path may stand for: itself; below the folder that it names; or below a folder or beside it."""
     given = Path(text)
     if given.is_absolute():
         return [given.resolve()]

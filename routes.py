@@ -189,4 +189,10 @@ def _profile(query: Query) -> Profile:
     return resolve(query.get("profile") or ENVIRONMENT, overrides, host.profiles_file())
 
 
-_WORK: dict[str, Work] = {"list": _list, "thumbnail": _thumbnail, "local": _local, "local_thumbnail": _local_thumbnail, "test": _test}
+_WORK: dict[str, Work] = {
+    "list": _list,
+    "thumbnail": _thumbnail,
+    "local": _local,
+    "local_thumbnail": _local_thumbnail,
+    "test": _test,
+}

@@ -299,7 +299,11 @@ OFFERED = """number => {
 }"""
 
 
-def test_a_picture_that_was_loaded_is_shown_with_its_true_size_and_offered_to_no_mask_editor(graph):
+def test_a_picture_that_was_loaded_is_shown_with_its_true_size_and_offered_to_no_mask_editor(graph, place):
+    key, written = f"seen/{graph.is_vue}.png", BytesIO()  # another one each time: what is cached says nothing
+    Image.new("RGB", (320, 160), (20, 100, 50)).save(written, "PNG")
+    place.open().put(key, written.getvalue(), PutOptions(content_type="image/png"), Meter())
+    graph.evaluate("key => { comfy.graph.getNodeById(5).widgets[0].value = key }", key)
     kind, detail = run(graph)
     assert kind == "execution_success", detail
     graph.wait_for_function(PICTURED, arg=5)
@@ -312,6 +316,35 @@ def test_a_picture_that_was_loaded_is_shown_with_its_true_size_and_offered_to_no
     switch_to_another_tab_and_back(graph)
     graph.wait_for_function(PICTURED, arg=5)
     assert preview(graph, 5) == ["320 × 160 pixels"]
+
+
+def test_a_file_is_brought_to_comfyui_or_chosen_from_its_folders_and_uploaded(graph, place, tmp_path):
+    name = f"brought {graph.is_vue}.txt"
+    (tmp_path / name).write_text(name)
+    given = {"file": "", "key_prefix": "brought/", "filename": "", "if_exists": "new name", "link": "none"}
+    given |= {"expires_hours": 24, "profile": ["1", 0]}
+    upload = {"class_type": "UploadFileToCloud", "inputs": given}
+    comfyui_page.show_prompt(graph, {"1": PROMPT["1"], "2": upload})
+    comfyui_page.fit(graph)
+    with graph.expect_file_chooser() as chooser:
+        press(graph, 2, "upload_file", "Upload a file")
+    chooser.value.set_files(tmp_path / name)
+    graph.wait_for_function("() => comfy.graph.getNodeById(2).widgets[0].value")
+    assert widget(graph, 2, "file") == f"input/{name}"
+    assert preview(graph, 2)[0] == name
+    press(graph, 2, "browse_file", "Choose a file")
+    expect(graph.locator('.cs-row[aria-selected="true"] .cs-name')).to_have_text(name)
+    graph.get_by_role("button", name="Top", exact=True).click()
+    expect(graph.locator(".cs-row .cs-name")).to_have_text(["input", "models", "output", "temp"])
+    graph.keyboard.type(name[:9])
+    expect(graph.locator(".cs-row .cs-name").last).to_contain_text(name)
+    graph.locator(".cs-row", has_text=name).dblclick()
+    assert widget(graph, 2, "file") == f"input/{name}"
+    given = values(saved(graph))["UploadFileToCloud"]
+    assert given == [f"input/{name}", "brought/", "", "new name", "none", 24]
+    kind, detail = run(graph)
+    assert kind == "execution_success", detail
+    assert place.open().read(f"brought/{name}") == name.encode()
 
 
 def test_the_button_of_a_profile_tells_what_works_and_what_does_not(graph):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import re
-import urllib.parse
 import threading
+import urllib.parse
 from io import BytesIO
 from pathlib import Path
 
