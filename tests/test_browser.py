@@ -646,3 +646,52 @@ def test_the_profile_is_found_outside_of_a_subgraph(ours):
         return [settings, titleOf(settings)]
     }}"""
     assert ours.evaluate(ask) == [{"profile": "team", "bucket": "b"}, "team · b"]
+
+
+# ------------------------------------------------------------ Chinese
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("Saved a/b (1).png.", "已保存 a/b (1).png。"),
+        (
+            "Could not store 'a.png' (bucket 'x' at http://h:1): the profile is read-only. "
+            "Use another one for writing.",
+            "无法保存 'a.png'（http://h:1 的存储桶 'x'）：该配置为只读。请使用可写入的其他配置。",
+        ),
+        (
+            "Could not read the image ('a.png'): the file is empty. Choose the key of an image.",
+            "无法读取图像（'a.png'）：文件是空的。请选择一张图像。",
+        ),
+        (
+            "Saved a.png. There is no preview: disk full. Run the node again.",
+            "已保存 a.png。没有预览：disk full。请再次运行节点。",
+        ),
+        ("AccessDenied: whatever a server says", "AccessDenied: whatever a server says"),
+        ("https://h/Saved%20a.png?x=Saved a", "https://h/Saved%20a.png?x=Saved a"),
+        ("", ""),
+    ],
+)
+def test_what_a_node_has_to_tell_is_in_chinese(ours, english, chinese):
+    ours.evaluate("lines => show_lines(lines, 'zh-CN')", [english])
+    shown = ours.locator(".cs-line").first.text_content()
+    if english.startswith("https"):
+        assert "Saved" in shown
+    else:
+        assert shown == chinese
+    ours.evaluate("lines => show_lines(lines, 'en')", [english])
+    assert english.startswith("https") or ours.locator(".cs-line").first.text_content() == english
+
+
+def test_a_message_of_any_content_is_translated_in_bounded_work(ours):
+    """Each template is looked for once, from left to right, whatever a server sends."""
+    for piece in ("a (", "Could not ", "): ", ". ", "{}", "$&", "Saved . "):
+        ours.evaluate("lines => show_lines(lines, 'zh')", [piece * 3000, piece * 300])
+        assert ours.locator(".cs-line").count() == 2
+
+
+def test_an_error_of_the_server_is_in_chinese(ours, cloud, monkeypatch):
+    monkeypatch.delenv("COMFY_S3_BUCKET")
+    ours.evaluate("given => open_picker(...given)", [{}, "zh"])
+    expect(ours.locator(".cs-note")).to_contain_text("未设置存储桶。请在")

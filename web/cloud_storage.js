@@ -43,6 +43,7 @@ app.registerExtension({
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!isOurs(nodeData)) return
     after(nodeType.prototype, "onNodeCreated", (node) => addButtons(node))
+    after(nodeType.prototype, "onNodeCreated", (node) => nameChoices(node))
     for (const moment of ["onNodeCreated", "onConfigure", "onConnectionsChange"]) {
       after(nodeType.prototype, moment, (node) => settleTypes(node, nodeData.output ?? []))
     }
@@ -97,6 +98,17 @@ function locale() {
 
 function server(say) {
   return serverOf((path) => api.apiURL(path), say)
+}
+
+/** Drop-downs show what their values are called in the page's language; the values themselves stay. */
+function nameChoices(node) {
+  const say = texts(locale())
+  const known = (value) => say.choice(value) !== String(value ?? "")
+  for (const widget of node.widgets ?? []) {
+    const values = widget.options?.values
+    const isKnown = widget.type === "combo" && Array.isArray(values) && values.some(known)
+    if (isKnown) widget.options.getOptionLabel = say.choice
+  }
 }
 
 // ---------------------------------------------------------------- buttons

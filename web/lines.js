@@ -24,7 +24,7 @@ export function linesElement(say, name) {
   })
   const show = (lines) => {
     const addresses = lines.filter(isAddress)
-    body.replaceChildren(...lines.map((line) => (isAddress(line) ? link(line, say) : text(line))))
+    body.replaceChildren(...lines.map((line) => (isAddress(line) ? link(line, say) : text(say.message(line)))))
     if (addresses.length > 1) body.append(copyButton(addresses.join("\n"), say, say("copy_all")))
   }
   return { element: box, show }

@@ -22,7 +22,8 @@ export function serverOf(address, say) {
     }
     if (answer.ok) return answer
     const said = await answer.json().catch(() => ({}))
-    throw new Refused(said.error ?? (answer.status === 404 ? say("outdated") : `HTTP ${answer.status}`))
+    if (said.error) throw new Refused(say.message(said.error))
+    throw new Refused(answer.status === 404 ? say("outdated") : `HTTP ${answer.status}`)
   }
 
   const listing = (route) => async (profile, { fresh, signal, ...asked }) => {

@@ -5,6 +5,9 @@
  * key is there in both languages, with the same names in it.
  */
 
+import { CHOICES } from "./choices_zh.js"
+import { inChinese } from "./messages.js"
+
 export const TEXTS = {
   en: {
     browse: "Browse the bucket",
@@ -130,8 +133,15 @@ export const TEXTS = {
   },
 }
 
-/** The function that gives texts in the language of `locale`, for example "zh" or "zh-TW"; English otherwise. */
+/**
+ * The function that gives texts in the language of `locale`, for example "zh" or "zh-TW"; English otherwise. Its
+ * `message(text)` is a message of the server's part in that language, its `choice(value)` what a drop-down shows.
+ */
 export function texts(locale) {
-  const table = String(locale).toLowerCase().startsWith("zh") ? TEXTS.zh : TEXTS.en
-  return (key, values = {}) => table[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]))
+  const isChinese = String(locale).toLowerCase().startsWith("zh")
+  const table = isChinese ? TEXTS.zh : TEXTS.en
+  const say = (key, values = {}) => table[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]))
+  say.message = isChinese ? inChinese : String
+  say.choice = isChinese ? (value) => CHOICES[value] ?? String(value ?? "") : (value) => String(value ?? "")
+  return say
 }

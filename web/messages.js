@@ -1,0 +1,96 @@
+/**
+ * A message of the server's part in Chinese, put together from the templates of messages_zh.js.
+ *
+ * A message is one template, or several after another, or holds others where something is filled in. What no template
+ * fits stays as it is: keys, names, a server's own words. No regular expressions: a message may hold anything, at any
+ * length, and each template is looked for from left to right, once.
+ */
+
+import { MESSAGES } from "./messages_zh.js"
+
+const HOLE = "{}"
+const MAX_DEPTH = 5 // of messages within messages
+const MAX_CHARACTERS = 4000 // a longer one holds what a server sent, not what we say
+const SENTENCE_END = /[.!?] [A-Z]/ // filled in, it is a second message taken for a part of the first
+const MAX_STEPS = 20_000 // templates tried for one message
+
+/** `message` in Chinese as far as we know it. */
+export function inChinese(message) {
+  const text = String(message)
+  if (text.length > MAX_CHARACTERS || /^https?:\/\//.test(text)) return text
+  return translated(text, { left: MAX_STEPS }, 0)
+}
+
+function translated(text, steps, depth) {
+  const core = text.trim()
+  if (!/[A-Za-z]{2}/.test(core) || depth > MAX_DEPTH) return text
+  const places = [core.length, ...ends(core)]
+  for (const isWithin of [(filled) => !filled.some((each) => SENTENCE_END.test(each)), () => true]) {
+    for (const place of places) {
+      const first = fitted(core.slice(0, place), isWithin, steps, depth)
+      if (first !== null) return first + translated(core.slice(place).trim(), steps, depth)
+    }
+  }
+  const next = places.at(-1)
+  if (next === core.length) return text
+  return `${core.slice(0, next)} ${translated(core.slice(next).trim(), steps, depth)}`
+}
+
+/** Where sentences may end within a text, the last one first. */
+function ends(text) {
+  const found = []
+  for (let place = text.indexOf(". "); place >= 0; place = text.indexOf(". ", place + 1)) found.unshift(place + 1)
+  return found
+}
+
+/**
+ * The Chinese of a text that is one template from its first to its last character; null where none is, or what would be
+ * filled in is not as wanted.
+ */
+function fitted(text, isWanted, steps, depth) {
+  for (const template of byFirst().get(text[0]) ?? []) {
+    if (steps.left-- <= 0) return null
+    const filled = parts(template.pieces, text)
+    if (!filled || !isWanted(filled)) continue
+    const inner = filled.map((each) => translated(each, steps, depth + 1))
+    return put(template.chinese, inner)
+  }
+  return null
+}
+
+/** What stands in the holes of a template, or null. */
+function parts(pieces, text) {
+  const last = pieces.length - 1
+  if (last === 0) return text === pieces[0] ? [] : null
+  if (!text.startsWith(pieces[0]) || !text.endsWith(pieces[last])) return null
+  const found = []
+  const end = text.length - pieces[last].length
+  let from = pieces[0].length
+  for (let number = 1; number < last; number++) {
+    const place = text.indexOf(pieces[number], from)
+    if (place < 0) return null
+    found.push(text.slice(from, place))
+    from = place + pieces[number].length
+  }
+  return from > end ? null : [...found, text.slice(from, end)]
+}
+
+function put(chinese, filled) {
+  return chinese.replace(/\{(\d+)\}/g, (_, number) => filled[Number(number)] ?? "")
+}
+
+let table // by the first character of what they fit; those with most words of their own come first
+
+function byFirst() {
+  if (table) return table
+  table = new Map()
+  const rows = Object.entries(MESSAGES).filter(([, chinese]) => chinese)
+  const all = rows.map(([english, chinese]) => ({ pieces: english.split(HOLE), chinese }))
+  const weight = ({ pieces }) => pieces.join("").length
+  all.sort((one, other) => weight(other) - weight(one))
+  const anywhere = all.filter(({ pieces }) => !pieces[0])
+  for (const first of new Set(all.map(({ pieces }) => pieces[0].slice(0, 1)).filter(Boolean)))
+    table.set(first, all.filter(({ pieces }) => !pieces[0] || pieces[0][0] === first))
+  table.get = (first) => Map.prototype.get.call(table, first) ?? anywhere
+  return table
+}
