@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import status_text
 from .errors import MediaError, sentence
 from .media_video import Clip, Pictures, Recording, frame_rate
 from .meter import Counted, Meter, counted
@@ -243,14 +244,14 @@ class Progress:
 
 
 def show_text(node_id: str | None, text: str) -> None:
-    """Show ``text`` on a node. Nothing happens for a prompt queued without a browser: it would go to all of
-    them.
+    """Show ``text`` on a node, as ``status_text.safe`` lets it through. Nothing happens for a prompt queued
+    without a browser: it would go to all of them.
     """
     from server import PromptServer
 
     server = PromptServer.instance
     if node_id is not None and getattr(server, "client_id", None):
-        server.send_progress_text(text, node_id, server.client_id)
+        server.send_progress_text(status_text.safe(text), node_id, server.client_id)
 
 
 def raise_if_interrupted() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
+import hostile_texts
 import pytest
 from cloud_storage import browsing, routes
 from cloud_storage.storage import Meter, ObjectInfo, Page, PutOptions
@@ -579,6 +580,21 @@ def test_addresses_open_and_are_copied_whole_and_other_lines_are_text(ours):
     ours.get_by_role("button", name="Copy all").click()
     assert ours.evaluate("navigator.clipboard.readText()") == "\n".join(lines[2:4])
     assert "pointerdown " not in ours.evaluate("window.heard"), "the node below is not dragged"
+
+
+@pytest.mark.parametrize("text", hostile_texts.TEXTS)
+def test_what_a_name_or_a_server_says_is_text_in_lines_and_in_the_picker(ours, text):
+    told = [f"{text}  12 B", f"Could not load {text!r} (bucket 'b'): {text}.", f" {text}"]
+    ours.evaluate("lines => show_lines(lines)", told)
+    assert ours.locator("#lines .cs-line").all_text_contents() == told
+    assert ours.locator("#lines .cs-line *").count() == 0
+    error = {"error": text, "kind": "StorageError"}
+    ours.route("**/api/cloud_storage/list**", lambda route: route.fulfill(status=502, json=error))
+    opened(ours, {"where": text, "start": f"{text}/"})
+    expect(ours.get_by_role("alert")).to_contain_text(text)
+    for made in hostile_texts.MADE:
+        assert ours.locator(made).count() == 0
+    assert not ours.evaluate(hostile_texts.RAN)
 
 
 def test_copying_works_where_the_clipboard_is_not_offered(ours):

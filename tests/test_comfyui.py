@@ -11,7 +11,9 @@ import re
 import urllib.request
 from io import BytesIO
 
+import hostile_texts
 import pytest
+from cloud_storage import status_text
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT, make_place
 from PIL import Image
@@ -388,6 +390,57 @@ def test_an_error_is_told_in_our_words(graph):
     kind, detail = run(graph)
     assert kind == "execution_error"
     assert "in/gone.png" in detail["exception_message"]
+
+
+def watch_for_what_names_make(page):
+    """Note whatever a hostile text makes in the page, however short it is there; see ``made_by_names``."""
+    page.evaluate(
+        """selectors => {
+            window.made_by_names = []
+            const look = () => made_by_names.push(...selectors.filter((each) => document.querySelector(each)))
+            new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true })
+        }""",
+        list(hostile_texts.MADE),
+    )
+
+
+def made_by_names(page):
+    return page.evaluate(f"() => [...new Set(made_by_names), ...({hostile_texts.RAN} ? ['script'] : [])]")
+
+
+def test_a_status_is_text_whatever_a_name_or_a_server_says(graph):
+    """As a node shows it while it runs: a status that the server sends, one after another."""
+    watch_for_what_names_make(graph)
+    for text in hostile_texts.TEXTS:
+        sent = status_text.safe(f"Loaded {text}")
+        graph.evaluate("text => comfy.api.dispatchCustomEvent('progress_text', { nodeId: '3', text })", sent)
+        last = sent.rpartition("\n")[-1]
+        expect(graph.get_by_text(last).first).to_be_attached()
+        assert made_by_names(graph) == [], text
+
+
+def test_no_name_in_a_bucket_means_anything_to_the_page(graph, place):
+    storage, written = place.open(), BytesIO()
+    Image.new("RGB", (8, 8)).save(written, "PNG")
+    data = written.getvalue()
+    for text in hostile_texts.NAMES:
+        storage.put(f"hostile/{text}", data, PutOptions(content_type="image/png"), Meter())
+    watch_for_what_names_make(graph)
+    graph.evaluate("() => { comfy.graph.getNodeById(7).widgets[0].value = 'hostile/' }")
+    for text in (hostile_texts.IMAGE, "[[Sign in|https://evil.example]].png"):
+        load = "key => { for (const id of [4, 5]) comfy.graph.getNodeById(id).widgets[0].value = key }"
+        graph.evaluate(load, f"hostile/{text}")
+        kind, detail = run(graph)
+        assert kind == "execution_success", detail
+        graph.wait_for_function(TOLD, arg=8)
+        assert lines(graph, 4)[0][0] == f"hostile/{text}: shared for 1 h"
+        graph.evaluate(load, f"hostile/gone/{text}")
+        kind, detail = run(graph)
+        assert kind == "execution_error"
+        assert text in detail["exception_message"]
+        graph.wait_for_timeout(comfyui_page.FITTING_MILLISECONDS)  # the page's own dialog or toast comes in
+        assert made_by_names(graph) == []
+        graph.keyboard.press("Escape")
 
 
 def test_the_page_and_its_help_speak_chinese(page, address):

@@ -4,7 +4,7 @@ import json
 import threading
 
 import pytest
-from cloud_storage import errors, host, nodes_profile
+from cloud_storage import errors, host, nodes_profile, status_text
 from cloud_storage.diagnosis import PROBE_HEAD
 from cloud_storage.storage import Meter, PutOptions
 from conftest import of_a_list, outputs_of, run_node
@@ -72,7 +72,7 @@ def test_the_report_of_a_good_profile(cloud, comfyui, fast_place):
         assert f"✓ {what}" in report, report
     assert "ms" in report
     assert fast_place.secret not in report
-    assert comfyui.texts[-1][0] == report
+    assert comfyui.texts[-1][0] == status_text.safe(report)
     assert list(cloud.list()) == []
 
 

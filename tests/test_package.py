@@ -51,6 +51,7 @@ STOREYS = (
     ("one_at_a_time",),
     ("media_output",),
     ("providers", "memory", "meter", "workers", "lanes", "error_codes", "damage", "profiles_file"),
+    ("status_text",),
     ("errors",),
 )
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
