@@ -1,10 +1,11 @@
 """What may stand in a node's status text, which ComfyUI's page makes HTML of.
 
-Keys, names and servers' words get in there, and anybody may have chosen them. On the canvas frontend 1.27 sets the
-text as HTML as it is; later ones clean it, each in its way: 1.58 escapes it before, so that an entity of ours would
-be read as such. All make links of addresses, 1.49 and 1.58 also of ``[[text|address]]``, and 1.49 fails at
-``__LNK0__``, its own mark of a link. Vue nodes read the text as Markdown, whose pictures are fetched from anywhere.
-So what means something to one of them is replaced by a character that looks alike and means nothing.
+Keys, names and servers' words get in there, and anybody may have chosen them. On the canvas 1.27 sets
+the text as HTML as it is; later ones clean it, each in its way: 1.58 escapes it before, so that an entity of
+ours would be read as such. All make links of addresses, 1.49 and 1.58 also of ``[[text|address]]``, and 1.49
+fails at ``__LNK0__``, its own mark of a link. Vue nodes read the text as Markdown, whose pictures are fetched
+from anywhere. So what means something to one of them is replaced by a character that looks alike and means
+nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _ALIKE = (  # what is looked for, what stands there instead
     (re.compile(r"(?i)(www)\."), r"\1" "\uff0e"),
     # Control characters but the line's end, halves of characters, which no message can hold (UTF-8), and what
     # turns the direction of writing, so that a text reads as another one.
-    (re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"), "\ufffd"),
+    (
+        re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"),
+        "\ufffd",
+    ),
 )
 
 
