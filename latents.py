@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from .media_frames import Pixels, Tensor
+from .frame_pixels import Pixels
+from .media_frames import Tensor
 from .meter import Meter
 from .one_at_a_time import OneAtATime
 

@@ -1,16 +1,13 @@
-"""AUDIO to a file of sound, and any file that holds sound to AUDIO.
+"""AUDIO to a file of sound.
 
-Every sample that a format can hold is kept: FLAC and WAV have 24 bits, and as many samples as came in. Files
-are read by range where the source is one, from a little before the first sample wanted.
+Every sample that a format can hold is kept: FLAC and WAV have 24 bits, and as many samples as came in.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,17 +15,12 @@ from typing import Any
 import torch
 
 from .errors import MediaError, sentence
-from .media_container import DEMUXERS, opened, sound_stream
-from .media_film import SOUND_LEAD_SECONDS, leave_out_others, rewind
-from .media_length import File, is_cut_off
 from .media_metadata import Metadata
 from .media_output import Output
-from .media_sound import FLAC, MP3, OPUS, PCM, Recorder, SoundCodec, SoundEncoder
+from .media_sound import FLAC, MP3, OPUS, PCM, SoundCodec, SoundEncoder
 from .meter import Meter
 
 AUTO = "auto"
-MICROSECONDS = 1_000_000  # a second in FFmpeg's own unit
-MISSING_SECONDS = Fraction(1, 10)  # behind the last sample that do not count as missing: rounding, padding
 
 
 @dataclass(frozen=True)
@@ -138,102 +130,6 @@ def _tags(form: Format, metadata: Metadata) -> dict[str, str]:
         return dict(metadata.texts)
     whole = {key: json.loads(text) for key, text in metadata.texts.items()}
     return {"comment": json.dumps(whole)} if whole else {}
-
-
-def load(
-    source: File | Path, name: str, start_seconds: float, duration_seconds: float, meter: Meter
-) -> dict[str, Any]:
-    """The sound of a file as AUDIO with a waveform [1, channels, samples]; 0 seconds long is to its end.
-
-    Runs in a worker thread, stopped by ``meter``. Raises MediaError for what has no sound, ends before
-    ``start_seconds``, or is damaged or cut off within the window; what the source raises; TransferCancelled.
-    """
-    if start_seconds < 0 or duration_seconds < 0:
-        raise _unreadable(name, "start and duration are not negative", "Set them to 0 or more.")
-    start = Fraction(start_seconds).limit_denominator(MICROSECONDS)
-    end = start + Fraction(duration_seconds).limit_denominator(MICROSECONDS) if duration_seconds else None
-    with opened(source, name, "a sound") as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise _unreadable(name, "there is no sound in it", "Load Video from Cloud reads pictures.")
-        leave_out_others(container, [stream])
-        recorder = _recorded(container, stream, start, end, meter)
-        if end is None or recorder.seconds < end:
-            _refuse_if_short(source, container, stream, recorder, name)
-        if recorder.seconds <= start:
-            said = f"it is {float(recorder.seconds):.2f} s long and {float(start):.2f} s are to be skipped"
-            raise _unreadable(name, said, "Set start_seconds lower.")
-        samples = recorder.window(start, None if end is None else min(end, recorder.seconds))
-    return {"waveform": torch.from_numpy(samples)[None], "sample_rate": recorder.rate}
-
-
-def _recorded(container: Any, stream: Any, start: Fraction, end: Fraction | None, meter: Meter) -> Recorder:  # noqa: ANN401
-    """The sound from ``start`` or a little earlier on; from the very start where seeking missed it."""
-    zero = Fraction(container.start_time or 0, MICROSECONDS)
-    instant = start - SOUND_LEAD_SECONDS
-    if instant > 0 and DEMUXERS[container.format.name].seeks:
-        container.seek(round((zero + instant) / stream.time_base), stream=stream)
-        recorder = Recorder(zero)
-        frames = _frames(container, stream, meter)
-        first = next(frames, None)
-        if first is not None and first.pts is not None and first.pts * first.time_base - zero <= start:
-            return _fed(recorder, first, frames, start, end)
-        rewind(container)
-    frames = _frames(container, stream, meter)
-    return _fed(Recorder(zero), next(frames, None), frames, start, end)
-
-
-def _fed(
-    recorder: Recorder,
-    first: Any,  # noqa: ANN401
-    frames: Iterator[Any],
-    start: Fraction,
-    end: Fraction | None,
-) -> Recorder:
-    if first is not None:
-        recorder.add(first)
-        for frame in frames:
-            recorder.add(frame)
-            recorder.forget(start)
-            if end is not None and recorder.seconds >= end:
-                break
-    return recorder
-
-
-def _frames(container: Any, stream: Any, meter: Meter) -> Iterator[Any]:  # noqa: ANN401
-    import av
-
-    for packet in container.demux(stream):
-        meter.check()
-        with contextlib.suppress(
-            av.InvalidDataError
-        ):  # a moment of silence; a missing end is told afterwards
-            yield from packet.decode()
-
-
-def _refuse_if_short(
-    source: File | Path,
-    container: Any,  # noqa: ANN401
-    stream: Any,  # noqa: ANN401
-    recorder: Recorder,
-    name: str,
-) -> None:
-    advice = "Upload it again; duration_seconds loads what is there."
-    if not recorder.rate:
-        raise _unreadable(name, "no sound can be decoded from it", "Upload it again.")
-    if DEMUXERS[container.format.name].tells_length and stream.duration is not None:
-        declared = stream.duration * stream.time_base
-        if recorder.seconds < declared - max(MISSING_SECONDS, declared / 50):
-            said = f"{float(recorder.seconds):.2f} of {float(declared):.2f} s of it are there"
-            raise _unreadable(name, said, advice)
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-        if is_cut_off(file):
-            raise _unreadable(name, f"the file is cut off behind {float(recorder.seconds):.2f} s", advice)
-
-
-def _unreadable(name: str, said: str, advice: str) -> MediaError:
-    return MediaError(sentence("read a sound", name, said, advice))
 
 
 def _refusal(what: str, said: str, advice: str) -> MediaError:

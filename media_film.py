@@ -1,5 +1,8 @@
 """Reads a film: its pictures from wherever they are wanted, each with its place and its time, and its sound.
 
+What is damaged or missing is noted in ``damage``; the rest comes. Lengths and rates that the file states are
+hints.
+
 The rule: places and times are the file's own. A key frame near the first picture wanted is sought only where
 its place can be known: by its time where the window counts in time, by a complete index where it counts
 pictures. Everything else is decoded from the start, which is slower and never wrong.
@@ -7,8 +10,8 @@ pictures. Everything else is decoded from the start, which is slower and never w
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import MediaError, sentence
-from .media_container import DEMUXERS, has_side_alpha, picture_stream, sound_stream
+from .media_container import demuxer, has_side_alpha, opened, picture_stream, sound_stream
+from .media_damage import RecordingDamage
 from .media_length import File, is_cut_off
+from .media_packets import packets
 from .media_sound import Recorder
 from .meter import Meter
 from .video_window import TOLERANCE_SECONDS, Window
@@ -33,8 +38,6 @@ REWIND_MICROSECONDS = 10_000_000
 FALLBACK_RATE = Fraction(25)  # of a file that tells none
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own do not look at it
-
-log = logging.getLogger("cloud_storage")
 
 
 @dataclass(frozen=True)
@@ -58,22 +61,35 @@ class _Entry:
 
 
 class Film:
-    """An opened film, used by one thread. Raises MediaError where there are no pictures."""
+    """An opened film, used by one thread. Raises MediaError where there are no pictures.
 
-    def __init__(self, container: InputContainer, source: File | Path, name: str, meter: Meter) -> None:
+    ``careful`` decodes in one thread: then what fails to decode costs no picture but itself.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        source: File | Path,
+        name: str,
+        meter: Meter,
+        damage: RecordingDamage | None = None,
+        careful: bool = False,
+    ) -> None:
         self.container, self.name = container, name
-        self._source, self._meter = source, meter
+        self.damage = damage or RecordingDamage("a video", name)
+        self._source, self._meter, self._careful = source, meter, careful
         stream = picture_stream(container)
         if stream is None:
-            raise self._refusal("it holds sound and no pictures", "Load Audio from Cloud reads it.")
+            raise self._without_pictures()
         self.stream: Any = stream
         self.sound: Any = sound_stream(container)
-        self.row = DEMUXERS[container.format.name]
+        self.row = demuxer(container.format.name)
         self._wanted = [stream] if self.sound is None else [stream, self.sound]
         leave_out_others(container, self._wanted)
-        self._decoder = _decoder(stream)
-        self._packets: Iterator[Any] = iter(())
+        self._decoder = _decoder(stream, careful)
+        self._packets: Iterator[tuple[Any, Any]] = iter(())
         self._moved = False
+        self.counted = 0  # pictures, once all of them have been decoded
         self.recorder = Recorder()
 
     # ------------------------------------------------------------------------------------ what it is
@@ -99,7 +115,7 @@ class Film:
     @property
     def frames(self) -> int:
         """How many pictures there are, by the file's own count, or about as many."""
-        return int(self.stream.frames or round(self.seconds * self.rate))
+        return self.counted or int(self.stream.frames or round(self.seconds * self.rate))
 
     # ------------------------------------------------------------------------------------ pictures
 
@@ -107,7 +123,7 @@ class Film:
         """The pictures in order of showing, from the first one that ``window`` wants or an earlier one.
 
         ``recorder`` takes up the sound meanwhile, and forgets what lies before the window. Raises MediaError
-        where the file is damaged, or cut off before the pictures end.
+        where ``damage`` does.
         """
         for entry in self._entries(window):
             found = self._from(entry, window)
@@ -119,11 +135,11 @@ class Film:
     def hear_until(self, end: Fraction) -> None:
         """Let ``recorder`` take up the sound before an instant that the file has behind the last picture."""
         while self.sound is not None and self.recorder.seconds < end:
-            packet = next(self._packets, None)
-            if packet is None:
+            stream, packet = next(self._packets, (None, None))
+            if stream is None:
                 return
             self._meter.check()
-            if packet.stream.index == self.sound.index:
+            if stream.index == self.sound.index:
                 self._hear(packet)
 
     def _entries(self, window: Window) -> Iterator[_Entry]:
@@ -165,9 +181,9 @@ class Film:
         key, leading, held = None, 0, list[Any]()
         index, seconds = 0, Fraction(0)
         settled = entry.timestamp is None or not entry.counted
-        for packet in self._packets:
+        for stream, packet in self._packets:
             self._meter.check()
-            if packet.stream.index != self.stream.index:  # that of a packet itself is 0 at the end of a file
+            if stream.index != self.stream.index:
                 self._hear(packet)
                 continue
             if entry.timestamp is not None and key is None:
@@ -179,7 +195,11 @@ class Film:
             elif not settled:
                 settled = packet.pts is None or packet.pts > key
                 leading += not settled
-            held += [frame for frame in self._decode(packet, index) if not _is_before(frame, key)]
+            frames = self._decode(packet, index + leading + len(held), seconds, window)
+            if frames is None:
+                yield from self._again(window, index + leading)
+                return
+            held += [frame for frame in frames if not _is_before(frame, key)]
             if settled:
                 for frame in held:
                     place = index + leading
@@ -189,7 +209,24 @@ class Film:
                     yield Picture(place, seconds, frame)
                     index += 1
                 held.clear()
-        self._refuse_if_cut_off(index)
+        if entry.timestamp is None:
+            self.counted = index
+        self._note_the_end(index + leading, seconds)
+
+    def _again(self, window: Window, place: int) -> Iterator[Picture]:
+        """The pictures from ``place`` on, by a second reading of the file, from its start and in one thread.
+
+        Decoders that work on several pictures at once give none of those under way when one of them fails as
+        the file ends: PyAV drops them with the error.
+        """
+        self.damage.read_again()
+        with opened(self._source, self.name, "a video") as container:
+            film = Film(container, self._source, self.name, self._meter, self.damage, careful=True)
+            for picture in film.pictures(window):
+                self.recorder, self.counted = film.recorder, film.counted
+                if picture.index >= place:
+                    yield picture
+            self.recorder, self.counted = film.recorder, film.counted
 
     def _go_to(self, entry: _Entry) -> None:
         self.recorder = Recorder(self.start)
@@ -199,17 +236,24 @@ class Film:
             rewind(self.container)
         self._moved = True
         self._decoder.flush_buffers()
-        self._packets = self.container.demux(self._wanted)
+        self._packets = packets(self.container, self._wanted, self._source, self._stop_reading)
+        self._stopped = ""
 
-    def _decode(self, packet: Any, index: int) -> list[Any]:  # noqa: ANN401  PyAV's
+    def _stop_reading(self, said: str) -> None:
+        self._stopped = said
+
+    def _decode(self, packet: Any, index: int, seconds: Fraction, window: Window) -> list[Any] | None:  # noqa: ANN401
+        """The pictures that come with a packet; None where the last of them have to be decoded again."""
         import av
 
         try:
             return list(self._decoder.decode(packet))
-        except av.FFmpegError as error:
-            self._refuse_if_cut_off(index)
-            said = f"it is damaged behind picture {index} ({error.strerror})"
-            raise self._refusal(said, "Upload it again, or load fewer with frame_load_cap.") from error
+        except av.FFmpegError:
+            if not packet.size and not self._careful:
+                return None
+            if not _is_ahead_of(index, seconds, window):
+                self.damage.lost(seconds)
+            return []
 
     def _hear(self, packet: Any) -> None:  # noqa: ANN401
         import av
@@ -217,25 +261,38 @@ class Film:
         try:
             for frame in self.sound.codec_context.decode(packet):
                 self.recorder.add(frame)
-        except av.FFmpegError as error:  # a moment of silence; the pictures are what is loaded
-            log.warning("A piece of the sound of %r is damaged: %s", self.name, error.strerror)
+            if not packet.size:
+                self.recorder.finish()
+        except av.FFmpegError:  # a moment of silence
+            if packet.pts is not None:
+                self.damage.sound(max(Fraction(0), packet.pts * packet.time_base - self.start))
 
     def _instant(self, frame: VideoFrame, index: int, last: Fraction) -> Fraction:
         if not self.row.timed:
             return index / self.rate
         if frame.pts is None or frame.time_base is None:
-            return last + 1 / self.rate
+            return last + 1 / self.rate if index else Fraction(0)
         return frame.pts * frame.time_base - self.start
 
-    def _refuse_if_cut_off(self, index: int) -> None:
-        if isinstance(self._source, Path):
-            with self._source.open("rb") as file:
-                cut_off = is_cut_off(file)
-        else:
-            cut_off = is_cut_off(self._source)
-        if cut_off:
-            said = f"the file is cut off behind picture {index}"
-            raise self._refusal(said, "Upload it again; frame_load_cap loads what is there.")
+    def _note_the_end(self, count: int, seconds: Fraction) -> None:
+        """Note a film that ends early: FFmpeg could not read on, or bytes are missing."""
+        behind = f"after {float(seconds):.2f} s" if count else "before its first frame"
+        if self._stopped:
+            self.damage.ends(f"damaged {behind}: {self._stopped[0].lower()}{self._stopped[1:]}")
+            return
+        with contextlib.ExitStack() as stack:
+            source = self._source
+            file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+            if not is_cut_off(file):
+                return
+        if not self.row.vague_length or seconds + 2 / self.rate < (self.seconds or math.inf):
+            self.damage.ends(f"cut off {behind}")
+
+    def _without_pictures(self) -> MediaError:
+        if sound_stream(self.container) is not None:
+            return self._refusal("it holds sound and no pictures", "Load Audio from Cloud reads it.")
+        said = "it holds neither pictures nor sound that can be decoded"
+        return self._refusal(said, "Choose the key of a video.")
 
     def _refusal(self, said: str, advice: str) -> MediaError:
         return MediaError(sentence("read a video", self.name, said, advice))
@@ -273,16 +330,16 @@ def leave_out_others(container: InputContainer, wanted: list[Any]) -> None:
             stream.discard = discard.all
 
 
-def _decoder(stream: Any) -> Any:  # noqa: ANN401  PyAV's
+def _decoder(stream: Any, careful: bool) -> Any:  # noqa: ANN401  PyAV's
     """The decoder of a stream; where that would lose its transparency, the one that keeps it."""
     import av
 
     context = stream.codec_context
-    context.thread_type = "AUTO"
+    context.thread_type = "SLICE" if careful else "AUTO"
     name = _ALPHA_DECODERS.get(context.name, "")
     if not has_side_alpha(stream) or name not in av.codecs_available:
         return context
     decoder = av.CodecContext.create(name, "r")
     decoder.extradata = context.extradata
-    decoder.thread_type = "AUTO"
+    decoder.thread_type = context.thread_type
     return decoder

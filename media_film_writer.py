@@ -17,10 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from .frame_pixels import Painter, is_transparent
 from .media_container import opened, picture_stream
 from .media_film import Film
 from .media_film_check import check, left_out, playable_sounds, traits
-from .media_frames import upright
 from .media_metadata import Metadata
 from .media_output import Output, Refused
 from .media_screens import screen
@@ -231,10 +231,9 @@ class _FileSource:
         self.sound_rate = context.sample_rate if context else 0
 
     def pictures(self) -> Iterator[tuple[Pixels, Fraction]]:
+        painter = Painter()
         for picture in self._film.pictures(Window()):
-            frame = picture.frame
-            alpha = any(part.is_alpha for part in frame.format.components)
-            yield upright(frame.to_ndarray(format="rgba" if alpha else "rgb24"), frame), picture.seconds
+            yield painter.pixels(picture.frame, is_transparent(picture.frame)), picture.seconds
 
     def sound_until(self, seconds: Fraction | None) -> Samples:
         recorder = self._film.recorder

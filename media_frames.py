@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from .damage import LOAD
 from .errors import MediaError, sentence
+from .frame_pixels import Painter, Pixels, is_deep, is_transparent
 from .media_container import opened
+from .media_damage import RecordingDamage
 from .media_film import Film, Picture
 from .media_length import File
 from .memory import Promise
@@ -29,20 +31,19 @@ from .video_window import Window
 if TYPE_CHECKING:
     from av import VideoFrame
 
-Pixels = npt.NDArray[Any]  # [height, width, channels] of uint8, or of uint16 where the file has more bits
-
+RATE_DENOMINATOR = 100_000  # of a rate that was measured
 SPARE_BYTES = 300 << 20  # for the decoder, and what is read ahead
 SILENCE_RATE, SILENCE_CHANNELS = 44_100, 2  # of the sound of a film that has none
 _ALPHA_UNLESS_OPAQUE = ("gif", "apng")  # formats that decode with an alpha channel, used or not
-_EIGHT_BITS = 8
 
 
 @dataclass(frozen=True)
 class Loaded:
     """What a window came to: ``frames`` [count, height, width, 3 or 4] float32 in 0..1, or a latent.
 
-    ``info`` has VideoHelperSuite's ten fields. ``sound`` is ComfyUI's AUDIO, as long as the frames are shown;
-    silent where the film is. ``rate`` is pictures a second of what was loaded.
+    ``info`` has VideoHelperSuite's ten fields. ``sound`` is ComfyUI's AUDIO, as long as the frames are
+    shown; silent where the film is. ``rate`` is pictures a second of what was loaded. ``notes`` says in
+    plain sentences what of the film is damaged or missing.
     """
 
     frames: torch.Tensor
@@ -51,6 +52,7 @@ class Loaded:
     has_sound: bool
     info: dict[str, int | float]
     rate: Fraction
+    notes: tuple[str, ...] = ()
 
 
 class Sink(Protocol):
@@ -96,15 +98,16 @@ def load(
     sink: Sink,
     meter: Meter,
     free_bytes: Callable[[], int],
+    on_damage: str = LOAD,
 ) -> Loaded:
     """Decode the frames that ``window`` wants, and their sound.
 
     Runs in a worker thread; ``meter`` counts the frames and stops it. ``free_bytes`` tells how much memory is
-    free. Raises MediaError for what is no film, has no such frames, or does not fit; what the source raises;
-    TransferCancelled.
+    free. Raises MediaError for what is no film, has no such frames, or does not fit, and for what is damaged
+    where ``on_damage`` is ``fail``; what the source raises; TransferCancelled.
     """
     with opened(source, name, "a video") as container, Promise(free_bytes) as promise:
-        film = Film(container, source, name, meter)
+        film = Film(container, source, name, meter, RecordingDamage("a video", name, on_damage))
         chosen = window.choose(film.pictures(window))
         first = next(chosen, None)
         if first is None:
@@ -123,6 +126,8 @@ def load(
             if len(instants) == room and not sink.held_at_once:
                 room += _more(film, window, canvas, sink, room, promise)
                 sink.grow(room)
+            if picture.frame.is_corrupt:
+                film.damage.frame(len(instants))
             sink.add(pixels)
             promise.filled(canvas.frame_bytes)
             instants.append(picture.seconds)
@@ -130,12 +135,13 @@ def load(
         count = window.whole(len(instants))
         if not count:
             raise _too_short(film, window, len(instants))
-        rate = (window.rate or film.rate) / window.select_every_nth
+        rate = _rate(film, window, instants[:count])
         begin = instants[0] if window.start_seconds is None else window.start_seconds
         last_instant = instants[count - 1] if window.start_seconds is None else begin + (count - 1) / rate
         sound = _sound(film, begin, last_instant + 1 / rate)
-        info = _info(film, first, canvas, count, rate)
-    return Loaded(sink.result(count), count, sound, film.sound is not None, info, rate)
+        info = _info(film, picture, canvas, count, rate)
+        notes = film.damage.lines()
+    return Loaded(sink.result(count), count, sound, film.sound is not None, info, rate, notes)
 
 
 class _Canvas:
@@ -143,9 +149,9 @@ class _Canvas:
 
     def __init__(self, film: Film, first: Picture, window: Window, multiple: int) -> None:
         frame = first.frame
-        self._deep = any(part.bits > _EIGHT_BITS for part in frame.format.components)
-        self._transparent = any(part.is_alpha for part in frame.format.components)
-        pixels = upright(self._array(frame), frame)
+        self._painter = Painter()
+        self._deep, self._transparent = is_deep(frame), is_transparent(frame)
+        pixels = self._painter.pixels(frame, self._transparent, self._deep)
         if self._transparent and film.row.name in _ALPHA_UNLESS_OPAQUE:
             self._transparent = bool(pixels[..., 3].min() < np.iinfo(pixels.dtype).max)
         self.source_height, self.source_width = pixels.shape[:2]
@@ -161,20 +167,8 @@ class _Canvas:
 
     def draw(self, frame: VideoFrame) -> Pixels:
         """[height, width, channels] of one frame, whatever its own size."""
-        return fitted(upright(self._array(frame), frame), self.width, self.height)
-
-    def _array(self, frame: VideoFrame) -> Pixels:
-        form = ("rgba" if self._transparent else "rgb") + ("" if self._transparent else "24")
-        if self._deep:
-            form = "rgba64le" if self._transparent else "rgb48le"
-        pixels: Pixels = frame.to_ndarray(format=form)
-        return pixels
-
-
-def upright(pixels: Pixels, frame: VideoFrame) -> Pixels:
-    """Turned as the file says that it is to be shown. PyAV counts the degrees against the clock."""
-    quarters = round(getattr(frame, "rotation", 0) / 90) % 4
-    return np.rot90(pixels, quarters) if quarters else pixels
+        pixels = self._painter.pixels(frame, self._transparent, self._deep)
+        return fitted(pixels, self.width, self.height)
 
 
 def fitted(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -213,11 +207,31 @@ def _sound(film: Film, start: Fraction, end: Fraction) -> dict[str, Any]:
     return {"waveform": torch.from_numpy(recorder.window(start, end))[None], "sample_rate": recorder.rate}
 
 
-def _info(film: Film, first: Picture, canvas: _Canvas, count: int, rate: Fraction) -> dict[str, int | float]:
+def _rate(film: Film, window: Window, instants: list[Fraction]) -> Fraction:
+    """Pictures a second of what was loaded: the one asked for; else the file's, or that of the pictures' own
+    times where they do not come at it.
+    """
+    stated = (window.rate or film.rate) / window.select_every_nth
+    steps = len(instants) - 1
+    return stated if window.rate else _fitting(stated, steps, instants[-1] - instants[0])
+
+
+def _fitting(stated: Fraction, steps: int, seconds: Fraction) -> Fraction:
+    """``stated``, unless so many steps at that rate take half a picture more or less than they do."""
+    if not steps or seconds <= 0 or abs(seconds - steps / stated) <= 1 / stated / 2:
+        return stated
+    return (steps / seconds).limit_denominator(RATE_DENOMINATOR)
+
+
+def _info(film: Film, last: Picture, canvas: _Canvas, count: int, rate: Fraction) -> dict[str, int | float]:
+    """What the file says of its rate and length, or what was found where all of it was decoded."""
+    source_rate = film.rate
+    if film.counted:
+        source_rate = _fitting(film.rate, last.index, last.seconds)
     return {
-        "source_fps": float(film.rate),
+        "source_fps": float(source_rate),
         "source_frame_count": film.frames,
-        "source_duration": float(film.frames / film.rate),
+        "source_duration": float(film.frames / source_rate),
         "source_width": canvas.source_width,
         "source_height": canvas.source_height,
         "loaded_fps": float(rate),
@@ -234,7 +248,7 @@ def _info(film: Film, first: Picture, canvas: _Canvas, count: int, rate: Fractio
 def _nothing_left(film: Film, window: Window) -> MediaError:
     said = f"it has about {film.frames} frames and the first {window.skip_first_frames} are to be skipped"
     if not window.skip_first_frames:
-        said = "no picture can be decoded from it"
+        said = " ".join(("no picture can be decoded from it.", *film.damage.lines()))
     return MediaError(
         sentence("read a video", film.name, said, "Set skip_first_frames lower, or upload it again.")
     )

@@ -1,13 +1,16 @@
-"""Whether a recording is all there, by what its own headers say of its length.
+"""Whether bytes are missing at the end of a recording, by what its own headers say of its length.
 
-FFmpeg takes the end of a file that was cut off for the end of the film, and says nothing. Only what is
-certain counts: a file that does not tell its length is taken for whole.
+FFmpeg takes the end of a file that was cut off for the end of the film, and says nothing. A header's length
+is a hint: writers that stream leave it wrong. So it counts only where it is that of the pictures or sound
+themselves, and a file that does not tell it is taken for whole. Whether pictures or sound are missing with
+the bytes, the caller has to look.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 
 class File(Protocol):
@@ -28,9 +31,12 @@ _BOXES = frozenset(  # what stands at the top level of a file, by ISO/IEC 14496-
 )
 _LARGE_SIZE = 1  # in a box's length: the real one follows in 64 bits
 _TO_THE_END = 0
-# Left in a WAV by a writer to a pipe: 0x7FFFFFFF, SoX's 0x7FFFF024, arecord's 0x80000024. Recorders split
-# files at that length, too: one that is near it is taken at its word.
-_PLACEHOLDERS = range(0x7FFFF000, 0x80001000)
+# Left by a writer to a pipe: 0x7FFFFFFF, SoX's 0x7FFFF024 (WAV) and some 0x7F000000 (AIFF), arecord's
+# 0x80000024. Recorders split files at that length, too: one that is near it is taken at its word.
+_PLACEHOLDERS = range(0x7EFF0000, 0x80001000)
+_RIFFS = (b"RIFF", b"RF64", b"BW64")
+_SAMPLES = (b"data", b"SSND")
+MAX_CHUNKS = 200
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
 
 
@@ -47,6 +53,28 @@ def is_cut_off(source: File) -> bool:
     """Whether bytes are missing at the end. Moves the position of ``source``."""
     declared = declared_bytes(source)
     return declared is not None and declared > source.seek(0, 2)
+
+
+def mp3_frame_bytes(head: bytes) -> int | None:
+    """How long the frame of MPEG audio, layer 3, is that begins with these 4 bytes; None for anything else.
+
+    By ISO/IEC 11172-3 and 13818-3, 2.4.2.3; a bit rate or sampling rate of the free kind is None as well.
+    """
+    bits = int.from_bytes(head[:4], "big")
+    version, layer = bits >> 19 & 3, bits >> 17 & 3
+    if bits >> 21 != 0x7FF or version == 1 or layer != 1:  # noqa: PLR2004
+        return None
+    rate_index, sampling = bits >> 12 & 15, bits >> 10 & 3
+    if rate_index in (0, 15) or sampling == 3:  # noqa: PLR2004
+        return None
+    is_first = version == 3  # noqa: PLR2004  MPEG-1; 2 halves the sampling rate, 2.5 once more
+    kbit = (_MPEG1_KBIT if is_first else _MPEG2_KBIT)[rate_index - 1]
+    hertz = (44_100, 48_000, 32_000)[sampling] >> {3: 0, 2: 1, 0: 2}[version]
+    return (144_000 if is_first else 72_000) * kbit // hertz + (bits >> 9 & 1)
+
+
+_MPEG1_KBIT = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MPEG2_KBIT = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 def _at(source: File, offset: int) -> bytes:
@@ -79,14 +107,64 @@ def _of_boxes(source: File, head: bytes) -> int | None:
     return None
 
 
-def _of_riff(source: File, head: bytes) -> int | None:
-    """An AVI's or WAV's first chunk; its length does not count the 8 bytes that it stands in."""
-    length = int.from_bytes(head[4:8], "little")
-    if length in (0, 0xFFFFFFFF):  # both are left behind by a writer that streams
-        return None
-    if length in _PLACEHOLDERS and source.seek(0, 2) < length // 2:
-        return None
-    return length + 8
+@dataclass(frozen=True)
+class _Chunks:
+    """How a file is divided: ``start`` is where the first chunk lies. Each begins with its name and length,
+    in bytes ``name`` and ``length`` long; the length counts both where ``whole``. They lie at multiples of
+    ``step``.
+    """
+
+    start: int
+    name: int
+    length: int
+    order: Literal["little", "big"]
+    step: int = 1
+    whole: bool = False
+
+    def end(self, source: File, head: bytes) -> int | None:
+        """Where the samples of a sound or the pictures of an AVI end, by their own chunk.
+
+        The length of the whole file, which stands in front, is not looked at: many recorders get it wrong.
+        An AVI of more than 1 GiB is several RIFFs, one behind the other (OpenDML AVI File Format Extensions,
+        1996).
+        """
+        position, size, end, large = self.start, source.seek(0, 2), None, 0
+        header = self.name + self.length
+        for _ in range(MAX_CHUNKS):
+            chunk = _at(source, position)
+            if len(chunk) < header:
+                break
+            name, data = chunk[:4], chunk[header:]
+            if name in _RIFFS:
+                position += self.start
+                continue
+            length = int.from_bytes(chunk[self.name : header], self.order)
+            if name == b"ds64":  # the lengths that do not fit into 32 bits (EBU Tech 3306)
+                large = int.from_bytes(data[8:16], "little")
+            if name in _SAMPLES or (name == b"LIST" and data.startswith(b"movi")):
+                unknown = (1 << 8 * self.length) - 1
+                length = large if length == unknown and large else length
+                if length in (0, unknown) or _is_placeholder(length, size):
+                    return None
+                end = position + length + (0 if self.whole else header)
+            position += max(1, length) + (0 if self.whole else header)
+            following = -(-position // self.step) * self.step
+            # Some writers leave out the byte of padding.
+            is_padded = self.step > 2 or not _at(source, position)[:4].isalnum()  # noqa: PLR2004
+            position = following if is_padded else position
+        return end
+
+
+def _of_au(source: File, head: bytes) -> int | None:
+    """Sun's and NeXT's files: the samples' offset and length stand in front."""
+    offset, length = (int.from_bytes(head[place : place + 4], "big") for place in (4, 8))
+    unknown = length in (0, 0xFFFFFFFF) or _is_placeholder(length, source.seek(0, 2))
+    return None if unknown else offset + length
+
+
+def _is_placeholder(length: int, size: int) -> bool:
+    """Whether a length is one that a writer to a pipe leaves: the file has not half of it."""
+    return length in _PLACEHOLDERS and size < length // 2
 
 
 def _of_segment(source: File, head: bytes) -> int | None:
@@ -111,6 +189,10 @@ def _variable(data: bytes) -> tuple[int, int] | None:
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[File, bytes], int | None]], ...] = (
     (lambda head: head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"), _of_boxes),
-    (lambda head: head.startswith(b"RIFF"), _of_riff),
+    (lambda head: head.startswith(_RIFFS), _Chunks(12, 4, 4, "little", step=2).end),
+    (lambda head: head.startswith(b"FORM"), _Chunks(12, 4, 4, "big", step=2).end),
+    (lambda head: head.startswith(b"caff"), _Chunks(8, 4, 8, "big").end),
+    (lambda head: head.startswith(b"riff\x2e\x91"), _Chunks(40, 16, 8, "little", step=8, whole=True).end),
+    (lambda head: head.startswith(b".snd"), _of_au),
     (lambda head: head.startswith(b"\x1a\x45\xdf\xa3"), _of_segment),
 )

@@ -51,6 +51,7 @@ class Recorder:
         self._pieces: deque[tuple[int, Samples]] = deque()  # the number of its first sample, and they
         self._next = 0  # the number of the sample that follows
         self._resampler: AudioResampler | None = None
+        self._form: tuple[str, str, int] | None = None  # of the frames that come now
 
     @property
     def seconds(self) -> Fraction:
@@ -61,14 +62,29 @@ class Recorder:
         """Take up one frame. What comes at another rate or layout than the first is made like it."""
         from av import AudioResampler
 
-        if self._resampler is None:
-            self.rate, self.channels = frame.sample_rate, frame.layout.nb_channels
-            self._resampler = AudioResampler(_PACKED, frame.layout, frame.sample_rate)
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form != self._form:
+            if not self.rate:
+                self.rate, self.channels = frame.sample_rate, frame.layout.nb_channels
+                self._layout = frame.layout
+            self.finish()
+            self._form = form
+            self._resampler = AudioResampler(_PACKED, self._layout, self.rate)
         if frame.pts is not None and frame.time_base:
             stated = round((frame.pts * frame.time_base - self._start) * self.rate)
             if not self._pieces or abs(stated - self._next) > JITTER_SECONDS * self.rate:
                 self._next = stated
-        for made in self._resampler.resample(frame):
+        if self._resampler is not None:
+            self._keep(self._resampler.resample(frame))
+
+    def finish(self) -> None:
+        """Take up what is on its way still, where the rate is changed."""
+        if self._resampler is not None:
+            self._keep(self._resampler.resample(None))
+            self._resampler, self._form = None, None
+
+    def _keep(self, frames: list[AudioFrame]) -> None:
+        for made in frames:
             samples = made.to_ndarray().reshape(-1, self.channels).T
             self._pieces.append((self._next, samples))
             self._next += samples.shape[1]

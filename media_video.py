@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from .errors import MediaError, sentence
-from .media_container import DEMUXERS, has_side_alpha, opened, picture_stream
+from .media_container import demuxer, has_side_alpha, opened, picture_stream
 from .media_film_check import playable_sounds
 from .media_sound import AAC, FLAC, OPUS, SoundCodec
 
@@ -240,7 +240,7 @@ class _Facts:
 
     def obstacle(self, container: Container) -> str:
         """Why ``container`` does not take what is in a file as it is, for a sentence; "" if it does."""
-        if not DEMUXERS[self.demuxer].copies:
+        if not demuxer(self.demuxer).copies:
             return f"a file of this kind ({self.demuxer}) does not tell when its pictures are shown"
         others = sorted(set(self.sounds) - container.sounds_held)
         if self.pictures not in container.pictures_held:

@@ -18,7 +18,7 @@ from . import (
     image_decoder,
     inputs,
     latents,
-    media_audio,
+    media_audio_reader,
     media_frames,
     media_preview,
     video_window,
@@ -185,6 +185,7 @@ class LoadVideoFromCloud:
                         "and a frame count that it accepts."
                     },
                 ),
+                "on_damage": inputs.ON_DAMAGE,
             },
             "hidden": inputs.UNIQUE_ID,
         }
@@ -202,6 +203,7 @@ class LoadVideoFromCloud:
         profile: None = None,
         vae: None = None,
         format: str | None = None,
+        on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
         return freshness.answer(unique_id, key, _etag)
@@ -218,6 +220,7 @@ class LoadVideoFromCloud:
         profile: Profile | None = None,
         vae: Any = None,  # noqa: ANN401  ComfyUI's VAE
         format: str = video_window.NONE,
+        on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         window = video_window.window(
@@ -232,17 +235,18 @@ class LoadVideoFromCloud:
 
         def decode(source: File, name: str, meter: Meter) -> tuple[media_frames.Loaded, dict[str, Any]]:
             sink = media_frames.Tensor() if vae is None else latents.Latents(vae, meter)
-            loaded = media_frames.load(source, name, window, sink, meter, host.free_memory)
+            loaded = media_frames.load(source, name, window, sink, meter, host.free_memory, on_damage)
             return loaded, _picture(loaded.frames) if vae is None else {}
 
         (loaded, picture), status = await _read(key, profile, unique_id, decode)
+        lines = [status, *loaded.notes]
         facts = (loaded.count, loaded.sound, loaded.info)
         if vae is not None:
             video = host.blocked("With a vae connected, Load Video from Cloud keeps no frames for a video.")
-            return host.shown(({"samples": loaded.frames}, *facts, video), [status])
+            return host.shown(({"samples": loaded.frames}, *facts, video), lines)
         sound = loaded.sound if loaded.has_sound else None
         video = host.video_of(loaded.frames[..., :3], sound, loaded.rate)
-        return host.shown((loaded.frames, *facts, video), [status], **picture)
+        return host.shown((loaded.frames, *facts, video), lines, **picture)
 
 
 class LoadAudioFromCloud:
@@ -262,6 +266,7 @@ class LoadAudioFromCloud:
                 "profile": inputs.PROFILE,
                 "start_seconds": inputs.seconds("Start here."),
                 "duration_seconds": inputs.seconds("Load this much; 0: to the end."),
+                "on_damage": inputs.ON_DAMAGE,
             },
             "hidden": inputs.UNIQUE_ID,
         }
@@ -273,6 +278,7 @@ class LoadAudioFromCloud:
         profile: None = None,
         start_seconds: float | None = None,
         duration_seconds: float | None = None,
+        on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
         return freshness.answer(unique_id, key, _etag)
@@ -283,13 +289,14 @@ class LoadAudioFromCloud:
         profile: Profile | None = None,
         start_seconds: float = 0,
         duration_seconds: float = 0,
+        on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        def decode(source: File, name: str, meter: Meter) -> dict[str, Any]:
-            return media_audio.load(source, name, start_seconds, duration_seconds, meter)
+        def decode(source: File, name: str, meter: Meter) -> tuple[dict[str, Any], tuple[str, ...]]:
+            return media_audio_reader.load(source, name, start_seconds, duration_seconds, meter, on_damage)
 
-        audio, status = await _read(key, profile, unique_id, decode)
-        return host.shown((audio,), [status])
+        (audio, notes), status = await _read(key, profile, unique_id, decode)
+        return host.shown((audio,), [status, *notes])
 
 
 async def _read(

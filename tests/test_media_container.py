@@ -91,7 +91,7 @@ def test_a_film_cut_off_in_any_box_behind_one_of_the_cameras_own_is_told(tmp_pat
 
 
 def riff(length, size):
-    """A WAV of ``size`` bytes that says that it has ``length``; sparse, as far as it is large."""
+    """A WAV of ``size`` bytes that says that it has ``length`` of sound; sparse, as far as it is large."""
     data = io.BytesIO()
     with wave.open(data, "wb") as file:
         file.setnchannels(1)
@@ -99,7 +99,7 @@ def riff(length, size):
         file.setframerate(8000)
         file.writeframes(bytes(16000))
     head = bytearray(data.getvalue())
-    head[4:8] = struct.pack("<I", length)
+    head[40:44] = struct.pack("<I", length)
 
     class Sparse(io.BytesIO):
         def seek(self, offset, whence=0):
@@ -116,4 +116,4 @@ def test_the_length_that_a_pipe_left_in_a_wav_says_nothing(length):
 def test_a_wav_cut_off_near_the_length_of_a_placeholder_is_told():
     assert media_length.is_cut_off(riff(0x7FFFF024, 0x7F000000))
     assert media_length.is_cut_off(riff(0x70000000, 16044))
-    assert not media_length.is_cut_off(riff(0x7FFFF024, 0x7FFFF02C))
+    assert not media_length.is_cut_off(riff(0x7FFFF024, 0x7FFFF024 + 44))

@@ -22,7 +22,7 @@ PLENTY = 1 << 40
 FRAME_BYTES = films.WIDTH * films.HEIGHT * 3 * 4
 
 
-def load(path, *, sink=None, free=PLENTY, **window):
+def load(path, *, sink=None, free=PLENTY, on_damage="load what is there", **window):
     numbers = {
         "force_rate": 0,
         "custom_width": 0,
@@ -38,7 +38,8 @@ def load(path, *, sink=None, free=PLENTY, **window):
     def free_bytes():
         return free() if callable(free) else free - meter.frames_done * FRAME_BYTES
 
-    return media_frames.load(path, "f.mp4", video_window.window(**numbers), sink, meter, free_bytes)
+    window = video_window.window(**numbers)
+    return media_frames.load(path, "f.mp4", window, sink, meter, free_bytes, on_damage)
 
 
 def numbers(path, **window):
@@ -104,6 +105,12 @@ def test_there_are_pictures_to_leave_out_in_the_film_of_open_groups(film):
     assert led
 
 
+with_an_index = pytest.mark.skipif(
+    not hasattr(av.video.stream.VideoStream, "index_entries"), reason="this PyAV gives no index"
+)
+
+
+@with_an_index
 @pytest.mark.parametrize("kind", ["mp4", "mp4, index at its end", "mp4, open groups", "mov"])
 def test_counting_begins_at_a_key_near_by_where_the_index_is_whole(film, kind):
     window = video_window.Window(skip_first_frames=50)
@@ -196,14 +203,32 @@ def test_the_sound_of_uneven_pictures_is_that_of_their_span(tmp_path):
 # ---------------------------------------------------------------------------------- turned, deep, see-through
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-def test_a_turned_film_is_loaded_upright(tmp_path, degrees, ending):
+# Where a stored picture's right and lower side lead when it is shown; and the picture that is stored so, of
+# one that is upright.
+MATRICES = {
+    "as it is": ((1, 0, 0, 1), lambda pixels: pixels),
+    "a quarter with the clock": ((0, 1, -1, 0), lambda pixels: np.rot90(pixels, 1)),
+    "half": ((-1, 0, 0, -1), lambda pixels: np.rot90(pixels, 2)),
+    "a quarter against the clock": ((0, -1, 1, 0), lambda pixels: np.rot90(pixels, -1)),
+    "mirrored": ((-1, 0, 0, 1), lambda pixels: pixels[:, ::-1]),
+    "upside down": ((1, 0, 0, -1), lambda pixels: pixels[::-1]),
+    "rows for columns": ((0, 1, 1, 0), lambda pixels: np.swapaxes(pixels, 0, 1)),
+    "rows for columns, from the other corner": (
+        (0, -1, -1, 0),
+        lambda pixels: np.swapaxes(pixels, 0, 1)[::-1, ::-1],
+    ),
+    "nonsense": ((0, 0, 0, 0), lambda pixels: pixels),
+}
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+def test_a_turned_or_mirrored_film_is_loaded_upright(tmp_path, matrix, ending):
+    numbers_of_matrix, stored = MATRICES[matrix]
     upright = films.numbered(8)
-    lying = [np.rot90(pixels, -degrees // 90) for pixels in upright]  # as a phone stores it
     kind = films.Kind(ending, encoder_options={"bf": "0"})
-    path = films.write(tmp_path / f"f.{ending}", kind, lying, 25, rotation=degrees)
-    loaded = load(path)
+    path = films.write(tmp_path / f"f.{ending}", kind, [stored(pixels) for pixels in upright], 25)
+    loaded = load(films.shown_by(path, numbers_of_matrix))
     assert loaded.frames.shape[1:3] == (films.HEIGHT, films.WIDTH)
     assert films.numbers(loaded.frames) == list(range(8))
     assert (loaded.info["source_width"], loaded.info["source_height"]) == (films.WIDTH, films.HEIGHT)
@@ -658,11 +683,25 @@ def test_an_image_called_a_film_is_sent_to_the_node_for_it(tmp_path, form):
 
 @pytest.mark.parametrize("kind", [name for name in KINDS if name not in ("gif", "ts")])
 @pytest.mark.parametrize("share", [0.05, 0.4, 0.9])
-def test_a_film_that_is_cut_off_is_an_error_and_not_a_shorter_film(film, tmp_path, kind, share):
+def test_of_a_film_that_is_cut_off_comes_what_is_there_and_a_line_says_so(film, tmp_path, kind, share):
     whole = film(kind).read_bytes()
     (tmp_path / "f.mp4").write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(errors.MediaError, match="cut off"):
-        load(tmp_path / "f.mp4")
+    with pytest.raises(errors.MediaError, match=r"cut off|damaged|decode"):
+        load(tmp_path / "f.mp4", on_damage="fail")
+    try:
+        loaded = load(tmp_path / "f.mp4")
+    except errors.MediaError as error:  # nothing can be decoded of it
+        assert share < 0.3 or kind in ("mp4, index at its end", "mp4, open groups", "mov")
+        assert "cut off" in str(error) or "no picture" in str(error)
+        return
+    found = films.numbers(loaded.frames)
+    assert found[:-1] == list(range(COUNT))[: len(found) - 1]
+    assert any("The file is cut off after" in note or "damaged after" in note for note in loaded.notes)
+
+
+def test_of_whole_films_nothing_is_told_and_none_is_refused(film):
+    for kind in KINDS:
+        assert load(film(kind), on_damage="fail").notes == (), kind
 
 
 def test_of_a_film_that_is_cut_off_a_window_that_is_there_can_be_loaded(film, tmp_path):
@@ -676,6 +715,7 @@ def test_the_module_of_pyav_that_has_no_index_costs_time_only(film, monkeypatch)
     assert numbers(film("mp4"), skip_first_frames=50, frame_load_cap=3) == [50, 51, 52]
 
 
+@with_an_index
 def test_a_seek_that_misses_is_made_good(film, monkeypatch):
     late = SimpleNamespace(tries=0)
     real = media_film.Film._entries

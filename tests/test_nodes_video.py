@@ -330,12 +330,27 @@ def test_what_is_no_film_is_named(cloud, data, words, node):
     assert "film.mp4" in str(raised.value)
 
 
-def test_a_film_that_is_cut_off_is_told(cloud, tmp_path):
-    for name in ("mp4", "mp4, index at its end", "mkv"):
-        path = put_film(cloud, tmp_path, name)
-        cloud.put("film.mp4", path.read_bytes()[:-9000], PutOptions(), Meter())
-        with pytest.raises(errors.MediaError, match="cut off"):
-            load()
+def test_a_film_that_is_cut_off_is_loaded_as_far_as_it_goes_or_refused_as_the_user_wants(cloud, tmp_path):
+    for name in ("mp4", "mkv"):
+        data = put_film(cloud, tmp_path, name).read_bytes()
+        cut = data[: len(data) * 7 // 10]
+        cloud.put("film.mp4", cut, PutOptions(), Meter())
+        loaded = run_node("LoadVideoFromCloud", key="film.mp4")
+        assert 0 < loaded["result"][1] < 50
+        assert any("The file is cut off after " in line for line in loaded["ui"]["cloud_storage"])
+        with pytest.raises(errors.MediaError, match=r"cut off.*Upload the file again, or set on_damage"):
+            load(on_damage="fail")
+    for film in (cut, data):
+        cloud.put("film.mp4", film, PutOptions(), Meter())
+        lines = run_node("LoadAudioFromCloud", key="film.mp4")["ui"]["cloud_storage"]
+        assert any("cut off after " in line for line in lines) == (film is cut)
+
+
+def test_a_film_whose_index_is_missing_is_told(cloud, tmp_path):
+    path = put_film(cloud, tmp_path, "mp4, index at its end")
+    cloud.put("film.mp4", path.read_bytes()[:-9000], PutOptions(), Meter())
+    with pytest.raises(errors.MediaError, match="cut off"):
+        load()
 
 
 def test_a_film_cannot_name_another_file_or_address(cloud, tmp_path):

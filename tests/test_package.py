@@ -36,7 +36,7 @@ STOREYS = (
     ("s3_errors", "oss_errors"),
     (
         *("profile", "naming", "image_decoder", "media_image", "media_audio", "media_film_writer"),
-        *("media_preview", "latents"),
+        *("media_audio_reader", "media_preview", "latents"),
     ),
     (
         *("media_frames", "media_screens", "image_sizes", "image_frames", "image_host"),
@@ -45,9 +45,13 @@ STOREYS = (
     ("media_film", "media_video"),
     ("media_film_check",),
     ("settings", "addresses", "storage", "counter", "prompt_values", "call_order"),
+    ("media_packets",),
     ("media_container",),
     ("png", "png_repair", "pixels", "image_batch", "image_ends"),
-    ("media_kind", "media_length", "media_metadata", "media_sound", "video_window", "durable"),
+    (
+        *("media_kind", "media_length", "media_forbidden", "media_metadata", "media_damage", "media_sound"),
+        *("frame_pixels", "video_window", "durable"),
+    ),
     ("one_at_a_time",),
     ("media_output",),
     ("providers", "memory", "meter", "workers", "lanes", "error_codes", "damage", "profiles_file"),
@@ -97,14 +101,14 @@ CONTRACT = {
         "cloud_storage/load",
         [
             *("key", "force_rate", "custom_width", "custom_height", "frame_load_cap"),
-            *("skip_first_frames", "select_every_nth", "profile", "vae", "format"),
+            *("skip_first_frames", "select_every_nth", "profile", "vae", "format", "on_damage"),
         ],
         ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO"),
     ),
     "LoadAudioFromCloud": (
         "Load Audio from Cloud",
         "cloud_storage/load",
-        ["key", "profile", "start_seconds", "duration_seconds"],
+        ["key", "profile", "start_seconds", "duration_seconds", "on_damage"],
         ("AUDIO",),
     ),
     "RetryPendingUploads": (
