@@ -21,6 +21,7 @@ import re
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from typing import Any
 
 
 class Scope(Enum):
@@ -31,7 +32,14 @@ class Scope(Enum):
     ALL = "every object: the network, the server, the bucket, the key or the settings"
 
 
-class StorageError(Exception):
+class _Ours:
+    """An error whose class ComfyUI's page names shortly: see SHORT_MODULE. It can be copied and pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self).__name__, self.args), vars(self) or None  # type: ignore[attr-defined]
+
+
+class StorageError(_Ours, Exception):
     """Something a bucket, its server, the network or the settings did not allow."""
 
     scope = Scope.SOME
@@ -109,8 +117,20 @@ class TransferCancelled(StorageError):
     """A transfer was told to stop; whatever it had begun is removed."""
 
 
-class MediaError(ValueError):
+class MediaError(_Ours, ValueError):
     """A file is not the image, video or audio it should be, or cannot be encoded as asked."""
+
+
+def _again(name: str, arguments: tuple[Any, ...]) -> Exception:
+    """The error of this module that is called ``name``, when one is read back from a pickle."""
+    return globals()[name](*arguments)  # type: ignore[no-any-return]
+
+
+# ComfyUI's page names an error by its class and that one's module, which begins with the folder's whole path.
+SHORT_MODULE = "cloud_storage"
+for _class in [each for each in globals().values() if isinstance(each, type) and issubclass(each, _Ours)]:
+    _class.__module__ = SHORT_MODULE
+del _class
 
 
 def is_policy(error: AccessDenied) -> bool:

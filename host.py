@@ -23,6 +23,7 @@ from . import status_text
 from .errors import MediaError, sentence
 from .media_video import Clip, Pictures, Recording, frame_rate
 from .meter import Counted, Meter, counted
+from .node_lines import Line, file_name, for_page
 from .profiles_file import FILE_NAME
 
 if TYPE_CHECKING:
@@ -72,14 +73,18 @@ def new_preview(extension: str) -> Path:
     return temp_folder() / f"{uuid.uuid4().hex}.{extension}"
 
 
-def preview(source: bytes | Path, extension: str) -> dict[str, str]:
-    """A file as a node's ``ui`` describes it to the browser: one at a path of ``new_preview``, or bytes,
-    which are written to such a path.
+def preview(source: bytes | Path, extension: str, key: str = "") -> dict[str, str]:
+    """A file as a node's ``ui`` describes it to the browser: bytes, or a file in ``temp_folder``, which is
+    moved. It is called as the object ``key`` is: that is what the browser saves it as.
     """
-    path = source if isinstance(source, Path) else new_preview(extension)
+    folder = temp_folder() / uuid.uuid4().hex[:16]
+    folder.mkdir()
+    path = folder / file_name(key, extension.removeprefix("."))
     if isinstance(source, bytes):
         path.write_bytes(source)
-    return {"filename": path.name, "subfolder": PREVIEW_FOLDER, "type": "temp"}
+    else:
+        source.rename(path)
+    return {"filename": path.name, "subfolder": f"{PREVIEW_FOLDER}/{folder.name}", "type": "temp"}
 
 
 def player(shown: list[dict[str, str]]) -> dict[str, Any]:
@@ -88,14 +93,14 @@ def player(shown: list[dict[str, str]]) -> dict[str, Any]:
     return {"images": shown, "animated": (True,)} if animated else {"images": shown}
 
 
-def shown(result: tuple[Any, ...], lines: Sequence[str], **previews: Sequence[Any]) -> dict[str, Any]:
+def shown(result: tuple[Any, ...], lines: Sequence[Line | str], **previews: Sequence[Any]) -> dict[str, Any]:
     """What a node returns: its outputs, and the lines that our part of the browser shows on it (``web/``).
 
     A line that is an address becomes a link. ComfyUI keeps what is shown in its history, in memory until it
     ends: so an address that is signed is among the lines only where the user asked for one. Every result of
     a node has to name the same ``previews``, or ComfyUI cannot merge those of several runs.
     """
-    return {"ui": {LINES: list(lines), **previews}, "result": result}
+    return {"ui": {LINES: for_page(lines), **previews}, "result": result}
 
 
 def image_reader(path: Path) -> Callable[[Any], Any] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, host, inputs, local_files, publishing, saving, storing
+from . import freshness, host, inputs, local_files, publishing, saving, sending, storing
 from .call_order import Call
 from .connect import storage_of
 from .naming import NameContext
+from .node_lines import Line
 from .save_order import in_order
 from .storage import Meter
 
@@ -90,18 +91,21 @@ class UploadFileToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
-        def store(call: Call) -> tuple[publishing.Published, str]:
+        def store(call: Call) -> tuple[publishing.Published, str, list[Line]]:
             path = local_files.chosen(file)
             freshness.remember_file(unique_id, path)
             storage = storage_of(profile, host.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
             published = publishing.publish(storage, name, path, if_exists, meter, progress.text, call)
-            return published, saving.link(storage, published.key, link, timedelta(hours=expires_hours))
+            url = saving.link(storage, published.key, link, timedelta(hours=expires_hours))
+            through = sending.sender(profile, host.profiles_file())
+            links = saving.addresses(through, [published.key], [url], link) if url else []
+            return published, url, links
 
-        published, url = await in_order(unique_id, store, meter, progress)
+        published, url, links = await in_order(unique_id, store, meter, progress)
         progress.text(published.status)
-        return host.shown((url, [published.key]), [published.status, *filter(None, [url])])
+        return host.shown((url, [published.key]), [published.status, *links])
 
 
 NODE_CLASS_MAPPINGS = {"UploadFileToCloud": UploadFileToCloud}

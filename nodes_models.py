@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, host, inputs, model_folders, models, publishing, storing
+from . import freshness, host, inputs, model_folders, models, publishing, saving, sending, storing
 from .call_order import Call
 from .connect import storage_of
 from .naming import NameContext
+from .node_lines import Line
 from .storage import Meter, Storage
 from .transfer import watched
 
@@ -186,7 +187,7 @@ class UploadModelToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
-        def store() -> tuple[publishing.Published, str]:
+        def store() -> tuple[publishing.Published, str, list[Line]]:
             place = model_folders.local(model_type, model)
             freshness.remember_file(unique_id, place.path)
             storage = storage_of(profile, host.profiles_file())
@@ -197,11 +198,12 @@ class UploadModelToCloud:
                 published = publishing.publish(
                     storage, name, place.path, if_exists, meter, progress.text, Call()
                 )
-            return published, storage.url(published.key)
+            url, through = storage.url(published.key), sending.sender(profile, host.profiles_file())
+            return published, url, saving.addresses(through, [published.key], [url], saving.OBJECT_URL)
 
-        published, url = await watched(store, meter, progress, finish_unless=host.is_interrupted)
+        published, url, links = await watched(store, meter, progress, finish_unless=host.is_interrupted)
         progress.text(published.status)
-        return host.shown((published.key, url), [published.status, url])
+        return host.shown((published.key, url), [published.status, *links])
 
 
 NODE_CLASS_MAPPINGS = {

@@ -97,8 +97,8 @@ class SaveImageToCloud:
             encoded = media_image.encode(images[index], format, quality, metadata)
             return File(encoded.data, encoded.content_type, encoded.notes)
 
-        def show(file: File) -> dict[str, str]:
-            return host.preview(file.source, extension)
+        def show(file: File, key: str) -> dict[str, str]:
+            return host.preview(file.source, extension, key)
 
         def store(call: Call) -> save_order.Stored:
             names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
@@ -203,9 +203,9 @@ class SaveVideoToCloud:
                     notes = media_film_writer.write(plan, clip, target, metadata, meter)
                     return File(target, plan.container.content_type, notes, linkable=True)
 
-                def show(_file: File) -> dict[str, str]:
+                def show(_file: File, key: str) -> dict[str, str]:
                     film = media_film_writer.playable(target, plan.container, host.new_preview, meter.part())
-                    return host.preview(film, film.suffix)
+                    return host.preview(film, film.suffix, key)
 
                 names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
                 return order.carry_out(names, encode, show, meter, call, look_first=True)
@@ -297,8 +297,8 @@ class SaveAudioToCloud:
             notes = media_audio.encode(clips[index], rate, form, quality, metadata, target, meter)
             return File(target, form.content_type, notes, linkable=True)
 
-        def show(file: File) -> dict[str, str]:
-            return host.preview(file.source, form.extension)
+        def show(file: File, key: str) -> dict[str, str]:
+            return host.preview(file.source, form.extension, key)
 
         def store(call: Call) -> save_order.Stored:
             names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)

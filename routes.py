@@ -1,5 +1,5 @@
-"""What our part of the browser (``web/``) asks of the server: what is in a bucket, small pictures of it, and
-a look at the connection.
+"""What our part of the browser (``web/``) asks of the server: what is in a bucket, small pictures of it, an
+address that opens one object, and a look at the connection.
 
 GET only, and nothing here writes or deletes. A profile is named, never described: what a node may override
 may be overridden, unless the profile is locked. The server's loop is never held up: all work is done in
@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 60.0
 AT_ONCE = 6  # requests of all browsers together; further ones wait
 LISTING_SECONDS = 30  # for which a browser may show what it has; the picker asks for it anew when it opens
+OPEN_SECONDS = 60  # that the address of a link on a node is good for: enough to begin a download
 THUMBNAIL_SECONDS = 7 * 24 * 3600  # its address holds the object's version
 
 # A page of another site can have a browser send a GET, but not with a header of its own: for that the
@@ -179,6 +181,18 @@ def _local_thumbnail(query: Query, _meter: Meter) -> Reply:
     return Reply(thumbnails.of_file(local_files.chosen(query.get("key", ""))), THUMBNAIL_SECONDS)
 
 
+def _open(query: Query, meter: Meter) -> Reply:
+    """An address of an object that exists, below the profile's prefix, for the tab that a click has opened.
+
+    It is in the answer and not a redirect: a browser sends no header of ours where it follows a link, and so
+    could not be told from one that a page of another site sends here.
+    """
+    storage = connect(_profile(query))
+    key = existing_key(query.get("key", ""), storage.max_key_bytes - len(storage.path_prefix.encode()))
+    storage.stat(key)
+    return Reply({"address": storage.signed_url(key, timedelta(seconds=OPEN_SECONDS))})
+
+
 def _test(query: Query, meter: Meter) -> Reply:
     profile = _profile(query)
     return Reply({"lines": diagnosis.report(profile, connect(profile), meter, looks_only=True).splitlines()})
@@ -194,5 +208,6 @@ _WORK: dict[str, Work] = {
     "thumbnail": _thumbnail,
     "local": _local,
     "local_thumbnail": _local_thumbnail,
+    "open": _open,
     "test": _test,
 }

@@ -12,6 +12,7 @@ from . import call_order, host, inputs, saving, storing
 from .call_order import Call
 from .media_metadata import Metadata
 from .naming import Name, NameContext, Template
+from .node_lines import Line
 from .storage import Meter
 from .storing import File
 from .transfer import watched
@@ -25,12 +26,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stored:
-    """What a save came to: addresses, ``shown`` for the browser, a line for the node."""
+    """What a save came to: addresses, ``shown`` for the browser, lines for the node."""
 
     links: list[str]
     keys: list[str]
     shown: list[dict[str, str]]
-    summary: str
+    lines: list[Line]
 
     @property
     def urls(self) -> str:
@@ -38,9 +39,9 @@ class Stored:
         return ";".join(self.links)
 
     @property
-    def lines(self) -> list[str]:
-        """All that there is to read on the node."""
-        return [self.summary, *self.links]
+    def summary(self) -> str:
+        """The lines without addresses, in one."""
+        return " ".join(str(line) for line in self.lines if str(line) not in self.links)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Order:
         self,
         names: list[Name],
         encode: Callable[[int], File],
-        show: Callable[[File], dict[str, str]],
+        show: Callable[[File, str], dict[str, str]],
         meter: Meter,
         call: Call,
         *,
@@ -96,9 +97,13 @@ class Order:
         saved = saving.save(
             self.target, names, encode, show, self.if_exists, meter, call, look_first=look_first
         )
-        links = saving.links(self.target, saved, self.link, timedelta(hours=self.expires_hours))
+        expires = timedelta(hours=self.expires_hours)
+        stored = [one.key for one in saved if one.key]
+        storage, kind = self.target.storage, self.link
+        links = [link for key in stored if (link := saving.link(storage, key, kind, expires))]
         shown = [one.shown for one in saved if one.shown is not None]
-        return Stored(links, [one.key for one in saved], shown, saving.summary(saved))
+        lines = [*saving.lines(saved), *saving.addresses(self.target.sender, stored, links, kind)]
+        return Stored(links, [one.key for one in saved], shown, lines)
 
 
 async def in_order(

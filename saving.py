@@ -28,6 +28,7 @@ from .errors import (
     Unreachable,
 )
 from .naming import Name
+from .node_lines import WARNING, Line
 from .outbox import Address, Entry, Outbox, Sender
 from .profile import Profile
 from .storage import Meter, Storage
@@ -99,7 +100,7 @@ def save(
     where: Target,
     names: Sequence[Name],
     encode: Callable[[int], File],
-    show: Callable[[File], S],
+    show: Callable[[File, str], S],
     if_exists: str,
     meter: Meter,
     call: Call,
@@ -109,12 +110,12 @@ def save(
     """Encode and store one file per name, at least one; the results are in the order of ``names``, whose
     numbers come behind those of the calls before ``call``.
 
-    ``encode(index)`` and ``show(file)``, which is called when the file is stored or kept and holds on to what
-    a preview needs, may run in several threads at once; the bytes themselves are dropped then. Where ``show``
-    fails, the file has no preview, and a note says why. ``if_exists`` is one of ``storing.IF_EXISTS``; with
-    ``look_first`` a file that it does not let be stored is not encoded, and has no preview. Raises what
-    ``encode`` raises, TransferCancelled, AlreadyExists where that was asked for, and the errors of
-    ``Storage.put``; files stored before a failure stay.
+    ``encode(index)`` and ``show(file, key)``, which is called when the file is stored or kept and holds on to
+    what a preview needs, may run in several threads at once; the bytes themselves are dropped then. Where
+    ``show`` fails, the file has no preview, and a note says why. ``if_exists`` is one of
+    ``storing.IF_EXISTS``; with ``look_first`` a file that it does not let be stored is not encoded, and has
+    no preview. Raises what ``encode`` raises, TransferCancelled, AlreadyExists where that was asked for, and
+    the errors of ``Storage.put``; files stored before a failure stay.
 
     With KEEP_AND_STOP and KEEP_AND_GO_ON the rest of a batch is not tried after a failure, but encoded and
     kept, and then the error says where; with KEEP_AND_GO_ON it is raised only if a file could not be kept.
@@ -149,9 +150,12 @@ def save(
     return saved
 
 
-def _saved(stored: Outcome | None, kept: Entry | None, file: File, show: Callable[[File], S]) -> Saved[S]:
+def _saved(
+    stored: Outcome | None, kept: Entry | None, file: File, show: Callable[[File, str], S]
+) -> Saved[S]:
+    key = stored.info.key if stored else _meant(kept) if kept else ""
     try:
-        return Saved(stored, kept, file.notes, show(file))
+        return Saved(stored, kept, file.notes, show(file, key))
     except TransferCancelled:
         raise
     except Exception as error:  # noqa: BLE001  a preview is not worth the rest of the batch
@@ -166,26 +170,42 @@ def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:
     return storage.signed_url(key, expires) if kind == PRESIGNED else storage.url(key)
 
 
-def links(where: Target, saved: Sequence[Saved[S]], kind: str, expires: timedelta) -> list[str]:
-    """The addresses that a save node hands out, one per stored object, in order."""
-    return list(filter(None, (link(where.storage, one.key, kind, expires) for one in saved)))
+def addresses(through: Sender, keys: Sequence[str], links: Sequence[str], kind: str) -> list[Line]:
+    """The lines of the ``links`` of stored objects.
+
+    A plain one opens nothing in a private bucket: so its line names the object as well, and the page has an
+    address signed when somebody clicks.
+    """
+    if kind != OBJECT_URL:
+        return [Line(link) for link in links]
+    profile = {**through.overrides, "profile": through.profile}
+    return [Line(link, opens={**profile, "key": key}) for key, link in zip(keys, links, strict=True)]
 
 
-def summary(saved: Sequence[Saved[S]]) -> str:
-    """One line for the node: how many objects, where, what is kept and why, and what the encoder remarked. No
-    address, it may be signed.
+def lines(saved: Sequence[Saved[S]]) -> list[Line]:
+    """What the node has to say: how many objects, where, and what the encoder remarked; of what waits, that
+    it is not in the bucket, why, and where it is. No address, it may be signed.
     """
     new = [one.stored.info.key for one in saved if one.stored and one.stored.sent]
     old = [one.stored.info.key for one in saved if one.stored and not one.stored.sent]
     entries = [one.kept for one in saved if one.kept]
-    lines = []
+    words = []
     if new:
-        lines.append(f"Saved {_told(new)}.")
+        words.append(f"Saved {_told(new)}.")
     if old:
-        lines.append(f"There already, and not sent: {_told(old)}.")
-    if entries:
-        lines.append(f"{_kept_words(entries)} {entries[0].why}")
-    return " ".join([*lines, *dict.fromkeys(note for one in saved for note in one.notes)])
+        words.append(f"There already, and not sent: {_told(old)}.")
+    words += dict.fromkeys(note for one in saved for note in one.notes)
+    said = [Line(" ".join(words))] if words else []
+    if not entries:
+        return said
+    waits = _meant(entries[0]) if len(entries) == 1 else f"{len(entries)} files"
+    warning = Line(f"NOT in the bucket yet: {waits}.", WARNING)
+    return [warning, Line(entries[0].why, WARNING), Line(_kept_words(entries)), *said]
+
+
+def _meant(entry: Entry) -> str:
+    """The key that a kept file is to have, its number left open."""
+    return "…".join(entry.name.pieces) + entry.name.extension
 
 
 def _told(keys: Sequence[str]) -> str:

@@ -303,6 +303,11 @@ def of_a_list(node_id: str, items: Sequence[Mapping[str, Any]], unique_id: str =
     return asyncio.run(calls())
 
 
+def lines_of(done: Mapping[str, Any]) -> list[str]:
+    """The texts of the lines that a node shows, from what it returned."""
+    return [line if isinstance(line, str) else line[0] for line in done["ui"]["cloud_storage"]]
+
+
 def outputs_of(node_id: str, **inputs: Any) -> Any:
     """Execute a node and give its outputs alone, in order, whether it shows something besides or not."""
     result = run_node(node_id, **inputs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
@@ -605,6 +607,68 @@ def test_copying_works_where_the_clipboard_is_not_offered(ours):
     expect(ours.locator("[data-done]")).to_have_count(1)
     assert ours.evaluate("navigator.clipboard.readText()") == SIGNED
     assert ours.locator("textarea").count() == 0
+
+
+def colour(shown):
+    return shown.evaluate("each => getComputedStyle(each).color")
+
+
+def test_warnings_and_errors_are_told_by_their_colour_in_both_themes(ours):
+    lines = ["Saved 1.", ["NOT in the bucket yet", {"level": "warning"}], ["It failed", {"level": "error"}]]
+    for theme in ("dark", "light"):
+        ours.evaluate("theme => (document.body.className = theme)", theme)
+        for count, level in ((1, None), (2, "warning"), (3, "error")):
+            ours.evaluate("lines => show_lines(lines)", lines[:count])
+            shown = ours.locator("#lines .cs-line")
+            assert shown.all_inner_texts() == ["Saved 1.", "NOT in the bucket yet", "It failed"][:count]
+            assert len({colour(each) for each in shown.all()}) == count
+            assert ours.locator("#lines .cs-lines").get_attribute("data-level") == level
+    ours.evaluate("lines => show_lines(lines)", [["<b>It</b> failed", {"level": "x onclick=alert()"}]])
+    assert ours.locator("#lines .cs-line").get_attribute("class") == "cs-line"
+    assert ours.locator("#lines b").count() == 0
+
+
+def test_a_box_is_as_high_as_what_is_in_it_in_any_language(ours):
+    for lines in (["short"], ["long words " * 40], ["中文" * 120], ["a", "b", SIGNED, SIGNED]):
+        ours.evaluate("lines => show_lines(lines)", lines)
+        height = ours.evaluate("window.box.height(320)")
+        ours.evaluate("height => (document.querySelector('#lines').style.height = `${height}px`)", height)
+        room = "each => [each.scrollHeight - each.clientHeight, each.clientHeight]"
+        further, own = ours.locator("#lines .cs-lines-body").evaluate(room)
+        assert further <= 0
+        assert own <= max(44, height)
+    assert ours.locator(".cs-measured").count() == 0
+
+
+def test_a_link_opens_what_is_in_a_private_bucket_and_copies_the_plain_address(filled, ours):
+    plain, opens = filled.url("a/1.png"), {"profile": "(env vars)", "key": "a/1.png"}
+    filled.put("a/1.png", picture(), PutOptions(content_type="image/png"), Meter())
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(plain)
+    ours.evaluate("lines => show_lines(lines)", [[plain, {"opens": opens}]])
+    link = ours.locator("#lines a")
+    assert link.get_attribute("href") == plain
+    for button in ("left", "middle"):
+        with ours.context.expect_page() as opened_page:
+            link.click(button=button)
+        tab = opened_page.value
+        tab.wait_for_url(f"{plain}?*")
+        assert tab.evaluate("document.images[0]?.naturalWidth") == 320
+        assert tab.evaluate("window.opener") is None
+        tab.close()
+    ours.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ours.get_by_role("button", name="Copy", exact=True).click()
+    assert ours.evaluate("navigator.clipboard.readText()") == plain
+
+
+def test_a_link_to_what_is_gone_says_so_on_the_node_and_leaves_no_empty_tab(filled, ours):
+    plain = filled.url("a/gone.png")
+    ours.evaluate("lines => show_lines(lines)", [[plain, {"opens": {"key": "a/gone.png"}}]])
+    for _ in range(2):
+        ours.locator("#lines a").click()
+        expect(ours.locator("#lines .cs-error")).to_contain_text("a/gone.png")
+        expect(ours.locator("#lines .cs-error")).to_have_count(1)
+    assert len(ours.context.pages) == 1
 
 
 # ------------------------------------------------------------ which profile

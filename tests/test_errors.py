@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
+import pickle
 import socket
 import ssl
 from datetime import datetime, timezone
@@ -107,3 +109,19 @@ def test_both_clocks_are_told_where_they_are_the_reason():
 def test_a_message_holds_no_secret():
     said = errors.scrub("https://a/b?X-Amz-Signature=1 x-amz-security-token: abc\nkey s3cr3t", "s3cr3t", "")
     assert said == "https://a/b x-amz-security-token: *** key ***"
+
+
+ALL = sorted(
+    name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)
+)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_comfyui_names_an_error_shortly_and_it_can_still_be_copied_and_pickled(name):
+    kind = getattr(errors, name)
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"cloud_storage.{name}"  # execution.py, full_type_name
+    error = kind("it failed.")
+    if isinstance(error, errors.StorageError):
+        error.scope = errors.Scope.OBJECT
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert (type(other), str(other), vars(other)) == (kind, "it failed.", vars(error))

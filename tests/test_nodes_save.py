@@ -14,7 +14,7 @@ from cloud_storage import call_order, errors, host, media_image, nodes_save, sto
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter
 from comfy import cli_args, model_management, utils
-from conftest import of_a_list, run_node
+from conftest import lines_of, of_a_list, run_node
 from PIL import Image
 
 PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 42, "steps": 20}, "_meta": {"title": "Sampler"}}}
@@ -59,7 +59,7 @@ def test_the_node_shows_what_it_stored(cloud, comfyui, tmp_path):
 
 
 def test_a_preview_that_cannot_be_written_keeps_nothing_from_being_stored(cloud, monkeypatch):
-    def preview(source, extension):
+    def preview(source, extension, key):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(host, "preview", preview)
@@ -67,7 +67,7 @@ def test_a_preview_that_cannot_be_written_keeps_nothing_from_being_stored(cloud,
     assert [info.key for info in cloud.list("")] == saved["result"][1]
     assert len(saved["result"][1]) == 3
     assert saved["ui"]["images"] == []
-    assert "There is no preview: No space left on device." in saved["ui"]["cloud_storage"][0]
+    assert "There is no preview: No space left on device." in lines_of(saved)[0]
 
 
 def test_a_second_run_never_replaces_the_first(cloud):
@@ -334,7 +334,7 @@ def test_if_exists_decides(cloud):
     assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(one[0]))
     skipped = run_node("SaveImageToCloud", images=two, filename="x", key_prefix="p", if_exists="skip")
     assert skipped["result"][:2] == (cloud.url("p/x.png"), ["p/x.png"])
-    assert skipped["ui"]["cloud_storage"] == ["There already, and not sent: p/x.png.", cloud.url("p/x.png")]
+    assert lines_of(skipped) == ["There already, and not sent: p/x.png.", cloud.url("p/x.png")]
     assert len(skipped["ui"]["images"]) == 1
     assert torch.equal(pixels(cloud.read("p/x.png")), as_stored(one[0]))
     assert save(two, "overwrite")[1] == ["p/x.png"]
@@ -349,14 +349,36 @@ def test_a_counter_counts_the_batch_when_names_are_to_be_the_same_again(cloud):
 
 def test_addresses_are_shown_as_they_are_handed_out_and_signed_ones_only_where_asked_for(cloud):
     plain = run_node("SaveImageToCloud", images=pictures(2))
-    status, *links = plain["ui"]["cloud_storage"]
+    status, *links = lines_of(plain)
     assert status.startswith("Saved 2 objects, ")
     assert links == [cloud.url(key) for key in plain["result"][1]]
     signed = run_node("SaveImageToCloud", images=pictures(2), link="presigned")
-    assert signed["ui"]["cloud_storage"][1:] == signed["result"][0].split(";")
+    assert lines_of(signed)[1:] == signed["result"][0].split(";")
     assert "Signature" not in str(plain["ui"])
+    opens = [more["opens"] for _, more in plain["ui"]["cloud_storage"][1:]]
+    assert opens == [{"profile": "(env vars)", "key": key} for key in plain["result"][1]]
+    assert "opens" not in str(signed["ui"]), "a signed address opens by itself"
     assert len(run_node("SaveImageToCloud", images=pictures(1), link="none")["ui"]["cloud_storage"]) == 1
     assert set(plain["ui"]) == {"cloud_storage", "images"}
+
+
+def test_the_line_of_an_address_names_the_profile_as_the_wire_brought_it(cloud):
+    wire = run_node("CloudStorageProfile", path_prefix=f"{cloud.path_prefix}sub")[0]
+    saved = run_node("SaveImageToCloud", images=pictures(1), profile=wire)
+    (_, more) = saved["ui"]["cloud_storage"][1]
+    assert more["opens"] == {
+        "profile": "(env vars)",
+        "path_prefix": f"{cloud.path_prefix}sub",
+        "key": saved["result"][1][0],
+    }
+
+
+def test_a_preview_is_the_file_itself_under_the_name_of_its_object(cloud, tmp_path):
+    saved = run_node("SaveImageToCloud", images=pictures(2), filename="Ü & %counter%", key_prefix="a/b")
+    assert [one["filename"] for one in saved["ui"]["images"]] == ["Ü & 00001.png", "Ü & 00002.png"]
+    for one, key in zip(saved["ui"]["images"], saved["result"][1], strict=True):
+        file = tmp_path / "temp" / one["subfolder"] / one["filename"]
+        assert (one["type"], file.read_bytes()) == ("temp", cloud.read(key))
 
 
 def test_links_open_or_are_left_out(cloud):
@@ -427,7 +449,7 @@ def test_no_images_are_an_error_of_their_own(cloud):
 
 def test_the_folder_of_previews_holds_only_previews(cloud, tmp_path):
     run_node("SaveImageToCloud", images=pictures(2))
-    assert all(path.suffix == ".png" for path in Path(tmp_path, "temp", "cloud_storage").iterdir())
+    assert all(path.suffix == ".png" for path in Path(tmp_path, "temp", "cloud_storage").glob("*/*"))
 
 
 @pytest.mark.parametrize("if_exists", storing.IF_EXISTS)

@@ -54,6 +54,7 @@ STOREYS = (
     ),
     ("one_at_a_time",),
     ("media_output",),
+    ("node_lines",),
     ("providers", "memory", "meter", "workers", "lanes", "error_codes", "damage", "profiles_file"),
     ("status_text",),
     ("errors",),

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -352,6 +353,48 @@ def test_a_small_picture_is_made_once_for_each_version(cloud, ask, monkeypatch):
     assert not thumbnails._kept
 
 
+# ------------------------------------------------------------ what a link on a node opens
+
+
+def expiry(address):
+    """For how many seconds an address is signed, with S3's or OSS's query."""
+    given = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(address).query))
+    seconds = given.get("X-Amz-Expires") or given.get("x-oss-expires")
+    return int(seconds) if seconds else round(int(given["Expires"]) - time.time())
+
+
+def test_what_was_saved_opens_for_a_minute(cloud, ask):
+    put(cloud, "a b/ü&.png", data=b"what was saved")
+    answer = ask("open", key="a b/ü&.png")
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert list(answer.json) == ["address"]
+    with urllib.request.urlopen(answer.json["address"]) as opened:
+        assert opened.read() == b"what was saved"
+    assert routes.OPEN_SECONDS - 5 <= expiry(answer.json["address"]) <= routes.OPEN_SECONDS
+
+
+def test_nothing_is_signed_that_is_not_there_or_lies_outside_the_prefix(cloud, ask, fast_place):
+    put(fast_place.open(), "outside.png")
+    put(cloud, "inside.png")
+    above = cloud.path_prefix
+    beside = ("../outside.png", f"../{above}../outside.png", "outside.png", "/../outside.png")
+    for key in ("", "gone.png", "inside", *beside):
+        answer = ask("open", key=key)
+        assert answer.status in (400, 404), key
+        assert list(answer.json) == ["error", "kind"], key
+        assert b"Signature" not in answer.body, key
+
+
+def test_a_locked_profile_opens_nothing_elsewhere(cloud, ask, monkeypatch):
+    put(cloud, "a.png")
+    monkeypatch.setenv("COMFY_S3_LOCKED", "1")
+    assert ask("open", key="a.png").status == 200
+    for name in ("provider", "bucket", "path_prefix", "region"):
+        answer = ask("open", key="a.png", **{name: "AWS S3" if name == "provider" else "other"})
+        assert answer.status == 400
+        assert "locked" in answer.json["error"]
+
+
 # ------------------------------------------------------------ the connection
 
 
@@ -404,7 +447,7 @@ def test_a_locked_profile_is_not_overridden(cloud, ask, monkeypatch):
     monkeypatch.setenv("COMFY_S3_LOCKED", "1")
     assert ask("list").status == 200
     for name in ("provider", "bucket", "path_prefix", "region"):
-        for route in ("list", "thumbnail", "test"):
+        for route in ("list", "thumbnail", "open", "test"):
             answer = ask(route, key="x", **{name: "AWS S3" if name == "provider" else "other"})
             assert answer.status == 400
             assert "locked" in answer.json["error"]
@@ -433,7 +476,7 @@ def test_a_query_sets_no_key_and_no_endpoint(cloud, ask):
 )
 def test_a_page_of_another_site_gets_nothing(cloud, ask, headers):
     put(cloud, "a.txt")
-    for route in ("list", "thumbnail", "local", "local_thumbnail", "test"):
+    for route in ("list", "thumbnail", "local", "local_thumbnail", "open", "test"):
         answer = ask(route, headers=headers, key="a.txt")
         assert answer.status == 403
         assert list(answer.json) == ["error"]
@@ -449,7 +492,7 @@ def test_there_are_get_routes_and_no_others(comfyui):
     assert routes.register()
     assert {(route.method, route.path) for route in comfyui.routes} == {
         ("GET", f"/cloud_storage/{name}")
-        for name in ("list", "thumbnail", "local", "local_thumbnail", "test")
+        for name in ("list", "thumbnail", "local", "local_thumbnail", "open", "test")
     }
 
 
@@ -459,7 +502,7 @@ def test_there_are_get_routes_and_no_others(comfyui):
 def test_an_error_is_json_with_our_message_and_without_a_secret(cloud, ask, monkeypatch, fast_place):
     access_key = fast_place.environ["COMFY_S3_ACCESS_KEY"]
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
-    for route in ("list", "thumbnail"):
+    for route in ("list", "thumbnail", "open"):
         answer = ask(route, key="a.png")
         assert (answer.status, answer.json["kind"]) == (403, "AccessDenied")
         assert "secret key of the profile" in answer.json["error"]

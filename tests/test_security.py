@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import cache, connect, diagnosis, errors, host, image_decoder, retries, settings
+from cloud_storage import cache, connect, diagnosis, errors, host, image_decoder, profiles_file, retries
 from cloud_storage.storage import Meter, PutOptions
-from conftest import ROOT, outputs_of, run_node
+from conftest import ROOT, lines_of, outputs_of, run_node
 from odd_images import odd_images
 from servers.fault_proxy import FaultProxy
 
@@ -116,7 +116,7 @@ def test_a_presigned_link_is_in_its_output_and_on_its_node_and_nowhere_else(clou
     ):
         assert signature not in place
     assert set(done["ui"]) == {"images", host.LINES}
-    assert signature in done["ui"][host.LINES][1]
+    assert signature in lines_of(done)[1]
 
 
 # ------------------------------------------------------------ another host, file, key or profile
@@ -244,10 +244,10 @@ def test_a_profiles_file_that_others_may_read_is_reported_once(cloud, caplog, mo
 
 def test_a_profiles_file_of_its_owner_alone_is_not_reported(cloud, tmp_path):
     file = profiles(renders={})
-    assert settings.exposed(file) == ""
-    assert settings.exposed(tmp_path / "none.json") == ""
+    assert profiles_file.exposed(file) == ""
+    assert profiles_file.exposed(tmp_path / "none.json") == ""
     assert "Warning" not in outputs_of("TestCloudConnection")[0]
-    assert diagnosis.exposed is settings.exposed
+    assert diagnosis.exposed is profiles_file.exposed
 
 
 # ------------------------------------------------------------ hostile media

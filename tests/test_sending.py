@@ -255,7 +255,7 @@ def test_a_file_on_disk_is_kept_as_well(cloud, proxy, box, tmp_path):
     name = outbox.Name(("films/a",), ".mp4")
     file = storing.File(source, "video/mp4", linkable=True)
     with pytest.raises(errors.Unreachable):
-        saving.save(target, [name], lambda index: file, lambda file: None, "new name", Meter(), Call())
+        saving.save(target, [name], lambda index: file, lambda *_: None, "new name", Meter(), Call())
     (entry,) = kept(box)
     assert entry.path.samefile(source)
     source.unlink()

@@ -10,10 +10,11 @@ import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
 import { dateOf, element, sizeOf } from "./elements.js"
 import { KIND_OF_NODE } from "./kinds.js"
-import { isAddress, linesElement } from "./lines.js"
+import { linesElement } from "./lines.js"
 import { pick } from "./picker.js"
 import { previewElement } from "./preview.js"
 import { profileOf, titleOf } from "./profile.js"
+import { followRuns } from "./runs.js"
 import { serverOf } from "./server.js"
 import { texts } from "./texts.js"
 import { mayHaveOne } from "./thumbnails.js"
@@ -27,12 +28,12 @@ const VAE_INPUT = "vae"
 const PICKED = { key: "file", key_prefix: "folder", prefix: "folder" } // what each of these inputs is
 const STATUS_TEXT = "$$node-text-preview" // the frontend's widget for a running node's status
 
-const LINE_PIXELS = 17
-const LINE_CHARACTERS = 44 // in a node of NODE_MIN_PIXELS
-const LINES_MIN_PIXELS = 44
-const LINES_MAX_PIXELS = 190
+const LINES_MAX_PIXELS = 220
+const LINES_MARGIN_PIXELS = 10 // that the canvas leaves around the element of a widget
 const PICTURE_PIXELS = 190 // the least height of a picture in a node, with its caption
 const NODE_MIN_PIXELS = 320
+const PREVIEW_WIDGETS = ["$$canvas-image-preview", "video-preview"] // the frontend's, for what ran before
+const PLAYER_WIDGET = "audioUI"
 const PUT_BACK_MILLISECONDS = 300
 const PUT_BACK_LOOKS = 10
 const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
@@ -49,7 +50,7 @@ app.registerExtension({
     }
     after(nodeType.prototype, "onExecuted", (node, output) => {
       if (Array.isArray(output?.[PICTURES])) showLoaded(node, output[PICTURES])
-      if (Array.isArray(output?.[LINES])) showLines(node, output[LINES])
+      if (Array.isArray(output?.[LINES])) showLines(node, output[LINES], true)
     })
     after(nodeType.prototype, "onSerialize", compact)
   },
@@ -205,7 +206,7 @@ async function testProfile(node) {
   const say = texts(locale())
   const profile = profileOf(node)
   if (!profile) return showLines(node, [say("unreadable_profile")])
-  showLines(node, [say("testing")], LINES_MAX_PIXELS)
+  showLines(node, [say("testing")])
   try {
     showLines(node, [...(await server(say).test(profile)), say("test_looks_only")])
   } catch (error) {
@@ -270,7 +271,7 @@ function putBack(looks) {
     if (!isOurs(node.constructor.nodeData)) continue
     const told = (key) => names.map((name) => app.nodeOutputs?.[name]?.[key]).find(Array.isArray)
     if (!node.cloudStoragePreview && told(PICTURES)) showLoaded(node, told(PICTURES))
-    if (!node.cloudStorageLines && told(LINES)) showLines(node, told(LINES))
+    if (!node.cloudStorageLines && told(LINES)) showLines(node, told(LINES), true)
   }
   if (looks > 1) setTimeout(() => putBack(looks - 1), PUT_BACK_MILLISECONDS)
 }
@@ -287,34 +288,88 @@ function* namedNodes(graph, path = []) {
   }
 }
 
-/** Show lines on a node, and make room for them when they are the first. */
-function showLines(node, lines, height = heightFor(lines)) {
-  if (!node.cloudStorageLines) {
-    const made = linesElement(texts(locale()), node.title)
-    const widget = node.addDOMWidget("cloud_storage_lines", "cloud_storage_lines", made.element, {
-      ...FOREVER_OURS,
-      hideOnZoom: false,
-      getMinHeight: () => height,
-      getValue: () => "",
-      setValue: () => {},
-    })
-    widget.serialize = false
-    made.element.style.minHeight = `${height}px`
-    node.cloudStorageLines = made
-    const room = node.computeSize()
-    node.setSize([Math.max(node.size[0], room[0], NODE_MIN_PIXELS), Math.max(node.size[1], room[1])])
-  }
+followRuns(
+  api,
+  {
+    find: (id) => oursOf().find(([, names]) => names[0] === String(id))?.[0],
+    all: () => oursOf().map(([node]) => node),
+  },
+  {
+    tell: (node, lines) => showLines(node, lines, true),
+    outcome: (id, lines, prompt) => {
+      putOut(id, { [LINES]: lines, images: [] }, prompt)
+      for (const [node, names] of oursOf()) if (names[0] === String(id)) dropPicture(node)
+    },
+    restore: putOut,
+    history: async (prompt) => (await (await api.fetchApi(`/history/${prompt}`)).json())[prompt],
+    say: (...words) => texts(locale())(...words),
+  },
+)
+
+/** Our nodes on the page, as of `namedNodes`. */
+function oursOf() {
+  return [...namedNodes(app.rootGraph ?? app.graph)].filter(([node]) => isOurs(node.constructor.nodeData))
+}
+
+/** Have the frontend take something for what a node of a run put out: it keeps that with the workflow's tab. */
+function putOut(id, output, prompt) {
+  const detail = { node: String(id), display_node: String(id), output, prompt_id: prompt }
+  api.dispatchEvent(new CustomEvent("executed", { detail }))
+}
+
+/** Show lines on a node, and make room for them. `hasRun`: a run brought them, and the next one makes them old. */
+function showLines(node, lines, hasRun = false) {
+  if (!node.cloudStorageLines) addLines(node)
+  node.cloudStorageHasRun = hasRun
   node.cloudStorageLines.show(lines)
+  node.cloudStorageLines.age(false)
+  makeRoom(node)
   dropStatus(node)
   node.setDirtyCanvas?.(true, true)
 }
 
-/** About as high as the lines are, within bounds; what is longer scrolls. */
-function heightFor(lines) {
-  const addresses = lines.filter(isAddress).length
-  const rows = lines.reduce((sum, line) => sum + (isAddress(line) ? 1.4 : Math.ceil(line.length / LINE_CHARACTERS)), 0)
-  const wanted = (rows + (addresses > 1 ? 1.5 : 0)) * LINE_PIXELS + 28
-  return Math.min(LINES_MAX_PIXELS, Math.max(LINES_MIN_PIXELS, wanted))
+function addLines(node) {
+  const say = texts(locale())
+  const made = linesElement(say, node.title, (object) => server(say).open(object))
+  const widget = node.addDOMWidget("cloud_storage_lines", "cloud_storage_lines", made.element, {
+    ...FOREVER_OURS,
+    hideOnZoom: false,
+    margin: LINES_MARGIN_PIXELS,
+    getMinHeight: () => (node.cloudStorageHeights?.least ?? 0) + 2 * LINES_MARGIN_PIXELS,
+    getMaxHeight: () => (node.cloudStorageHeights?.most ?? 0) + 2 * LINES_MARGIN_PIXELS,
+    getValue: () => "",
+    setValue: () => {},
+  })
+  widget.serialize = false
+  node.cloudStorageLines = made
+}
+
+/** The box is as high as its lines, within bounds; what is longer scrolls. A node that nobody resized goes along. */
+function makeRoom(node) {
+  const width = Math.max(node.size[0], NODE_MIN_PIXELS)
+  const wanted = Math.ceil(node.cloudStorageLines.height(width - 2 * LINES_MARGIN_PIXELS))
+  const height = Math.min(LINES_MAX_PIXELS, wanted)
+  node.cloudStorageHeights = { least: height, most: wanted }
+  // A Vue node is as high as what is in it; on the canvas the widget's own height counts, and this one would stick out.
+  const { element } = node.cloudStorageLines
+  element.style.minHeight = window.LiteGraph?.vueNodesMode ? `${height}px` : ""
+  const room = node.computeSize()
+  const mayShrink = node.size[1] === node.cloudStorageRoom
+  node.setSize([Math.max(width, room[0]), mayShrink ? room[1] : Math.max(node.size[1], room[1])])
+  node.cloudStorageRoom = node.size[1]
+}
+
+/** What a node had to show of an earlier run; frontends keep some of it where the new output has none. */
+function dropPicture(node) {
+  node.cloudStoragePreview?.fade()
+  node.imgs = node.images = undefined
+  node.imageIndex = null
+  for (const widget of [...(node.widgets ?? [])]) {
+    if (PREVIEW_WIDGETS.includes(widget.name)) {
+      widget.onRemove?.()
+      node.widgets.splice(node.widgets.indexOf(widget), 1)
+    } else if (widget.name === PLAYER_WIDGET) widget.element?.removeAttribute("src")
+  }
 }
 
 /** The last status of a run says the same in other words; frontends up to 1.49 would keep it on the node. */

@@ -1,13 +1,18 @@
 /**
- * The lines that a node has to tell when it has run: a status, and addresses to open and to copy.
+ * The lines that a node has to tell when it has run: a status, warnings and errors, and addresses to open and to copy.
  */
 
 import { addStyles, copy, element, icon } from "./elements.js"
 
 const COPIED_MILLISECONDS = 1500
+const MEASURED_MIN_PIXELS = 44
 
-/** An element that shows lines; `show(lines)` replaces them. `say` gives texts, `name` is the node's for readers. */
-export function linesElement(say, name) {
+/**
+ * An element that shows lines; `show(lines)` replaces them, `age(isOld)` says whether they are of an earlier run, and
+ * `height(width)` is how high the lines are in a box that wide. `say` gives texts, `name` is the node's for readers,
+ * `open(object)` resolves with an address at which the browser can open an object.
+ */
+export function linesElement(say, name, open) {
   addStyles()
   const body = element("div", { class: "cs-lines-body" })
   const box = element(
@@ -22,12 +27,43 @@ export function linesElement(say, name) {
   box.addEventListener("wheel", (happened) => {
     if (body.scrollHeight > body.clientHeight && !happened.ctrlKey) happened.stopPropagation()
   })
-  const show = (lines) => {
-    const addresses = lines.filter(isAddress)
-    body.replaceChildren(...lines.map((line) => (isAddress(line) ? link(line, say) : text(say.message(line)))))
+  const show = (given) => {
+    const lines = given.map(lineOf)
+    const addresses = lines.filter(({ text }) => isAddress(text)).map(({ text }) => text)
+    body.replaceChildren(...lines.map((line) => (isAddress(line.text) ? link(line, say, openObject) : text(line, say))))
     if (addresses.length > 1) body.append(copyButton(addresses.join("\n"), say, say("copy_all")))
+    const worst = ["error", "warning"].find((level) => lines.some((line) => line.level === level))
+    if (worst) box.dataset.level = worst
+    else delete box.dataset.level
+    body.scrollTop = 0
   }
-  return { element: box, show }
+  // A tab is opened at once, while the browser knows that a click asked for it; where it lets none be opened, as in
+  // ComfyUI's desktop program, the address is opened when it is there.
+  const openObject = async (object) => {
+    const tab = window.open("", "_blank")
+    if (tab) tab.opener = null
+    body.querySelector(".cs-not-opened")?.remove()
+    try {
+      const address = await open(object)
+      if (!isAddress(address)) throw new Error(address)
+      if (tab) tab.location.replace(address)
+      else window.open(address, "_blank", "noopener,noreferrer")
+    } catch (error) {
+      tab?.close()
+      body.append(element("div", { class: "cs-line cs-error cs-not-opened" }, error.message))
+    }
+  }
+  return {
+    element: box,
+    show,
+    age: (isOld) => box.classList.toggle("cs-old", isOld),
+    height: (width) => heightOf(body, width),
+  }
+}
+
+/** What the server sends for a line: a text, or a list of the text and `{level, opens}`. */
+function lineOf(line) {
+  return Array.isArray(line) ? { ...line[1], text: String(line[0]) } : { text: String(line) }
 }
 
 /** Whether a line is an address to open. Only these two schemes become links. */
@@ -35,27 +71,44 @@ export function isAddress(line) {
   return /^https?:\/\/\S+$/.test(line)
 }
 
-function text(line) {
-  return element("div", { class: "cs-line" }, line)
+/** How high a box of a width has to be for all of its lines: a copy of them, out of sight, tells. */
+function heightOf(body, width) {
+  const measured = element(
+    "div",
+    { class: "cs-lines cs-measured", "aria-hidden": "true", style: `width: ${width}px` },
+    body.cloneNode(true),
+  )
+  document.body.append(measured)
+  const height = measured.offsetHeight
+  measured.remove()
+  return Math.max(MEASURED_MIN_PIXELS, height)
 }
 
-function link(address, say) {
+function text({ text, level }, say) {
+  const kind = level === "error" || level === "warning" ? `cs-line cs-${level}` : "cs-line"
+  return element("div", { class: kind }, say.message(text))
+}
+
+function link({ text: address, opens }, say, openObject) {
   // A signature is long and tells nobody anything: it is in the link, not in the text. Where there is no room for the
   // rest, the file's name is what stays.
   const [place, query] = address.split("?")
   const shown = decoded(place)
   const name = shown.lastIndexOf("/") + 1
-  return element(
-    "div",
-    { class: "cs-line cs-address" },
-    element(
-      "a",
-      { href: address, target: "_blank", rel: "noopener noreferrer", title: shown },
-      element("span", { class: "cs-folder" }, shown.slice(0, name)),
-      element("span", { class: "cs-file" }, shown.slice(name) + (query ? "?…" : "")),
-    ),
-    copyButton(address, say),
+  const anchor = element(
+    "a",
+    { href: address, target: "_blank", rel: "noopener noreferrer", title: shown },
+    element("span", { class: "cs-folder" }, shown.slice(0, name)),
+    element("span", { class: "cs-file" }, shown.slice(name) + (query ? "?…" : "")),
   )
+  // The plain address of a private bucket opens nothing: a click, also with the middle button, asks for a signed one.
+  for (const event of opens ? ["click", "auxclick"] : [])
+    anchor.addEventListener(event, (happened) => {
+      if (happened.button > 1) return
+      happened.preventDefault()
+      openObject(opens)
+    })
+  return element("div", { class: "cs-line cs-address" }, anchor, copyButton(address, say))
 }
 
 function decoded(address) {

@@ -54,6 +54,8 @@ export function serverOf(address, say) {
       const { name, subfolder } = await answer.json()
       return ["input", subfolder, name].filter(Boolean).join("/")
     },
+    /** An address of an object, `{profile, …, key}`, that opens for a minute. */
+    open: async (object) => (await (await ask("open", object, { cache: "no-store" })).json()).address,
     /** The lines of a connection test that only looks. */
     test: async (profile) => (await (await ask("test", profile, { cache: "no-store" })).json()).lines,
   }

@@ -66,6 +66,8 @@ export const TEXTS = {
     copy_all: "Copy all",
     copied: "Copied",
     result: "Result of {name}",
+    running: "Running…",
+    unfinished: "Not finished: the run was stopped.",
     unreadable_profile:
       "This profile is known only when the graph runs. Wire the node to a Cloud Storage Profile node " +
       "whose inputs are not wired, to browse its bucket here.",
@@ -126,6 +128,8 @@ export const TEXTS = {
     copy_all: "全部复制",
     copied: "已复制",
     result: "{name} 的结果",
+    running: "正在运行…",
+    unfinished: "未完成：运行已停止。",
     unreadable_profile:
       "此配置要在运行时才能确定。请将节点连接到“云存储配置”节点，且该节点的输入不要再连线，即可在此浏览其存储桶。",
     unreachable: "ComfyUI 没有响应，请检查它是否正在运行。",

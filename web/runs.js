@@ -1,0 +1,74 @@
+/**
+ * What ComfyUI's runs mean for the lines of our nodes: lines of an earlier run look old while another one is under way,
+ * a node that runs says so, one that fails says why, and what was cached is told again.
+ */
+
+/**
+ * `nodes` knows the graph: `find(id)` gives our node that the server calls `id`, `all()` gives all of ours.
+ * `tell(node, lines)` shows lines on one. `outcome(id, lines, prompt)` has the frontend take lines for what a node put
+ * out, without a picture, `restore(id, output, prompt)` the same for a whole output; `history(prompt)` resolves with
+ * what the server keeps of a run. `say` gives texts.
+ */
+export function followRuns(api, nodes, { tell, outcome, restore, history, say }) {
+  let run = null // {prompt, running, cached, told}: ids of nodes
+  const on = (kind, handle) => api.addEventListener(kind, ({ detail }) => handle(detail))
+
+  on("execution_start", ({ prompt_id }) => {
+    run = { prompt: prompt_id, running: new Set(), cached: [], told: new Set() }
+    for (const node of nodes.all()) node.cloudStorageLines?.age(node.cloudStorageHasRun)
+  })
+
+  on("execution_cached", (detail) => {
+    if (run) run.cached = detail.nodes ?? []
+    for (const id of detail.nodes ?? []) nodes.find(id)?.cloudStorageLines?.age(false)
+  })
+
+  on("executing", (detail) => {
+    const id = detail && typeof detail === "object" ? (detail.display_node ?? detail.node) : detail
+    if (id == null) return end()
+    const node = nodes.find(id)
+    run?.running.add(String(id))
+    if (node?.cloudStorageLines && node.cloudStorageHasRun) tell(node, [say("running")])
+  })
+
+  on("executed", (detail) => {
+    const id = String(detail.display_node ?? detail.node)
+    run?.running.delete(id)
+    run?.told.add(id)
+  })
+
+  on("execution_error", (detail) => {
+    run?.running.delete(String(detail.node_id))
+    const node = nodes.find(detail.node_id)
+    if (node && isOf(node, detail)) outcome(detail.node_id, [[messageOf(detail), { level: "error" }]], detail.prompt_id)
+    stop(detail.prompt_id)
+  })
+
+  on("execution_interrupted", (detail) => stop(detail.prompt_id))
+
+  /** What had begun and did not end has nothing to show. */
+  function stop(prompt) {
+    for (const id of run?.running ?? [])
+      if (nodes.find(id)?.cloudStorageLines) outcome(id, [say("unfinished")], prompt)
+    run?.running.clear()
+  }
+
+  /** Cores up to 0.3 do not send again what cached nodes have to show, where nothing behind them runs. */
+  async function end() {
+    const ended = run
+    run = null
+    const untold = ended?.cached.filter((id) => !ended.told.has(String(id)) && nodes.find(id)) ?? []
+    if (untold.every((id) => nodes.find(id).cloudStorageLines)) return
+    const outputs = (await history(ended.prompt))?.outputs ?? {}
+    for (const id of untold) if (outputs[id] && nodes.find(id)) restore(id, outputs[id], ended.prompt)
+  }
+}
+
+/** Whether an error is of this node, and not of one with its number in a workflow of another tab. */
+function isOf(node, detail) {
+  return (node.comfyClass ?? node.type) === detail.node_type
+}
+
+function messageOf(detail) {
+  return String(detail.exception_message ?? "").trim() || String(detail.exception_type ?? "")
+}
