@@ -329,12 +329,12 @@ def test_a_file_is_brought_to_comfyui_or_chosen_from_its_folders_and_uploaded(gr
     comfyui_page.show_prompt(graph, {"1": PROMPT["1"], "2": upload})
     comfyui_page.fit(graph)
     with graph.expect_file_chooser() as chooser:
-        press(graph, 2, "upload_file", "Upload a file")
+        press(graph, 2, "upload_file", "From this computer")
     chooser.value.set_files(tmp_path / name)
     graph.wait_for_function("() => comfy.graph.getNodeById(2).widgets[0].value")
     assert widget(graph, 2, "file") == f"input/{name}"
     assert preview(graph, 2)[0] == name
-    press(graph, 2, "browse_file", "Choose a file")
+    press(graph, 2, "browse_file", "From ComfyUI's folders")
     expect(graph.locator('.cs-row[aria-selected="true"] .cs-name')).to_have_text(name)
     graph.get_by_role("button", name="Top", exact=True).click()
     expect(graph.locator(".cs-row .cs-name")).to_have_text(["input", "models", "output", "temp"])

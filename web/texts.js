@@ -12,8 +12,8 @@ export const TEXTS = {
   en: {
     browse: "Browse the bucket",
     browse_for: "Browse for {name}",
-    browse_local: "Choose a file",
-    upload: "Upload a file",
+    browse_local: "From ComfyUI's folders",
+    upload: "From this computer",
     uploading: "Uploading to ComfyUI…",
     this_comfyui: "ComfyUI's own folders",
     too_large:
@@ -77,8 +77,8 @@ export const TEXTS = {
   zh: {
     browse: "浏览存储桶",
     browse_for: "为 {name} 浏览",
-    browse_local: "选择文件",
-    upload: "上传文件",
+    browse_local: "从 ComfyUI 文件夹选择",
+    upload: "从本机选择",
     uploading: "正在上传到 ComfyUI…",
     this_comfyui: "ComfyUI 自己的文件夹",
     too_large: "ComfyUI 不接受这么大的文件。请用更大的 --max-upload-size 启动它，或把文件放入其 input 文件夹。",
