@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import host, inputs, media_audio, media_film_writer, media_image, media_video, save_order, saving
+from . import (
+    foreign_values,
+    host,
+    inputs,
+    media_audio,
+    media_film_writer,
+    media_image,
+    media_video,
+    save_order,
+    saving,
+)
 from .call_order import Call
 from .storage import Meter
 from .storing import NEW_NAME, File
@@ -19,7 +29,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 
-class SaveImageToCloud:
+class SaveImageToCloud(foreign_values.Tolerant):
     """Encode every image of a batch and store each under its own key."""
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "save", True
@@ -86,8 +96,9 @@ class SaveImageToCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(
-            profile, key_prefix, filename, if_exists, link, expires_hours, on_failure, unique_id
+            profile, key_prefix, filename, *meant.choices, on_failure, unique_id
         )
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
         extension = media_image.FORMATS[format].extension
@@ -106,10 +117,11 @@ class SaveImageToCloud:
 
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
-        return host.shown((stored.urls, stored.keys, images), stored.lines, images=stored.shown)
+        lines = meant.before(stored.lines)
+        return host.shown((stored.urls, stored.keys, images), lines, images=stored.shown)
 
 
-class SaveVideoToCloud:
+class SaveVideoToCloud(foreign_values.Tolerant):
     """Store a video as a file: copied as it is where that is possible, else encoded."""
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "save", True
@@ -188,8 +200,9 @@ class SaveVideoToCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded", "Encoded")
+        meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(
-            profile, key_prefix, filename, if_exists, link, expires_hours, on_failure, unique_id
+            profile, key_prefix, filename, *meant.choices, on_failure, unique_id
         )
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
 
@@ -212,10 +225,11 @@ class SaveVideoToCloud:
 
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
-        return host.shown((stored.urls, stored.keys, video), stored.lines, **host.player(stored.shown))
+        lines = meant.before(stored.lines)
+        return host.shown((stored.urls, stored.keys, video), lines, **host.player(stored.shown))
 
 
-class SaveAudioToCloud:
+class SaveAudioToCloud(foreign_values.Tolerant):
     """Encode every clip of a batch and store each under its own key."""
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "save", True
@@ -285,8 +299,9 @@ class SaveAudioToCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(
-            profile, key_prefix, filename, if_exists, link, expires_hours, on_failure, unique_id
+            profile, key_prefix, filename, *meant.choices, on_failure, unique_id
         )
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
         clips, rate = media_audio.clips(audio)
@@ -306,7 +321,8 @@ class SaveAudioToCloud:
 
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
-        return host.shown((stored.urls, stored.keys, audio), stored.lines, audio=stored.shown)
+        lines = meant.before(stored.lines)
+        return host.shown((stored.urls, stored.keys, audio), lines, audio=stored.shown)
 
 
 NODE_CLASS_MAPPINGS = {

@@ -21,7 +21,7 @@ STOREYS = (
         *("nodes_browse", "nodes_outbox", "routes"),
     ),
     ("save_order", "local_browsing"),
-    ("inputs", "publishing", "folder", "local_files"),
+    ("inputs", "publishing", "folder", "local_files", "foreign_values"),
     (
         *("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),
         *("browsing", "thumbnails"),

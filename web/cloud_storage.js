@@ -10,6 +10,7 @@ import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
 import { dateOf, element, sizeOf } from "./elements.js"
 import { KIND_OF_NODE } from "./kinds.js"
+import { takeForeign } from "./foreign.js"
 import { linesElement } from "./lines.js"
 import { pick } from "./picker.js"
 import { previewElement } from "./preview.js"
@@ -48,6 +49,10 @@ app.registerExtension({
     for (const moment of ["onNodeCreated", "onConfigure", "onConnectionsChange"]) {
       after(nodeType.prototype, moment, (node) => settleTypes(node, nodeData.output ?? []))
     }
+    after(nodeType.prototype, "onConfigure", (node, saved) => {
+      const taken = takeForeign(node, saved)
+      if (taken) showLines(node, [taken])
+    })
     after(nodeType.prototype, "onExecuted", (node, output) => {
       if (Array.isArray(output?.[PICTURES])) showLoaded(node, output[PICTURES])
       if (Array.isArray(output?.[LINES])) showLines(node, output[LINES], true)
