@@ -78,6 +78,7 @@ _LOGIN = "Renew the login that the AWS chain uses, for example `aws sso login`."
 _NO_SERVER = "Check the endpoint, the network, and that the server runs."
 _NO_ANSWER = "Check the endpoint, the network and the firewall: nothing answered."
 _SILENT = "The server went silent. Try again, and check the network."
+_SLOW = "Try again, and check the network; if it stays, look at the provider's status page."
 _BROKE = "The connection broke. Try again, and check the network."
 _CERTIFICATE = "Check that the endpoint is right and its certificate valid; for a private CA set ca_file."
 _NETWORK = "Check the network and try again."
@@ -214,6 +215,8 @@ FAILURES: dict[str, Meaning] = {
         # Of botocore and oss2, about an answer
         ("ResponseParserError ParseError", Unreachable, STRANGER),
         ("FlexibleChecksumError InconsistentError", IntegrityError, _DAMAGED),
+        ("NoAnswer TooLong", Unreachable, STRANGER),
+        ("TooSlow", Unreachable, _SLOW),
         # Of all of them, about what was to be sent
         ("BotoCoreError Boto3Error OssError ValueError", ConfigurationError, _SETTINGS),
         ("InvalidURL InvalidSchema MissingSchema InvalidHeader", ConfigurationError, _SETTINGS),

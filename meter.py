@@ -6,8 +6,10 @@ that are decoded or encoded on the way are counted beside them.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .errors import TransferCancelled
@@ -89,6 +91,23 @@ class Meter:
     def part(self) -> Meter:
         """A meter whose counts also count here and which stops when this one stops, or alone."""
         return Meter(whole=self)
+
+    @contextlib.contextmanager
+    def governs(self) -> Iterator[None]:
+        """Make this the ``current`` meter of what runs within, and of the threads that it starts for it."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+
+_current: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter", default=None)
+
+
+def current() -> Meter:
+    """The meter that stops the requests of this thread; one that nobody stops where it works for nobody."""
+    return _current.get() or Meter()
 
 
 class Counted(NamedTuple):

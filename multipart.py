@@ -176,7 +176,8 @@ def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limit
 
     def job(number: int, start: int) -> Callable[[], P]:
         def send() -> P:
-            with contextlib.closing(Slice(source, start, min(step, size - start), own)) as body:
+            data = Slice(source, start, min(step, size - start), own)
+            with own.governs(), contextlib.closing(data) as body:
                 for tries in range(1, TRIES):
                     try:
                         return requests.send(upload_id, number, body)
@@ -199,7 +200,8 @@ def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limit
         return requests.finish(upload_id, parts)
     except BaseException:
         try:
-            requests.abort(upload_id)
+            with Meter().governs():  # whatever has stopped the upload
+                requests.abort(upload_id)
         except StorageError as error:
             log.warning("An unfinished upload may be left in the bucket: %s", error)
         raise

@@ -6,6 +6,7 @@ whether to is decided here.
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import socket
@@ -15,7 +16,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import oss_errors
+from . import oss_errors, wire
 from .errors import ConfigurationError, MissingDependency
 from .oss_errors import Refused
 from .ram_role import RamRole
@@ -140,23 +141,19 @@ class Wire:
     """What oss2 calls a session: sends its signed requests through one pool of connections, from any thread.
 
     oss2's own follows redirects, so that a PUT that meets a login page ends as a GET that succeeds, and lets
-    an entry of ~/.netrc replace the signature. Raises Refused for every answer that is not a success.
+    an entry of ~/.netrc replace the signature. Raises Refused for every answer that is not a success,
+    whatever its status.
     """
 
     def __init__(self, ca_file: str, saw_date: Callable[[str | None], None]) -> None:
-        import requests
-        from requests.adapters import HTTPAdapter
-
         self._verify: str | bool = ca_file or True
         self._saw_date = saw_date
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+        self._session = wire.session(CONNECTIONS)
         # cookies would be the one thing that threads change in a session
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def do_request(self, request: Any, timeout: tuple[float, float]) -> Any:  # noqa: ANN401
-        """Called by oss2 with a signed request; the body of the answer is still to be read."""
+        """Called by oss2 with a signed request; the body of an object is still to be read."""
         from oss2.http import Response
 
         if hasattr(request.data, "begin"):
@@ -175,7 +172,14 @@ class Wire:
         )
         self._saw_date(answer.headers.get("Date"))
         if answer.status_code // 100 != 2:  # noqa: PLR2004
-            raise Refused(answer)
-        if answer.raw.length_remaining == 0:
-            answer.content  # noqa: B018  gives the connection back, which oss2 forgets after a 204
+            raise Refused(answer, wire.error_document(answer.raw))
+        if request.method == "GET" and not request.params:  # of an object
+            wire.stream()
+        else:
+            body = wire.document(answer.raw)  # which gives the connection back, which oss2 forgets after a 204
+            if wire.is_error(body):
+                raise Refused(answer, body)
+            if request.method in ("GET", "POST"):  # to others nobody answers in words
+                wire.check(body)
+            answer.raw = io.BytesIO(body)
         return Response(answer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,19 +15,20 @@ from .errors import AccessDenied, ConfigurationError, Scope, StorageError, Unrea
 if TYPE_CHECKING:
     from .profile import Credentials
 
-ERRORS_FROM = 400  # of HTTP's statuses
-ERROR_MAX_BYTES = 64 << 10  # of an error document: with the string to sign in it, it is some KiB
+ERRORS_FROM, SERVER_ERROR = 400, 500  # of HTTP's statuses
 _INTERNAL = "Internal endpoints answer only inside Aliyun's network: use the public endpoint from elsewhere."
 
 
 class Refused(Exception):
-    """The server says no: its status, its headers, and the elements of its error document, if it is OSS's."""
+    """The server says no: its status, its headers, and the elements of its error document, if it is OSS's.
 
-    def __init__(self, answer: Any) -> None:  # noqa: ANN401
-        self.status: int = answer.status_code
+    Its own words hold none of the server's, which may repeat a token: it is the cause of what is raised, and
+    stands in ComfyUI's log.
+    """
+
+    def __init__(self, answer: Any, body: bytes) -> None:  # noqa: ANN401
         self.headers: Mapping[str, str] = answer.headers
-        with contextlib.closing(answer):
-            body = answer.raw.read(ERROR_MAX_BYTES, decode_content=True)
+        answer.close()
         if not body:  # of a HEAD
             try:
                 body = base64.b64decode(self.headers.get("x-oss-err", ""))
@@ -36,8 +36,10 @@ class Refused(Exception):
                 body = b""
         self.details = _elements(body)
         self.known = "Code" in self.details
+        failed = answer.status_code >= ERRORS_FROM or not self.known
+        self.status: int = answer.status_code if failed else SERVER_ERROR  # it said yes, and then no
         self.code = self.details.get("Code", str(self.status))
-        super().__init__(f"{self.status} {self.code}")
+        super().__init__(f"HTTP status {answer.status_code}")
 
 
 def _elements(document: bytes) -> dict[str, str]:

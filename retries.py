@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from .error_codes import ancestors, meaning
 from .errors import IntegrityError, StorageError, Throttled, Unreachable
-from .meter import Meter
+from .meter import Meter, current
 from .storage import backoff
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ _ERRORS_FROM, _SERVER_ERRORS_FROM, _NOT_IMPLEMENTED = 400, 500, 501
 _BROKEN = {  # classes of requests, urllib3 and botocore, by name
     *("ConnectionError", "Timeout", "ChunkedEncodingError"),
     *("ProtocolError", "ReadTimeoutError", "HTTPClientError"),
-    *("ParseError", "ResponseParserError"),  # a document that was damaged, or is somebody else's
+    # a document that was damaged, or is somebody else's; an answer that is as good as none
+    *("ParseError", "ResponseParserError", "NoAnswer", "TooSlow"),
 }
 
 
@@ -132,11 +133,22 @@ class Retries:
         ``body`` is rewound before each further attempt. The answer to an attempt may have been lost after
         the server had done what it was asked: ``own`` is given what a later attempt met then, and returns the
         answer that was lost, or None. Raises what the last attempt raised, and TransferCancelled when the
-        body's meter, or ``meter``, stops.
+        body's meter, or ``meter``, stops: that of the node where neither is given.
         """
-        meter = body.meter if body is not None else meter or Meter()
+        meter = body.meter if body is not None else meter or current()
+        with meter.governs():
+            return self._run(request, meter, body, own)
+
+    def _run(
+        self,
+        request: Callable[[], T],
+        meter: Meter,
+        body: Body | None,
+        own: Callable[[Exception], T | None] | None,
+    ) -> T:
         attempt = 1
         while True:
+            meter.check()
             pause = self._pace.turn()
             if pause > 0:
                 meter.wait(pause)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import s3_errors
+from . import s3_errors, wire
 from .errors import MissingDependency, StorageError
 from .storage import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 4 << 20  # a smaller body is sent without asking first, which saves a round trip
 
+log = logging.getLogger("cloud_storage")
 _building = threading.Lock()  # creating a botocore session is not thread-safe, using a client is
 
 
@@ -87,6 +88,7 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
                 raise
             raise meant from error
     _register(client)
+    _watch(client)
     return client
 
 
@@ -99,6 +101,44 @@ def addressing(profile: Profile, row: Provider) -> str:
     is_address = host == "localhost" or ":" in host or host.replace(".", "").isdigit()
     is_name = not {".", "_"} & set(profile.bucket) and profile.bucket == profile.bucket.lower()
     return row.addressing if is_name and not is_address else "path"
+
+
+def _watch(client: Any) -> None:  # noqa: ANN401
+    """Have the client's answers read within the bounds of ``wire``, and looked at before botocore parses them."""
+    session = client._endpoint.http_session
+    try:  # names that botocore has had since 1.11 and calls private
+        session._pool_classes_by_scheme = wire.watched(session._pool_classes_by_scheme)
+        session._manager.pool_classes_by_scheme = session._pool_classes_by_scheme
+    except AttributeError:
+        log.warning("This release of botocore is not known: Cancel and slow servers are noticed late.")
+
+    def send(request: Any, **_: object) -> Any:  # noqa: ANN401
+        streamed, request.stream_output = request.stream_output, True  # else it would read all there is
+        answer = session.send(request)
+        if answer.status_code // 100 != 2:  # noqa: PLR2004
+            answer.raw = _Body(wire.error_document(answer.raw))
+        elif streamed:
+            wire.stream()
+        else:
+            body = wire.document(answer.raw)
+            answer.raw = _Body(body)
+            if wire.is_error(body):
+                answer.status_code = 500  # for botocore, which parses it as the error that it is then
+            elif request.method in ("GET", "POST"):  # to others nobody answers in words
+                wire.check(body)
+        return answer
+
+    client.meta.events.register("before-send.s3", send)
+
+
+class _Body:
+    """A body that has been read, as botocore asks for it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self) -> list[bytes]:
+        return [self._body]
 
 
 def _register(client: Any) -> None:  # noqa: ANN401
@@ -126,7 +166,8 @@ def _register(client: Any) -> None:  # noqa: ANN401
 
     def end_for_good(caught_exception: Exception | None = None, **_: object) -> None:
         cause = getattr(caught_exception, "kwargs", {}).get("error")
-        if isinstance(cause, StorageError):  # of the body: botocore would wrap it and try again
+        # Of the body, or of the answer: botocore wraps them, and would try again
+        if isinstance(cause, (StorageError, wire.TooSlow, wire.TooLong)):
             raise cause
 
     def know_no_region(**_: object) -> tuple[SimpleNamespace, dict[str, Any]]:

@@ -61,7 +61,8 @@ class _Watch(Generic[T]):
 
     def _work(self) -> None:
         try:
-            self._result.append(self._operation())
+            with self._meter.governs():
+                self._result.append(self._operation())
         except BaseException as error:  # noqa: BLE001  raised again in the node's thread
             self._failure = error
         finally:
@@ -210,7 +211,7 @@ def fetch_ranges(
     def job(piece: range) -> Callable[[], None]:
         def fetch() -> None:
             noted = written = piece.start
-            with part.open("r+b", buffering=0) as file:
+            with own.governs(), part.open("r+b", buffering=0) as file:
                 file.seek(piece.start)
                 try:
                     for chunk in storage.stream(info.key, piece.start, piece.stop, info.etag, own)[1]:

@@ -6,6 +6,7 @@ or the interpreter ends, and a socket that answers nobody would then hold up bot
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -45,7 +46,9 @@ def run(
                 at_work -= 1
                 return False
             for _ in range(wanted - at_work):
-                others.append(threading.Thread(target=work, name="cloud-storage", daemon=True))
+                # in a copy of the caller's context: what stops the caller's requests stops theirs
+                run = contextvars.copy_context().run
+                others.append(threading.Thread(target=run, args=(work,), name="cloud-storage", daemon=True))
                 others[-1].start()
                 at_work += 1
             return True

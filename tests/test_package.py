@@ -55,7 +55,8 @@ STOREYS = (
     ("one_at_a_time",),
     ("media_output",),
     ("node_lines",),
-    ("providers", "memory", "meter", "workers", "lanes", "error_codes", "damage", "profiles_file"),
+    ("providers", "memory", "workers", "lanes", "error_codes", "damage", "profiles_file", "wire"),
+    ("meter",),
     ("status_text",),
     ("errors",),
 )
