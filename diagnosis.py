@@ -7,13 +7,14 @@ end.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from .errors import AlreadyExists, IntegrityError, StorageError
+from .errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
 from .profile import Profile, credentials
 from .profiles_file import exposed
 from .storage import Meter, ObjectInfo, Storage
@@ -62,6 +63,8 @@ def _attempt(meter: Meter, what: str, action: Callable[[], str]) -> Finding:
     began = time.perf_counter()
     try:
         words = action()
+    except TransferCancelled:
+        raise
     except StorageError as error:
         return Finding(what, False, str(error))
     return Finding(what, True, f"{words}, {(time.perf_counter() - began) * 1000:.0f} ms")
@@ -125,9 +128,14 @@ def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]
     if profile.read_only:
         findings.append(Finding("write", False, "not tried: the profile is read-only"))
         return [*findings, attempt("share", signed)]
-    findings.append(attempt("write", written))
-    if findings[-1].works:
-        findings += [attempt("read", read), attempt("create", kept), attempt("delete", deleted)]
+    try:
+        findings.append(attempt("write", written))
+        if findings[-1].works:
+            findings += [attempt("read", read), attempt("create", kept), attempt("delete", deleted)]
+    except TransferCancelled:
+        with Meter().governs(), contextlib.suppress(StorageError):  # nothing of a cancelled test stays there
+            storage.delete(probe)
+        raise
     return [*findings, attempt("share", signed)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -20,8 +21,11 @@ from .errors import (
     TooLarge,
     Unreachable,
     instant,
+    scrub,
     sentence,
 )
+
+SAID_MAX_CHARACTERS = 1000  # of a server's words in a message
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,10 @@ _ENCRYPTION = "Change upload.server_side_encryption in the profile."
 _NO_LOGIN = "This machine has no AWS role, SSO login or ~/.aws: set one up, or auth to keys."
 _LOGIN = "Renew the login that the AWS chain uses, for example `aws sso login`."
 _NO_SERVER = "Check the endpoint, the network, and that the server runs."
+_NO_NAME = (
+    "No server has the name in the endpoint: check the profile's region, account_id or endpoint_url, "
+    "then this machine's network."
+)
 _NO_ANSWER = "Check the endpoint, the network and the firewall: nothing answered."
 _SILENT = "The server went silent. Try again, and check the network."
 _SLOW = "Try again, and check the network; if it stays, look at the provider's status page."
@@ -211,7 +219,8 @@ FAILURES: dict[str, Meaning] = {
         ("ResponseStreamingError IncompleteReadError", Unreachable, _BROKE),
         ("SSLError", Unreachable, _CERTIFICATE),
         ("ProxyConnectionError ProxyError", Unreachable, "Check HTTP_PROXY and HTTPS_PROXY."),
-        ("HTTPClientError RequestException HTTPError gaierror", Unreachable, _NETWORK),
+        ("gaierror NameResolutionError", Unreachable, _NO_NAME),
+        ("HTTPClientError RequestException HTTPError", Unreachable, _NETWORK),
         # Of botocore and oss2, about an answer
         ("ResponseParserError ParseError", Unreachable, STRANGER),
         ("FlexibleChecksumError InconsistentError", IntegrityError, _DAMAGED),
@@ -228,7 +237,24 @@ FAILURES: dict[str, Meaning] = {
 
 def failure(error: BaseException) -> Meaning | None:
     """The row for an exception that is no answer; None for what is in no table: a fault of this program."""
+    if any(not _UNRESOLVED.isdisjoint(ancestors(each)) for each in causes(error)):
+        return FAILURES["gaierror"]
     return next((FAILURES[name] for name in ancestors(error) if name in FAILURES), None)
+
+
+_UNRESOLVED = frozenset(("gaierror", "NameResolutionError"))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and all that led to it or is wrapped in it, itself first, each once."""
+    waiting, seen = [error], set()
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            linked = (each.__cause__, each.__context__, getattr(each, "reason", None), *each.args)
+            waiting += [other for other in linked if isinstance(other, BaseException)]
 
 
 def ancestors(error: BaseException) -> list[str]:
@@ -236,8 +262,26 @@ def ancestors(error: BaseException) -> list[str]:
     return [ancestor.__name__ for ancestor in type(error).__mro__]
 
 
+_QUOTING = ("ClientError", "ResponseParserError")  # of botocore: their words are the server's
+
+
+def without_quotes(error: BaseException, *secrets: str) -> None:
+    """Take a server's words and ``secrets`` out of an exception, and out of all that led to it.
+
+    It becomes the cause of the error that is raised, and Python prints causes. A server may repeat whatever
+    it was sent, the session token and signed addresses among it.
+    """
+    for each in causes(error):
+        if not {*_QUOTING}.isdisjoint(ancestors(each)):
+            each.args = ("what the server said stands in the message of the error that follows",)
+        else:
+            each.args = tuple(scrub(arg, *secrets) if isinstance(arg, str) else arg for arg in each.args)
+
+
 def refusal(row: Meaning, tried: str, where: str, said: str, date: str) -> StorageError:
     """The error for a server's answer: what it ``said``, scrubbed, and the Date header it said that under."""
+    if len(said) > SAID_MAX_CHARACTERS:
+        said = f"{said[:SAID_MAX_CHARACTERS]}…"
     advice = f"{_clocks(date)}{row.advice}" if row.clocks else row.advice
     return row.error(sentence(tried, where, f"the server answered {said}", advice))
 

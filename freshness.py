@@ -18,11 +18,11 @@ from typing import Any
 
 from . import host, model_record, running_prompt, workers
 from .connect import connect
-from .errors import ConfigurationError, StorageError, Unreachable
+from .errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import SETTINGS
-from .storage import Storage
+from .storage import Meter, Storage
 
 ANSWER_SECONDS = 3.0
 THREADS = 16
@@ -149,7 +149,7 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
     """
     found: list[tuple[_Use, str]] = []
     failures: list[Exception] = []
-    late = threading.Event()
+    meter = Meter()
     file = host.profiles_file()
 
     @functools.cache
@@ -158,11 +158,9 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
 
     def job(use: _Use) -> Callable[[], None]:
         def ask() -> None:
-            if late.is_set():
-                return
             try:
                 found.append((use, state(storage(*use.profile), str(use.key), use.how)))  # type: ignore[misc]
-            except Unreachable:
+            except (Unreachable, TransferCancelled):
                 pass
             except StorageError as error:
                 found.append((use, type(error).__name__))
@@ -171,7 +169,8 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
 
     def work() -> None:
         try:
-            workers.run(map(job, uses), min(THREADS, len(uses)))
+            with meter.governs():
+                workers.run(map(job, uses), min(THREADS, len(uses)))
         except Exception as error:  # noqa: BLE001  raised again by the caller's thread
             failures.append(error)
 
@@ -179,7 +178,7 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
         thread = threading.Thread(target=work, name="cloud-storage", daemon=True)
         thread.start()
         thread.join(ANSWER_SECONDS)
-        late.set()
+        meter.stop()  # nobody waits any more for what is still asked
     if failures:
         raise failures[0]
     return dict(list(found))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .providers import Provider
 
 PARTIAL_CONTENT = 206
+_NUMBER = re.compile("[0-9]{1,20}")
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
@@ -116,8 +117,12 @@ def etag(answer: Mapping[str, str]) -> str:
 
 def length(answer: Mapping[str, str]) -> int | None:
     """How many bytes the body has; None where the headers do not say."""
-    text = answer.get("content-length", "")
-    return int(text) if text.isdigit() else None
+    return number(answer.get("content-length", ""))
+
+
+def number(text: str) -> int | None:
+    """The number that a header's value is; None where it is none, or longer than 64 bits."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def whole_size(status: int, answer: Mapping[str, str], start: int, stop: int | None) -> int | None:
@@ -130,7 +135,8 @@ def whole_size(status: int, answer: Mapping[str, str], start: int, stop: int | N
     span, _, total = answer.get("content-range", "").removeprefix("bytes ").partition("/")
     if not span:
         return body if start == 0 and (stop is None or body <= stop) else None
-    size = int(total) if total.isdigit() else start + body  # "*" where the server does not know
+    known = number(total)  # "*" where the server does not know
+    size = start + body if known is None else known
     end = size if stop is None else min(stop, size)
     exact = status == PARTIAL_CONTENT and body == end - start and span == f"{start}-{end - 1}"
     return size if exact else None

@@ -176,7 +176,7 @@ class Wire:
         if request.method == "GET" and not request.params:  # of an object
             wire.stream()
         else:
-            body = wire.document(answer.raw)  # which gives the connection back, which oss2 forgets after a 204
+            body = wire.document(answer.raw)  # which gives the connection back; oss2 forgets it after a 204
             if wire.is_error(body):
                 raise Refused(answer, body)
             if request.method in ("GET", "POST"):  # to others nobody answers in words

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from .error_codes import STRANGER, Meaning, ancestors, failure, meaning, refusal
+from .error_codes import STRANGER, Meaning, ancestors, failure, meaning, refusal, without_quotes
 from .errors import AccessDenied, ConfigurationError, Scope, StorageError, Unreachable, scrub, sentence
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def translated(
     secrets = credentials.reveal()[1:]
     if isinstance(error, Refused):
         return _answered(error, tried, where, secrets, reading, expected)
+    without_quotes(error, *secrets)
     row = failure(error)
     if isinstance(error, RuntimeError):  # of oss2, about an answer's document
         row = Meaning(Unreachable, STRANGER)

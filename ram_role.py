@@ -5,12 +5,14 @@ oss2's own provider must be told the role's name and cannot talk to instances in
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from . import wire
 from .errors import AccessDenied, sentence
 from .oss_errors import said_by
 
@@ -18,6 +20,7 @@ from .oss_errors import said_by
 METADATA_URL = "http://100.100.100.200/latest"
 METADATA_SECONDS = 2  # it is a link-local address: who is not there in that time is not there
 METADATA_TOKEN_SECONDS = 300
+_WHERE = "metadata of this ECS instance"
 RENEW_SECONDS = 600  # before temporary credentials expire
 
 
@@ -35,36 +38,44 @@ class RamRole:
         """An ``oss2.credentials.Credentials``. Raises AccessDenied where there is no role."""
         with self._lock:
             if time.time() > self._until - RENEW_SECONDS:
+                said = ""
                 try:
                     self._held, self._until = self._fetch()
-                except Exception as error:  # whatever it is: what was had before may still do
-                    if time.time() < self._until:
-                        return self._held
-                    said, advice = said_by(error), "Attach a RAM role to the instance, or set auth to keys."
-                    where = "metadata of this ECS instance"
-                    raise AccessDenied(sentence("get credentials", where, said, advice)) from error
+                except Exception as error:  # noqa: BLE001  whatever it is: what was had before may still do
+                    said = said_by(error)
+                # Not within "except": a report of the cause would show what was read of the credentials.
+                if said and time.time() >= self._until:
+                    advice = "Attach a RAM role to the instance, or set auth to keys."
+                    raise AccessDenied(sentence("get credentials", _WHERE, said, advice))
             return self._held
 
     def _fetch(self) -> tuple[Any, float]:
-        import requests
-
-        with requests.Session() as session:
+        with wire.session(1) as session:
             session.trust_env = False  # a link-local address is not behind a proxy
-            token = session.put(
-                f"{METADATA_URL}/api/token",
-                headers={"X-aliyun-ecs-metadata-token-ttl-seconds": str(METADATA_TOKEN_SECONDS)},
-                timeout=METADATA_SECONDS,
-            )
-            if token.ok:
-                session.headers["X-aliyun-ecs-metadata-token"] = token.text
-            roles = f"{METADATA_URL}/meta-data/ram/security-credentials/"
-            listed = session.get(roles, timeout=METADATA_SECONDS)
-            listed.raise_for_status()
-            if not listed.text.strip():
+
+            def ask(method: str, path: str, **headers: str) -> tuple[bool, str]:
+                answer = session.request(
+                    method,
+                    f"{METADATA_URL}/{path}",
+                    headers=headers,
+                    timeout=METADATA_SECONDS,
+                    stream=True,
+                    allow_redirects=False,
+                )
+                text = wire.error_document(answer.raw).decode()  # not longer than one
+                if method == "GET":
+                    answer.raise_for_status()
+                return answer.ok, text
+
+            lifetime = {"X-aliyun-ecs-metadata-token-ttl-seconds": str(METADATA_TOKEN_SECONDS)}
+            ok, token = ask("PUT", "api/token", **lifetime)
+            sent = {"X-aliyun-ecs-metadata-token": token} if ok else {}
+            roles = "meta-data/ram/security-credentials/"
+            _, names = ask("GET", roles, **sent)
+            if not names.strip():
                 raise ValueError("it has no RAM role")
-            answer = session.get(roles + listed.text.split()[0], timeout=METADATA_SECONDS)
-            answer.raise_for_status()
-        role = answer.json()
+            _, found = ask("GET", roles + names.split()[0], **sent)
+        role = json.loads(found)
         until = datetime.strptime(role["Expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
         keys = self._keys(role["AccessKeyId"], role["AccessKeySecret"], role["SecurityToken"])
         return keys, until.timestamp()

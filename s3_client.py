@@ -104,7 +104,7 @@ def addressing(profile: Profile, row: Provider) -> str:
 
 
 def _watch(client: Any) -> None:  # noqa: ANN401
-    """Have the client's answers read within the bounds of ``wire``, and looked at before botocore parses them."""
+    """Have answers read within the limits of ``wire``, and looked at before botocore parses them."""
     session = client._endpoint.http_session
     try:  # names that botocore has had since 1.11 and calls private
         session._pool_classes_by_scheme = wire.watched(session._pool_classes_by_scheme)

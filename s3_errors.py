@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from .error_codes import failure, meaning, refusal
+from .error_codes import failure, meaning, refusal, without_quotes
 from .errors import ConfigurationError, StorageError, scrub, sentence
 
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ def translated(
     if isinstance(error, StorageError):
         return error
     secrets = credentials.reveal()[1:]
+    words = str(error)
+    without_quotes(error, *secrets)
     answer = _answer(error)
     if not answer:
         row = failure(error)
-        return row.error(sentence(tried, where, scrub(str(error), *secrets), row.advice)) if row else error
+        return row.error(sentence(tried, where, scrub(words, *secrets), row.advice)) if row else error
     told, metadata = answer.get("Error", {}), answer.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
     status = status_of(error)

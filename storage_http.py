@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
@@ -43,6 +43,10 @@ SIGNED_URL_MAX = timedelta(days=7)
 
 _NO_REASON = ("301", "307", "400", "401", "403", "404")  # to a HEAD, whose answer has no body for one
 _BEHIND_THE_END = ("InvalidRange", "416")
+PAGES_MAX = 100_000  # of one listing: a hundred million keys; whoever answers more often makes them up
+EMPTY_PAGES_MAX = 1000  # one after another: of deleted objects a server may have many to pass over
+_SAME_TOKEN = "the listing goes on where it was before, and so for ever"  # noqa: S105
+_NO_LISTING = "Run the node again; if it stays, look at what stands between here and the server."
 _NO_LENGTH = "the answer does not say how long it is"
 _BETWEEN = "Look at what stands between here and the server: a proxy or CDN may change answers."
 
@@ -81,6 +85,35 @@ class Upload:
         return ObjectInfo(self.key, self.size, etag, None, self.options.content_type, self.sha256)
 
 
+class _Progress:
+    """Whether a listing gets on, page by page; a set of hashes is all that is kept of it."""
+
+    def __init__(self) -> None:
+        self._pages, self._empty = 0, 0
+        self._tokens: set[int] = set()
+        self._firsts: set[int] = set()
+
+    def wrong(self, page: Page) -> str:
+        """What is wrong with a page that has another one behind it, in words; "" where nothing is."""
+        self._pages += 1
+        first = hash(page.objects[0].key) if page.objects else None
+        if first in self._firsts:
+            return "the listing gives the same keys again, and so for ever"
+        if first is not None:
+            self._firsts.add(first)
+        if not page.following:
+            return ""
+        if hash(page.following) in self._tokens:
+            return _SAME_TOKEN
+        self._tokens.add(hash(page.following))
+        self._empty = 0 if page.objects else self._empty + 1
+        if self._empty >= EMPTY_PAGES_MAX:
+            return f"{self._empty} answers one after another hold no key and name a further one"
+        if self._pages >= PAGES_MAX:
+            return f"the listing has not ended after {self._pages} answers"
+        return ""
+
+
 class HttpStorage(Storage):
     """One bucket behind an SDK's client, which is thread-safe and keeps its connections.
 
@@ -112,9 +145,10 @@ class HttpStorage(Storage):
 
     @abstractmethod
     def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
-        """Up to ``count`` objects of the bucket; ``prefix`` and ``after`` are whole keys.
+        """Up to ``count`` objects of the bucket; all keys, asked and answered, are whole.
 
-        Objects whose key has ``delimiter`` behind the prefix are rolled up into folders.
+        Objects whose key has ``delimiter`` behind the prefix are rolled up into folders. Raises NoAnswer for
+        what is no listing, or one that says that it goes on and not where.
         """
 
     @abstractmethod
@@ -155,17 +189,25 @@ class HttpStorage(Storage):
 
     def _looked_at(self, key: str) -> Mapping[str, str]:
         try:
-            return self._head(key)
+            answer = self._head(key)
         except Exception as error:  # noqa: BLE001  raised again as what it means
             self._explain(error, key, f"look at {key!r}")
+        return self._of_an_object(answer, f"look at {key!r}")
+
+    def _of_an_object(self, answer: Mapping[str, str], tried: str) -> Mapping[str, str]:
+        """``answer``, unless it says yes and is a page of somebody else: every object has an ETag."""
+        if not headers.etag(answer):
+            raise self._strange(tried, "ETag")
+        return answer
 
     def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
-        left, token = limit, ""
+        left, token, progress = limit, "", _Progress()
         start = self._full(after) if after else ""
         while left is None or left > 0:
             count = PAGE_KEYS if left is None else min(left, PAGE_KEYS)
-            with self._translated(f"list {prefix!r}"):
-                page = self._page(self._full(prefix), start, token, count)
+            page = self._asked_page(prefix, start, token, count)
+            if wrong := progress.wrong(page):
+                raise self._no_listing(prefix, wrong)
             yield from page.objects[:left]
             left = None if left is None else left - len(page.objects)
             token = page.following
@@ -173,8 +215,23 @@ class HttpStorage(Storage):
                 return
 
     def page(self, folder: str = "", limit: int = PAGE_KEYS, token: str = "") -> Page:
-        with self._translated(f"list {folder!r}"):
-            return self._page(self._full(folder), "", token, min(limit, PAGE_KEYS), "/")
+        page = self._asked_page(folder, "", token, min(limit, PAGE_KEYS), "/")
+        if token and page.following == token:
+            raise self._no_listing(folder, _SAME_TOKEN)
+        return page
+
+    def _asked_page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
+        """A page whose keys are relative and begin with ``prefix``, as was asked for."""
+        with self._translated(f"list {prefix!r}"):
+            page = self._page(self._full(prefix), after, token, count, delimiter)
+        for name in (*(info.key for info in page.objects), *page.folders):
+            if not name or not name.startswith(self._full(prefix)):
+                raise self._no_listing(prefix, f"the listing holds {name!r}, which does not begin so")
+        objects = [replace(info, key=self._relative(info.key)) for info in page.objects]
+        return Page(objects, page.following, [self._relative(folder) for folder in page.folders])
+
+    def _no_listing(self, prefix: str, said: str) -> Unreachable:
+        return Unreachable(sentence(f"list {prefix!r}", self.place, said, _NO_LISTING))
 
     def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
         tried = f"read {key!r}"
@@ -190,6 +247,11 @@ class HttpStorage(Storage):
             if self._code(error) in _BEHIND_THE_END:
                 return self._nothing(key, etag)
             self._raise(error, tried, reading=True, expected=bool(etag))
+        try:
+            self._of_an_object(reply.headers, tried)
+        except Unreachable:
+            reply.close()
+            raise
         length = headers.length(reply.headers)
         size = headers.whole_size(reply.status, reply.headers, start, stop) if ranged else length
         if length is None or size is None:
@@ -232,12 +294,13 @@ class HttpStorage(Storage):
         look; else that would replace whatever is there, and is refused.
         """
         try:
-            self._head(upload.key)
+            answer = self._head(upload.key)
         except Exception as error:  # noqa: BLE001  raised again as what it means
             meant = self._meant(error, upload.tried)
             if isinstance(meant, NotFound) or (atomic and isinstance(meant, AccessDenied)):
                 return  # a missing bucket or a wrong key is named by the write that follows
             self._explain(error, upload.key, f"look whether {upload.key!r} is taken")
+        self._of_an_object(answer, upload.tried)
         raise taken(upload.key, self.place)
 
     def _strange(self, tried: str, lacks: str) -> Unreachable:

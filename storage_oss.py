@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from . import headers, multipart, oss_client, oss_errors
+from . import headers, multipart, oss_client, oss_errors, wire
 from .errors import Changed, NotFound
 from .multipart import Slice
 from .storage import ObjectInfo, Page, PutOptions
 from .storage_http import HttpStorage, Reply, Upload
+from .wire import NoAnswer
 
 if TYPE_CHECKING:
     from .profile import Credentials, Profile
@@ -60,14 +61,22 @@ class OssStorage(HttpStorage):
     # ------------------------------------------------------------------------------------ reading
 
     def _head(self, key: str) -> Mapping[str, str]:
-        answer = self._repeated(lambda: self._bucket.head_object(self._full(key)))
-        found: Mapping[str, str] = answer.headers
-        return found
+        def ask() -> Mapping[str, str]:
+            with wire.parsing():
+                found: Mapping[str, str] = self._bucket.head_object(self._full(key)).headers
+                return found
+
+        return self._repeated(ask)
 
     def _get(self, key: str, conditions: Mapping[str, str]) -> Reply:
         # else a range behind the end gets the whole object
         asked = {**conditions, "x-oss-range-behavior": "standard"}
-        answer = self._repeated(lambda: self._bucket.get_object(self._full(key), headers=asked))
+
+        def ask() -> Any:  # noqa: ANN401
+            with wire.parsing():
+                return self._bucket.get_object(self._full(key), headers=asked)
+
+        answer = self._repeated(ask)
         raw = answer.resp.response.raw  # as it travels: requests would unpack an object stored with gzip
 
         def read(size: int) -> bytes:
@@ -76,26 +85,19 @@ class OssStorage(HttpStorage):
         return Reply(answer.status, answer.headers, read, answer.close)
 
     def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
-        answer = self._repeated(
-            lambda: self._bucket.list_objects_v2(
-                prefix=prefix,
-                start_after=after,
-                continuation_token=token,
-                max_keys=count,
-                delimiter=delimiter,
-            )
-        )
-        objects = [
-            ObjectInfo(
-                key=self._relative(entry.key),
-                size=entry.size,
-                etag=entry.etag,
-                modified=datetime.fromtimestamp(entry.last_modified, timezone.utc),
-            )
-            for entry in answer.object_list
-        ]
-        folders = [self._relative(folder) for folder in answer.prefix_list]
-        return Page(objects, answer.next_continuation_token if answer.is_truncated else "", folders)
+        def ask() -> Page:
+            with wire.parsing():
+                return _page_of(
+                    self._bucket.list_objects_v2(
+                        prefix=prefix,
+                        start_after=after,
+                        continuation_token=token,
+                        max_keys=count,
+                        delimiter=delimiter,
+                    )
+                )
+
+        return self._repeated(ask)
 
     # ------------------------------------------------------------------------------------ writing
 
@@ -214,10 +216,10 @@ class _Multipart:
 
     def finish(self, upload_id: str, parts: Sequence[Any]) -> str:
         def complete() -> str:
-            answer = self._bucket.complete_multipart_upload(
-                self._target, upload_id, parts, headers=self._only
-            )
-            answer.resp.read()
+            with wire.finishing():
+                answer = self._bucket.complete_multipart_upload(
+                    self._target, upload_id, parts, headers=self._only
+                )
             return self._storage._accepted(answer, self._upload)
 
         def same(there: Mapping[str, str]) -> bool:
@@ -231,13 +233,28 @@ class _Multipart:
             self._storage._repeated(lambda: self._bucket.abort_multipart_upload(self._target, upload_id))
 
 
+def _page_of(answer: Any) -> Page:  # noqa: ANN401
+    objects = [
+        ObjectInfo(
+            key=entry.key,
+            size=entry.size,
+            etag=entry.etag,
+            modified=datetime.fromtimestamp(entry.last_modified, timezone.utc),
+        )
+        for entry in answer.object_list
+    ]
+    following = answer.next_continuation_token if answer.is_truncated else ""
+    if answer.is_truncated and not following:
+        raise NoAnswer("the listing says that it goes on, and not where")
+    return Page(objects, following, list(answer.prefix_list))
+
+
 def _content_md5(digest: bytes) -> dict[str, str]:
     return {"Content-MD5": base64.b64encode(digest).decode()}
 
 
 def _crc64(answer: Mapping[str, str]) -> int | None:
-    text = answer.get("x-oss-hash-crc64ecma", "")
-    return int(text) if text.isdigit() else None
+    return headers.number(answer.get("x-oss-hash-crc64ecma", ""))
 
 
 def _joined(parts: Sequence[Any]) -> int:

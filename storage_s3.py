@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import headers, multipart, s3_client, s3_errors
+from . import headers, multipart, s3_client, s3_errors, wire
 from .errors import AccessDenied, Changed, IntegrityError, NotFound, sentence
 from .multipart import Slice
 from .storage import ObjectInfo, Page
 from .storage_http import HttpStorage, Reply, Upload
+from .wire import NoAnswer
 
 if TYPE_CHECKING:
     from .profile import Credentials, Profile
@@ -74,36 +75,35 @@ class S3Storage(HttpStorage):
     # ------------------------------------------------------------------------------------ reading
 
     def _head(self, key: str) -> Mapping[str, str]:
-        return _headers(self._repeated(lambda: self._client.head_object(**self._target(key))))
+        def ask() -> Mapping[str, str]:
+            with wire.parsing():
+                return _headers(self._client.head_object(**self._target(key)))
+
+        return self._repeated(ask)
 
     def _get(self, key: str, conditions: Mapping[str, str]) -> Reply:
         given = {_CONDITIONS[name]: value for name, value in conditions.items()}
-        answer = self._repeated(lambda: self._client.get_object(**self._target(key), **given))
+
+        def ask() -> Mapping[str, Any]:
+            with wire.parsing():
+                return dict(self._client.get_object(**self._target(key), **given))
+
+        answer = self._repeated(ask)
         body = answer["Body"]
         return Reply(answer["ResponseMetadata"]["HTTPStatusCode"], _headers(answer), body.read, body.close)
 
     def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         given = {"StartAfter": after, "ContinuationToken": token, "Delimiter": delimiter}
         further = {name: value for name, value in given.items() if value}
-        answer = self._repeated(
-            lambda: self._client.list_objects_v2(
-                Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **further
-            )
-        )
-        if not _OF_A_PAGE & answer.keys():
-            raise self._strange(f"list {prefix!r}", "listing")
-        objects = [
-            ObjectInfo(
-                key=self._relative(entry["Key"]),
-                size=entry["Size"],
-                etag=str(entry.get("ETag", "")).strip('"'),
-                modified=entry.get("LastModified"),
-            )
-            for entry in answer.get("Contents", [])
-        ]
-        folders = [self._relative(entry["Prefix"]) for entry in answer.get("CommonPrefixes", [])]
-        following = answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else ""
-        return Page(objects, following, folders)
+
+        def ask() -> Page:
+            with wire.parsing():
+                answer = self._client.list_objects_v2(
+                    Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **further
+                )
+                return _page_of(answer)
+
+        return self._repeated(ask)
 
     # ------------------------------------------------------------------------------------ writing
 
@@ -251,9 +251,10 @@ class _Multipart:
 
     def finish(self, upload_id: str, parts: Sequence[dict[str, Any]]) -> str:
         def complete(condition: Mapping[str, bool]) -> str:
-            answer = self._client.complete_multipart_upload(
-                **self._target, UploadId=upload_id, MultipartUpload={"Parts": list(parts)}, **condition
-            )
+            with wire.finishing():
+                answer = self._client.complete_multipart_upload(
+                    **self._target, UploadId=upload_id, MultipartUpload={"Parts": list(parts)}, **condition
+                )
             etag = self._storage._said(answer, "ETag", self._upload.tried)
             return etag.strip('"') or _joined(parts)  # Ceph leaves it empty
 
@@ -268,6 +269,24 @@ class _Multipart:
             self._storage._repeated(
                 lambda: self._client.abort_multipart_upload(**self._target, UploadId=upload_id)
             )
+
+
+def _page_of(answer: Mapping[str, Any]) -> Page:
+    if not _OF_A_PAGE & answer.keys():
+        raise NoAnswer("the answer has no listing")
+    objects = [
+        ObjectInfo(
+            key=entry["Key"],
+            size=int(entry["Size"]),
+            etag=str(entry.get("ETag", "")).strip('"'),
+            modified=entry.get("LastModified"),
+        )
+        for entry in answer.get("Contents", [])
+    ]
+    following = str(answer.get("NextContinuationToken", "")) if answer.get("IsTruncated") else ""
+    if answer.get("IsTruncated") and not following:
+        raise NoAnswer("the listing says that it goes on, and not where")
+    return Page(objects, following, [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])])
 
 
 def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:

@@ -1,8 +1,8 @@
-"""What both SDKs send their requests over: no answer is waited for or read without end.
+"""The connections that both SDKs send their requests over: no answer is waited for or read without a limit.
 
-Both keep their connections in urllib3's pools. Here each connected socket is a ``Line``: it heeds Cancel while
-nothing comes, takes an answer that comes too slowly for none, and lets no more bytes through than an answer of
-its kind can have. What it counts is what arrives, before anything of it is unpacked or parsed.
+Both SDKs keep their connections in urllib3's pools. Here each connected socket is a ``WatchedSocket``. While
+nothing arrives, it looks whether the node was cancelled. It ends an answer that arrives too slowly, and one
+that has more bytes than such an answer can have. It counts bytes before anything unpacks or parses them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .meter import current
 
 POLL_SECONDS = 0.1  # between two looks whether Cancel was pressed, while nothing comes
 
-# What an answer has to bring from its first byte on, over each so many seconds of waiting; a slow reader is not
-# counted. Less is less than any line that an image travels over: the slowest modem brought five times as much.
+# The rate at which an answer has to arrive from its first byte on, over each window of so many seconds. Only
+# waiting for the network counts, not the time that the reader takes. A modem of 1996 was five times as fast.
 # Sending has such a limit as well, see ``multipart.BLOCK_BYTES``.
 SLOW_SECONDS = 60.0
 SLOW_BYTES_PER_SECOND = 1024
@@ -52,11 +52,11 @@ class TooLong(Exception):
 
 
 class NoAnswer(Exception):
-    """The answer says yes and is none: of a proxy, or of a page to log in at. Its message has no server's words."""
+    """The status says success, and the answer is none of an object store. The message quotes no server."""
 
 
 _slow_seconds: contextvars.ContextVar[float | None] = contextvars.ContextVar("slow_seconds", default=None)
-_line: contextvars.ContextVar[Line | None] = contextvars.ContextVar("line", default=None)
+_socket_read: contextvars.ContextVar[WatchedSocket | None] = contextvars.ContextVar("line", default=None)
 
 
 @contextlib.contextmanager
@@ -69,7 +69,7 @@ def finishing() -> Iterator[None]:
         _slow_seconds.reset(token)
 
 
-class Line:
+class WatchedSocket:
     """A connected socket, plain or TLS, as http.client uses it; one thread at a time."""
 
     def __init__(self, connected: Any) -> None:  # noqa: ANN401  a socket, or what a library puts in its place
@@ -100,7 +100,7 @@ class Line:
     def makefile(self, mode: str = "r", buffering: int | None = None, **_: object) -> io.IOBase:
         """What the next answer is read from: http.client asks for it once for each."""
         self._begin()
-        _line.set(self)
+        _socket_read.set(self)
         incoming = _Incoming(self, self._socket.makefile("rb", 0), ends=buffering != 0)
         return incoming if buffering == 0 else io.BufferedReader(incoming)
 
@@ -145,15 +145,15 @@ class Line:
 class _Incoming(io.RawIOBase):
     """The bytes of one answer. ``holder`` is the socket's own file, which keeps it open; nothing reads it."""
 
-    def __init__(self, line: Line, holder: Any, ends: bool) -> None:  # noqa: ANN401
+    def __init__(self, line: WatchedSocket, holder: Any, ends: bool) -> None:  # noqa: ANN401
         super().__init__()
-        self._line, self._holder, self._ends = line, holder, ends
+        self._watched, self._holder, self._ends = line, holder, ends
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401
-        count = self._line.receive(buffer)
+        count = self._watched.receive(buffer)
         if not count and len(buffer) and not self._ends:  # botocore reads on for ever, after "100 Continue"
             raise http.client.RemoteDisconnected("the connection ended within the head of an answer")
         return count
@@ -164,17 +164,17 @@ class _Incoming(io.RawIOBase):
 
 
 class _Watched:
-    """Of a connection of urllib3: its socket is a Line."""
+    """Of a connection of urllib3: its socket is a WatchedSocket."""
 
     sock: Any
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        self.sock = Line(self.sock)
+        self.sock = WatchedSocket(self.sock)
 
 
 def watched(pools: Mapping[str, type]) -> dict[str, type]:
-    """urllib3's classes of connection pools, by scheme, with connections whose sockets are Lines."""
+    """urllib3's classes of connection pools, by scheme, with connections whose sockets are watched."""
     made = {}
     for scheme, pool in pools.items():
         connection = type("Watched", (_Watched, pool.ConnectionCls), {})  # type: ignore[attr-defined]
@@ -183,7 +183,7 @@ def watched(pools: Mapping[str, type]) -> dict[str, type]:
 
 
 def session(connections: int) -> Any:  # noqa: ANN401  a requests.Session, which has no types here
-    """A session of requests that keeps so many connections, whose sockets are Lines."""
+    """A session of requests that keeps so many connections, whose sockets are watched."""
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -209,7 +209,7 @@ def session(connections: int) -> Any:  # noqa: ANN401  a requests.Session, which
 
 
 def stream() -> None:
-    """Of the answer that this thread has just got the head of, the body may have any length: it says which."""
+    """Allow a body of any length for the answer whose head this thread has just read: it says its length."""
     _bound(None)
 
 
@@ -245,9 +245,9 @@ def _body(raw: Any, most: int) -> bytes:  # noqa: ANN401
 
 
 def _bound(most: int | None) -> None:
-    line = _line.get()
-    if line is not None:
-        line.left = most
+    watched_socket = _socket_read.get()
+    if watched_socket is not None:
+        watched_socket.left = most
 
 
 def is_error(body: bytes) -> bool:
@@ -268,3 +268,18 @@ def check(body: bytes) -> None:
 def _root(body: bytes) -> str:
     found = _ROOT.match(body)
     return found[1].decode() if found else ""
+
+
+@contextlib.contextmanager
+def parsing() -> Iterator[None]:
+    """What an SDK, or who reads what it gives, stumbles over in an answer, as NoAnswer: "12x" for a number, a
+    date that is none, an entry without its size. What it refuses of a request are classes of its own.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, ArithmeticError, RuntimeError) as error:
+        if type(error).__module__ != "builtins":
+            raise
+        # oss2's own words, "parse xml: Size could not be found under Contents", or the name that is missing
+        lacks = f"{error}" if isinstance(error, (RuntimeError, KeyError)) else "a field of it makes no sense"
+        raise NoAnswer(f"the answer is not whole: {lacks}") from None
