@@ -51,6 +51,9 @@ def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool
         f"Credentials  {credentials(profile).source}",
         f"Clock        {_clock(storage.clock_difference)}",
     ]
+    if left := storage.unfinished():
+        uploads = "1 unfinished upload" if left == 1 else f"{left} unfinished uploads"
+        lines.append(f"Warning      {uploads} of a process that was killed: the next upload removes them")
     if warning := exposed(profile.file):
         lines.append(f"Warning      {warning}")
     width = max(len(finding.what) for finding in findings)

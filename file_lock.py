@@ -81,6 +81,17 @@ def alone(path: Path) -> Iterator[bool]:
             _release(name, descriptor)
 
 
+def keeps_out(path: Path) -> bool:
+    """Whether the lock, which this thread holds, keeps anybody out: some file systems give it to all who ask.
+    False as well where a lock belongs to the process, as on NFS. Raises OSError.
+    """
+    descriptor = os.open(os.path.realpath(path), os.O_RDWR)
+    try:
+        return not _acquire(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _try(name: str) -> int | None:
     """The descriptor of the locked file, or None where somebody else holds it."""
     with _guard:

@@ -12,6 +12,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -164,14 +165,42 @@ def part_bytes(size: int, limits: Limits) -> int:
     return chosen
 
 
-def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limits, meter: Meter) -> str:
+Noted = Callable[[str], AbstractContextManager[Callable[[], None]]]
+
+
+def _nowhere(upload_id: str) -> AbstractContextManager[Callable[[], None]]:
+    return contextlib.nullcontext(lambda: None)
+
+
+def upload(
+    source: bytes | Path,
+    size: int,
+    requests: Requests[P],
+    limits: Limits,
+    meter: Meter,
+    noted: Noted = _nowhere,
+) -> str:
     """Send ``source`` in parts and complete it, or abort it and raise what went wrong. Returns the ETag.
 
     A part that fails for want of an answer is sent again, up to TRIES times; the others stay.
     After a failure no upload is left open on the server, or that is logged where it cannot be told to abort.
+    ``noted(upload_id)`` is entered as long as the upload is open; what it gives is called where it stays so.
     """
     step = part_bytes(size, limits)
     upload_id = requests.start()
+    with noted(upload_id) as stays_open:
+        return _send(source, size, step, upload_id, requests, meter, stays_open)
+
+
+def _send(
+    source: bytes | Path,
+    size: int,
+    step: int,
+    upload_id: str,
+    requests: Requests[P],
+    meter: Meter,
+    stays_open: Callable[[], None],
+) -> str:
     own = meter.part()
 
     def job(number: int, start: int) -> Callable[[], P]:
@@ -204,4 +233,5 @@ def upload(source: bytes | Path, size: int, requests: Requests[P], limits: Limit
                 requests.abort(upload_id)
         except StorageError as error:
             log.warning("An unfinished upload may be left in the bucket: %s", error)
+            stays_open()
         raise

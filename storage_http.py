@@ -8,14 +8,16 @@ least-privilege keys may not.
 from __future__ import annotations
 
 import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from . import headers, multipart, retries
+from . import headers, multipart, pages, retries
 from .error_codes import STRANGER
 from .errors import (
     AccessDenied,
@@ -23,6 +25,8 @@ from .errors import (
     ConfigurationError,
     IntegrityError,
     NotFound,
+    StorageError,
+    TransferCancelled,
     Unreachable,
     is_policy,
     sentence,
@@ -31,10 +35,13 @@ from .errors import (
 from .headers import Dialect
 from .meter import Meter
 from .storage import SHA256_METADATA, ObjectInfo, Opened, Page, PutOptions, Storage, paced
+from .unfinished import Uploads
 
 if TYPE_CHECKING:
     from .profile import Credentials, Profile
     from .providers import Provider
+
+log = logging.getLogger("cloud_storage")
 
 PAGE_KEYS = 1000
 # docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -43,10 +50,6 @@ SIGNED_URL_MAX = timedelta(days=7)
 
 _NO_REASON = ("301", "307", "400", "401", "403", "404")  # to a HEAD, whose answer has no body for one
 _BEHIND_THE_END = ("InvalidRange", "416")
-PAGES_MAX = 100_000  # of one listing: a hundred million keys; whoever answers more often makes them up
-EMPTY_PAGES_MAX = 1000  # one after another: of deleted objects a server may have many to pass over
-_SAME_TOKEN = "the listing goes on where it was before, and so for ever"  # noqa: S105
-_NO_LISTING = "Run the node again; if it stays, look at what stands between here and the server."
 _NO_LENGTH = "the answer does not say how long it is"
 _BETWEEN = "Look at what stands between here and the server: a proxy or CDN may change answers."
 
@@ -85,35 +88,6 @@ class Upload:
         return ObjectInfo(self.key, self.size, etag, None, self.options.content_type, self.sha256)
 
 
-class _Progress:
-    """Whether a listing gets on, page by page; a set of hashes is all that is kept of it."""
-
-    def __init__(self) -> None:
-        self._pages, self._empty = 0, 0
-        self._tokens: set[int] = set()
-        self._firsts: set[int] = set()
-
-    def wrong(self, page: Page) -> str:
-        """What is wrong with a page that has another one behind it, in words; "" where nothing is."""
-        self._pages += 1
-        first = hash(page.objects[0].key) if page.objects else None
-        if first in self._firsts:
-            return "the listing gives the same keys again, and so for ever"
-        if first is not None:
-            self._firsts.add(first)
-        if not page.following:
-            return ""
-        if hash(page.following) in self._tokens:
-            return _SAME_TOKEN
-        self._tokens.add(hash(page.following))
-        self._empty = 0 if page.objects else self._empty + 1
-        if self._empty >= EMPTY_PAGES_MAX:
-            return f"{self._empty} answers one after another hold no key and name a further one"
-        if self._pages >= PAGES_MAX:
-            return f"the listing has not ended after {self._pages} answers"
-        return ""
-
-
 class HttpStorage(Storage):
     """One bucket behind an SDK's client, which is thread-safe and keeps its connections.
 
@@ -132,6 +106,7 @@ class HttpStorage(Storage):
         self.max_key_bytes = row.max_key_bytes
         self.endpoint = endpoint
         self.place = f"bucket {profile.bucket!r} at {endpoint}"
+        self._uploads = Uploads(profile.file.parent, self.place)
 
     # ------------------------------------------------------------------------ what a backend brings
 
@@ -154,6 +129,10 @@ class HttpStorage(Storage):
     @abstractmethod
     def _store(self, upload: Upload) -> ObjectInfo:
         """Carry out an upload."""
+
+    @abstractmethod
+    def _send_abort(self, full_key: str, upload_id: str) -> object:
+        """Ask the server to forget an upload in parts."""
 
     @abstractmethod
     def _base(self) -> str:
@@ -201,7 +180,7 @@ class HttpStorage(Storage):
         return answer
 
     def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
-        left, token, progress = limit, "", _Progress()
+        left, token, progress = limit, "", pages.Progress()
         start = self._full(after) if after else ""
         while left is None or left > 0:
             count = PAGE_KEYS if left is None else min(left, PAGE_KEYS)
@@ -217,21 +196,19 @@ class HttpStorage(Storage):
     def page(self, folder: str = "", limit: int = PAGE_KEYS, token: str = "") -> Page:
         page = self._asked_page(folder, "", token, min(limit, PAGE_KEYS), "/")
         if token and page.following == token:
-            raise self._no_listing(folder, _SAME_TOKEN)
+            raise self._no_listing(folder, pages.SAME_PLACE)
         return page
 
     def _asked_page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         """A page whose keys are relative and begin with ``prefix``, as was asked for."""
         with self._translated(f"list {prefix!r}"):
             page = self._page(self._full(prefix), after, token, count, delimiter)
-        for name in (*(info.key for info in page.objects), *page.folders):
-            if not name or not name.startswith(self._full(prefix)):
-                raise self._no_listing(prefix, f"the listing holds {name!r}, which does not begin so")
-        objects = [replace(info, key=self._relative(info.key)) for info in page.objects]
-        return Page(objects, page.following, [self._relative(folder) for folder in page.folders])
+        if wrong := pages.foreign(page, self._full(prefix)):
+            raise self._no_listing(prefix, wrong)
+        return pages.relative(page, self.path_prefix)
 
     def _no_listing(self, prefix: str, said: str) -> Unreachable:
-        return Unreachable(sentence(f"list {prefix!r}", self.place, said, _NO_LISTING))
+        return Unreachable(sentence(f"list {prefix!r}", self.place, said, pages.ADVICE))
 
     def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
         tried = f"read {key!r}"
@@ -279,7 +256,39 @@ class HttpStorage(Storage):
     def _put(
         self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
     ) -> ObjectInfo:
-        return self._store(Upload(key, source, multipart.size_of(source), options, meter, create))
+        stored = self._store(Upload(key, source, multipart.size_of(source), options, meter, create))
+        with contextlib.suppress(TransferCancelled):  # too late: it is stored
+            self._uploads.end(self._ended)
+        return stored
+
+    def _in_parts(self, upload: Upload, requests: multipart.Requests[Any]) -> str:
+        """The ETag of an upload in parts, which is noted as long as it is open."""
+
+        def noted(upload_id: str) -> AbstractContextManager[Callable[[], None]]:
+            return self._uploads.noted(self._full(upload.key), upload_id)
+
+        return multipart.upload(upload.source, upload.size, requests, self._limits, upload.meter, noted)
+
+    def _ended(self, full_key: str, upload_id: str) -> bool:
+        try:
+            self._abort(full_key, upload_id)
+        except TransferCancelled:
+            raise
+        except StorageError as error:  # the key may not, or the server does not answer
+            log.warning("An unfinished upload stays in the bucket: %s", error)
+            return False
+        return True
+
+    def _abort(self, full_key: str, upload_id: str) -> None:
+        """Remove an upload in parts; that it is gone already is fine."""
+        with (
+            contextlib.suppress(Changed, NotFound),
+            self._translated(f"abort the upload of {self._relative(full_key)!r}"),
+        ):
+            self._repeated(lambda: self._send_abort(full_key, upload_id))
+
+    def unfinished(self) -> int:
+        return len(self._uploads.left())
 
     def _fields(self, options: PutOptions) -> dict[str, str]:
         return headers.fields(options, self.dialect, self._row)

@@ -13,7 +13,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from . import headers, multipart, oss_client, oss_errors, wire
-from .errors import Changed, NotFound
 from .multipart import Slice
 from .storage import ObjectInfo, Page, PutOptions
 from .storage_http import HttpStorage, Reply, Upload
@@ -111,7 +110,7 @@ class OssStorage(HttpStorage):
         only = _FORBID_OVERWRITE if upload.create else {}
         if upload.size > multipart.SINGLE_MAX_BYTES:
             requests = _Multipart(self, upload, sent, only)
-            etag = multipart.upload(upload.source, upload.size, requests, self._limits, upload.meter)
+            etag = self._in_parts(upload, requests)
             return upload.stored(etag)
         with contextlib.closing(Slice(upload.source, 0, upload.size, upload.meter)) as body:
             digest = body.md5()
@@ -152,6 +151,9 @@ class OssStorage(HttpStorage):
     def _delete(self, key: str) -> None:
         with self._translated(f"delete {key!r}"):
             self._repeated(lambda: self._bucket.delete_object(self._full(key)))
+
+    def _send_abort(self, full_key: str, upload_id: str) -> object:
+        return self._bucket.abort_multipart_upload(full_key, upload_id)
 
     # ------------------------------------------------------------------------------------ addresses
 
@@ -228,9 +230,7 @@ class _Multipart:
         return self._storage._written(self._upload, complete, same)
 
     def abort(self, upload_id: str) -> None:
-        tried = f"abort the upload of {self._upload.key!r}"
-        with contextlib.suppress(Changed, NotFound), self._storage._translated(tried):  # it is gone
-            self._storage._repeated(lambda: self._bucket.abort_multipart_upload(self._target, upload_id))
+        self._storage._abort(self._storage._full(self._upload.key), upload_id)
 
 
 def _page_of(answer: Any) -> Page:  # noqa: ANN401

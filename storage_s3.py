@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import headers, multipart, s3_client, s3_errors, wire
-from .errors import AccessDenied, Changed, IntegrityError, NotFound, sentence
+from .errors import AccessDenied, IntegrityError, sentence
 from .multipart import Slice
 from .storage import ObjectInfo, Page
 from .storage_http import HttpStorage, Reply, Upload
@@ -134,7 +134,7 @@ class S3Storage(HttpStorage):
         if upload.create:  # before gigabytes travel; the server is asked again when they have
             self._look_before(upload, atomic=self._is_atomic(_COMPLETE))
         requests = _Multipart(self, upload, fields)
-        etag = multipart.upload(upload.source, upload.size, requests, self._limits, upload.meter)
+        etag = self._in_parts(upload, requests)
         try:
             stored = self.stat(upload.key)
         except AccessDenied:  # of a key that may only write
@@ -190,6 +190,9 @@ class S3Storage(HttpStorage):
         except Exception as error:  # noqa: BLE001  raised again as what it means
             if self._code(error) != "NoSuchKey":  # S3 does not mind, Google's does
                 self._raise(error, f"delete {key!r}")
+
+    def _send_abort(self, full_key: str, upload_id: str) -> object:
+        return self._client.abort_multipart_upload(Bucket=self.bucket, Key=full_key, UploadId=upload_id)
 
     # ------------------------------------------------------------------------------------ addresses
 
@@ -264,11 +267,7 @@ class _Multipart:
         return self._storage._written(self._upload, _COMPLETE, complete, same)
 
     def abort(self, upload_id: str) -> None:
-        tried = f"abort the upload of {self._upload.key!r}"
-        with contextlib.suppress(Changed, NotFound), self._storage._translated(tried):  # it is gone
-            self._storage._repeated(
-                lambda: self._client.abort_multipart_upload(**self._target, UploadId=upload_id)
-            )
+        self._storage._abort(self._storage._full(self._upload.key), upload_id)
 
 
 def _page_of(answer: Mapping[str, Any]) -> Page:

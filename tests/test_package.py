@@ -32,8 +32,8 @@ STOREYS = (
     ("storage_s3", "storage_oss"),
     ("storage_http",),
     ("s3_client", "oss_client"),
-    ("headers", "multipart", "ram_role", "retries"),
-    ("s3_errors", "oss_errors"),
+    ("headers", "multipart", "pages", "ram_role", "retries"),
+    ("s3_errors", "oss_errors", "unfinished"),
     (
         *("profile", "naming", "image_decoder", "media_image", "media_audio", "media_film_writer"),
         *("media_audio_reader", "media_preview", "latents"),
