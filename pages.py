@@ -1,4 +1,4 @@
-"""Whether the pages of a listing are what was asked for, and whether they get on: a server may send anything."""
+"""Whether the pages of a listing are what was asked for, and whether they get on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ADVICE = "Run the node again; if it stays, look at what stands between here and 
 
 
 def foreign(page: Page, prefix: str) -> str:
-    """What is wrong with the keys of a page, which are whole and have to begin with ``prefix``; "" for nothing."""
+    """What is wrong with a page whose keys have to begin with ``prefix``, in words; "" where nothing is."""
     for name in (*(info.key for info in page.objects), *page.folders):
         if not name or not name.startswith(prefix):
             return f"the listing holds {name[:200]!r}, which does not begin with {prefix!r}"

@@ -1,9 +1,9 @@
 """Uploads in parts that are under way, noted on the disk, so that one that a killed process left is ended.
 
 What such an upload had sent stays in the bucket. No listing shows it, and it costs money. A note is a file
-with the place, the key and the upload id. Whoever uploads holds the lock beside it; a process that ends, however
-it ends, lets go of that. So nobody ends an upload of a running process, of another machine, or of another
-program.
+with the place, the key and the upload id. Whoever uploads holds the lock beside it, and the system takes the
+lock back when that process ends, however it ends. So nobody ends an upload of a running process, of another
+machine, or of another program.
 """
 
 from __future__ import annotations
