@@ -6,12 +6,14 @@ S3 and OSS say the same things in headers of different names. A ``Dialect`` hold
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from .errors import ConfigurationError, instant
+from .meter import Meter
 from .storage import SHA256_METADATA, ObjectInfo, PutOptions
 
 if TYPE_CHECKING:
@@ -39,6 +41,40 @@ class Dialect:
     metadata_name: re.Pattern[str]
     metadata_max_bytes: int
     no_md5: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answered GET: ``headers`` by lower-case names, and the body, as it travels, still to be read."""
+
+    status: int
+    headers: Mapping[str, str]
+    read: Callable[[int], bytes]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What is to be stored, and how."""
+
+    key: str
+    source: bytes | Path
+    size: int
+    options: PutOptions
+    meter: Meter
+    create: bool
+
+    @property
+    def tried(self) -> str:
+        return f"store {self.key!r}"
+
+    @property
+    def sha256(self) -> str:
+        return self.options.metadata.get(SHA256_METADATA, "")
+
+    def stored(self, etag: str) -> ObjectInfo:
+        """The object that a successful upload has made."""
+        return ObjectInfo(self.key, self.size, etag, None, self.options.content_type, self.sha256)
 
 
 # ------------------------------------------------------------------------------------------ what is sent

@@ -12,7 +12,6 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -32,9 +31,9 @@ from .errors import (
     sentence,
     taken,
 )
-from .headers import Dialect
+from .headers import Dialect, Reply, Upload
 from .meter import Meter
-from .storage import SHA256_METADATA, ObjectInfo, Opened, Page, PutOptions, Storage, paced
+from .storage import ObjectInfo, Opened, Page, PutOptions, Storage, paced
 from .unfinished import Uploads
 
 if TYPE_CHECKING:
@@ -52,40 +51,6 @@ _NO_REASON = ("301", "307", "400", "401", "403", "404")  # to a HEAD, whose answ
 _BEHIND_THE_END = ("InvalidRange", "416")
 _NO_LENGTH = "the answer does not say how long it is"
 _BETWEEN = "Look at what stands between here and the server: a proxy or CDN may change answers."
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answered GET: ``headers`` by lower-case names, and the body, as it travels, still to be read."""
-
-    status: int
-    headers: Mapping[str, str]
-    read: Callable[[int], bytes]
-    close: Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Upload:
-    """What is to be stored, and how."""
-
-    key: str
-    source: bytes | Path
-    size: int
-    options: PutOptions
-    meter: Meter
-    create: bool
-
-    @property
-    def tried(self) -> str:
-        return f"store {self.key!r}"
-
-    @property
-    def sha256(self) -> str:
-        return self.options.metadata.get(SHA256_METADATA, "")
-
-    def stored(self, etag: str) -> ObjectInfo:
-        """The object that a successful upload has made."""
-        return ObjectInfo(self.key, self.size, etag, None, self.options.content_type, self.sha256)
 
 
 class HttpStorage(Storage):

@@ -13,9 +13,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from . import headers, multipart, oss_client, oss_errors, wire
+from .headers import Reply, Upload
 from .multipart import Slice
 from .storage import ObjectInfo, Page, PutOptions
-from .storage_http import HttpStorage, Reply, Upload
+from .storage_http import HttpStorage
 from .wire import NoAnswer
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import headers, multipart, s3_client, s3_errors, wire
 from .errors import AccessDenied, IntegrityError, sentence
+from .headers import Reply, Upload
 from .multipart import Slice
 from .storage import ObjectInfo, Page
-from .storage_http import HttpStorage, Reply, Upload
+from .storage_http import HttpStorage
 from .wire import NoAnswer
 
 if TYPE_CHECKING:
