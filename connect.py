@@ -57,7 +57,7 @@ def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Stora
     _warn(exposed(profile.file))
     row = provider(profile.provider)
     profile = dataclasses.replace(profile, path_prefix=_folder(profile, row.max_key_bytes))
-    same = mark(profile, key)
+    same = f"{profile.file}\0{mark(profile, key)}"  # uploads are noted beside the file
     with _lock:
         if same not in _open:
             backend = BACKENDS[row.backend]

@@ -39,6 +39,7 @@ def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool
 
     With ``looks_only`` nothing is written or deleted: it lists, and reads a byte of what it finds.
     """
+    left = storage.unfinished()
     findings = _looks(storage, meter) if looks_only else _findings(profile, storage, meter)
     works = any(finding.works for finding in findings if finding.what != "share")  # signing asks no server
     lines = [
@@ -51,14 +52,22 @@ def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool
         f"Credentials  {credentials(profile).source}",
         f"Clock        {_clock(storage.clock_difference)}",
     ]
-    if left := storage.unfinished():
-        uploads = "1 unfinished upload" if left == 1 else f"{left} unfinished uploads"
-        lines.append(f"Warning      {uploads} of a process that was killed: the next upload removes them")
+    if left:
+        lines.append(f"Warning      {_unfinished(left, storage.unfinished())}")
     if warning := exposed(profile.file):
         lines.append(f"Warning      {warning}")
     width = max(len(finding.what) for finding in findings)
     lines += [f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}" for f in findings]
     return "\n".join(lines)
+
+
+def _unfinished(before: int, now: int) -> str:
+    """What a process that was killed had left when the test began; the test's own upload removes it."""
+    one = before == 1
+    words = f"{before} unfinished {'upload' if one else 'uploads'} of a process that was killed"
+    if now:
+        return f"{words}: the next upload removes {'it' if one else 'them'}"
+    return f"{words} {'is' if one else 'are'} removed"
 
 
 def _attempt(meter: Meter, what: str, action: Callable[[], str]) -> Finding:

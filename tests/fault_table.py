@@ -6,11 +6,16 @@ OPERATIONS there; what holds for it is what holds for its direction, unless it s
 
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from servers.faults import Action, Answer, Cut, Fault, Flip, Headers, s3_error
+from cloud_storage import host
+from servers.faults import Action, Answer, Cut, Drip, Fault, Flip, Headers, listing, s3_error
 
 Direction = Literal["up", "down", "list"]
 
@@ -47,8 +52,9 @@ class Line:
 @dataclass(frozen=True)
 class Row:
     """One fault: how it is brought about, and what must hold, by direction. ``hasty`` is for faults that are
-    noticed by silence: the time-outs are short then. ``patient`` is for those that last a moment: the pauses
-    between attempts are not shortened then.
+    noticed by silence or slowness: the time-outs are short then. ``patient`` is for those that last a moment:
+    the pauses between attempts are not shortened then. ``of_listings`` is for faults that only a listing
+    meets: an operation without one does not notice.
     """
 
     begin: Callable[[Line, Request], Any]
@@ -57,6 +63,7 @@ class Row:
     listing: str
     hasty: bool = False
     patient: bool = False
+    of_listings: bool = False
     exceptions: Mapping[str, str] = field(default_factory=dict)
 
     def outcome(self, operation: str, request: Request) -> str:
@@ -125,6 +132,52 @@ def _restart(line: Line, request: Request) -> Any:
     return rule
 
 
+PAGE = b"<!doctype html><html><body>Please log in<p></body></html>"
+
+
+def _false_yes(line: Line, request: Request) -> Any:
+    """A write is answered with success and an error in the body, a read with a page to log in at."""
+    body = s3_error("InternalError") if request.direction == "up" else PAGE
+    return line.proxy.add(_on(request, Answer(200, body), None))
+
+
+def _byte_by_byte(times: int | None) -> Callable[[Line, Request], Any]:
+    def begin(line: Line, request: Request) -> Any:
+        return line.proxy.add(_on(request, Drip(0.02), times))
+
+    return begin
+
+
+def _listing(same_token: bool) -> Callable[[Line, Request], Any]:
+    """Each answer to a listing names a further one: by a token of its own and no key, or always the same."""
+
+    def begin(line: Line, request: Request) -> Any:
+        numbers = itertools.count()
+
+        def answer(query: str) -> bytes:
+            number = next(numbers)
+            names = [f"{number:06d}.png"] if same_token else []
+            return listing(query, names, "again" if same_token else f"token-{number}")
+
+        return line.proxy.add(Fault(Answer(200, answer), "GET", query="list-type=2", times=None))
+
+    return begin
+
+
+def _kill(line: Line, request: Request) -> Any:
+    """Another process of this machine, with the same settings, is killed while it uploads in parts."""
+    half = line.proxy.add(Fault(Cut("request body", 0.5, "silence"), "PUT", query="uploadId"))
+    program = Path(__file__).with_name("killed_upload.py")
+    process = subprocess.Popen([sys.executable, str(program), str(host.profiles_file()), "killed.bin"])
+    half.wait(60)
+    process.kill()
+    process.wait()
+    line.proxy.release()
+    return half
+
+
+_LISTS = {"load folder": ERROR}
+
 TABLE: Mapping[str, Row] = {
     "connection refused": Row(_refuse, KEPT, ERROR, ERROR),
     "reset at 0 %": Row(_body(0.0, "reset"), STORED, LOADED, LISTED),
@@ -142,5 +195,11 @@ TABLE: Mapping[str, Row] = {
     "503 for good": Row(_answer(503, "SlowDown", None), KEPT, ERROR, ERROR),
     "403 mid-way, expired token": Row(_expire, KEPT, ERROR, ERROR),
     "wrong content length": Row(_length, STORED, ERROR, LISTED),
+    "endless listing": Row(_listing(False), KEPT, LOADED, ERROR, of_listings=True, exceptions=_LISTS),
+    "repeated token": Row(_listing(True), KEPT, LOADED, ERROR, of_listings=True, exceptions=_LISTS),
+    "false 200": Row(_false_yes, KEPT, ERROR, ERROR),
+    "byte by byte once": Row(_byte_by_byte(1), STORED, LOADED, LISTED, hasty=True),
+    "byte by byte": Row(_byte_by_byte(None), KEPT, ERROR, ERROR, hasty=True),
+    "kill in a multipart upload": Row(_kill, STORED, LOADED, LISTED),
     "server restarted": Row(_restart, STORED, LOADED, LISTED, patient=True),
 }

@@ -7,11 +7,12 @@ happen.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Literal, TypeVar
+from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from .http_wire import HeaderChange
@@ -27,7 +28,7 @@ class Answer:
     """
 
     status: int
-    body: bytes = b""
+    body: bytes | Callable[[str], bytes] = b""  # or made of the request's query
     headers: Mapping[str, str] = field(default_factory=dict)
     when: Literal["before body", "after body", "after server"] = "after body"
 
@@ -77,8 +78,18 @@ class Delay:
     seconds: float
 
 
-Action = Answer | Cut | Flip | Headers | Delay
-_Kind = TypeVar("_Kind", Answer, Cut, Flip, Headers, Delay)
+@dataclass(frozen=True)
+class Drip:
+    """The answer comes byte by byte, with so many seconds between two of them: its head as well, or from byte
+    ``at`` of its body on where that is no less than 0.
+    """
+
+    seconds: float
+    at: int = -1
+
+
+Action = Answer | Cut | Flip | Headers | Delay | Drip
+_Kind = TypeVar("_Kind", Answer, Cut, Flip, Headers, Delay, Drip)
 
 LOST_ANSWER = Cut("response")
 
@@ -166,6 +177,14 @@ class Plan:
             seconds += action.seconds
         return seconds
 
+    def drip(self, position: int = -1) -> float:
+        """Seconds between two bytes of the answer from here on; 0 where they come as they come."""
+        for rule, action in self._of(Drip):
+            if action.at <= position:
+                self.mark(rule)
+                return action.seconds
+        return 0.0
+
     def cut(self, where: str) -> tuple[Rule, Cut] | None:
         """The cut that is still to come at this point of the exchange; it is marked by who carries it out."""
         waiting = (pair for pair in self._of(Cut) if pair[1].where == where and pair[0] not in self._marked)
@@ -189,6 +208,23 @@ def s3_error(code: str, **elements: str) -> bytes:
     """The XML body of an S3 error; ``elements`` are such as ``Message``, ``Region``, ``Resource``."""
     said = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in {"Code": code, **elements}.items())
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{said}</Error>'.encode()
+
+
+def listing(query: str, names: Sequence[str], token: str = "", truncated: bool | None = None) -> bytes:
+    """A listing in the words of S3 and of OSS: objects called so below the prefix that was asked for."""
+    prefix = dict(parse_qsl(query)).get("prefix", "")
+    said = "" if not token else f"<NextContinuationToken>{token}</NextContinuationToken>"
+    more = bool(token) if truncated is None else truncated
+    objects = "".join(
+        f"<Contents><Key>{escape(prefix + name)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        "<ETag>&quot;x&quot;</ETag><Type>Normal</Type><Size>1</Size><StorageClass>Standard</StorageClass>"
+        "</Contents>"
+        for name in names
+    )
+    return (
+        f"<ListBucketResult><Name>bucket</Name><Prefix>{escape(prefix)}</Prefix><MaxKeys>1000</MaxKeys>"
+        f"<IsTruncated>{str(more).lower()}</IsTruncated>{said}{objects}</ListBucketResult>"
+    ).encode()
 
 
 def shifted(by: timedelta) -> HeaderChange:

@@ -212,19 +212,29 @@ class Connection:
         changes = plan.headers("response")
         if not whole:  # who knows where the next request would begin
             changes["Connection"] = "close"
-        client.send(head.changed(changes).raw)
+        self._pass(client, head.changed(changes).raw, plan.drip())
         pace = _Pace(self._link, self._pause)
         while not body.finished:
             limit = self._until_cut(client, body, record.response_bytes, plan, "response body")
             piece = body.piece(min(limit, pace.limit()))
             plan.flip("response body", record.response_bytes, piece)
+            slow = plan.drip(record.response_bytes)
             record.response_bytes += len(piece)
-            client.send(body.framed(piece))
+            self._pass(client, body.framed(piece), slow)
             pace.passed(len(piece))
         self._until_cut(client, body, record.response_bytes, plan, "response body")
         if body.ends_with_connection or any(name.lower() == "content-length" for name in changes):
             client.finish()
             raise _Ended
+
+    def _pass(self, client: Wire, data: bytes | memoryview, seconds: float) -> None:
+        """Send it, byte by byte with a pause behind each where there are ``seconds``."""
+        if not seconds:
+            client.send(data)
+            return
+        for byte in bytes(data):
+            client.send(bytes((byte,)))
+            self._pause(seconds)
 
     def _until_cut(self, client: Wire, body: Body, position: int, plan: Plan, where: str) -> int:
         """How many bytes of a body may pass before a cut is due; carries it out when that is none."""
@@ -259,15 +269,16 @@ class Connection:
         """Send the proxy's own answer; the ``last`` one says that the connection ends with it."""
         if wait:
             self._pause(self._link.latency_seconds)
+        body = answer.body(record.query) if callable(answer.body) else answer.body
         fields = {
             "Content-Type": "application/xml",
-            "Content-Length": str(len(answer.body)),
+            "Content-Length": str(len(body)),
             **answer.headers,
         }
         if last:
             fields["Connection"] = "close"
         lines = [f"HTTP/1.1 {answer.status} Fault", *(f"{name}: {value}" for name, value in fields.items())]
-        content = b"" if record.method == "HEAD" else answer.body
+        content = b"" if record.method == "HEAD" else body
         record.status, record.response_bytes = answer.status, len(content)
         client.send("\r\n".join([*lines, "", ""]).encode("latin-1") + content)
 
