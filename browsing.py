@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .meter import Meter
-from .naming import clean_prefix
+from .naming import existing_prefix
 from .storage import ObjectInfo, Storage
 
 PAGE_ENTRIES = 500
@@ -153,7 +153,7 @@ def _entries(storage: Storage, name: str, meter: Meter) -> Iterator[str | Object
 
 def _folder(storage: Storage, name: str) -> str:
     """A folder's name as it stands in front of keys. Raises ConfigurationError."""
-    name = clean_prefix(name, storage.max_key_bytes - len(storage.path_prefix.encode()))
+    name = existing_prefix(name, storage.max_key_bytes - len(storage.path_prefix.encode()))
     return name if not name or name.endswith("/") else f"{name}/"
 
 

@@ -155,7 +155,8 @@ CODES: dict[str, Meaning] = {
     "FileAlreadyExists": Meaning(AlreadyExists, TAKEN),
     "EntityTooLarge": Meaning(TooLarge, _LARGE),
     "KeyTooLongError": Meaning(BadKey, _LONG),
-    "InvalidObjectName": Meaning(BadKey, _RENAME),
+    # help.aliyun.com/en/oss/user-guide/object-overview: "cannot start with a forward slash or a backslash"
+    "InvalidObjectName": Meaning(BadKey, f"No key may begin with / or \\ here. {_RENAME}"),
     "InvalidStorageClass": Meaning(ConfigurationError, "Change upload.storage_class in the profile."),
     "InvalidEncryptionAlgorithmError": Meaning(ConfigurationError, _ENCRYPTION),
     "InvalidTag": Meaning(ConfigurationError, "Change upload.tags in the profile."),

@@ -241,14 +241,16 @@ def _repaired(file: BinaryIO) -> Iterator[tuple[bytes, str]]:
 
 def _diagnosis(head: bytes, error: Exception) -> tuple[str, str]:
     """What is wrong with a file that begins with ``head`` and cannot be read, and what to do."""
+    from PIL import UnidentifiedImageError
+
     if isinstance(error, MemoryError):
         return "there is not enough memory for it", "Make it smaller, or free memory."
     if not head:
         return "the file is empty", "Upload it again."
-    kind = media_kind.kind(head)
-    if media_kind.is_image(head):
+    kind, unidentified = media_kind.kind(head), isinstance(error, UnidentifiedImageError)
+    if media_kind.is_picture(head) and unidentified and not media_kind.is_common_image(head):
+        return f"it is {kind}, which is not read here", "Save it as PNG, JPEG or WebP."
+    if media_kind.is_picture(head) or not unidentified:
         said = f"the file is damaged or cut off, it begins like {kind} ({image_frames.said(error)})"
         return said, "Upload it again."
-    if media_kind.is_picture(head):
-        return f"it is {kind}, which is not read here", "Save it as PNG, JPEG or WebP."
     return f"the file is no image but {kind}", "Choose the key of an image."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 
-from .naming import clean_prefix
+from .naming import existing_prefix
 from .storage import ObjectInfo, Storage
 
 NAME, NEWEST, OLDEST = "name", "newest", "oldest"
@@ -20,7 +20,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)  # for a server that gives
 
 def matching(storage: Storage, prefix: str, pattern: str) -> Iterator[ObjectInfo]:
     """Objects below ``prefix`` whose remaining key matches ``pattern``, in key order, no folder markers."""
-    start = clean_prefix(prefix)
+    start = existing_prefix(prefix)
     return (
         info
         for info in storage.list(start)

@@ -100,6 +100,11 @@ def is_image(data: bytes) -> bool:
     return data.startswith(tuple(_IMAGES)) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
+def is_common_image(data: bytes) -> bool:
+    """Whether ``data`` begins like an image of the kinds that ``is_image`` knows, no camera's raw data."""
+    return is_image(data) and not is_dng(data) and not data.startswith(tuple(_PICTURES))
+
+
 def is_picture(data: bytes) -> bool:
     """Whether ``data`` begins like a picture of any kind, whoever can read it."""
     return is_image(data) or data.startswith(tuple(_PICTURES)) or _iso_media(data) is not None

@@ -78,12 +78,17 @@ _DATE_RUN = re.compile("yyy?y?|dd?|MM?|hh?|mm?|ss?")
 
 _EXTENSION_ALIASES = {"jpg": "jpeg"}
 
-# What no key may hold, what is said of it, and what to do.
+_HALF_A_CHARACTER = (
+    re.compile("[\ud800-\udfff]"),
+    "it holds a lone surrogate, half a character",
+    "Type that one again.",
+)
+# What no key that is written may hold, what is said of it, and what to do.
 _FAULTS = (
     (re.compile(r"\\"), "it holds a backslash", "Put / between folders."),
     (re.compile(r"(^|/)\.\.?(/|$)"), "it has . or .. as a folder in it", "Write the name out."),
     (re.compile("[\x00-\x1f\x7f-\x9f]"), "it holds a control character", "Remove line breaks and tabs."),
-    (re.compile("[\ud800-\udfff]"), "it holds a lone surrogate, half a character", "Type that one again."),
+    _HALF_A_CHARACTER,
     (re.compile("[\ufffe\uffff]"), "it holds a character that XML cannot carry", "Remove U+FFFE, U+FFFF."),
 )
 _SHOWN_CHARACTERS = 200  # of a bad key, in a message
@@ -258,18 +263,31 @@ def clean_key(key: str, max_bytes: int = MAX_KEY_BYTES) -> str:
 
 
 def existing_key(key: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """``key`` of an object that is there already, from a widget or a wire. Raises as ``clean_key`` does.
+    """``key`` of an object that is there already, from a widget or a wire: exactly as it is.
 
-    Line breaks and tabs around it and "/" in front go. The rest stays: spaces, "//" and decomposed letters
-    may be part of the name that another program gave the object.
+    Other programs give objects names that are never written here: with a "/" in front, a backslash, a tab, a
+    folder called "..". Whatever is changed about such a name makes it that of another object. Raises BadKey
+    for what can be no object's name: nothing, more than ``max_bytes``, half a surrogate pair.
     """
-    return _checked(key.strip("\r\n\t").lstrip("/"), max_bytes)
+    fault = _half_a_character(key) or _too_long(key, max_bytes)
+    if not key:
+        fault = ("it is empty", "Give the name of a file.")
+    if fault:
+        raise _bad(key, fault)
+    return key
+
+
+def existing_prefix(prefix: str, max_bytes: int = MAX_KEY_BYTES) -> str:
+    """What to list by, exactly as it is: "renders/2024-" finds every key that begins so, "" finds all.
+
+    Raises BadKey as ``existing_key`` does.
+    """
+    return existing_key(prefix, max_bytes) if prefix else prefix
 
 
 def clean_prefix(prefix: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """What to list by, kept as ``existing_key`` keeps a key: "renders/2024-" finds every key that begins so.
-
-    Raises as ``clean_key`` does, but a prefix may be empty and end anywhere.
+    """What stands in front of keys that are written: may be empty and end anywhere. Raises as ``clean_key``
+    does.
     """
     prefix = prefix.strip("\r\n\t").lstrip("/")
     if prefix:
@@ -277,15 +295,30 @@ def clean_prefix(prefix: str, max_bytes: int = MAX_KEY_BYTES) -> str:
     return prefix
 
 
+def _half_a_character(key: str) -> tuple[str, str] | None:
+    pattern, said, advice = _HALF_A_CHARACTER
+    return (said, advice) if pattern.search(key) else None
+
+
+def _too_long(key: str, max_bytes: int) -> tuple[str, str] | None:
+    size = len(key.encode(errors="surrogatepass"))
+    if size <= max_bytes:
+        return None
+    said = f"it has {size} bytes in UTF-8, and {max_bytes} are allowed here"
+    return said, "Shorten key_prefix or filename."
+
+
+def _bad(key: str, fault: tuple[str, str]) -> BadKey:
+    return BadKey(sentence("use this object key", _shown(key), *fault))
+
+
 def _checked(key: str, max_bytes: int) -> str:
     fault = next(((said, advice) for pattern, said, advice in _FAULTS if pattern.search(key)), None)
-    if fault is None and len(key.encode()) > max_bytes:
-        said = f"it has {len(key.encode())} bytes in UTF-8, and {max_bytes} are allowed here"
-        fault = (said, "Shorten key_prefix or filename.")
+    fault = fault or _too_long(key, max_bytes)
     if fault is None and (not key or key.endswith("/")):
         fault = ("it names a folder" if key else "it is empty", "Give the name of a file.")
     if fault is not None:
-        raise BadKey(sentence("use this object key", _shown(key), *fault))
+        raise _bad(key, fault)
     return key
 
 

@@ -35,6 +35,8 @@ _REGION = re.compile(
     r"(?:^|[.-])(?:oss-(?!accelerate)([a-z0-9-]+?)(?:-internal)?|([a-z0-9-]+)\.oss)\.aliyuncs\.com$"
 )
 
+# A key that is a dot or two, at the end of an address: requests would take it for a folder, and leave it out
+_DOTS = re.compile(r"(?<=/)\.{1,2}\Z")
 
 # ----------------------------------------------------------------------- where requests go
 
@@ -160,7 +162,7 @@ class Wire:
             request.data.begin()
         answer = self._session.request(
             request.method,
-            request.url,
+            _DOTS.sub(lambda dots: dots[0].replace(".", "%2E"), request.url),
             data=request.data,
             params=request.params,
             headers=request.headers,

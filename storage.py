@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from .errors import ConfigurationError, IntegrityError, Unreachable, instant
+from .errors import BadKey, ConfigurationError, IntegrityError, Unreachable, instant, sentence
 from .meter import Meter as Meter  # noqa: PLC0414  it belongs to the seam: who imports this, imports that
 
 # Of one request, with every SDK
@@ -104,6 +105,16 @@ def backoff(seconds: float, tries: int) -> float:
     return random.uniform(0.5, 1.0) * seconds * 2.0 ** (tries - 1)  # noqa: S311  nothing to guess here
 
 
+def _climbs(key: str) -> bool:
+    """Whether ``key`` as a path would lead above the folder that it begins in."""
+    depth = 0
+    for segment in re.split(r"[/\\]", key):
+        depth += -1 if segment == ".." else segment not in ("", ".")
+        if depth < 0:
+            return True
+    return False
+
+
 @dataclass(frozen=True)
 class Opened:
     """An answered ranged request: the object, how many bytes will come, and the bytes in chunks of any size.
@@ -139,6 +150,12 @@ class Storage(ABC):
         return f"{self.place}/{self.path_prefix}"
 
     def _full(self, key: str) -> str:
+        """The whole key. Raises BadKey for one that is below path_prefix only as long as nobody resolves its
+        "..": a server that keeps objects in folders may, and a workflow may be meant to see no more.
+        """
+        if self.path_prefix and _climbs(key):
+            said = "it leaves the path_prefix of the profile by .."
+            raise BadKey(sentence("use this object key", repr(key), said, "Remove the .. at its beginning."))
         return self.path_prefix + key
 
     def _saw_date(self, header: str | None) -> None:

@@ -25,6 +25,10 @@ from PIL import ImageFile as PillowFile
 
 ODD_IMAGES = odd_images()
 JUNK_METADATA = junk_metadata()
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avci")
+# A TIFF with the tag DNGVersion and a kind of picture that nobody knows
+DNG = b"II*\0\x08\0\0\0\x02\0"
+DNG += struct.pack("<HHII", 0x0103, 3, 1, 34892) + struct.pack("<HHI4B", 0xC612, 1, 4, 1, 4, 0, 0)
 
 
 def decode(data, name="no name", **given):
@@ -184,6 +188,17 @@ def test_what_junk_metadata_costs_is_said():
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
         (b"\0\0\0\x20ftypisom" + bytes(99), "MP4"),
         (b"\0\0\0\x20ftypheic" + bytes(99), "HEIC"),
+        *((b"\0\0\0\x18ftyp" + brand + bytes(99), "HEI[CF]") for brand in HEIF_BRANDS),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif" + bytes(99), "AVIF"),
+        (b"\0\0\0\x18ftypcrx " + bytes(99), "raw photograph .Canon CR3"),
+        (b"II*\0\x10\0\0\0CR" + bytes(99), "raw photograph .Canon CR2"),
+        (b"FUJIFILMCCD-RAW 0201" + bytes(99), "raw photograph .Fujifilm RAF"),
+        (DNG, "raw photograph .DNG.*PNG, JPEG or WebP"),
+        (b"\xff\x0a" + bytes(99), "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "JPEG XL"),
+        (b"v/1\x01" + bytes(99), "OpenEXR"),
+        (b"gimp xcf v011" + bytes(99), "GIMP"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "PostScript"),
         (b"\x1a\x45\xdf\xa3" + bytes(99), "WebM"),
         (b"RIFF\0\0\0\0AVI " + bytes(99), "AVI"),
         (b"%PDF-1.7", "PDF"),
@@ -200,6 +215,7 @@ def test_what_is_no_image_is_named_for_what_it_is(data, words):
         with pytest.raises(errors.MediaError, match=words) as raised:
             read(data, "folder/cat 图.png")
         assert "folder/cat 图.png" in str(raised.value)
+        assert "BytesIO" not in str(raised.value)
         assert str(raised.value).count(". ") == 1
 
 

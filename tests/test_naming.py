@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 import pytest
-from cloud_storage.errors import ConfigurationError
+from cloud_storage.errors import BadKey, ConfigurationError
 from cloud_storage.naming import (
     Name,
     NameContext,
@@ -14,6 +14,7 @@ from cloud_storage.naming import (
     clean_key,
     clean_prefix,
     existing_key,
+    existing_prefix,
     format_date,
 )
 
@@ -406,11 +407,10 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("check", [clean_key, existing_key])
 @pytest.mark.parametrize("typed", BAD, ids=ascii)
-def test_a_bad_key_is_refused_with_the_reason(check, typed):
+def test_a_bad_key_is_refused_with_the_reason(typed):
     with pytest.raises(ConfigurationError, match=BAD[typed]) as refused:
-        check(typed)
+        clean_key(typed)
     assert len(str(refused.value)) < 500
     str(refused.value).encode()  # a lone surrogate must not break the message
 
@@ -435,10 +435,27 @@ def test_a_key_to_write_is_put_in_order():
     assert unicodedata.is_normalized("NFC", key("e\u0301", "o\u0308"))
 
 
-def test_the_key_of_an_existing_object_is_kept():
-    for there in ("a//b.png", "a/b ", " a", "e\u0301.png"):
-        assert existing_key(there) == there
-    assert existing_key("/a/b.png\n") == "a/b.png"
+STRANGE = [
+    *("a//b.png", "a/b ", " a", "e\u0301.png", "/a/b.png", "//a", "a/b.png\n", "\ta", "C:\\x\\a.png", "a\\b"),
+    *("x/./a.png", "../a", "a/..", ".", "a/", "/", "a\x01b", "a\x7fb", "\x00", "\ufffe.png", "%2e"),
+]
+
+
+@pytest.mark.parametrize("check", [existing_key, existing_prefix])
+@pytest.mark.parametrize("there", STRANGE, ids=ascii)
+def test_the_key_of_an_existing_object_is_taken_exactly_as_it_is(check, there):
+    assert check(there) == there
+
+
+@pytest.mark.parametrize(("typed", "words"), [("\ud800.png", "half a character"), ("x" * 1025, "1025 bytes")])
+def test_what_no_object_can_be_called_is_refused_with_the_reason(typed, words):
+    for check in (existing_key, existing_prefix):
+        with pytest.raises(BadKey, match=words) as refused:
+            check(typed)
+        str(refused.value).encode()
+    with pytest.raises(BadKey, match="is empty"):
+        existing_key("")
+    assert existing_prefix("") == ""
 
 
 def test_the_length_counts_the_bytes_that_the_provider_leaves():
