@@ -44,6 +44,12 @@ class StorageError(_Ours, Exception):
 
     scope = Scope.SOME
 
+    def trying(self, before: str, now: str) -> StorageError:
+        """The same error with what was tried told in other words."""
+        error = type(self)(str(self).replace(f"Could not {before}", f"Could not {now}", 1))
+        error.scope = self.scope
+        return error
+
     def saying(self, more: str) -> StorageError:
         """The same error with another sentence at its end."""
         error = type(self)(f"{self} {more}")

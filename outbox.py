@@ -92,6 +92,11 @@ class Entry:
     folder: Path = Path()
 
     @property
+    def meant(self) -> str:
+        """The key that it is to have, its number left open."""
+        return "…".join(self.name.pieces) + self.name.extension
+
+    @property
     def path(self) -> Path:
         """The encoded file."""
         return self.folder / f"file{_extension(self.name)}"

@@ -102,7 +102,8 @@ class Order:
         storage, kind = self.target.storage, self.link
         links = [link for key in stored if (link := saving.link(storage, key, kind, expires))]
         shown = [one.shown for one in saved if one.shown is not None]
-        lines = [*saving.lines(saved), *saving.addresses(self.target.sender, stored, links, kind)]
+        addresses = saving.addresses(self.target.sender, stored, links, kind)
+        lines = [*saving.lines(self.target, saved), *addresses]
         return Stored(links, [one.key for one in saved], shown, lines)
 
 

@@ -153,7 +153,7 @@ def save(
 def _saved(
     stored: Outcome | None, kept: Entry | None, file: File, show: Callable[[File, str], S]
 ) -> Saved[S]:
-    key = stored.info.key if stored else _meant(kept) if kept else ""
+    key = stored.info.key if stored else kept.meant if kept else ""
     try:
         return Saved(stored, kept, file.notes, show(file, key))
     except TransferCancelled:
@@ -182,7 +182,7 @@ def addresses(through: Sender, keys: Sequence[str], links: Sequence[str], kind: 
     return [Line(link, opens={**profile, "key": key}) for key, link in zip(keys, links, strict=True)]
 
 
-def lines(saved: Sequence[Saved[S]]) -> list[Line]:
+def lines(where: Target, saved: Sequence[Saved[S]]) -> list[Line]:
     """What the node has to say: how many objects, where, and what the encoder remarked; of what waits, that
     it is not in the bucket, why, and where it is. No address, it may be signed.
     """
@@ -198,14 +198,9 @@ def lines(saved: Sequence[Saved[S]]) -> list[Line]:
     said = [Line(" ".join(words))] if words else []
     if not entries:
         return said
-    waits = _meant(entries[0]) if len(entries) == 1 else f"{len(entries)} files"
+    waits = entries[0].meant if len(entries) == 1 else f"{len(entries)} files"
     warning = Line(f"NOT in the bucket yet: {waits}.", WARNING)
-    return [warning, Line(entries[0].why, WARNING), Line(_kept_words(entries)), *said]
-
-
-def _meant(entry: Entry) -> str:
-    """The key that a kept file is to have, its number left open."""
-    return "…".join(entry.name.pieces) + entry.name.extension
+    return [warning, Line(entries[0].why, WARNING), Line(_kept_words(entries, where.storage)), *said]
 
 
 def _told(keys: Sequence[str]) -> str:
@@ -310,7 +305,7 @@ class _Batch:
         entries = [one.kept for one in saved if one.kept]
         words = [str(self.failure)]
         if entries:
-            words.append(_kept_words(entries))
+            words.append(_kept_words(entries, where.storage))
         if self.lost:
             what = "It" if len(self.lost) == 1 else f"{len(self.lost)} files"
             words.append(f"{what} could not be kept for later either: {self.lost[0]}")
@@ -322,8 +317,15 @@ class _Batch:
             raise raises(message) from self.failure
 
 
-def _kept_words(entries: Sequence[Entry]) -> str:
-    later = "will be sent by the next save through this profile that succeeds, or by Retry Pending Uploads."
-    if len(entries) == 1:
-        return f"The file is kept as {entries[0].path} and {later}"
-    return f"{len(entries)} files are kept in {entries[0].folder.parent} and {later}"
+def _kept_words(entries: Sequence[Entry], storage: Storage) -> str:
+    """Where kept files are and what will become of them; a profile that is read-only promises nothing."""
+    copies = "A copy is" if len(entries) == 1 else f"Copies of {len(entries)} files are"
+    if storage.read_only:
+        return (
+            f"{copies} kept on this computer. Nothing is uploaded while the profile is read-only: make it "
+            "writable, then run Retry Pending Uploads."
+        )
+    return (
+        f"{copies} kept on this computer and will be uploaded after the next successful save through this "
+        "profile, or by Retry Pending Uploads."
+    )

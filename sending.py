@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import operator
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,8 @@ from .transfer import file_sha256
 
 SEND_THREADS = 4  # of the outbox; what is saved meanwhile has as many more as it needs
 REPORTED = 50  # lines of a report
+NAMED = 5  # keys in one of them
+ITS_OWN_KEY = re.compile(r"^Could not \w+ '[^']*' ")  # what differs between errors of one reason
 CLOCK_SECONDS = 2  # two clocks are compared over dates in whole seconds
 
 log = logging.getLogger("cloud_storage")
@@ -65,28 +68,46 @@ def settled(through: Sender, profiles_file: Path) -> Sender:
 
 @dataclass
 class Report:
-    """What came of sending: how many entries arrived, how many wait, and a line on each. Thread-safe."""
+    """What came of sending: how many entries arrived, how many wait, and why. Thread-safe."""
 
     sent: int = 0
     left: int = 0
     lines: list[str] = field(default_factory=list)
+    waiting: dict[tuple[str, str], tuple[str, list[str]]] = field(default_factory=dict)
     stuck: set[Path] = field(default_factory=set)  # folders of entries that are themselves what is in the way
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def arrived(self, info: ObjectInfo, remark: str = "") -> None:
         with self._lock:
             self.sent += 1
-            self.lines.append(f"sent  {info.key}{remark}")
+            self.lines.append(f"Uploaded {info.key}{remark}.")
 
-    def stays(self, what: object, why: object) -> None:
+    def stays(self, what: Entry | str, why: object) -> None:
+        key, through = (what.meant, str(what.sender)) if isinstance(what, Entry) else (what, "")
         with self._lock:
             self.left += 1
-            self.lines.append(f"left  {what}: {why}")
+            same = through, ITS_OWN_KEY.sub("", str(why))
+            self.waiting.setdefault(same, (str(why), []))[1].append(key)
 
     def __str__(self) -> str:
-        hidden = len(self.lines) - REPORTED
+        lines = [*self.lines, *(_waiting(through, *why) for (through, _), why in self.waiting.items())]
+        hidden = len(lines) - REPORTED
         more = [f"… and {hidden} more"] if hidden > 0 else []
-        return "\n".join([f"{self.sent} sent, {self.left} left.", *self.lines[:REPORTED], *more])
+        return "\n".join([self._head(), *lines[:REPORTED], *more])
+
+    def _head(self) -> str:
+        waiting = "1 file is still waiting." if self.left == 1 else f"{self.left} files are still waiting."
+        if not self.sent:
+            return waiting if self.left else "Nothing is waiting."
+        uploaded = "1 file was uploaded." if self.sent == 1 else f"{self.sent} files were uploaded."
+        return f"{uploaded} {waiting}" if self.left else uploaded
+
+
+def _waiting(through: str, why: str, keys: Sequence[str]) -> str:
+    """One line for all that wait for the same reason."""
+    hidden = len(keys) - NAMED
+    named = ", ".join(keys[:NAMED]) + (f" and {hidden} more" if hidden > 0 else "")
+    return f"Waiting: {named} ({through}): {why}" if through else f"Waiting: {named}: {why}"
 
 
 def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thread | None:
@@ -165,7 +186,7 @@ def _send_group(
         storage = connect(resolve(through.profile, through.overrides, profiles_file))
     except StorageError as error:
         for entry in entries:
-            report.stays(entry.path, error)
+            report.stays(entry, error)
         return
     room = storage.max_key_bytes - len(storage.path_prefix.encode())
     group = _Group(outbox, storage, meter, report)
@@ -214,7 +235,7 @@ class _Group:
         ):
             return True
         self.report.stays(
-            entry.path,
+            entry,
             f"it was saved to bucket {meant.bucket!r} below {meant.path_prefix!r}, and its {entry.sender} "
             f"now leads to {self.storage.bucket!r} below {self.storage.path_prefix!r}. "
             "Let the profile lead there again, or upload the file by hand.",
@@ -245,7 +266,7 @@ class _Group:
         self.meter.check()
         before = self.failure or self.refusals.get(_kind(entry))
         if before is not None:
-            self.report.stays(entry.path, before)
+            self.report.stays(entry, before)
             return
         try:
             self._sent(entry, turn)
@@ -259,12 +280,12 @@ class _Group:
             self._stays(entry, error)
         except OSError as error:
             if entry.folder.exists():  # else somebody has removed it, which is their right
-                self.report.stays(entry.path, error.strerror or error)
+                self.report.stays(entry, error.strerror or error)
 
     def _stays(self, entry: Entry, error: StorageError) -> None:
         if error.scope is Scope.OBJECT:
             self.report.stuck.add(entry.folder)
-        self.report.stays(entry.path, error)
+        self.report.stays(entry, error)
 
     def _sent(self, entry: Entry, turn: storing.Turn | None) -> None:
         if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
@@ -332,7 +353,7 @@ class _Group:
         except OSError as error:
             if entry.folder.exists():  # else somebody has removed it, which is their right
                 said = error.strerror or error
-                self.report.stays(entry.path, f"it arrived as {info.key}, but cannot be removed here: {said}")
+                self.report.stays(entry, f"it arrived as {info.key}, but cannot be removed here: {said}")
                 return
         self.report.arrived(info, remark)
 

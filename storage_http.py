@@ -166,14 +166,14 @@ class HttpStorage(Storage):
 
     def _asked_page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         """A page whose keys are relative and begin with ``prefix``, as was asked for."""
-        with self._translated(f"list {prefix!r}"):
+        with self._translated(_listing(prefix)):
             page = self._page(self._full(prefix), after, token, count, delimiter)
         if wrong := pages.foreign(page, self._full(prefix)):
             raise self._no_listing(prefix, wrong)
         return pages.relative(page, self.path_prefix)
 
     def _no_listing(self, prefix: str, said: str) -> Unreachable:
-        return Unreachable(sentence(f"list {prefix!r}", self.place, said, pages.ADVICE))
+        return Unreachable(sentence(_listing(prefix), self.place, said, pages.ADVICE))
 
     def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
         tried = f"read {key!r}"
@@ -347,3 +347,8 @@ class HttpStorage(Storage):
                 if self._code(reason) not in _BEHIND_THE_END:
                     self._raise(reason, tried, reading=True)
         self._raise(error, tried, reading=True)
+
+
+def _listing(prefix: str) -> str:
+    """What listing is called when it fails."""
+    return f"list {prefix!r}" if prefix else "list the bucket"

@@ -205,10 +205,14 @@ class _Run:
         def list_after(prefix: str, after: str, limit: int | None) -> Iterator[str]:
             try:
                 yield from (info.key for info in storage.list(prefix, limit, after))
-            except AccessDenied as error:
-                if not is_policy(error):  # a wrong secret or clock: no other name would help
-                    raise
-                raise error.saying(_NEEDS_LISTING) from error
+            except StorageError as error:
+                place = prefix[: prefix.rfind("/") + 1] or storage.bucket
+                told = error.trying(
+                    f"list {prefix!r}", f"save to {place!r}: finding the next free number failed"
+                )
+                if isinstance(error, AccessDenied) and is_policy(error):  # another name needs no list
+                    told = told.saying(_NEEDS_LISTING)
+                raise told from error
 
         self.series, self.list_after, self.place, self.size = series, list_after, place, 0
         self.settled = threading.Event()

@@ -128,7 +128,7 @@ def test_a_video_whose_name_is_taken_is_not_encoded(cloud, monkeypatch, if_exist
 def test_a_video_is_kept_where_nobody_can_look_whether_its_name_is_taken(cloud, proxy, monkeypatch):
     monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
     proxy.refuse()
-    with pytest.raises(errors.Unreachable, match="is kept as"):
+    with pytest.raises(errors.Unreachable, match="copy is kept on this computer"):
         run_node("SaveVideoToCloud", video=video(4), filename="v", if_exists="skip")
     proxy.resume()
     assert run_node("RetryPendingUploads")["result"][:2] == (1, 0)

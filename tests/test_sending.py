@@ -166,7 +166,7 @@ def test_whatever_the_cloud_does_wrong_an_image_is_kept_and_arrives_later(
     else:
         with pytest.raises(raised) as told:
             save(pictures(3), on_failure=on_failure)
-        assert ("outbox" in str(told.value)) == (on_failure == saving.KEEP_AND_STOP)
+        assert ("kept on this computer" in str(told.value)) == (on_failure == saving.KEEP_AND_STOP)
     proxy.clear()
     if fault is None:
         proxy.resume()
@@ -196,12 +196,11 @@ def test_the_error_says_what_happened_where_the_file_is_and_that_it_will_be_sent
     said = str(refused(proxy))
     (entry,) = kept(box)
     assert said.startswith("Could not ")
-    assert str(entry.path) in said
-    assert "will be sent" in said
+    assert "A copy is kept on this computer and will be uploaded after the next successful save" in said
     assert "Retry Pending Uploads" in said
     assert entry.why in said
     said = str(refused(proxy, images=pictures(3)))
-    assert f"3 files are kept in {box.folder}" in said
+    assert "Copies of 3 files are kept on this computer" in said
 
 
 def test_going_on_gives_empty_keys_for_what_is_kept_and_says_so_on_the_node(cloud, proxy, comfyui, box):
@@ -231,15 +230,39 @@ def test_after_a_failure_the_rest_of_a_batch_is_kept_without_trying(proxy, box, 
     assert rule.seen <= 2
 
 
+def test_a_read_only_profile_promises_no_later_upload(cloud, box, monkeypatch):
+    monkeypatch.setenv("COMFY_S3_READ_ONLY", "1")
+    with pytest.raises(errors.ConfigurationError) as told:
+        save()
+    said = str(told.value)
+    assert "the profile is read-only" in said
+    assert "next successful save" not in said
+    assert "make it writable, then run Retry Pending Uploads" in said
+    done = run_node("SaveImageToCloud", images=pictures(1), on_failure=saving.KEEP_AND_GO_ON, unique_id="4")
+    assert "next successful save" not in str(done["ui"])
+    assert retry()[:2] == (0, 2)
+    monkeypatch.delenv("COMFY_S3_READ_ONLY")
+    assert retry()[:2] == (2, 0)
+
+
+def test_a_save_that_cannot_list_says_what_it_was_that_the_save_tried(cloud, proxy, box):
+    proxy.add(Fault(FORBIDDEN, "GET", times=None))
+    with pytest.raises(errors.StorageError) as told:
+        save(key_prefix="ux/", filename="a_%counter%")
+    said = str(told.value)
+    assert said.startswith("Could not save to 'ux/': finding the next free number failed (")
+    assert "Could not list" not in said
+
+
 def test_settings_that_are_missing_lose_nothing(cloud, box, monkeypatch):
     secret = os.environ["COMFY_S3_SECRET_KEY"]
     bucket = os.environ["COMFY_S3_BUCKET"]
     monkeypatch.delenv("COMFY_S3_SECRET_KEY")
-    with pytest.raises(errors.ConfigurationError, match=r"Half a key pair.*is kept as"):
+    with pytest.raises(errors.ConfigurationError, match=r"but no COMFY_S3_SECRET_KEY.*copy is kept"):
         save()
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", secret)
     monkeypatch.setenv("COMFY_S3_BUCKET", "")
-    with pytest.raises(errors.ConfigurationError, match=r"needs the setting bucket.*is kept as"):
+    with pytest.raises(errors.ConfigurationError, match=r"No bucket is set.*copy is kept on this computer"):
         save()
     assert retry()[:2] == (0, 2)
     monkeypatch.setenv("COMFY_S3_BUCKET", bucket)
@@ -307,7 +330,7 @@ def test_a_fault_of_this_program_loses_no_image_either(cloud, box, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(type(cloud), "_store", broken)
-        with pytest.raises(errors.StorageError, match=r"a bug.*is kept as"):
+        with pytest.raises(errors.StorageError, match=r"a bug.*copy is kept on this computer"):
             save()
     assert retry()[:2] == (1, 0)
 
@@ -417,7 +440,7 @@ def test_a_save_through_another_profile_leaves_what_waits(cloud, proxy, box, fas
 
 
 def test_nothing_waits_and_nothing_is_sent(comfyui):
-    assert retry() == (0, 0, "0 sent, 0 left.")
+    assert retry() == (0, 0, "Nothing is waiting.")
     assert not host.outbox_folder().exists()
 
 
@@ -431,8 +454,12 @@ def test_what_fails_again_stays_and_the_report_says_why(cloud, proxy, box):
     rule = proxy.add(Fault(FORBIDDEN, "PUT", times=None))
     sent, left, report = retry()
     assert (sent, left) == (0, 6)
-    assert report.count("AccessDenied") == 6
-    assert all(str(entry.path) in report for entry in kept(box))
+    first, waiting = report.splitlines()
+    assert first == "6 files are still waiting."
+    assert waiting.startswith("Waiting: comfyui/images/ComfyUI_….png, ")
+    assert "and 1 more (profile (env vars)): Could not" in waiting
+    assert report.count("AccessDenied") == 1, "the same reason is told once"
+    assert str(box.folder) not in report, "key and profile first, no path"
     assert rule.seen <= sending.SEND_THREADS, "the rest is not tried"
     proxy.clear()
     assert retry()[:2] == (6, 0)
