@@ -19,11 +19,12 @@ TIMEOUT_MILLISECONDS = 20_000
 @contextmanager
 def browser() -> Iterator[Any]:
     """Playwright's Browser, without a window. Raises ServerUnavailable where there is no Chromium."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         raise ServerUnavailable("There is no Chromium. On Debian: apt-get install chromium")
+    expect.set_options(timeout=TIMEOUT_MILLISECONDS)  # 5 s are too few where a server loads its SDK first
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
 
