@@ -261,7 +261,7 @@ def test_an_empty_folder_and_an_old_server_have_words_too(cloud, ours):
     ours.keyboard.press("Escape")
     ours.route("**/api/cloud_storage/**", lambda route: route.fulfill(status=404, body="404: Not Found"))
     opened(ours)
-    expect(ours.get_by_role("alert")).to_contain_text("Restart it")
+    expect(ours.get_by_role("alert")).to_contain_text("Restart ComfyUI")
     ours.keyboard.press("Escape")
     ours.unroute("**/api/cloud_storage/**")
     ours.route("**/api/cloud_storage/**", lambda route: route.abort())
@@ -515,6 +515,28 @@ def test_letters_that_are_typed_in_the_list_search(filled, ours):
     ours.keyboard.press("ArrowDown")
     ours.keyboard.press("Enter")
     assert chosen(ours) == "a/b/deep.txt"
+
+
+@pytest.mark.parametrize(
+    "key", ["/uploads/a.png", "x//y.png", "a/./b.png", "c\\d\\e.png", " f .png", "%2e/g?h#i.png"]
+)
+def test_any_key_that_a_bucket_may_hold_is_reached_by_its_folders_and_handed_over_as_it_is(cloud, ours, key):
+    cloud.put(key, b"x", PutOptions(), Meter())
+    opened(ours, {"kind": "image"})
+    for depth in range(1, key.count("/") + 1):
+        expect(ours.locator(".cs-row")).to_have_count(1)
+        assert names(ours)[0].strip(), "a folder without a name is shown too"
+        ours.keyboard.press("ArrowDown")
+        ours.keyboard.press("Enter")
+        expect(ours.locator(".cs-step")).to_have_count(depth + 1)
+        expect(ours.locator(".cs-row")).to_have_count(1)
+    ours.keyboard.press("ArrowDown")
+    ours.keyboard.press("Enter")
+    assert chosen(ours) == key
+    opened(ours, {"kind": "image", "start": key})
+    assert len(marked(ours)) == 1
+    ours.keyboard.press("Enter")
+    assert chosen(ours) == key
 
 
 def test_of_a_long_name_the_end_is_in_sight(cloud, ours):

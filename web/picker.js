@@ -253,7 +253,7 @@ class Picker {
           "aria-current": depth === names.length ? "location" : undefined,
           click: () => this.enter(names.slice(0, depth).map((each) => `${each}/`).join("")),
         },
-        name,
+        name || "/",
       ),
     )
     this.path.replaceChildren(...steps)
@@ -275,7 +275,7 @@ class Picker {
 
   row(entry) {
     const { key, isFolder } = entry
-    const cells = [nameCell(key.slice(this.folder.length).replace(/\/$/, ""), key)]
+    const cells = [nameCell(key.slice(this.folder.length).replace(/\/$/, "") || "/", key)]
     const small = element("span", { class: "cs-small" }, icon(isFolder ? "folder" : "file"))
     if (isFolder) cells.push(element("span", { class: "cs-unseen" }, this.say("folder")))
     else {

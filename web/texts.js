@@ -69,10 +69,10 @@ export const TEXTS = {
     running: "Running…",
     unfinished: "Not finished: the run was stopped.",
     unreadable_profile:
-      "This profile is known only when the graph runs. Wire the node to a Cloud Storage Profile node " +
-      "whose inputs are not wired, to browse its bucket here.",
+      "The bucket cannot be browsed, because inputs of the profile are wired. Type their values into the " +
+      "Cloud Storage Profile node instead, or type the key here.",
     unreachable: "ComfyUI does not answer. Check that it is running.",
-    outdated: "This ComfyUI does not know the request. Restart it: the package was updated or did not load.",
+    outdated: "ComfyUI is running an older version of this package, or could not load it. Restart ComfyUI.",
   },
   zh: {
     browse: "浏览存储桶",
@@ -131,9 +131,9 @@ export const TEXTS = {
     running: "正在运行…",
     unfinished: "未完成：运行已停止。",
     unreadable_profile:
-      "此配置要在运行时才能确定。请将节点连接到“云存储配置”节点，且该节点的输入不要再连线，即可在此浏览其存储桶。",
+      "配置的输入已连线，因此无法浏览存储桶。请在“云存储配置”节点中直接填写这些值，或在此填写对象名称。",
     unreachable: "ComfyUI 没有响应，请检查它是否正在运行。",
-    outdated: "此 ComfyUI 不认识该请求。请重启：软件包已更新或未能加载。",
+    outdated: "ComfyUI 正在运行此软件包的旧版本，或未能加载它。请重启 ComfyUI。",
   },
 }
 
