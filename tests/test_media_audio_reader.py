@@ -1,0 +1,199 @@
+"""Sounds that others made: what their headers say is a hint, what can be decoded is given."""
+
+from __future__ import annotations
+
+import io
+import struct
+import wave
+
+import av
+import films
+import numpy as np
+import pytest
+import torch
+from cloud_storage import errors, media_audio, media_audio_reader
+from cloud_storage.storage import Meter
+
+RATE, SECONDS = 48_000, 5
+COUNT = RATE * SECONDS
+
+
+def noise(channels=2):
+    return np.random.default_rng(7).uniform(-0.5, 0.5, (channels, COUNT)).astype(np.float32)
+
+
+def encoded(folder, format, quality="auto", rate=RATE, sound=None):
+    form = media_audio.FORMATS[format]
+    clip = torch.from_numpy(noise() if sound is None else sound)
+    path = folder / f"s.{form.extension}"
+    media_audio.encode(clip, rate, form, quality, None, path, Meter())
+    return path
+
+
+def read(path, on_damage="fail", start=0, duration=0):
+    audio, notes = media_audio_reader.load(path, path.name, start, duration, Meter(), on_damage)
+    return audio["waveform"][0].numpy(), audio["sample_rate"], notes
+
+
+def riff_wav(sound, outer=0, trailer=b"", pad=True):
+    """A WAV of 16 bits whose outer length is ``outer`` too large, ``trailer`` behind its samples."""
+    data = io.BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setnchannels(sound.shape[0])
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((sound.T * 32767).astype("<i2").tobytes())
+    whole = bytearray(data.getvalue() + trailer)
+    whole[4:8] = struct.pack("<I", len(whole) - 8 + outer)
+    return bytes(whole)
+
+
+WAVS = {
+    "its outer length is 8 too large": lambda sound: riff_wav(sound, 8),
+    "its outer length is 8 too small": lambda sound: riff_wav(sound, -8),
+    "its outer length is nonsense": lambda sound: riff_wav(sound, 1 << 30),
+    "a chunk of odd length without its byte of padding": lambda sound: riff_wav(
+        sound, 1, b"note" + struct.pack("<I", 3) + b"abc"
+    ),
+    "a chunk after the samples is cut off": lambda sound: riff_wav(
+        sound, 0, b"LIST" + struct.pack("<I", 300) + b"INFO"
+    ),
+    "the byte of padding is counted and not there": lambda sound: riff_wav(sound, 1),
+}
+
+
+@pytest.mark.parametrize("kind", WAVS)
+def test_a_wav_whose_samples_are_all_there_is_whole(tmp_path, kind):
+    (tmp_path / "s.wav").write_bytes(WAVS[kind](noise()))
+    samples, rate, notes = read(tmp_path / "s.wav")
+    assert (samples.shape, rate, notes) == ((2, COUNT), RATE, ())
+
+
+@pytest.mark.parametrize("length", [0x7FFFF000, 0x7FFFF024, 0x7FFFFFFF, 0x80000024, 0xFFFFFFFF])
+def test_a_wav_from_a_pipe_is_whole(tmp_path, length):
+    data = bytearray(riff_wav(noise()))
+    data[4:8] = data[40:44] = struct.pack("<I", length)
+    (tmp_path / "s.wav").write_bytes(data)
+    assert read(tmp_path / "s.wav")[0].shape == (2, COUNT)
+
+
+def frames_of_mp3(data):
+    """The frames of an MP3 without a tag in front, each of them bytes."""
+    from cloud_storage.media_length import mp3_frame_bytes
+
+    frames, position = [], data.index(b"\xff\xfb") if b"\xff\xfb" in data else data.index(b"\xff\xf3")
+    while position + 4 <= len(data) and (length := mp3_frame_bytes(data[position : position + 4])):
+        frames.append(data[position : position + length])
+        position += length
+    return frames
+
+
+@pytest.mark.parametrize("quality", ["V0", "128k"])
+def test_an_mp3_without_a_header_of_its_length_is_whole(tmp_path, quality):
+    quiet = noise()
+    quiet[:, : COUNT // 2] = 0  # so that a length by the first frames is far off
+    path = encoded(tmp_path, "mp3", quality, sound=quiet)
+    frames = frames_of_mp3(path.read_bytes())
+    path.write_bytes(b"".join(frames[1:]))
+    samples, _, notes = read(path)
+    assert abs(samples.shape[1] - 1152 * (len(frames) - 1)) <= 1152
+    assert notes == ()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_an_mp3_that_counts_more_frames_than_it_has_is_whole_unless_it_ends_within_one(tmp_path, share):
+    path = encoded(tmp_path, "mp3")
+    frames = frames_of_mp3(path.read_bytes())
+    kept = frames[: int(len(frames) * share)]
+    path.write_bytes(b"".join(kept))
+    samples, _, notes = read(path)
+    assert notes == ()
+    assert abs(samples.shape[1] - 1152 * len(kept)) < 3 * 1152
+    path.write_bytes(b"".join(kept)[:-70])
+    assert any("cut off after" in note for note in read(path, "load what is there")[2])
+    with pytest.raises(errors.MediaError, match="cut off"):
+        read(path)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize("seconds", [0.02, 0.05, 0.3, 1.5])
+def test_a_short_mp3_of_our_own_is_whole(tmp_path, rate, seconds):
+    path = encoded(tmp_path, "mp3", rate=rate, sound=films.tones(2, seconds, rate))
+    samples, found, notes = read(path)
+    assert (found, notes) == (rate, ())
+    assert abs(samples.shape[1] - seconds * rate) <= 1152 * 2
+
+
+def test_damage_in_the_middle_costs_a_moment_and_is_told(tmp_path):
+    path = written(tmp_path / "s.m4a", "mp4", "aac", noise())
+    data = bytearray(path.read_bytes())
+    middle = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
+    data[middle : middle + 3000] = np.random.default_rng(1).integers(0, 255, 3000, np.uint8).tobytes()
+    path.write_bytes(data)
+    samples, _, notes = read(path, "load what is there")
+    assert abs(samples.shape[1] - COUNT) < RATE // 2
+    assert notes[0].startswith("Sound could not be decoded, near 2.")
+    assert np.abs(samples[:, :RATE]).max() > 0.3 < np.abs(samples[:, -RATE:]).max()
+    with pytest.raises(errors.MediaError, match=r"near 2.*Upload the file again"):
+        read(path)
+    assert read(path, duration=1)[2] == read(path, start=4)[2] == ()
+
+
+def written(path, muxer, codec, sound, **options):
+    with av.open(str(path), "w", format=muxer, options=options) as file:
+        voice = file.add_stream(codec, rate=RATE, layout="stereo")
+        voice.codec_context.bit_rate = 192_000
+        films._speak(file, voice, sound, 0, RATE)
+        file.mux(voice.encode(None))
+    return path
+
+
+# FFmpeg's muxers and encoders that PyAV has; and kinds of file that none of ours writes.
+KINDS = {
+    "au": ("au", "pcm_s16be"),
+    "wv": ("wv", "wavpack"),
+    "tta": ("tta", "tta"),
+    "aiff": ("aiff", "pcm_s16be"),
+    "caf": ("caf", "pcm_s16le"),
+    "w64": ("w64", "pcm_s16le"),
+    "voc": ("voc", "pcm_s16le"),
+    "nut": ("nut", "pcm_s16le"),
+    "adts": ("adts", "aac"),
+    "ac3": ("ac3", "ac3"),
+    "mp2": ("mp2", "mp2"),
+    "asf": ("asf", "wmav2"),
+    "rf64": ("wav", "pcm_s16le"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_kind_of_sound_is_loaded(tmp_path, kind):
+    muxer, codec = KINDS[kind]
+    options = {"rf64": "always"} if kind == "rf64" else {}
+    path = written(tmp_path / "s.bin", muxer, codec, films.tones(2, 2), **options)
+    samples, rate, notes = read(path)
+    assert notes == ()
+    assert films.pitches(samples, rate) == [150, 250]
+    assert abs(samples.shape[1] - 2 * RATE) < 5000
+    part, _, _ = read(path, start=1, duration=0.5)
+    assert part.shape[1] == RATE // 2
+
+
+@pytest.mark.parametrize("kind", ["au", "aiff", "caf", "w64", "rf64"])
+def test_a_file_of_plain_samples_that_is_cut_off_is_told(tmp_path, kind):
+    muxer, codec = KINDS[kind]
+    options = {"rf64": "always"} if kind == "rf64" else {}
+    path = written(tmp_path / "s.bin", muxer, codec, films.tones(2, 2), **options)
+    path.write_bytes(path.read_bytes()[: RATE * 4])
+    samples, _, notes = read(path, "load what is there")
+    assert abs(samples.shape[1] - RATE) < 3000
+    assert notes[-1].startswith(("The file is cut off after 0.9", "The file is cut off after 1.0"))
+
+
+def test_mpeg_2_5_without_a_tag_in_front_is_known(tmp_path):
+    path = encoded(tmp_path, "mp3", rate=8000, sound=films.tones(1, 2, 8000))
+    data = path.read_bytes()
+    path.write_bytes(data[data.index(b"\xff\xe3") :])
+    samples, rate, _ = read(path)
+    assert rate == 8000
+    assert films.pitches(samples, rate) == [150]
