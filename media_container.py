@@ -85,7 +85,7 @@ def opened(source: File | Path, name: str, wanted: str) -> Iterator[InputContain
     head = _head(source)
     if not head:
         raise _refusal(name, wanted, "the file is empty", "Upload it again.")
-    if media_kind.is_image(head) and not media_kind.is_animation(head):
+    if media_kind.is_picture(head) and not media_kind.is_animation(head):
         raise _refusal(name, wanted, f"it is {media_kind.kind(head)}", "Load Image from Cloud reads it.")
     if media_kind.is_document(head):
         raise _refusal(name, wanted, f"it is {media_kind.kind(head)}", f"Choose the key of {wanted}.")
@@ -145,13 +145,19 @@ def damaged(name: str, wanted: str, head: bytes, error: Exception) -> MediaError
 
 
 def picture_stream(container: InputContainer) -> Any | None:  # noqa: ANN401  a stream of PyAV
-    """The first stream of moving pictures; a cover that a sound file carries is none."""
+    """The first stream of moving pictures; a cover that a sound file carries is none.
+
+    Nor is a still picture before one that moves, with which an animated AVIF begins.
+    """
     from av.stream import Disposition
 
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    return None
+    streams = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
+    moving = (stream for stream in streams if stream.frames != 1)
+    return next(moving, streams[0] if streams else None)
 
 
 def sound_stream(container: InputContainer) -> Any | None:  # noqa: ANN401

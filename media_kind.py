@@ -22,7 +22,7 @@ _OTHERS = {
     b"fLaC": "a FLAC file",
     b"ID3": "an MP3 file",
 }
-_RECORDINGS = (b"GIF8", b"\x1a\x45\xdf\xa3", b"OggS", b"fLaC", b"ID3", b"FLV\1", b"\xff\xfb", b"\0\0\1\xba")
+_RECORDINGS = (b"GIF8", b"\x1a\x45\xdf\xa3", b"OggS", b"fLaC", b"ID3", b"FLV\1", b"\0\0\1\xba")
 _ISO_BOXES = (
     b"ftyp",
     b"moov",
@@ -80,6 +80,7 @@ _PICTURES = {
     b"\0\0\2\0": "a Windows cursor",
     b"icns": "an icon of macOS",
 }
+_SEQUENCES = (b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs", b"avcs")  # of _ISO_MEDIA
 HEAD_BYTES = 1 << 16  # of a file, for all that is told here
 _DNG_VERSION = 0xC612  # a TIFF's tag, helpx.adobe.com/camera-raw/digital-negative.html
 
@@ -127,8 +128,8 @@ def is_document(data: bytes) -> bool:
 
 
 def is_animation(data: bytes) -> bool:
-    """Whether ``data`` begins like an image file that is also a film."""
-    return data.startswith(b"GIF8")
+    """Whether ``data`` begins like an image file that is also a film: GIF, or a sequence of AVIF or HEIC."""
+    return data.startswith(b"GIF8") or (data[4:8] == b"ftyp" and data[8:12] in _SEQUENCES)
 
 
 def is_recording(data: bytes) -> bool:
@@ -136,6 +137,8 @@ def is_recording(data: bytes) -> bool:
     if data[4:8] == b"ftyp":
         return _iso_media(data) is None
     riff = data[:4] == b"RIFF" and data[8:12] in (b"WAVE", b"AVI ")
+    if data[:1] == b"\xff" and data[1:2] >= b"\xe0" and not data.startswith(b"\xff\xff"):  # MPEG audio's sync
+        return True
     return riff or data[4:8] in _ISO_BOXES or data.startswith(_RECORDINGS)
 
 

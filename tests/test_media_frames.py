@@ -732,3 +732,95 @@ def test_a_seek_that_misses_is_made_good(film, monkeypatch):
     assert numbers(film("mp4"), skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
     assert late.tries > 1
     assert numbers(film("mp4"), force_rate=25, skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
+
+
+# ------------------------------------------------------------------------------------- damaged, and uneven
+
+
+def damaged(path, share=0.5, count=300):
+    """The file at ``path`` with so many bytes of noise after that share of it."""
+    data = bytearray(path.read_bytes())
+    start = int(len(data) * share)
+    data[start : start + count] = np.random.default_rng(3).integers(0, 255, count, np.uint8).tobytes()
+    path.write_bytes(data)
+    return path
+
+
+def noisy(count):
+    """Numbered pictures whose files are large enough for damage to hit only a few."""
+    grain = np.random.default_rng(1)
+    pictures = []
+    for index in range(count):
+        pixels = films.picture(index).astype(int)
+        pixels[..., 2] = grain.integers(0, 255, pixels.shape[:2])
+        pictures.append(pixels.astype(np.uint8))
+    return pictures
+
+
+DAMAGED = {
+    "h264, mp4": films.Kind("mp4", encoder_options={"g": "5", "bf": "0"}),
+    "h264, mkv": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}),
+    "h264, ts": films.Kind("ts", encoder_options={"g": "5", "bf": "0"}),
+    "png": films.Kind("mov", "png", "rgb24"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.97])
+def test_one_damaged_spot_costs_a_few_pictures_and_no_load(tmp_path, kind, share):
+    path = films.write(tmp_path / f"f.{DAMAGED[kind].ending}", DAMAGED[kind], noisy(COUNT), RATE)
+    loaded = load(damaged(path, share))
+    found = films.numbers(loaded.frames)
+    assert len(set(found) & set(range(COUNT))) >= COUNT - 6
+    assert found[:10] == list(range(10))
+    assert any(words in " ".join(loaded.notes) for words in ("Damaged frames", "could not be decoded"))
+    with pytest.raises(errors.MediaError, match="on_damage to `load what is there`"):
+        load(path, on_damage="fail")
+    assert load(path, on_damage="fail", frame_load_cap=5).notes == ()
+
+
+def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):
+    path = films.write(tmp_path / "f.mkv", DAMAGED["png"], noisy(COUNT), RATE)
+    real = media_film.Film._decode
+    tried = []
+
+    def decode(film, packet, *rest):
+        tried.append(film)
+        return None if not packet.size and not film._careful else real(film, packet, *rest)
+
+    monkeypatch.setattr(media_film.Film, "_decode", decode)
+    loaded = load(path)
+    assert films.numbers(loaded.frames) == list(range(COUNT))
+    assert len(set(map(id, tried))) == 2
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
+def test_a_film_whose_pictures_come_unevenly_is_as_long_as_they_last(tmp_path, kind):
+    pauses = np.random.default_rng(5).uniform(0.1, 0.32, 24)
+    instants = [Fraction(round(float(at) * 1000), 1000) for at in np.cumsum(pauses) - pauses[0]]
+    sound = films.clicks(float(instants[-1]) + 0.2)
+    row = KINDS[kind]
+    path = films.write(tmp_path / f"f.{row.ending}", row, films.numbered(24), 30, instants, sound=sound)
+    loaded = load(path)
+    span = float(instants[-1])
+    assert abs(loaded.info["source_duration"] - span * 24 / 23) < 0.25
+    assert abs(loaded.count / loaded.rate - span * 24 / 23) < 0.25
+    assert loaded.info["source_frame_count"] == 24
+    seconds = loaded.sound["waveform"].shape[2] / loaded.sound["sample_rate"]
+    assert abs(seconds - loaded.count / loaded.rate) < 0.25
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_even_film_keeps_the_rate_that_it_states(film, kind):
+    loaded = load(film(kind), skip_first_frames=7, select_every_nth=2)
+    assert loaded.rate == Fraction(RATE, 2)
+    assert (loaded.info["source_fps"], loaded.info["source_frame_count"]) == (RATE, COUNT)
+
+
+def test_an_avi_whose_outer_length_is_too_large_is_whole(film, tmp_path):
+    data = bytearray(film("avi").read_bytes())
+    length = int.from_bytes(data[4:8], "little")
+    for more in (8, 1, 1 << 20):
+        data[4:8] = (length + more).to_bytes(4, "little")
+        (tmp_path / "f.avi").write_bytes(data)
+        assert load(tmp_path / "f.avi", on_damage="fail").count == COUNT
