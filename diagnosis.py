@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from .errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
+from .node_lines import ERROR, WARNING, Line
 from .profile import Profile, credentials
 from .profiles_file import exposed
 from .storage import Meter, ObjectInfo, Storage
@@ -35,15 +36,24 @@ class Finding:
 
 
 def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> str:
-    """Try everything and describe it, one line each. Raises TransferCancelled only. Holds no secret.
+    """The ``lines`` as one text."""
+    return "\n".join(map(str, lines(profile, storage, meter, looks_only=looks_only)))
+
+
+def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> list[Line]:
+    """Try everything and describe it: first what came of it, then each thing that was tried, then settings.
+    Raises TransferCancelled only. Holds no secret.
 
     With ``looks_only`` nothing is written or deleted: it lists, and reads a byte of what it finds.
     """
     left = storage.unfinished()
     findings = _looks(storage, meter) if looks_only else _findings(profile, storage, meter)
-    works = any(finding.works for finding in findings if finding.what != "share")  # signing asks no server
-    lines = [
-        f"Profile {profile.name}: {'works' if works else 'does NOT work'}",
+    width = max(len(finding.what) for finding in findings)
+    tried = [
+        Line(f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}", "" if f.works else ERROR)
+        for f in findings
+    ]
+    settings = [
         f"Provider     {profile.provider}",
         f"Endpoint     {storage.endpoint} (from {profile.sources['endpoint_url']})",
         f"Region       {profile.region or '-'}",
@@ -52,13 +62,26 @@ def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool
         f"Credentials  {credentials(profile).source}",
         f"Clock        {_clock(storage.clock_difference)}",
     ]
+    warnings = []
     if left:
-        lines.append(f"Warning      {_unfinished(left, storage.unfinished())}")
+        warnings.append(f"Warning      {_unfinished(left, storage.unfinished())}")
     if warning := exposed(profile.file):
-        lines.append(f"Warning      {warning}")
-    width = max(len(finding.what) for finding in findings)
-    lines += [f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}" for f in findings]
-    return "\n".join(lines)
+        warnings.append(f"Warning      {warning}")
+    return [
+        _result(profile, findings),
+        *tried,
+        *(Line(warning, WARNING) for warning in warnings),
+        *map(Line, settings),
+    ]
+
+
+def _result(profile: Profile, findings: list[Finding]) -> Line:
+    if not any(finding.works for finding in findings if finding.what != "share"):  # signing asks no server
+        return Line(f"Profile {profile.name}: does NOT work", ERROR)
+    failed = [finding.what for finding in findings if not finding.works]
+    if failed:
+        return Line(f"Profile {profile.name}: works, but not {', '.join(failed)}", WARNING)
+    return Line(f"Profile {profile.name}: works")
 
 
 def _unfinished(before: int, now: int) -> str:

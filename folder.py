@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from . import cache, host, image_sizes, listing, workers
+from .amounts import several
 from .damage import LOAD, Damage
 from .errors import NotFound
 from .image_decoder import TRIED, ImageFile
@@ -66,7 +67,7 @@ class Loading:
         self._done, self._count = 0, 0
 
     def words(self) -> str:
-        return f"Loaded {self._done} of {self._count} images,"
+        return f"Loaded {self._done} of {several(self._count, 'image')},"
 
     def load(
         self,
@@ -105,7 +106,7 @@ class Loading:
         pictures.reverse()
         one_by_one = (pictures.pop() for _ in found)  # none is held twice, in the list and in the batch
         gathered, masks = image_sizes.gathered(one_by_one, len(found), size_mode)
-        status = f"Loaded {len(found)} images."
+        status = f"Loaded {several(len(found), 'image')}."
         if old:
             status += f" The server cannot be reached: {len(old)} of them are the last downloaded copies."
         missing = tuple(note for info in found for note in notes[info.key])

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import status_text
+from .amounts import Rate, in_bytes
 from .errors import MediaError, sentence
 from .media_video import Clip, Pictures, Recording, frame_rate
 from .meter import Counted, Meter, counted
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 PREVIEW_FOLDER = "cloud_storage"
 OUTBOX_FOLDER = "cloud_storage_outbox"
 LINES = "cloud_storage"  # what web/cloud_storage.js looks for in a node's ``ui``
-MEGABYTE = 1_000_000
 DRAW_SECONDS = 0.2  # between two drawings of one node: core 0.3.64 does not throttle, the browser would choke
 
 
@@ -186,6 +186,7 @@ class _Calls:
     def __init__(self) -> None:
         self.meters: set[Meter] = set()
         self.looked_at, self.drawn = float("-inf"), (0, 0)  # never yet: the clock may begin at 0
+        self.rate = Rate()
 
 
 # By node, and by event loop: each prompt has its own. A call that failed may live on in its exception.
@@ -211,6 +212,7 @@ class Progress:
         if now - calls.looked_at < DRAW_SECONDS:
             return
         before, so_far = calls.drawn, counted(calls.meters)
+        calls.rate.note(now, so_far.done)
         calls.looked_at, calls.drawn = now, (so_far.done, so_far.frames_done)
         if calls.drawn == before:
             return
@@ -233,9 +235,10 @@ class Progress:
         verb = self._verb if isinstance(self._verb, str) else self._verb()
         if so_far.total > 0:
             self.bar(so_far.done, so_far.total)
-            self.text(f"{verb} {in_bytes(so_far.done)} of {in_bytes(so_far.total)}")
+            rate = self._calls.rate.words(so_far.total)
+            self.text(f"{verb} {in_bytes(so_far.done)} of {in_bytes(so_far.total)}{rate}")
         else:
-            self.text(f"{verb} {in_bytes(so_far.done)}")
+            self.text(f"{verb} {in_bytes(so_far.done)}{self._calls.rate.words(0)}")
 
     def bar(self, value: int, total: int) -> None:
         """Draw the bar. Raises ComfyUI's interrupt when Cancel was pressed."""
@@ -271,11 +274,6 @@ def is_interrupted() -> bool:
     from comfy.model_management import processing_interrupted
 
     return bool(processing_interrupted())
-
-
-def in_bytes(count: int) -> str:
-    """ "12.3 MB" or "4.5 kB" for a number of bytes."""
-    return f"{count / 1e6:.1f} MB" if count >= MEGABYTE else f"{count / 1e3:.1f} kB"
 
 
 # ------------------------------------------------------------ models and files

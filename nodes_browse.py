@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import freshness, host, inputs, listing
+from .amounts import in_bytes, several
 from .connect import storage_of
 from .errors import NotFound
 from .storage import Meter, ObjectInfo, Storage
@@ -109,11 +110,11 @@ class ListBucketContents:
 
         found = await watched(collect, meter, progress)
         lines = list(map(_line, found))
-        count = "1 object" if len(found) == 1 else f"{len(found)} objects"
+        count = several(len(found), "object")
         progress.text(count)
         further = ["…"] if len(lines) > SHOWN_LINES else []
         result = ("\n".join(lines), [info.key for info in found], len(found))
-        return host.shown(result, [count, *lines[:SHOWN_LINES], *further])
+        return host.shown(result, [count, *map(_shown, found[:SHOWN_LINES]), *further])
 
 
 class GeneratePresignedURL:
@@ -173,6 +174,12 @@ def _objects(storage: Storage, prefix: str, max_results: int, pattern: str) -> l
 def _line(info: ObjectInfo) -> str:
     date = f"{info.modified:%Y-%m-%d %H:%M:%S}" if info.modified else "-"
     return f"{info.key}  {info.size}  {date}"
+
+
+def _shown(info: ObjectInfo) -> str:
+    """The same for people: on the node, where nobody computes with it."""
+    date = f"{info.modified:%Y-%m-%d %H:%M} UTC" if info.modified else "-"
+    return f"{info.key}  {in_bytes(info.size)}  {date}"
 
 
 NODE_CLASS_MAPPINGS = {

@@ -18,6 +18,7 @@ class LoadImagesFromCloud:
     """Load the images of a folder as one batch, or one by one."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    HAS_INTERMEDIATE_OUTPUT = True  # as in nodes_load.py
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK", "STRING", "INT"), ("images", "masks", "keys", "count")
     OUTPUT_IS_LIST = (True, True, True, False)  # a batch is a list of one
     DESCRIPTION = "Loads the images of a folder in the bucket; of an animated image its first frame."

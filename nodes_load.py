@@ -23,6 +23,7 @@ from . import (
     media_preview,
     video_window,
 )
+from .amounts import in_bytes
 from .connect import storage_of
 from .damage import LOAD, Damage
 from .media_length import File
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 PICTURES = "cloud_storage_pictures"  # what web/cloud_storage.js looks for in a node's ``ui``
+# HAS_INTERMEDIATE_OUTPUT: core 0.33 sends again what such a node has to show when all behind it is cached too
+# (execution.py, _is_intermediate_output). For core 0.3.64 web/runs.js asks for it.
+
 T = TypeVar("T")
 Pictured = tuple[tuple[Any, ...], dict[str, Any]]  # what a node gives, and ``ui`` for a picture of it
 Decode = Callable[[image_decoder.ImageFile], T]
@@ -45,6 +49,7 @@ class LoadImageFromCloud:
     """Load an image, or every frame of an animated one, as ComfyUI's own Load Image does."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK"), ("image", "mask")
     DESCRIPTION = (
         "Loads an image and its mask from the bucket. An unchanged object is not downloaded again."
@@ -88,6 +93,7 @@ class LoadMaskFromCloud:
     """Load one channel of an image as a mask, as ComfyUI's own Load Image (as Mask) does."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     RETURN_TYPES, RETURN_NAMES = ("MASK",), ("mask",)
     DESCRIPTION = "Loads one channel of an image in the bucket as a mask."
     OUTPUT_TOOLTIPS = ("The channel, 0 to 1; alpha is inverted, as in Load Image (as Mask).",)
@@ -132,6 +138,7 @@ class LoadVideoFromCloud:
     """Load frames of a film and their sound; only the part of the file that holds them is downloaded."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     # Either fits a wire of the first output; the page shows which it is.
     RETURN_TYPES = ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
     RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
@@ -253,6 +260,7 @@ class LoadAudioFromCloud:
     """Load sound from a file of sound or of video; only the part of the file that is needed is downloaded."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
+    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     RETURN_TYPES, RETURN_NAMES = ("AUDIO",), ("audio",)
     DESCRIPTION = "Loads the audio of an audio or video file in the bucket, or a part of it."
     OUTPUT_TOOLTIPS = ("The audio at the file's own sample rate, with all channels.",)
@@ -313,7 +321,7 @@ async def _read(
             return decode(source, name, meter)
 
     result = await watched(read, meter, progress)
-    status = f"Loaded {key}, {host.in_bytes(meter.done)} downloaded."
+    status = f"Loaded {key}, {in_bytes(meter.done)} downloaded."
     progress.text(status)
     return result, status
 
@@ -359,7 +367,7 @@ async def _loaded(
     if not current:
         status = "The server cannot be reached: this is the last downloaded copy."
     elif meter.done:
-        status = f"Loaded {key}, {host.in_bytes(meter.done)} downloaded."
+        status = f"Loaded {key}, {in_bytes(meter.done)} downloaded."
     else:
         status = f"Loaded {key}, unchanged."
     progress.text(status)

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import connect, diagnosis, host, inputs, providers
 from .errors import ConfigurationError
+from .node_lines import Line
 from .profile import Profile, fingerprint, resolve
 from .profiles_file import ENVIRONMENT, FILE_NAME
 from .settings import FROM_PROFILE, profile_names
@@ -110,13 +111,14 @@ class TestCloudConnection:
     async def test(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Tested")
 
-        def try_everything() -> str:
+        def try_everything() -> list[Line]:
             used = profile or resolve(ENVIRONMENT, {}, host.profiles_file())
-            return diagnosis.report(used, connect.connect(used), meter)
+            return diagnosis.lines(used, connect.connect(used), meter)
 
-        report = await watched(try_everything, meter, progress)
+        lines = await watched(try_everything, meter, progress)
+        report = "\n".join(map(str, lines))
         progress.text(report)
-        return host.shown((report,), report.splitlines())
+        return host.shown((report,), lines)
 
 
 def _resolved(profile: str | None, provider: str, bucket: str, path_prefix: str, region: str) -> Profile:

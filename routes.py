@@ -29,6 +29,7 @@ from .errors import (
     Unreachable,
 )
 from .naming import existing_key
+from .node_lines import for_page
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import SETTINGS
@@ -195,7 +196,7 @@ def _open(query: Query, meter: Meter) -> Reply:
 
 def _test(query: Query, meter: Meter) -> Reply:
     profile = _profile(query)
-    return Reply({"lines": diagnosis.report(profile, connect(profile), meter, looks_only=True).splitlines()})
+    return Reply({"lines": for_page(diagnosis.lines(profile, connect(profile), meter, looks_only=True))})
 
 
 def _profile(query: Query) -> Profile:

@@ -4,6 +4,7 @@ import urllib.request
 
 import pytest
 from cloud_storage import errors, freshness, nodes_browse
+from cloud_storage.amounts import in_bytes
 from cloud_storage.storage import Meter, PutOptions
 from conftest import outputs_of, run_node
 
@@ -57,9 +58,14 @@ def test_a_share_is_shown_with_its_address_and_a_list_with_its_beginning(filled,
     shared = run_node("GeneratePresignedURL", key="c.png", expires_hours=2)
     assert shared["ui"] == {"cloud_storage": ["c.png: shared for 2 h", *shared["result"]]}
     listed = run_node("ListBucketContents", prefix="a/")
-    assert listed["ui"]["cloud_storage"] == ["3 objects", *listed["result"][0].splitlines()]
+    count, *lines = listed["ui"]["cloud_storage"]
+    assert count == "3 objects"
+    for line, written in zip(lines, listed["result"][0].splitlines(), strict=True):
+        key, size, date = written.split("  ")
+        minute = date.rpartition(":")[0]
+        assert line == f"{key}  {in_bytes(int(size))}  {minute} UTC", "for people; the output is for programs"
     alone = run_node("ListBucketContents", prefix="a/", max_results=1)
-    assert alone["ui"]["cloud_storage"] == ["1 object", alone["result"][0]]
+    assert (alone["ui"]["cloud_storage"][0], len(alone["ui"]["cloud_storage"])) == ("1 object", 2)
     monkeypatch.setattr(nodes_browse, "SHOWN_LINES", 1)
     shown = run_node("ListBucketContents", prefix="a/")["ui"]["cloud_storage"]
     assert (shown[0], len(shown), shown[-1]) == ("3 objects", 3, "…")

@@ -7,7 +7,7 @@ import pytest
 from cloud_storage import errors, host, nodes_profile, status_text
 from cloud_storage.diagnosis import PROBE_HEAD
 from cloud_storage.storage import Meter, PutOptions
-from conftest import of_a_list, outputs_of, run_node
+from conftest import lines_of, of_a_list, outputs_of, run_node
 
 
 def write_profiles(**profiles):
@@ -98,7 +98,34 @@ def test_connection_tests_side_by_side_do_not_disturb_each_other(cloud, monkeypa
 
 def test_a_report_is_shown_line_by_line(cloud):
     tested = run_node("TestCloudConnection")
-    assert tested["ui"] == {"cloud_storage": tested["result"][0].splitlines()}
+    assert lines_of(tested) == tested["result"][0].splitlines()
+
+
+def levels_of(done):
+    """The level of each line that a node shows, "" for one that has none."""
+    return ["" if isinstance(line, str) else line[1].get("level", "") for line in done["ui"]["cloud_storage"]]
+
+
+def test_a_report_begins_with_its_result_and_what_works_and_ends_with_the_settings(cloud):
+    tested = run_node("TestCloudConnection")
+    lines = lines_of(tested)
+    assert lines[0].endswith(": works")
+    assert [line[:1] for line in lines[1:7]] == ["✓"] * 6
+    assert lines[7].startswith("Provider")
+    assert set(levels_of(tested)) == {""}
+
+
+def test_a_report_of_what_does_not_work_is_red_and_of_what_works_in_part_is_a_warning(cloud, monkeypatch):
+    monkeypatch.setenv("COMFY_S3_READ_ONLY", "1")
+    part = run_node("TestCloudConnection")
+    assert lines_of(part)[0].endswith(": works, but not write")
+    assert levels_of(part)[0] == "warning"
+    monkeypatch.setenv("COMFY_S3_BUCKET", "there-is-no-such-bucket")
+    nothing = run_node("TestCloudConnection")
+    assert "does NOT work" in lines_of(nothing)[0]
+    assert levels_of(nothing)[0] == "error"
+    for line, level in zip(lines_of(nothing), levels_of(nothing), strict=True):
+        assert (level == "error") == (line.startswith("✗") or "does NOT work" in line), line
 
 
 def test_the_report_of_a_wrong_secret_says_what_to_do(cloud, monkeypatch):

@@ -54,7 +54,7 @@ STOREYS = (
     ),
     ("one_at_a_time",),
     ("media_output",),
-    ("node_lines",),
+    ("node_lines", "amounts"),
     ("providers", "memory", "workers", "lanes", "error_codes", "damage", "profiles_file", "wire"),
     ("meter",),
     ("status_text",),

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from cloud_storage import host
+from cloud_storage.amounts import Rate, in_bytes, in_time, several
 from cloud_storage.storage import Meter, PutOptions
 from comfy import utils
 from conftest import of_a_list
@@ -17,6 +18,13 @@ from PIL import Image
 @pytest.fixture(autouse=True)
 def every_look_is_drawn(monkeypatch):
     monkeypatch.setattr(host, "DRAW_SECONDS", 0)
+    frozen(monkeypatch)
+
+
+def frozen(monkeypatch, *seconds):
+    """A clock that stands still, or shows these times one after another."""
+    times = iter(seconds)
+    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=lambda: next(times, 0.0)))
 
 
 class Call:
@@ -124,3 +132,57 @@ def test_the_images_of_a_list_are_loaded_under_one_bar(cloud):
     done = [value for _, value, _ in utils.drawn]
     assert done == sorted(done)
     assert utils.drawn[-1] == ("9", sum(sizes), sum(sizes))
+
+
+# ------------------------------------------------------------ how fast, how long still
+
+
+@pytest.mark.parametrize("began", [0.0, 7.0, 1e9], ids=["just started", "soon after", "up for years"])
+def test_a_long_transfer_says_how_fast_it_is_and_how_long_it_takes_still(comfyui, monkeypatch, began):
+    frozen(monkeypatch, *(began + second for second in (0, 1, 4, 5)))
+
+    def work():
+        call = Call("9", 100_000_000)
+        for count in (2_000_000, 2_000_000, 4_000_000, 12_000_000):
+            call.arrive(count)
+
+    in_one_prompt(work)
+    assert [text.partition("MB")[2] for text, _, _ in comfyui.texts] == [
+        " of 100.0 MB",
+        " of 100.0 MB",
+        " of 100.0 MB, 1.5 MB/s, 2 min left",
+        " of 100.0 MB, 3.6 MB/s, 23 s left",
+    ]
+
+
+def test_a_rate_is_that_of_the_last_seconds_and_nothing_is_told_of_what_stands_still():
+    rate = Rate()
+    for second in range(100):
+        rate.note(float(second), second * 1000 if second < 50 else 50_000 + (second - 50) * 3000)
+    assert rate.per_second() == 3000
+    for second in range(100, 120):
+        rate.note(float(second), 50_000 + 49 * 3000)
+    assert rate.words(10**9) == ""
+    rate.note(120.0, 5)  # one that counts anew
+    assert rate.per_second() is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "1 s"), (60, "60 s"), (61, "2 min"), (3540, "59 min"), (3600, "1 h 0 min"), (4800, "1 h 20 min")],
+)
+def test_a_time_is_told_in_whole_numbers(seconds, words):
+    assert in_time(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0.0 kB"), (1234, "1.2 kB"), (3_000_000, "3.0 MB"), (2_500_000_000, "2.5 GB")],
+)
+def test_a_size_is_told_in_units_that_people_use(count, words):
+    assert in_bytes(count) == words
+
+
+def test_one_is_one_and_more_are_many():
+    assert [several(count, "image") for count in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert several(2, "entry", "entries") == "2 entries"

@@ -220,6 +220,19 @@ def test_going_on_gives_empty_keys_for_what_is_kept_and_says_so_on_the_node(clou
     assert "AccessDenied" in text
 
 
+def test_a_node_that_goes_on_says_first_that_nothing_is_in_the_bucket_and_why(cloud, proxy):
+    proxy.refuse()
+    for count, waits in ((1, "comfyui/images/ComfyUI_….png"), (3, "3 files")):
+        done = run_node("SaveImageToCloud", images=pictures(count), on_failure=saving.KEEP_AND_GO_ON)
+        (first, more), (why, further), kept, *_ = done["ui"]["cloud_storage"]
+        assert (first, more) == (f"NOT in the bucket yet: {waits}.", {"level": "warning"})
+        assert why.startswith("Could not ")
+        assert further == {"level": "warning"}
+        assert "cloud_storage_outbox" in kept or "kept" in kept
+        assert "Saved" not in str(done["ui"]["cloud_storage"])
+        assert [one["filename"] for one in done["ui"]["images"]] == ["ComfyUI_….png"] * count
+
+
 def test_after_a_failure_the_rest_of_a_batch_is_kept_without_trying(proxy, box, monkeypatch):
     monkeypatch.setattr(saving, "UPLOAD_THREADS", 2)
     save(pictures(1, 5))

@@ -1,0 +1,65 @@
+"""Numbers in words: how many, how large, how fast, how long still."""
+
+from __future__ import annotations
+
+from collections import deque
+
+KILO, MEGA, GIGA = 1e3, 1e6, 1e9
+MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
+
+WINDOW_SECONDS = 10.0  # a rate is that of so long
+NOTES = 2  # that a rate is told from, at least
+FIRST_SECONDS = 3.0  # before that nobody needs one, and it would jump
+
+
+def several(count: int, one: str, many: str = "") -> str:
+    """ "1 image" or "2 images"."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def in_bytes(count: float) -> str:
+    """ "1.2 GB", "12.3 MB" or "4.5 kB" for a number of bytes."""
+    if count >= GIGA:
+        return f"{count / GIGA:.1f} GB"
+    return f"{count / MEGA:.1f} MB" if count >= MEGA else f"{count / KILO:.1f} kB"
+
+
+def in_time(seconds: float) -> str:
+    """ "40 s", "3 min" or "1 h 20 min", rounded up."""
+    whole = -int(-seconds // 1)
+    if whole <= MINUTE_SECONDS:
+        return f"{whole} s"
+    minutes = -(-whole // MINUTE_SECONDS)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+class Rate:
+    """How fast something grows, by what was noted of it: any clock will do, wherever that begins."""
+
+    def __init__(self) -> None:
+        self._noted: deque[tuple[float, int]] = deque()
+
+    def note(self, now: float, done: int) -> None:
+        """Tell that ``done`` is reached at the second ``now``; less than before begins anew."""
+        if self._noted and done < self._noted[-1][1]:
+            self._noted.clear()
+        self._noted.append((now, done))
+        while len(self._noted) > NOTES and now - self._noted[1][0] >= WINDOW_SECONDS:
+            self._noted.popleft()
+
+    def per_second(self) -> float | None:
+        """None as long as it is not known, and where nothing grows."""
+        if not self._noted:
+            return None
+        seconds = self._noted[-1][0] - self._noted[0][0]
+        grown = self._noted[-1][1] - self._noted[0][1]
+        return grown / seconds if seconds >= FIRST_SECONDS and grown > 0 else None
+
+    def words(self, total: int) -> str:
+        """ ", 12.3 MB/s, 40 s left" for bytes of ``total``, 0 where nobody knows it; "" without a rate."""
+        rate = self.per_second()
+        if rate is None:
+            return ""
+        left = total - self._noted[-1][1]
+        return f", {in_bytes(rate)}/s" + (f", {in_time(left / rate)} left" if left > 0 else "")
