@@ -114,7 +114,7 @@ class ListBucketContents:
         progress.text(count)
         further = ["…"] if len(lines) > SHOWN_LINES else []
         result = ("\n".join(lines), [info.key for info in found], len(found))
-        return host.shown(result, [count, *map(_shown, found[:SHOWN_LINES]), *further])
+        return host.shown(result, [f"{count}, times in UTC", *map(_shown, found[:SHOWN_LINES]), *further])
 
 
 class GeneratePresignedURL:
@@ -178,7 +178,7 @@ def _line(info: ObjectInfo) -> str:
 
 def _shown(info: ObjectInfo) -> str:
     """The same for people: on the node, where nobody computes with it."""
-    date = f"{info.modified:%Y-%m-%d %H:%M} UTC" if info.modified else "-"
+    date = f"{info.modified:%Y-%m-%d %H:%M}" if info.modified else "-"
     return f"{info.key}  {in_bytes(info.size)}  {date}"
 
 

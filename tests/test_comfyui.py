@@ -161,7 +161,7 @@ def test_a_run_shows_addresses_that_open_and_what_else_there_is_to_tell(graph, p
     with urllib.request.urlopen(signed) as answer:
         assert answer.read().startswith(b"\x89PNG")
     texts, _ = lines(graph, 7)
-    assert texts[0] == "3 objects"
+    assert texts[0] == "3 objects, times in UTC"
     assert texts[1].startswith("in/a.png  ")
     assert any(text.startswith("✓ write") for text in lines(graph, 8)[0])
     assert "$$node-text-preview" not in graph.evaluate(
