@@ -94,8 +94,8 @@ def test_the_providers_have_their_own_names():
     def rows(name):
         return next(each for each in tables(text_of(name)) if each[0][0] == "AWS S3")
 
-    assert [(row[0], *row[2:]) for row in rows("README.md")] == [
-        (row[0], *row[2:]) for row in rows("README.zh.md")
+    assert [(row[0], *row[2:]) for row in rows("docs/providers.md")] == [
+        (row[0], *row[2:]) for row in rows("docs/providers.zh.md")
     ]
 
 

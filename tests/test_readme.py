@@ -110,6 +110,27 @@ def test_the_example_of_profiles_json_is_read(tmp_path):
     assert connect.connect(profile.resolve("renders", {}, file, environ), environ).path_prefix == "comfyui/"
 
 
+def test_the_profile_of_the_start_is_enough_for_a_node_without_a_wire(tmp_path):
+    file = tmp_path / settings.FILE_NAME
+    (content,) = json_blocks(re.sub("^   ", "", section("Start here"), flags=re.MULTILINE))
+    file.write_text(json.dumps(content).replace("\\u2026", "KEY"))
+    found = profile.resolve("", {}, file, {})
+    assert found.name == "mine"
+    assert connect.connect(found, {}).path_prefix == "studio/"
+    assert f'"default": "{found.name}"' in section("Start here")
+
+
+def test_the_start_has_install_lines_for_every_kind_of_comfyui():
+    lines = "\n".join(blocks(section("Start here")))
+    pip = "python_embeded\\python.exe -m pip", "venv/bin/python -m pip", "uv pip"
+    for program in (*pip, "comfy node install"):
+        assert program in lines, program
+    asked = re.findall(r"-r (\S+)", lines)
+    assert len(asked) == 4
+    for path in asked:
+        assert re.split(r"[\\/]", path)[-2:] == ["comfyui-cloud-storage", "requirements.txt"]
+
+
 def test_every_error_code_among_the_symptoms_is_one_that_the_code_knows():
     rows = section("When something does not work")
     words = re.findall(r"^\|[^|]*\(([^)|]*)\)", rows, re.MULTILINE)
