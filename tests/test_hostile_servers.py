@@ -240,7 +240,7 @@ def test_a_packed_listing_is_not_unpacked(shaky, proxy, memory):
 
 def test_a_head_without_end_is_an_error(shaky, proxy, monkeypatch):
     monkeypatch.setattr(wire, "HEAD_MAX_BYTES", 20_000)
-    many = {f"X-Line-{number}": "x" * 1000 for number in range(50)}
+    many = {"ETag": '"x"', **{f"X-Line-{number}": "x" * 1000 for number in range(50)}}
     proxy.add(Fault(Answer(200, b"", many), times=None))
     with pytest.raises(errors.Unreachable):
         shaky.stat("a")
