@@ -86,11 +86,13 @@ def _result(profile: Profile, findings: list[Finding]) -> Line:
 
 def _unfinished(before: int, now: int) -> str:
     """What a process that was killed had left when the test began; the test's own upload removes it."""
-    one = before == 1
-    words = f"{before} unfinished {'upload' if one else 'uploads'} of a process that was killed"
+    if before == 1:
+        if now:
+            return "1 unfinished upload of a process that was killed: the next upload removes it"
+        return "1 unfinished upload of a process that was killed is removed"
     if now:
-        return f"{words}: the next upload removes {'it' if one else 'them'}"
-    return f"{words} {'is' if one else 'are'} removed"
+        return f"{before} unfinished uploads of a process that was killed: the next upload removes them"
+    return f"{before} unfinished uploads of a process that was killed are removed"
 
 
 def _attempt(meter: Meter, what: str, action: Callable[[], str]) -> Finding:
