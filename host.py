@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from . import status_text
 from .amounts import Rate, in_bytes
 from .errors import MediaError, sentence
+from .media_audio import clips
 from .media_video import Clip, Pictures, Recording, frame_rate
 from .meter import Counted, Meter, counted
 from .node_lines import Line, file_name, for_page
@@ -133,7 +134,7 @@ def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, 
         )
     if not isinstance(video, VideoFromFile):
         parts = video.get_components()
-        yield Pictures(parts.images, parts.audio, frame_rate(parts.frame_rate))
+        yield Pictures(parts.images, _sound_of(parts.audio), frame_rate(parts.frame_rate))
     elif any(getattr(video, "get_active_trim_window", tuple)()):
         path = new_preview("mp4" if "mp4" in video.get_container_format() else "mkv")
         try:
@@ -145,6 +146,14 @@ def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, 
         source = video.get_stream_source()
         # Of bytes, a reader of our own: other nodes may read the same ones meanwhile.
         yield Recording(Path(source) if isinstance(source, str) else io.BytesIO(source.getvalue()))
+
+
+def _sound_of(audio: Any) -> dict[str, Any] | None:  # noqa: ANN401
+    """The AUDIO of a VIDEO, its first clip; None where it has none or an empty one."""
+    if audio is None or (isinstance(audio, Mapping) and 0 in getattr(audio.get("waveform"), "shape", ())):
+        return None
+    waveform, rate = clips(audio)
+    return {"waveform": waveform, "sample_rate": rate}
 
 
 def video_of(frames: torch.Tensor, sound: dict[str, Any] | None, rate: Fraction) -> Any:  # noqa: ANN401

@@ -59,13 +59,23 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 QUALITIES = (AUTO, "V0", *_RATES)
 
 
-def clips(audio: Mapping[str, Any] | None) -> tuple[torch.Tensor, int]:
-    """The batch [B, C, T] of an AUDIO, which may be of any mapping, and its rate in Hz. Raises MediaError."""
+def clips(audio: Any) -> tuple[torch.Tensor, int]:  # noqa: ANN401  whatever is wired to the node
+    """The batch [B, C, T] of an AUDIO and its rate in Hz, for which any mapping and any array is taken.
+
+    Whole numbers are what WAV files have: the most that fit into their type are 1. Raises MediaError for what
+    is no AUDIO.
+    """
     if audio is None:
         raise _refusal(
             "its input", "there is no sound", "The video or node that it comes from may have none."
         )
-    waveform, rate = audio["waveform"], int(audio["sample_rate"])
+    try:
+        waveform, rate = torch.as_tensor(audio["waveform"]), int(audio["sample_rate"])
+        if not waveform.is_floating_point():
+            waveform = waveform / -torch.iinfo(waveform.dtype).min
+    except (TypeError, LookupError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        said = f"it has no waveform and sample_rate that are numbers ({type(error).__name__})"
+        raise _refusal("its input", said, "Wire AUDIO to the node.") from error
     if waveform.ndim == 2:  # noqa: PLR2004  one clip without its batch, as some nodes give it
         waveform = waveform[None]
     if waveform.ndim != 3 or 0 in waveform.shape or rate < 1:  # noqa: PLR2004

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Encoded", "Format", "Metadata", "encode"]
 
+
 @dataclass(frozen=True)
 class Encoded:
     """An image as a file: its bytes, what to call it, and in plain sentences what of the original is lost."""

@@ -31,6 +31,7 @@ _PACKED = "flt"
 # By the number of channels: the layouts that AAC, Opus and FLAC all take.
 LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 STEP_SECONDS = 1  # of sound encoded between two looks for a cancel
+SHORTEST_PART = 50  # of a second that is encoded at another rate
 JITTER_SECONDS = Fraction(1, 20)  # of times in a file, which does not move the sound: no gap is that short
 
 
@@ -189,7 +190,14 @@ class SoundEncoder:
                 self._output.encode(self.stream, made)
 
     def finish(self) -> None:
-        """Encode the rest of what was added."""
+        """Encode the rest of what was added.
+
+        A change of rate gives nothing at all for a few samples, and what nothing was written to is no file:
+        so they are followed by silence.
+        """
+        short = self._rate // SHORTEST_PART - self._sent
+        if short > 0 and self._rate != self.stream.codec_context.sample_rate:
+            self.add(np.zeros((self._channels, short), np.float32))
         for made in self._resampler.resample(None):
             self._output.encode(self.stream, made)
         self._output.encode(self.stream, None)

@@ -132,6 +132,45 @@ def test_a_stopped_meter_ends_it_and_leaves_no_file(tmp_path):
 # ----------------------------------------------------------------------------------- what comes in
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 96000, 192000])
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_a_few_samples_are_a_file_at_every_rate(tmp_path, format, rate, count):
+    path, _ = encode(tmp_path, np.full((1, count), 0.5, np.float32), rate, format)
+    with av.open(str(path)) as file:
+        assert sum(frame.samples for frame in file.decode(audio=0))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int16, np.int32, list])
+def test_a_waveform_that_is_no_tensor_is_taken(kind):
+    waveform = np.array([[[0, 0.5, -1]]])
+    if kind is list:
+        waveform = waveform.tolist()
+    elif np.issubdtype(kind, np.integer):
+        waveform = (waveform * -float(np.iinfo(kind).min)).astype(kind)
+    else:
+        waveform = waveform.astype(kind)
+    clips, rate = media_audio.clips({"waveform": waveform, "sample_rate": 44100.0})
+    assert rate == 44100
+    assert np.allclose(clips.numpy(), [[[0, 0.5, -1]]])
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        *({}, [], 7, "sound", object(), {"waveform": torch.zeros((1, 1, 5))}),
+        *({"waveform": None, "sample_rate": 8000}, {"waveform": "x", "sample_rate": 8000}),
+        {"waveform": torch.zeros((1, 1, 5)), "sample_rate": "many"},
+        {"waveform": torch.zeros((1, 1, 5), dtype=torch.complex64), "sample_rate": 8000},
+        {"waveform": torch.zeros((1, 1, 5), dtype=torch.bool), "sample_rate": 8000},
+    ],
+    ids=repr,
+)
+def test_what_is_no_audio_is_refused_in_words(audio):
+    with pytest.raises(errors.MediaError, match="Wire AUDIO"):
+        media_audio.clips(audio)
+
+
 def test_audio_of_any_mapping_is_taken():
     class Lazy(dict):
         def __getitem__(self, key):
