@@ -17,17 +17,16 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from .frame_pixels import Painter, is_transparent
 from .media_container import opened, picture_stream
 from .media_film import Film
 from .media_film_check import check, left_out, playable_sounds, traits
 from .media_metadata import Metadata
 from .media_output import Output, Refused
-from .media_screens import screen
+from .media_screens import Look, screen
 from .media_sound import Samples, SoundEncoder
 from .media_video import AUTO, Clip, Container, Pictures, Plan, Recording, encoded, plan
 from .meter import Meter
-from .pixels import Pixels, eight_bits
+from .pixels import eight_bits
 from .video_window import Window
 
 _WORKFLOW_TAGS = ("prompt", "workflow")
@@ -153,6 +152,7 @@ def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, met
     tags, notes = _tags(plan, metadata)
     with contextlib.ExitStack() as stack:
         source: _Source
+        film: Film | None = None
         if isinstance(clip, Pictures):
             source = _TensorSource(clip)
         else:
@@ -161,16 +161,16 @@ def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, met
             source = _FileSource(film, meter)
             notes += left_out(container, [film.stream, film.sound])
         output = stack.enter_context(_output(plan, target, tags, "encode the video"))
-        pictures = screen(plan, output, source.rate, source.time_base)
+        pictures = screen(plan, output, source.rate, source.time_base, source.look)
         voice = None
         if source.channels and plan.container.sound is not None:
             voice = SoundEncoder(output, plan.container.sound, source.channels, source.sound_rate, meter)
         elif source.channels:
             notes += (f"A {plan.container.name} has no sound: it was left out.",)
         meter.expect_frames(source.frames)
-        for pixels, seconds in source.pictures():
+        for frame, seconds in source.pictures():
             meter.check()
-            pictures.add(pixels, seconds)
+            pictures.add(frame, seconds)
             if voice is not None:
                 voice.add(source.sound_until(seconds))
             meter.add_frames(1)
@@ -180,26 +180,31 @@ def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, met
             voice.finish()
         output.close()
         check(target, None, meter)
+        notes += film.damage.lines() if film is not None else ()
     return notes + tuple(pictures.notes)
 
 
 class _Source(Protocol):
-    """Pictures with their instants, and the sound that goes with them; ``channels`` is 0 for none."""
+    """PyAV's frames with their instants and how they are meant, and the sound that goes with them.
+
+    ``channels`` is 0 for none.
+    """
 
     rate: Fraction
     time_base: Fraction
+    look: Look
     frames: int
     channels: int
     sound_rate: int
 
-    def pictures(self) -> Iterator[tuple[Pixels, Fraction]]: ...
+    def pictures(self) -> Iterator[tuple[Any, Fraction]]: ...
     def sound_until(self, seconds: Fraction | None) -> Samples: ...
 
 
 class _TensorSource:
     def __init__(self, clip: Pictures) -> None:
         self._frames, self.rate, self.frames = clip.frames, clip.rate, len(clip.frames)
-        self.time_base = 1 / clip.rate
+        self.time_base, self.look = 1 / clip.rate, Look()
         self._samples, self.sound_rate, self._sent = np.zeros((0, 0), np.float32), 0, 0
         if clip.sound is not None:
             self.sound_rate = int(clip.sound["sample_rate"])
@@ -210,9 +215,14 @@ class _TensorSource:
             self._samples = waveform.detach().cpu().float().numpy()
         self.channels = self._samples.shape[0]
 
-    def pictures(self) -> Iterator[tuple[Pixels, Fraction]]:
+    def pictures(self) -> Iterator[tuple[Any, Fraction]]:
+        import av
+
         for number in range(self.frames):
-            yield eight_bits(self._frames[number].detach().cpu().float().numpy()), number / self.rate
+            pixels = eight_bits(self._frames[number].detach().cpu().float().numpy())
+            form = "rgba" if pixels.shape[2] > 3 else "rgb24"  # noqa: PLR2004
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=form)
+            yield frame, number / self.rate
 
     def sound_until(self, seconds: Fraction | None) -> Samples:
         stop = self._samples.shape[1] if seconds is None else math.ceil(seconds * self.sound_rate)
@@ -225,15 +235,20 @@ class _FileSource:
     def __init__(self, film: Film, meter: Meter) -> None:
         self._film, self._meter, self._heard = film, meter, Fraction(0)
         self.rate, self.frames = film.rate, film.frames
+        stream = film.stream
+        decoder = stream.codec_context
+        self.look = Look(
+            Fraction(stream.sample_aspect_ratio or 1),
+            (int(decoder.colorspace), int(decoder.color_primaries), int(decoder.color_trc)),
+        )
         self.time_base = Fraction(film.stream.time_base) if film.row.timed else 1 / film.rate
         context = None if film.sound is None else film.sound.codec_context
         self.channels = context.layout.nb_channels if context else 0
         self.sound_rate = context.sample_rate if context else 0
 
-    def pictures(self) -> Iterator[tuple[Pixels, Fraction]]:
-        painter = Painter()
+    def pictures(self) -> Iterator[tuple[Any, Fraction]]:
         for picture in self._film.pictures(Window()):
-            yield painter.pixels(picture.frame, is_transparent(picture.frame)), picture.seconds
+            yield picture.frame, picture.seconds
 
     def sound_until(self, seconds: Fraction | None) -> Samples:
         recorder = self._film.recorder

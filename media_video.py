@@ -22,6 +22,7 @@ from .media_film_check import playable_sounds
 from .media_sound import AAC, FLAC, OPUS, SoundCodec
 
 AUTO = "auto"
+HDR_TRANSFERS = (16, 18)  # PQ and HLG, in ITU-T H.273
 CRF_OF_CODEC = -1  # the node's default: each codec's own
 
 
@@ -32,6 +33,7 @@ class Codec:
     ``crf`` is the quality where none is set, lower is better, up to ``max_crf``. The values are those at
     which each codec's own guide calls the result visually lossless or close to it
     (trac.ffmpeg.org/wiki/Encode). ``min_side`` in pixels is the least that its encoders take.
+    ``deep``: its players show 10 bits, which HDR has. ``keeps_aspect``: it says what shape a pixel has.
     """
 
     name: str
@@ -40,21 +42,39 @@ class Codec:
     max_crf: int
     keeps_alpha: bool = False
     min_side: int = 2
+    deep: bool = False
+    keeps_aspect: bool = False
 
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Codec("h264", {"libx264": {"preset": "medium"}}, 19, 51),
+            Codec("h264", {"libx264": {"preset": "medium"}}, 19, 51, keeps_aspect=True),
             # x265 ends the whole process for some pictures below the size of its largest block.
-            Codec("h265", {"libx265": {"x265-params": "log-level=error"}}, 22, 51, min_side=64),
-            Codec("vp9", {"libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1"}}, 26, 63, True),
+            Codec(
+                "h265",
+                {"libx265": {"x265-params": "log-level=error"}},
+                crf=22,
+                max_crf=51,
+                min_side=64,
+                deep=True,
+                keeps_aspect=True,
+            ),
+            Codec(
+                "vp9",
+                {"libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1"}},
+                26,
+                63,
+                True,
+                deep=True,
+            ),
             Codec(
                 "av1",
                 {"libsvtav1": {"preset": "8"}, "libaom-av1": {"cpu-used": "6", "row-mt": "1"}},
                 crf=28,
                 max_crf=63,
+                deep=True,
                 min_side=16,  # SVT-AV1 refuses smaller ones, or never ends
             ),
         )
@@ -68,7 +88,8 @@ class Container:
 
     ``codecs`` are those it can be encoded with, the usual one first; ``sound`` encodes its sound. What it
     holds of other files as it is goes by FFmpeg's names: ``pictures_held``, ``sounds_held``. ``options`` are
-    the muxer's. ``plays``: browsers show it.
+    the muxer's. ``plays``: browsers show it. ``keeps_aspect``: it says what shape a pixel has; Matroska
+    could, but PyAV does not tell its muxer.
     """
 
     name: str
@@ -82,6 +103,7 @@ class Container:
     options: Mapping[str, str] = field(default_factory=dict)
     keeps_workflow: bool = True
     plays: bool = True
+    keeps_aspect: bool = False
 
 
 _MP4_PICTURES = frozenset({"h264", "hevc", "av1"})
@@ -106,6 +128,7 @@ CONTAINERS: Mapping[str, Container] = MappingProxyType(
                 # faststart: the index in front, so that it plays while it loads. use_metadata_tags: tags of
                 # any name, in which ComfyUI keeps the workflow (VideoFromFile.save_to).
                 {"movflags": "faststart+use_metadata_tags"},
+                keeps_aspect=True,
             ),
             Container(
                 "webm", "webm", "video/webm", "webm", ("vp9", "av1"), OPUS, _WEBM_PICTURES, _WEBM_SOUNDS
@@ -223,6 +246,9 @@ def encoded(plan: Plan) -> Plan:
     return replace(plan, copies=False)
 
 
+_ALPHA_UNUSED = ("gif", "apng")  # decoders that give an alpha channel, used or not
+
+
 @dataclass(frozen=True)
 class _Facts:
     """What decides how a film is saved. ``pictures`` and ``sounds`` are FFmpeg's names, of a file only."""
@@ -230,6 +256,7 @@ class _Facts:
     width: int
     height: int
     transparent: bool = False
+    hdr: bool = False
     demuxer: str = ""
     pictures: str = ""
     sounds: tuple[str, ...] = ()
@@ -257,9 +284,18 @@ def _facts(clip: Clip) -> _Facts:
         if stream is None:
             raise _refusal(name, "it holds no moving pictures", "Wire a VIDEO that has some.")
         sounds = tuple(map(_codec_name, playable_sounds(container)))
-        transparent = has_side_alpha(stream)
+        context = stream.codec_context
+        parts = context.format.components if context.format is not None else ()
+        has_alpha = context.name not in _ALPHA_UNUSED and any(part.is_alpha for part in parts)
+        transparent = has_side_alpha(stream) or has_alpha
         return _Facts(
-            stream.width, stream.height, transparent, container.format.name, _codec_name(stream), sounds
+            stream.width,
+            stream.height,
+            transparent,
+            int(context.color_trc) in HDR_TRANSFERS,
+            container.format.name,
+            _codec_name(stream),
+            sounds,
         )
 
 
@@ -294,9 +330,11 @@ def _container(facts: _Facts, format_name: str, codec_name: str) -> Container:
 
 
 def _usual(facts: _Facts, container: Container) -> str:
-    """The codec that auto means: one that keeps transparency if there is some, else the container's first."""
+    """The codec that auto means: one that keeps transparency or HDR if there is some, else the first."""
     if facts.transparent:
         return next((name for name in container.codecs if CODECS[name].keeps_alpha), container.codecs[0])
+    if facts.hdr:
+        return next((name for name in container.codecs if CODECS[name].deep), container.codecs[0])
     return container.codecs[0]
 
 

@@ -53,7 +53,7 @@ STOREYS = (
         *("frame_pixels", "video_window", "durable"),
     ),
     ("one_at_a_time",),
-    ("media_output",),
+    ("media_output", "frame_converter"),
     ("node_lines", "amounts"),
     ("providers", "memory", "workers", "lanes", "error_codes", "damage", "profiles_file", "wire"),
     ("meter",),
