@@ -92,7 +92,7 @@ class Converter:
             self._begin(frame)
             self._kind = kind
         self._entrance.push(frame)
-        made = self._exit.pull()
+        made: Any = self._exit.pull()
         made.pict_type = 0
         return made
 
@@ -104,13 +104,19 @@ class Converter:
         even = self.measure(frame)
         if self._size(frame) != even:
             width, height = even
-        steps += [("scale", f"w={width}:h={height}:{self._colours(frame)}"), ("format", self._form)]
+        steps.append(("scale", f"w={width}:h={height}:{self._colours(frame)}"))
         if even != (width, height):
             right, bottom = even[0] - width, even[1] - height
             steps += [
+                (
+                    "format",
+                    self._form.replace("420", "444"),
+                ),  # else pad drops the last column of an odd number
                 ("pad", f"w={even[0]}:h={even[1]}"),
                 ("fillborders", f"right={right}:bottom={bottom}:mode=smear"),
+                ("scale", ""),
             ]
+        steps.append(("format", self._form))
         graph = av.filter.Graph()
         # The time means nothing here, but the filter wants a unit for it.
         shape = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000"

@@ -99,12 +99,10 @@ class _CodecScreen:
         self._form = "yuv420p"
         if has_alpha(frame) and codec.keeps_alpha:
             self._form = "yuva420p"
-        elif hdr or (deep and not rgb and codec.deep):
+        elif deep and not rgb and codec.deep:
             self._form = "yuv420p10le"
         if hdr and self._form != "yuv420p10le":
-            self.notes.append(f"{codec.name} keeps HDR with 8 bits here: bands may show in it.")
-        elif hdr and not codec.deep:
-            self.notes.append(f"Few players show HDR in {codec.name}: choose h265, vp9 or av1.")
+            self.notes.append(f"{codec.name} has 8 bits here, HDR has 10: choose h265 or av1 against bands.")
         aspect = Fraction(1)
         if look.aspect != 1:
             if codec.keeps_aspect or self._plan.container.keeps_aspect:

@@ -33,7 +33,8 @@ class Codec:
     ``crf`` is the quality where none is set, lower is better, up to ``max_crf``. The values are those at
     which each codec's own guide calls the result visually lossless or close to it
     (trac.ffmpeg.org/wiki/Encode). ``min_side`` in pixels is the least that its encoders take.
-    ``deep``: its players show 10 bits, which HDR has. ``keeps_aspect``: it says what shape a pixel has.
+    ``deep``: its encoders and players know 10 bits, which HDR has. ``keeps_aspect``: it says what shape a
+    pixel has.
     """
 
     name: str
@@ -64,10 +65,9 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
             Codec(
                 "vp9",
                 {"libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1"}},
-                26,
-                63,
-                True,
-                deep=True,
+                crf=26,
+                max_crf=63,
+                keeps_alpha=True,
             ),
             Codec(
                 "av1",
