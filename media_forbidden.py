@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 _PLAY_LIST = "a play list or description: names files or addresses to read instead"
 _DEVICE = "a device of the machine, not a file"
+_SERIES = "a series of pictures, found by a pattern of names"
 _SCRIPT = "a script that runs, or opens files, when it is read"
 _NEIGHBOUR = "opens a second file beside the first"
 _TEXT = "a text: FFmpeg would draw its letters as pictures, or take it for subtitles"
@@ -21,7 +22,7 @@ FORBIDDEN: Mapping[str, str] = MappingProxyType(
         name: reason
         for names, reason in (
             ("hls applehttp concat dash imf sdp rtsp rtp sap webm_dash_manifest redir asx", _PLAY_LIST),
-            ("image2 image2pipe alias_pix brender_pix", "a series of pictures, found by a pattern of names"),
+            ("image2 image2pipe alias_pix brender_pix", _SERIES),
             ("alsa oss fbdev kmsgrab v4l2 video4linux2 x11grab xcbgrab lavfi pulse jack sndio", _DEVICE),
             ("android_camera avfoundation bktr decklink dshow gdigrab iec61883 libcdio libdc1394", _DEVICE),
             ("openal vfwcap", _DEVICE),

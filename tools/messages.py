@@ -35,11 +35,13 @@ SMALLEST = 3  # letters of a template; with fewer it would be found in everythin
 UNSAID_CALLS = {
     *("debug", "info", "warning", "error", "exception", "log"),  # of a logger
     *("count", "seconds", "key", "key_prefix"),  # of inputs.py: tooltips, which are in locales/
+    "split",  # a list of names, written in one string
     *("getLogger", "compile", "TypeError", "AssertionError", "NotImplementedError", "Thread"),  # the code's
 }
 UNSAID_NAMES = {
     *("DESCRIPTION", "OUTPUT_TOOLTIPS", "SEARCH_ALIASES", "NODE_DISPLAY_NAME_MAPPINGS"),  # of locales/
     "tooltip",
+    "FORBIDDEN",  # names of formats; the reasons beside them have names of their own
 }
 UNSAID_KEYS = {"tooltip"}
 UNSAID_MODULES = {"__init__.py"}
@@ -54,7 +56,9 @@ UNSAID = {
     "keep and go on",
     "load what is there",
     *("GCS (S3 interop)", "IDrive e2"),  # names
-    "HTTPClientError RequestException HTTPError gaierror",
+    *("HTTPClientError RequestException HTTPError gaierror", "gaierror NameResolutionError"),
+    "object at 0x",  # of a repr
+    "what the server said stands in the message of the error that follows",  # of a chain, in the log
     "Node name for S&R",  # of ComfyUI's own
     "<[^<>]* object at 0x[0-9a-fA-F]+>:",  # a regular expression
     "<Credentials from {}>",  # a repr
