@@ -305,3 +305,23 @@ def test_a_rate_is_what_is_meant_by_it(said, meant):
 def test_what_is_no_rate_is_refused_with_what_to_do(rate):
     with pytest.raises(errors.MediaError, match="Set the frame rate"):
         media_video.frame_rate(rate)
+
+
+@pytest.mark.parametrize(("first", "second"), [("5.1", "stereo"), ("stereo", "5.1"), ("mono", "stereo")])
+@pytest.mark.parametrize("crf", [-1, 30])
+def test_a_joined_film_whose_sound_changes_on_the_way_is_saved_whole(tmp_path, first, second, crf):
+    source = tmp_path / "source.ts"
+    with source.open("wb") as whole:
+        for layout in (first, second):
+            part = tmp_path / f"{layout}.ts"
+            ffmpeg(
+                *("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=1"),
+                *("-f", "lavfi", "-i", "sine=300:duration=1", "-c:v", "libx264", "-bf", "0"),
+                *("-c:a", "aac", "-af", f"aformat=channel_layouts={layout}", "-ar", "48000", part),
+            )
+            whole.write(part.read_bytes())
+    path, _, notes = save(source, "mp4", crf=crf)
+    assert len(hashes(path)) == 50
+    assert [stream["codec_name"] for stream in probe(path)] == ["h264", "aac"]
+    # its times begin again, which no muxer takes
+    assert any("was encoded: " in note for note in notes) == (crf == -1)
