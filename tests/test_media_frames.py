@@ -758,7 +758,9 @@ def noisy(count):
 
 
 DAMAGED = {
-    "h264, mp4": films.Kind("mp4", encoder_options={"g": "5", "bf": "0"}),
+    "h264, mp4": films.Kind(
+        "mp4", muxer_options={"movflags": "faststart"}, encoder_options={"g": "5", "bf": "0"}
+    ),
     "h264, mkv": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}),
     "h264, ts": films.Kind("ts", encoder_options={"g": "5", "bf": "0"}),
     "png": films.Kind("mov", "png", "rgb24"),
@@ -780,7 +782,7 @@ def test_one_damaged_spot_costs_a_few_pictures_and_no_load(tmp_path, kind, share
 
 
 def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):
-    path = films.write(tmp_path / "f.mkv", DAMAGED["png"], noisy(COUNT), RATE)
+    path = films.write(tmp_path / "f.mov", DAMAGED["png"], noisy(COUNT), RATE)
     real = media_film.Film._decode
     tried = []
 
