@@ -761,7 +761,6 @@ DAMAGED = {
     "h264, mp4": films.Kind(
         "mp4", muxer_options={"movflags": "faststart"}, encoder_options={"g": "5", "bf": "0"}
     ),
-    "h264, mkv": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}),
     "h264, ts": films.Kind("ts", encoder_options={"g": "5", "bf": "0"}),
     "png": films.Kind("mov", "png", "rgb24"),
 }
