@@ -248,6 +248,8 @@ class _FileSource:
 
     def pictures(self) -> Iterator[tuple[Any, Fraction]]:
         for picture in self._film.pictures(Window()):
+            if picture.frame.is_corrupt:
+                self._film.damage.frame(picture.index)
             yield picture.frame, picture.seconds
 
     def sound_until(self, seconds: Fraction | None) -> Samples:

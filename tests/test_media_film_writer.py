@@ -426,3 +426,15 @@ def test_a_disk_that_is_full_is_not_told_as_a_damaged_file(tmp_path, name, endin
     with pytest.raises(errors.MediaError, match=r"No space left on device.*Free room on the disk"):
         media_film_writer.write(plan, clip, link, None, Meter())
     assert not link.is_symlink()
+
+
+def test_a_damaged_film_that_is_encoded_says_what_was_damaged_and_keeps_its_other_pictures(tmp_path):
+    kind = films.Kind("mov", "png", "rgb24")
+    source = films.write(tmp_path / "s.mov", kind, films.numbered(20), 25)
+    data = bytearray(source.read_bytes())
+    second = data.index(b"\x89PNG", data.index(b"\x89PNG") + 1)
+    data[second + 60 : second + 90] = bytes(30)
+    source.write_bytes(data)
+    path, _, notes = write(tmp_path, Recording(source), "webm")
+    assert any("could not be decoded" in note or "Damaged" in note for note in notes), notes
+    assert set(films.numbers(load(path).frames)) >= set(range(20)) - {1}
