@@ -16,7 +16,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import MediaError, Unreachable, sentence
+from .errors import DISK_ADVICE, MediaError, Unreachable, disk_told, sentence
 from .one_at_a_time import OneAtATime
 from .storage import Meter, ObjectInfo, Storage
 from .transfer import download
@@ -46,8 +46,14 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
     Where the server cannot be reached, the last copy is used; without one, Unreachable is raised. MediaError
     is raised for an object that is too large for an image, before it travels. The file may be removed by a
     later call: read it at once. Threads that ask for one object at the same time, as the items of a list may,
-    download it once; who waits for that raises TransferCancelled when its own ``meter`` stops.
+    download it once; who waits for that raises TransferCancelled when its own ``meter`` stops. StorageError
+    is raised where the disk does not take the copy.
     """
+    with disk_told(f"load {key!r}", "ComfyUI's temp folder", DISK_ADVICE):
+        return _fetched(storage, key, folder, meter)
+
+
+def _fetched(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
     folder.mkdir(parents=True, exist_ok=True)
     stem = _digest(storage.place, storage.path_prefix, key)
     try:
@@ -115,4 +121,4 @@ def _evict(folder: Path, keep: Path) -> None:
 
 
 def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:24]

@@ -17,11 +17,17 @@ Each is also the built-in a caller would expect, so ``except FileNotFoundError``
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any
+
+log = logging.getLogger("cloud_storage")
 
 
 class Scope(Enum):
@@ -162,6 +168,26 @@ def sentence(tried: str, where: str, said: str, advice: str) -> str:
     """One message: "Could not <tried> (<where>): <said>. <advice>"."""
     said = said.rstrip(". ")
     return f"Could not {tried} ({where}): {said}. {advice}"
+
+
+DISK_ADVICE = "Free room on the disk of the server, or make the folder writable."
+
+
+@contextlib.contextmanager
+def disk_told(tried: str, where: Path | str, advice: str) -> Iterator[None]:
+    """What the disk raises within, as StorageError; some of this package's errors are OSErrors themselves.
+
+    Of a path the message has the name only: it is read by whoever reaches the page. The log has all of it.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        if isinstance(where, Path):
+            log.warning("Could not %s (%s): %s", tried, where, error)
+            where = where.name
+        raise StorageError(sentence(tried, where, error.strerror or type(error).__name__, advice)) from error
 
 
 TAKEN = "Choose another name, or set if_exists to `new name`."

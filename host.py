@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import shutil
 import sys
 import time
 import uuid
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import status_text
 from .amounts import Rate, in_bytes
-from .errors import MediaError, sentence
+from .errors import DISK_ADVICE, MediaError, disk_told, sentence
 from .media_audio import clips
 from .media_video import Clip, Pictures, Recording, frame_rate
 from .meter import Counted, Meter, counted
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 
 PREVIEW_FOLDER = "cloud_storage"
-OUTBOX_FOLDER = "cloud_storage_outbox"
+OUTBOX_FOLDER = "outbox"
+EARLIER_OUTBOX_FOLDER = "cloud_storage_outbox"  # in output, where version 0.2 and before kept what waits
+TEMP = "ComfyUI's temp folder"
 LINES = "cloud_storage"  # what web/cloud_storage.js looks for in a node's ``ui``
 DRAW_SECONDS = 0.2  # between two drawings of one node: core 0.3.64 does not throttle, the browser would choke
 
@@ -54,18 +57,31 @@ def profiles_file() -> Path:
 
 
 def outbox_folder() -> Path:
-    """Where files wait that could not be sent, whether it is there or not: below ComfyUI's output folder."""
+    """Where files wait that could not be sent, whether it is there or not.
+
+    Beside profiles.json, where no route of ComfyUI writes: what lies there is sent without a question.
+    """
+    return system_folder() / OUTBOX_FOLDER
+
+
+def earlier_outbox_folder() -> Path:
+    """Where earlier versions kept such files, whether it is there or not: below ComfyUI's output folder, into
+    which its ``/upload/image`` writes for whoever asks.
+    """
     import folder_paths
 
-    return Path(folder_paths.get_output_directory()) / OUTBOX_FOLDER
+    return Path(folder_paths.get_output_directory()) / EARLIER_OUTBOX_FOLDER
 
 
 def temp_folder() -> Path:
-    """Our folder below ComfyUI's temp folder, made where missing; ComfyUI empties temp when it starts."""
+    """Our folder below ComfyUI's temp folder, made where missing; ComfyUI empties temp when it starts. Raises
+    StorageError where the disk does not allow it.
+    """
     import folder_paths
 
     folder = Path(folder_paths.get_temp_directory()) / PREVIEW_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_told("write a file", TEMP, DISK_ADVICE):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -77,14 +93,21 @@ def new_preview(extension: str) -> Path:
 def preview(source: bytes | Path, extension: str, key: str = "") -> dict[str, str]:
     """A file as a node's ``ui`` describes it to the browser: bytes, or a file in ``temp_folder``, which is
     moved. It is called as the object ``key`` is: that is what the browser saves it as.
+
+    Raises StorageError where the disk does not take it, and leaves none.
     """
     folder = temp_folder() / uuid.uuid4().hex[:16]
-    folder.mkdir()
     path = folder / file_name(key, extension.removeprefix("."))
-    if isinstance(source, bytes):
-        path.write_bytes(source)
-    else:
-        source.rename(path)
+    with disk_told("write a preview", TEMP, DISK_ADVICE):
+        folder.mkdir()
+        try:
+            if isinstance(source, bytes):
+                path.write_bytes(source)
+            else:
+                source.rename(path)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     return {"filename": path.name, "subfolder": f"{PREVIEW_FOLDER}/{folder.name}", "type": "temp"}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def _refuse_bad(model_type: str, key: str, segments: list[str], entry: ModelFold
         said, advice = "it would leave the folder of the models", "Remove .. and . from key and subfolder."
     elif any(segment.startswith(".") for segment in segments):
         said, advice = "it names something hidden", "Remove the dot at the beginning."
-    elif any(_ILL.intersection(segment) or segment[-1] in ". " for segment in segments):
+    elif any(_is_ill(segment) for segment in segments):
         said, advice = "not every system can have a file of that name", "Rename the object, or the subfolder."
     elif extension not in allowed:
         said = f"ComfyUI does not list {extension or 'files without extension'} for {model_type}"
@@ -104,7 +105,22 @@ def _refuse_bad(model_type: str, key: str, segments: list[str], entry: ModelFold
     raise ConfigurationError(sentence("take this as a model", repr(key), said, advice))
 
 
-_ILL = frozenset('\\:*?"<>|').union(map(chr, range(32)))  # a colon also names a drive or a stream on Windows
+def _is_ill(segment: str) -> bool:
+    return bool(
+        _ILL.search(segment)
+        or segment[-1] in ". "
+        or _DEVICE.match(segment)
+        or len(segment.encode(errors="replace")) > SEGMENT_MAX_BYTES
+    )
+
+
+SEGMENT_MAX_BYTES = 255 - 50  # of a name on most disks, less what is put behind it while it arrives
+# Windows takes these for devices, in every folder and with any extension.
+# learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
+_DEVICE = re.compile(
+    r"(?i)(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$) *(\.|$)"
+)
+_ILL = re.compile('[\\\\:*?"<>|\x00-\x1f\ud800-\udfff]')  # a colon also names a drive or a stream on Windows
 
 
 def warning(name: str) -> str:

@@ -20,6 +20,7 @@ from .errors import (
     IntegrityError,
     StorageError,
     Unreachable,
+    disk_told,
     sentence,
 )
 from .journal import journal_of
@@ -29,9 +30,7 @@ from .storage import Meter, ObjectInfo, Storage
 
 RESTARTS = 3  # in one run, when the object is replaced while it arrives
 SHA256_DIGITS = 64
-_CHECK_FOLDER = (
-    "Check the disk and the folder's permissions; on Windows, whether a program has it open."
-)
+_CHECK_FOLDER = "Check the disk and the folder's permissions; on Windows, whether a program has it open."
 # ComfyUI's loaders of LoRAs (nodes.py, LoraLoader) read a file once for every path
 _KEPT_IN_MEMORY = (
     "A loader that has read the older one may go on with that, as those of LoRAs do: "
@@ -84,7 +83,7 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
     def wait_begins() -> None:
         say(f"Waiting: somebody else is downloading {target.name}")
 
-    with transfer.disk_told(f"download {wanted.key!r}", target, _CHECK_FOLDER):
+    with disk_told(f"download {wanted.key!r}", target, _CHECK_FOLDER):
         is_new = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -21,6 +21,7 @@ from . import prompt_values
 from .errors import BadKey, ConfigurationError, sentence
 
 MAX_KEY_BYTES = 1024  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; 1,023 on OSS
+MAX_TEMPLATE_CHARACTERS = 8192  # room for many tokens; each percent sign may begin one, and is looked at so
 COUNTER_DIGITS = 5  # at least
 
 
@@ -169,6 +170,9 @@ class Template:
         it would read as part of the number. Raises ConfigurationError when filename is empty or the key is
         bad.
         """
+        if len(self.key_prefix) + len(self.filename) > MAX_TEMPLATE_CHARACTERS:
+            said = f"with its key_prefix it has more than {MAX_TEMPLATE_CHARACTERS:,} characters"
+            raise BadKey(sentence("name a file", _shown(self.filename), said, "Shorten them."))
         folder = self.key_prefix.strip()
         if folder and not folder.endswith("/"):
             folder += "/"

@@ -40,9 +40,7 @@ class RetryPendingUploads:
         """Another value each time: what waits is not among the inputs."""
         return uuid.uuid4().hex
 
-    async def retry(
-        self, profile: Profile | None = None, unique_id: str | None = None
-    ) -> dict[str, Any]:
+    async def retry(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
 
         file = host.profiles_file()
@@ -51,7 +49,10 @@ class RetryPendingUploads:
             return profile is None or sending.settled(entry.sender, file) == sending.sender(profile, file)
 
         def send() -> sending.Report:
-            return sending.send(Outbox(host.outbox_folder()), file, wanted, meter, progress.text)
+            own = Outbox(host.outbox_folder())
+            earlier = Outbox(host.earlier_outbox_folder(), is_own=False)
+            report = sending.send(own, file, wanted, meter, progress.text)
+            return report + sending.send(earlier, file, wanted, meter, progress.text)
 
         report = await watched(send, meter, progress)
         progress.text(str(report))

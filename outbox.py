@@ -3,7 +3,7 @@
 An entry holds the encoded file and ``entry.json``: which profile by its name, which object by the state of
 its name, and no secret. It is prepared under a name that begins with a dot, flushed to the disk, and renamed;
 it is renamed again before it is removed. Whatever a crash leaves under such a name is swept away later. What
-is read back is not trusted: the folder is open to every node that writes files.
+is read back is not trusted: an entry that is not as it is written here is told of, and holds up no other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from . import durable, file_lock
-from .errors import StorageError, sentence
+from .errors import DISK_ADVICE, StorageError, disk_told, sentence
 from .meter import Meter
 from .naming import Name
 
@@ -37,12 +37,15 @@ LOCK_FILE = ".lock"
 ARRIVING, SENT = ".arriving-", ".sent-"
 VERSION = 1
 
+ENTRY_MAX_BYTES = 1 << 20
+
 # What reading an entry raises that is not as it is written: RecursionError for JSON that is nested too deep,
 # OverflowError for a size that is infinite or a time before all times.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # halves of characters too: no request can hold them
+_HEADER = re.compile("[\x20-\x7e]{0,256}")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"  # its order is that of time
 
 log = logging.getLogger("cloud_storage")
@@ -111,10 +114,13 @@ class Contents:
 
 
 class Outbox:
-    """The entries below one folder, which several processes may share."""
+    """The entries below one folder, which several processes may share.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    One that is not ``is_own`` lies where others may have put something too: see ``sending``.
+    """
+
+    def __init__(self, folder: Path, *, is_own: bool = True) -> None:
+        self.folder, self.is_own = folder, is_own
         self._lock = threading.Lock()
         self._held: int | None = None
 
@@ -140,14 +146,12 @@ class Outbox:
             durable.flush_folder(arriving)
             arriving.rename(kept.folder)
             durable.flush_folder(self.folder)
-        except BaseException as error:
+        except BaseException:
             with self._lock:
                 self._held = None
             shutil.rmtree(arriving, ignore_errors=True)
-            if isinstance(error, OSError) and not isinstance(error, StorageError):
-                said, advice = error.strerror or str(error), "Free room on the disk, or make it writable."
-                raise StorageError(sentence("keep the file", str(self.folder), said, advice)) from error
-            raise
+            with disk_told("keep the file", self.folder, DISK_ADVICE):
+                raise
         return kept
 
     def _take_room(self, size: int) -> None:
@@ -157,7 +161,7 @@ class Outbox:
             if self._held + size > MAX_BYTES:
                 said = f"what waits there has {self._held:,} of {MAX_BYTES:,} bytes already"
                 advice = "Send it with Retry Pending Uploads, or remove what is not needed."
-                raise StorageError(sentence("keep the file", str(self.folder), said, advice))
+                raise StorageError(sentence("keep the file", "the outbox", said, advice))
             self._held += size
 
     def warning(self) -> str:
@@ -189,9 +193,10 @@ class Outbox:
                 entries.append(_from_json(folder))
             except FileNotFoundError:
                 if folder.exists():
-                    unreadable.append(f"{folder}: it lacks {ENTRY_FILE} or its file")
+                    unreadable.append(f"{folder.name}: it lacks {ENTRY_FILE} or its file")
             except UNREADABLE as error:
-                unreadable.append(f"{folder}: {ENTRY_FILE} is not one of this version ({error})")
+                said = error.strerror if isinstance(error, OSError) else error
+                unreadable.append(f"{folder.name}: {ENTRY_FILE} is not one of this version ({said})")
         return Contents(tuple(entries), tuple(unreadable))
 
     def _folders(self) -> list[Path]:
@@ -200,7 +205,7 @@ class Outbox:
                 names = [
                     each.name for each in found if each.name[0] != "." and each.is_dir(follow_symlinks=False)
                 ]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [self.folder / name for name in sorted(names)]
 
@@ -263,7 +268,11 @@ def _to_json(entry: Entry) -> bytes:
 
 def _from_json(folder: Path) -> Entry:
     """Raises FileNotFoundError, and ValueError and its like for whatever else is not as it is written."""
-    values = json.loads((folder / ENTRY_FILE).read_bytes())
+    file = folder / ENTRY_FILE
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > ENTRY_MAX_BYTES:
+        raise ValueError("no small file")
+    values = json.loads(file.read_bytes())
     if values.pop("version") != VERSION:
         raise ValueError("another version")
     name = values.pop("name")
@@ -286,6 +295,9 @@ def _from_json(folder: Path) -> Entry:
     )
     if not entry.name.pieces:
         raise ValueError("no name")
+    # A server refuses such a header as it refuses a wrong key, which would end the attempts for all.
+    if not _HEADER.fullmatch(entry.content_type):
+        raise ValueError("no content type")
     if not stat.S_ISREG(entry.path.lstat().st_mode):
         raise ValueError("its file is a link")
     return entry

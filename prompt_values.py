@@ -16,6 +16,10 @@ from decimal import Decimal
 _ILLEGAL_IN_VALUE = re.compile('[/?<>\\\\:*|"\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
 
 
+MAX_DEPTH = 32  # of subgraphs in subgraphs
+MAX_NUMBER_BITS = 1024  # JavaScript's numbers end here
+
+
 def of_widget(token: str, prompt: Mapping[str, object], extra_pnginfo: Mapping[str, object]) -> str | None:
     """The value of a widget by "Node.widget"; None where there is no such widget or value."""
     nodes = _nodes(prompt, extra_pnginfo) if "." in token else []
@@ -31,10 +35,13 @@ def seed(prompt: Mapping[str, object], node_id: str) -> str | None:
 
     Where there is none, the first one of the prompt; None where that has none either.
     """
-    upstream = [node_id]
+    upstream, known = [node_id], {node_id}
     for reached in upstream:  # grows while it is read: breadth first
-        sources = [_linked(value) for value in _inputs(prompt, reached).values()]
-        upstream += [source for source in dict.fromkeys(sources) if source and source not in upstream]
+        for value in _inputs(prompt, reached).values():
+            source = _linked(value)
+            if source and source not in known:
+                known.add(source)
+                upstream.append(source)
     for candidate in [*upstream, *prompt]:
         value = _value(_inputs(prompt, candidate), ("seed", "noise_seed"), prompt)
         if value is not None and re.fullmatch("-?[0-9]+", value):
@@ -44,17 +51,29 @@ def seed(prompt: Mapping[str, object], node_id: str) -> str | None:
 
 def _as_text(value: object) -> str:
     """``value`` as JavaScript prints it and the frontend puts it into a name, what none may hold replaced."""
-    if isinstance(value, Mapping) and "__value__" in value:  # the wrap that tells a list from a link
-        value = value["__value__"]
-    if value is None:
+    texts, waiting = list[str](), [value]
+    while waiting:  # and not by recursion: whoever sent a list has nested it as they liked
+        one = waiting.pop()
+        if isinstance(one, Mapping) and "__value__" in one:  # the wrap that tells a list from a link
+            waiting.append(one["__value__"])
+        elif isinstance(one, list) and one:
+            waiting += reversed(one)
+        else:
+            texts.append(_word(one))
+    return _ILLEGAL_IN_VALUE.sub("_", ",".join(texts))
+
+
+def _word(value: object) -> str:
+    """A value that holds no others, as JavaScript prints it."""
+    if value is None or value == []:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
         value = int(value) if value.is_integer() else format(Decimal(repr(value)), "f")
-    if isinstance(value, list):
-        return ",".join(map(_as_text, value))
-    return _ILLEGAL_IN_VALUE.sub("_", str(value))
+    if isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
+        return "Infinity" if value > 0 else "-Infinity"  # Python does not print it either
+    return str(value) if isinstance(value, int | str) else "[object Object]"
 
 
 @dataclass(frozen=True)
@@ -106,9 +125,10 @@ def _nodes(prompt: Mapping[str, object], extra_pnginfo: Mapping[str, object]) ->
     """
     workflow = _mapping(extra_pnginfo.get("workflow"))
     definitions = map(_mapping, _list(_mapping(workflow.get("definitions")).get("subgraphs")))
-    nodes = dict(_drawn(workflow, {str(graph.get("id")): graph for graph in definitions}, prompt))
+    subgraphs = {_word(graph.get("id")): graph for graph in definitions}
+    nodes = dict(_drawn(workflow, subgraphs, prompt, _holders(prompt)))
     for node_id, entry in prompt.items():
-        alias = str(_mapping(entry).get("class_type"))
+        alias = _word(_mapping(entry).get("class_type"))
         nodes.setdefault(node_id, _Node(alias, _title(prompt, node_id), _inputs(prompt, node_id)))
     return list(nodes.values())
 
@@ -117,27 +137,38 @@ def _drawn(
     graph: Mapping[str, object],
     subgraphs: Mapping[str, Mapping[str, object]],
     prompt: Mapping[str, object],
+    holders: set[str],
     path: str = "",
 ) -> Iterator[tuple[str, _Node]]:
     """The nodes of one graph under their ids in the prompt: "5", or "12:5" within the subgraph 12.
 
     As in the frontend, nodes in a subgraph come before the subgraph, which here has all their widgets. The
-    prompt leaves a PrimitiveNode out; its widget is ``value``.
+    prompt leaves a PrimitiveNode out; its widget is ``value``. A subgraph is looked into where the prompt has
+    nodes of it, the ``holders``, and once: subgraphs of subgraphs may be more nodes than there is memory.
     """
     for node in map(_mapping, _list(graph.get("nodes"))):
-        node_id, kind = f"{path}{node.get('id')}", str(node.get("type"))
+        node_id, kind = f"{path}{_word(node.get('id'))}", _word(node.get("type"))
         inputs, written = _inputs(prompt, node_id), _list(node.get("widgets_values"))
         inner_graph = subgraphs.get(kind, {})
-        if inner_graph:
-            others = {name: other for name, other in subgraphs.items() if name != kind}  # none holds itself
-            for inner_id, inner in _drawn(inner_graph, others, prompt, f"{node_id}:"):
+        if inner_graph and node_id in holders:
+            holders.remove(node_id)
+            widgets = dict(inputs)
+            for inner_id, inner in _drawn(inner_graph, subgraphs, prompt, holders, f"{node_id}:"):
                 yield inner_id, inner
-                inputs = {**inner.inputs, **inputs}
+                for name in inner.inputs:
+                    widgets.setdefault(name, inner.inputs[name])
+            inputs = widgets
         elif kind == "PrimitiveNode" and written:
             inputs = {"value": written[0]}
-        alias = _mapping(node.get("properties")).get("Node name for S&R", kind)
+        alias = _word(_mapping(node.get("properties")).get("Node name for S&R", kind))
         title = node.get("title") or _title(prompt, node_id) or inner_graph.get("name")
-        yield node_id, _Node(str(alias), str(title), inputs)
+        yield node_id, _Node(alias, _word(title), inputs)
+
+
+def _holders(prompt: Mapping[str, object]) -> set[str]:
+    """The ids of the nodes that others of the prompt lie in: "12" and "12:3" for "12:3:5"."""
+    paths = [node_id.split(":", MAX_DEPTH)[:-1] for node_id in prompt if ":" in node_id]
+    return {":".join(path[:depth]) for path in paths for depth in range(1, len(path) + 1)}
 
 
 def _inputs(prompt: Mapping[str, object], node_id: str) -> Mapping[str, object]:
@@ -145,7 +176,7 @@ def _inputs(prompt: Mapping[str, object], node_id: str) -> Mapping[str, object]:
 
 
 def _title(prompt: Mapping[str, object], node_id: str) -> str:
-    return str(_mapping(_mapping(prompt.get(node_id)).get("_meta")).get("title") or "")
+    return _word(_mapping(_mapping(prompt.get(node_id)).get("_meta")).get("title"))
 
 
 def _linked(value: object) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from . import model_record, storing, transfer
 from .call_order import Call
-from .errors import AccessDenied, IntegrityError, NotFound, sentence
+from .errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
 from .naming import COUNTER_DIGITS, Name, NameContext, Template
 from .one_at_a_time import OneAtATime
 from .storage import Meter, ObjectInfo, Storage
@@ -81,7 +81,7 @@ def publish(
     (name,) = storing.own_names(storage, [name], if_exists, call, meter)
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
-    with transfer.disk_told("read what to upload", path, _CHECK_FILE):
+    with disk_told("read what to upload", path, _CHECK_FILE):
         mark = model_record.mark_of(path)
         sha256 = transfer.file_sha256(path, meter)
     size = mark.size
@@ -94,7 +94,7 @@ def publish(
     def is_same(info: ObjectInfo) -> bool:
         if info.size != size or not (info.sha256 or info.md5):
             return False
-        with transfer.disk_told("read what to upload", path, _CHECK_FILE):
+        with disk_told("read what to upload", path, _CHECK_FILE):
             return info.sha256 == sha256 if info.sha256 else info.md5 == md5()
 
     for info in _namesakes(storage, name, if_exists, size):
@@ -120,7 +120,7 @@ def _held_already(key: str) -> Published:
 
 def _refuse_written_to(path: Path, mark: model_record.Mark, storage: Storage, key: str = "") -> None:
     """Raise for a file that is not as it was when its checksum was computed; ``key`` is what it became."""
-    with transfer.disk_told("read what to upload", path, _CHECK_FILE):
+    with disk_told("read what to upload", path, _CHECK_FILE):
         if model_record.mark_of(path) == mark:
             return
     said = "something wrote to it meanwhile"

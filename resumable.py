@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import transfer
-from .errors import IntegrityError, StorageError, sentence
+from .errors import IntegrityError, StorageError, disk_told, sentence
 from .journal import Journal, Version, sync
 from .meter import Meter
 from .storage import ObjectInfo, Storage
@@ -58,7 +58,7 @@ def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | No
     """
     tried = f"download {info.key!r}"
     version = Version(storage.root, info.key, info.etag, info.size)
-    with transfer.disk_told(tried, part, _GOES_ON), Journal(part, version) as journal:
+    with disk_told(tried, part, _GOES_ON), Journal(part, version) as journal:
         meter.expect(info.size)
         meter.add(journal.done)
         _refuse_full_disk(tried, part, info.size - journal.done)

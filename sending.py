@@ -21,6 +21,7 @@ from . import storing, workers
 from .call_order import Call
 from .connect import connect
 from .errors import (
+    DISK_ADVICE,
     AccessDenied,
     ConfigurationError,
     IntegrityError,
@@ -28,6 +29,7 @@ from .errors import (
     Scope,
     StorageError,
     TransferCancelled,
+    disk_told,
     is_policy,
     sentence,
 )
@@ -89,6 +91,13 @@ class Report:
             same = through, ITS_OWN_KEY.sub("", str(why))
             self.waiting.setdefault(same, (str(why), []))[1].append(key)
 
+    def __add__(self, other: Report) -> Report:
+        both = Report(self.sent + other.sent, self.left + other.left, [*self.lines, *other.lines])
+        for waiting in (self.waiting, other.waiting):
+            for same, (why, keys) in waiting.items():
+                both.waiting.setdefault(same, (why, []))[1].extend(keys)
+        return both
+
     def __str__(self) -> str:
         lines = [*self.lines, *(_waiting(through, *why) for (through, _), why in self.waiting.items())]
         hidden = len(lines) - REPORTED
@@ -117,7 +126,12 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
     nothing then or later; the log tells what came of it. Entries that are stuck for a reason of their own are
     tried once so, and then left to the user.
     """
-    if outbox.is_empty or not _beginning.acquire(blocking=False):
+    try:
+        is_empty = outbox.is_empty
+    except OSError:  # of the disk, which is told when something is to be kept there
+        log.warning("The outbox %s cannot be read", outbox.folder, exc_info=True)
+        return None
+    if is_empty or not _beginning.acquire(blocking=False):
         return None
 
     def wanted(entry: Entry) -> bool:
@@ -156,12 +170,14 @@ def send(
     Where somebody else sends, that is waited for, as ``say`` is told, and what still waits then is sent. The
     first failure of a place, its network or its settings, ends the attempts for its other entries; one that
     may be of a folder only, those for the entries of that folder; one of an entry's own, none. An entry stays
-    unless the server confirms its object. Raises TransferCancelled, and OSError for the folder.
+    unless the server confirms its object. Raises TransferCancelled, and StorageError for the folder. From an
+    outbox that is not our own nothing replaces an object: anybody may have put an entry there.
     """
-    if outbox.is_empty:
-        return Report()
-    with outbox.locked(meter, lambda: say("Waiting: the outbox is being sent already")):
-        return _send(outbox, profiles_file, wanted, meter)
+    with disk_told("send what waits", outbox.folder, DISK_ADVICE):
+        if outbox.is_empty:
+            return Report()
+        with outbox.locked(meter, lambda: say("Waiting: the outbox is being sent already")):
+            return _send(outbox, profiles_file, wanted, meter)
 
 
 def _send(outbox: Outbox, profiles_file: Path, wanted: Callable[[Entry], bool], meter: Meter) -> Report:
@@ -174,7 +190,15 @@ def _send(outbox: Outbox, profiles_file: Path, wanted: Callable[[Entry], bool], 
         through = entry.sender.profile, frozenset(entry.sender.overrides.items())
         groups.setdefault(through, []).append(entry)
     for group in groups.values():
-        _send_group(outbox, profiles_file, group, meter, report)
+        try:
+            _send_group(outbox, profiles_file, group, meter, report)
+        except TransferCancelled:
+            raise
+        except Exception as error:  # of this group, whose entries stay; those of other profiles are sent
+            log.warning("What waits for %s cannot be sent", group[0].sender, exc_info=True)
+            report.stays(
+                str(group[0].sender), error if isinstance(error, StorageError) else type(error).__name__
+            )
     return report
 
 
@@ -256,6 +280,9 @@ class _Group:
                 return False
             self._stays(entry, error)
             return True
+        except Exception as error:  # noqa: BLE001  as in ``send``
+            self._is_odd(entry, error)
+            return True
         if there is None or (there.size, there.sha256) != (entry.size, entry.sha256):
             return False
         self._done(entry, there)
@@ -281,6 +308,13 @@ class _Group:
         except OSError as error:
             if entry.folder.exists():  # else somebody has removed it, which is their right
                 self.report.stays(entry, error.strerror or error)
+        except Exception as error:  # noqa: BLE001  of an entry that somebody made up; it stays, the others go on
+            self._is_odd(entry, error)
+
+    def _is_odd(self, entry: Entry, error: Exception) -> None:
+        log.warning("%s cannot be sent", entry.folder, exc_info=error)
+        self.report.stuck.add(entry.folder)
+        self.report.stays(entry, f"it is not as it was kept ({type(error).__name__})")
 
     def _stays(self, entry: Entry, error: StorageError) -> None:
         if error.scope is Scope.OBJECT:
@@ -290,13 +324,19 @@ class _Group:
     def _sent(self, entry: Entry, turn: storing.Turn | None) -> None:
         if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
             said = "it is not what was kept there, its size or sha256 differs"
-            raise IntegrityError(sentence("send a kept file", str(entry.path), said, "Look at it by eye."))
+            raise IntegrityError(sentence("send a kept file", entry.meant, said, "Look at it by eye."))
         entry.name.fixed()  # a key that can never be is told before the server is asked for anything
         file = File(entry.path, entry.content_type)
         remark, noted, if_exists = "", entry, entry.if_exists
-        if if_exists == OVERWRITE and self._is_newer(entry):
+        if if_exists == OVERWRITE and not self.outbox.is_own:
+            why = "what waits in ComfyUI's output folder replaces nothing"
+        elif if_exists == OVERWRITE and self._is_newer(entry):
+            why = f"{entry.name.fixed()} is newer"
+        else:
+            why = ""
+        if why:
             if_exists, turn = NEW_NAME, storing.turns(self.storage, [entry.name], Call())[0]
-            remark = f", because {entry.name.fixed()} is newer"
+            remark = f", because {why}"
 
         def trying(key: str) -> None:
             nonlocal noted

@@ -1,18 +1,20 @@
 """Small pictures of images in a bucket, for the browser's key picker.
 
 Whoever opens a folder has many made at once, of files that nobody has checked: so bytes, pixels and formats
-are limited, and what was made is kept in memory, under the object's ETag, within a bound.
+are limited, and what was made is kept in memory, under the object's ETag, within a bound. The server is asked
+each time whether this profile may read this version: what one key was shown is not for another.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import MediaError, sentence
+from .errors import ConfigurationError, MediaError, sentence
 from .storage import Meter, Storage
 
 if TYPE_CHECKING:
@@ -29,22 +31,32 @@ MEDIA_TYPE = "image/webp"
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _SMALLER = "Load it with a node to see it."
 
+_ETAG = re.compile(r"[\x21\x23-\x7e]{0,256}")  # RFC 9110, 8.8.3, without its quotation marks
+
 _kept: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
 _lock = threading.Lock()
 
 
 def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
     """A WebP file of at most SIDE_PIXELS in both directions; one made before of the same version is given
-    again.
+    again, once the server has given out its first byte.
 
-    ``etag`` is the version that a listing named. Raises MediaError for what is no image or above the limits,
-    and Changed, NotFound and others as ``Storage.stream`` does.
+    ``etag`` is the version that a listing named, "" for any. Raises MediaError for what is no image or above
+    the limits,
+    ConfigurationError for what is no ETag, and Changed, NotFound and others as ``Storage.stream`` does.
     """
+    if not _ETAG.fullmatch(etag):
+        raise ConfigurationError("The version of the object is no ETag. Open the folder again.")
     name = (storage.root, key, etag)
     with _lock:
-        if name in _kept:
-            _kept.move_to_end(name)
-            return _kept[name]
+        kept = _kept.get(name) if etag else None
+    if kept is not None:
+        for _ in storage.stream(key, 0, 1, etag, meter)[1]:
+            pass
+        with _lock:
+            if name in _kept:
+                _kept.move_to_end(name)
+        return kept
     info, chunks = storage.stream(key, 0, FIRST_BYTES, etag, meter)
     data = b"".join(chunks)
     if info.size > SOURCE_MAX_BYTES:
@@ -54,7 +66,7 @@ def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
         data += storage.read(key, len(data), None, info.etag, meter)
     made = _made(data, key)
     with _lock:
-        _kept[name] = made
+        _kept[storage.root, key, info.etag] = made
         while sum(map(len, _kept.values())) > KEPT_MAX_BYTES:
             _kept.popitem(last=False)
     return made

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from . import workers
 from .durable import write_all
-from .errors import IntegrityError, StorageError, sentence
+from .errors import IntegrityError, sentence
 from .lanes import FIRST, MOST, Lanes
 from .storage import Meter, ObjectInfo, Storage
 
@@ -239,17 +239,6 @@ def fetch_ranges(
         lanes = Lanes(lambda: own.done, min(MOST, len(wanted)))
         workers.run(jobs(), lanes, on_failure=own.stop)
     meter.check()
-
-
-@contextlib.contextmanager
-def disk_told(tried: str, path: Path, advice: str) -> Iterator[None]:
-    """What the disk raises within, as an error of this package; some of those are OSErrors themselves."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(sentence(tried, str(path), error.strerror or str(error), advice)) from error
 
 
 def file_sha256(path: Path, meter: Meter) -> str:

@@ -134,7 +134,7 @@ def test_an_example_runs_stores_what_it_says_and_comes_back_as_it_was(example):
 
 @pytest.mark.parametrize("example", ["offline-outbox"], indirect=True)
 def test_offline_the_picture_is_kept_and_sent_when_the_server_is_back(example, world):
-    outbox = world.base / "output" / "cloud_storage_outbox"
+    outbox = world.base / "user" / "__cloud_storage" / "outbox"
     world.proxy.refuse()
     try:
         ran(example)

@@ -197,6 +197,34 @@ def test_nodes_in_subgraphs_are_found_and_lend_the_subgraph_their_widgets():
         assert filled(typed, prompt=prompt, extra_pnginfo=shown) == "hi"
 
 
+def test_subgraphs_that_hold_each_other_many_times_are_looked_into_once():
+    names = [f"s-{number}" for number in range(12)]
+    within = [drawn(number, name) for number, name in enumerate(names)]
+    graphs = [{"id": name, "nodes": within * 3} for name in names]
+    path = ":".join(map(str, range(12)))
+    prompt = {f"{path}:99": {"class_type": "KSampler", "inputs": {"seed": 3}}}
+    shown = workflow(drawn(0, "s-0"), subgraphs=graphs)
+    assert filled("%a.b%%KSampler.seed%", prompt=prompt, extra_pnginfo=shown) == "%a.b%3"
+
+
+@pytest.mark.parametrize("depth", [5000, 100_000])
+def test_a_value_may_be_nested_as_deep_as_anybody_likes(depth):
+    value, wrapped, held = 7, 7, {}
+    for _ in range(depth):
+        value, wrapped, held = [value], {"__value__": wrapped}, {"a": held}
+    inputs = {"list": value, "wrap": wrapped, "dict": held, "number": 10**5000}
+    prompt = {"1": {"class_type": "N", "inputs": inputs, "_meta": {"title": held}}}
+    shown = workflow({"id": value, "type": held, "title": value}, subgraphs=[{"id": value, "name": held}])
+    made = filled("%N.list%-%N.wrap%-%N.dict%-%N.number%", prompt=prompt, extra_pnginfo=shown)
+    assert made == "7-7-[object Object]-Infinity"
+
+
+@pytest.mark.parametrize("filename", ["%" * 400_000, "%a" * 200_000, "x" * 400_000, "a." * 200_000 + "%"])
+def test_a_name_that_is_longer_than_any_is_refused_at_once(filename):
+    with pytest.raises(ConfigurationError, match="characters"):
+        name(filename)
+
+
 def test_a_subgraph_that_holds_itself_ends():
     loop = {"id": "s-1", "name": "Loop", "nodes": [drawn(1, "s-1")]}
     assert filled("%Loop.seed%", extra_pnginfo=workflow(drawn(30, "s-1"), subgraphs=[loop])) == "%Loop.seed%"

@@ -344,13 +344,34 @@ def test_a_small_picture_is_made_once_for_each_version(cloud, ask, monkeypatch):
     put(cloud, "a.png", data=picture())
     etag = cloud.stat("a.png").etag
     first = ask("thumbnail", key="a.png", etag=etag).body
-    cloud.delete("a.png")
+    made = thumbnails._made
+    monkeypatch.setattr(thumbnails, "_made", None)
     assert ask("thumbnail", key="a.png", etag=etag).body == first
+    monkeypatch.setattr(thumbnails, "_made", made)
     put(cloud, "a.png", data=picture(colour=(0, 0, 0)))
     assert ask("thumbnail", key="a.png", etag="another").status == 409
     monkeypatch.setattr(thumbnails, "KEPT_MAX_BYTES", 0)
     assert ask("thumbnail", key="a.png", etag=cloud.stat("a.png").etag).body != first
     assert not thumbnails._kept
+
+
+def test_a_small_picture_made_before_is_for_nobody_who_may_not_read_the_object(cloud, ask, monkeypatch):
+    put(cloud, "a.png", data=picture())
+    etag = cloud.stat("a.png").etag
+    assert ask("thumbnail", key="a.png", etag=etag).status == 200
+    with monkeypatch.context() as patch:
+        patch.setenv("COMFY_S3_SECRET_KEY", "another, which the server refuses")
+        answer = ask("thumbnail", key="a.png", etag=etag)
+        assert (answer.status, answer.json["kind"]) == (403, "AccessDenied")
+    cloud.delete("a.png")
+    assert ask("thumbnail", key="a.png", etag=etag).status == 404
+
+
+@pytest.mark.parametrize("etag", ["a\r\nX-Own: 1", 'a"', "\0", "a b", "é", "x" * 300])
+def test_what_is_no_etag_is_not_sent(cloud, ask, etag):
+    put(cloud, "a.png", data=picture())
+    answer = ask("thumbnail", key="a.png", etag=etag)
+    assert (answer.status, answer.json["kind"]) == (400, "ConfigurationError")
 
 
 # ------------------------------------------------------------ what a link on a node opens

@@ -110,7 +110,7 @@ def written():
         if name.startswith("COMFY_S3_")
     }
     file = host.profiles_file()
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": {"renders": entry}}))
     return file, entry
 
@@ -302,6 +302,23 @@ def test_a_file_on_disk_is_kept_as_well(cloud, proxy, box, tmp_path):
 
 
 # ------------------------------------------------------------ what is not
+
+
+def test_what_lies_in_the_output_folder_is_sent_when_asked_for_and_replaces_nothing(cloud, proxy, box):
+    save(if_exists="overwrite", filename="mine")
+    before = cloud.read("comfyui/images/mine.png")
+    refused(proxy, if_exists="overwrite", filename="mine", images=pictures(1, seed=9))
+    (entry,) = kept(box)
+    earlier = Outbox(host.earlier_outbox_folder(), is_own=False)
+    earlier.folder.mkdir()
+    entry.folder.rename(earlier.folder / entry.folder.name)
+    save(filename="another")  # sends what waits, and not what somebody may have put there
+    assert earlier.contents().entries
+    sent, left, report = retry()
+    assert (sent, left) == (1, 0)
+    assert "replaces nothing" in report
+    assert cloud.read("comfyui/images/mine.png") == before
+    assert earlier.is_empty
 
 
 def test_cancel_keeps_nothing(cloud, proxy, box):
@@ -587,7 +604,7 @@ def test_a_profile_that_is_gone_leaves_its_entries_and_is_named(cloud, proxy, bo
     for changes, said in (
         ({"profiles": {}}, "There is no profile 'renders'"),
         ({"profiles": {"renders": {**entry, "read_only": True}}}, "read-only"),
-        ({"profiles": {"renders": {**entry, "secret_key": ""}}}, "key pair"),
+        ({"profiles": {"renders": {**entry, "secret_key": ""}}}, "secret_key"),
     ):
         file.write_text(json.dumps(changes))
         _, left, report = retry()
@@ -806,7 +823,7 @@ def test_what_cannot_be_read_is_left_and_reported_and_keeps_nothing_else_away(cl
     broken.write_text("{")
     sent, left, report = retry()
     assert (sent, left) == (1, 1)
-    assert str(broken.parent) in report
+    assert broken.parent.name in report
     assert broken.exists()
 
 
