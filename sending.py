@@ -93,9 +93,8 @@ class Report:
 
     def __add__(self, other: Report) -> Report:
         both = Report(self.sent + other.sent, self.left + other.left, [*self.lines, *other.lines])
-        for waiting in (self.waiting, other.waiting):
-            for same, (why, keys) in waiting.items():
-                both.waiting.setdefault(same, (why, []))[1].extend(keys)
+        for same, (why, keys) in [*self.waiting.items(), *other.waiting.items()]:
+            both.waiting.setdefault(same, (why, []))[1].extend(keys)
         return both
 
     def __str__(self) -> str:
@@ -127,11 +126,11 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
     tried once so, and then left to the user.
     """
     try:
-        is_empty = outbox.is_empty
+        if outbox.is_empty:
+            return None
     except OSError:  # of the disk, which is told when something is to be kept there
-        log.warning("The outbox %s cannot be read", outbox.folder, exc_info=True)
         return None
-    if is_empty or not _beginning.acquire(blocking=False):
+    if not _beginning.acquire(blocking=False):
         return None
 
     def wanted(entry: Entry) -> bool:
@@ -327,13 +326,11 @@ class _Group:
             raise IntegrityError(sentence("send a kept file", entry.meant, said, "Look at it by eye."))
         entry.name.fixed()  # a key that can never be is told before the server is asked for anything
         file = File(entry.path, entry.content_type)
-        remark, noted, if_exists = "", entry, entry.if_exists
+        why, remark, noted, if_exists = "", "", entry, entry.if_exists
         if if_exists == OVERWRITE and not self.outbox.is_own:
             why = "what waits in ComfyUI's output folder replaces nothing"
         elif if_exists == OVERWRITE and self._is_newer(entry):
             why = f"{entry.name.fixed()} is newer"
-        else:
-            why = ""
         if why:
             if_exists, turn = NEW_NAME, storing.turns(self.storage, [entry.name], Call())[0]
             remark = f", because {why}"
