@@ -757,6 +757,7 @@ def test_the_profile_is_found_outside_of_a_subgraph(ours):
     ("english", "chinese"),
     [
         ("Saved a/b (1).png.", "已保存 a/b (1).png。"),
+        ("Saved 2 objects, a_1.png … a_2.png.", "已保存 2 个对象，a_1.png … a_2.png。"),
         (
             "Could not store 'a.png' (bucket 'x' at http://h:1): the profile is read-only. "
             "Use another one for writing.",

@@ -459,3 +459,39 @@ def test_the_page_and_its_help_speak_chinese(page, address):
     for name in ("SaveImageToCloud.md", "SaveImageToCloud/zh.md", "GeneratePresignedURL/zh.md"):
         with urllib.request.urlopen(f"{address}/extensions/{NAME}/docs/{name}") as answer:
             assert answer.read().startswith(b"# ")
+
+
+def test_a_chinese_page_names_choices_and_messages_in_chinese_and_keeps_the_values(page, address):
+    configure(address, {"Comfy.VueNodes.Enabled": False, "Comfy.Locale": "zh"})
+    page.is_vue = False
+    opened(page, address)
+    shown = page.evaluate(
+        """() => {
+            const widget = comfy.graph.getNodeById(3).widgets.find((each) => each.name === "if_exists")
+            return [widget.value, widget.options.getOptionLabel(widget.value)]
+        }"""
+    )
+    assert shown == ["new name", "新名称"]
+    kind, detail = run(page)
+    assert kind == "execution_success", detail
+    page.wait_for_function(TOLD, arg=8)
+    page.faults[:] = [fault for fault in page.faults if NAME in fault]
+    assert lines(page, 3)[0][0].startswith("已保存 2 个对象，")
+    assert lines(page, 8)[0][0] == "配置 (env vars)：可用"
+
+
+def test_a_workflow_of_the_package_with_the_same_ids_opens_as_it_was_meant(graph):
+    workflow = saved(graph)
+    (node,) = (each for each in workflow["nodes"] if each["type"] == "SaveImageToCloud")
+    node["widgets_values"] = ["comfyui/foreign/", "ComfyUI", "png", 90, True, 48]
+    comfyui_page.show_workflow(graph, workflow)
+    assert [widget(graph, 3, name) for name in ("if_exists", "link", "expires_hours")] == [
+        "new name",
+        "presigned",
+        48,
+    ]
+    assert "presigned" in lines(graph, 3)[0][0]
+    kind, detail = run(graph)
+    assert kind == "execution_success", detail
+    graph.wait_for_function(TOLD, arg=8)
+    assert any("Signature" in link for link in lines(graph, 3)[1])

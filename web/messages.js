@@ -12,6 +12,7 @@ const HOLE = "{}"
 const MAX_DEPTH = 5 // of messages within messages
 const MAX_CHARACTERS = 4000 // a longer one holds what a server sent, not what we say
 const SENTENCE_END = /[.!?] [A-Z]/ // filled in, it is a second message taken for a part of the first
+const BEGINS = 1000 // characters that words at the beginning count for
 const MAX_STEPS = 20_000 // templates tried for one message
 
 /** `message` in Chinese as far as we know it. */
@@ -86,7 +87,8 @@ function byFirst() {
   table = new Map()
   const rows = Object.entries(MESSAGES).filter(([, chinese]) => chinese)
   const all = rows.map(([english, chinese]) => ({ pieces: english.split(HOLE), chinese }))
-  const weight = ({ pieces }) => pieces.join("").length
+  // One that begins with words of its own goes first: what fills the first hole of another may be half a message.
+  const weight = ({ pieces }) => pieces.join("").length + (pieces[0] ? BEGINS : 0)
   all.sort((one, other) => weight(other) - weight(one))
   const anywhere = all.filter(({ pieces }) => !pieces[0])
   for (const first of new Set(all.map(({ pieces }) => pieces[0].slice(0, 1)).filter(Boolean)))
