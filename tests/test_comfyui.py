@@ -66,6 +66,7 @@ PROMPT = {
     "8": {"class_type": "TestCloudConnection", "inputs": {"profile": ["1", 0]}},
 }
 TOLD = "number => comfy.graph.getNodeById(number)?.cloudStorageLines?.element.isConnected"
+NOT_TOLD = "number => comfy.graph.getNodeById(number)?.cloudStorageLines === undefined"
 VUE_NODES_SINCE = (1, 33)
 VALUES = {  # what a saved workflow holds: the widgets' values in their order, and no others
     "CloudStorageProfile": list(PROFILE.values()),
@@ -441,6 +442,84 @@ def test_no_name_in_a_bucket_means_anything_to_the_page(graph, place):
         graph.wait_for_timeout(comfyui_page.FITTING_MILLISECONDS)  # the page's own dialog or toast comes in
         assert made_by_names(graph) == []
         graph.keyboard.press("Escape")
+
+
+LEVEL = "number => comfy.graph.getNodeById(number).cloudStorageLines?.element.dataset.level"
+PICTURED = """number => {
+    const node = comfy.graph.getNodeById(number)
+    const shown = document.querySelector(`[data-node-id="${number}"] img`)
+    return Boolean(node.imgs?.length || shown)
+}"""
+
+
+def set_widget(page, number, name, value):
+    page.evaluate(
+        """([id, name, value]) => {
+            comfy.graph.getNodeById(id).widgets.find((each) => each.name === name).value = value
+        }""",
+        [number, name, value],
+    )
+
+
+def run_only(page, *numbers):
+    page.evaluate(
+        """numbers => {
+            for (const node of comfy.graph.nodes) node.mode = numbers.includes(Number(node.id)) ? 0 : 2
+        }""",
+        list(numbers),
+    )
+
+
+def test_a_node_that_fails_says_why_in_red_and_shows_nothing_of_an_earlier_run(graph):
+    run_only(graph, 1, 2, 3)
+    assert run(graph)[0] == "execution_success"
+    graph.wait_for_function(TOLD, arg=3)
+    graph.wait_for_function(PICTURED, arg=3)
+    set_widget(graph, 1, "bucket", "there-is-no-such-bucket")
+    kind, detail = run(graph)
+    assert kind == "execution_error"
+    assert detail["exception_type"] == "cloud_storage.NotFound"
+    graph.wait_for_function(f"number => ({LEVEL})(number) === 'error'", arg=3)
+    assert lines(graph, 3) == ([detail["exception_message"].strip()], [])
+    graph.wait_for_function(f"number => !({PICTURED})(number)", arg=3)
+    switch_to_another_tab_and_back(graph)
+    graph.wait_for_function(TOLD, arg=3)
+    assert lines(graph, 3)[0] == [detail["exception_message"].strip()]
+    set_widget(graph, 1, "bucket", "")
+    assert run(graph)[0] == "execution_success"
+    graph.wait_for_function(f"number => ({LEVEL})(number) === undefined", arg=3)
+    assert lines(graph, 3)[0][0].startswith("Saved ")
+
+
+def test_what_waits_is_marked_on_the_node(graph):
+    run_only(graph, 1, 2, 3)
+    set_widget(graph, 1, "bucket", "there-is-no-such-bucket")
+    set_widget(graph, 3, "on_failure", "keep and go on")
+    assert run(graph)[0] == "execution_success"
+    graph.wait_for_function(f"number => ({LEVEL})(number) === 'warning'", arg=3)
+    texts, links = lines(graph, 3)
+    assert texts[0] == "NOT in the bucket yet: 2 files."
+    assert "no-such-bucket" in texts[1]
+    assert links == []
+
+
+def test_what_is_cached_is_shown_again_on_a_page_that_was_opened_anew(graph):
+    run_only(graph, 1, 5, 6)
+    for _ in range(2):
+        assert run(graph)[0] == "execution_success"
+        graph.wait_for_function(TOLD, arg=5)
+        graph.evaluate(
+            """async () => {
+                const workflow = JSON.parse(JSON.stringify(comfy.graph.serialize()))
+                comfy.nodeOutputs = {}
+                await comfy.loadGraphData(workflow)
+                comfy.nodeOutputs = {}
+            }"""
+        )
+        graph.wait_for_function(NOT_TOLD, arg=5)
+    assert run(graph)[0] == "execution_success"
+    graph.wait_for_function(TOLD, arg=5)
+    assert lines(graph, 5)[0][0].startswith("Loaded in/a.png")
 
 
 def test_the_page_and_its_help_speak_chinese(page, address):
