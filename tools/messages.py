@@ -57,7 +57,7 @@ UNSAID = {
     "load what is there",
     *("GCS (S3 interop)", "IDrive e2"),  # names
     *("HTTPClientError RequestException HTTPError gaierror", "gaierror NameResolutionError"),
-    "object at 0x",  # of a repr
+    *("object at 0x", "[object Object]"),  # of a repr, and what JavaScript makes of an object
     "what the server said stands in the message of the error that follows",  # of a chain, in the log
     "Node name for S&R",  # of ComfyUI's own
     "<[^<>]* object at 0x[0-9a-fA-F]+>:",  # a regular expression
