@@ -7,6 +7,7 @@ SPARE_BYTES are needed, whatever the size. Every function may be called from any
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ __all__ = ["CHANNELS", "TRIED", "ImageFile"]
 
 logger = logging.getLogger("cloud_storage")
 
+Opened = Callable[[], "contextlib.AbstractContextManager[BinaryIO]"]  # a file, from its beginning
 Frames = tuple[torch.Tensor, torch.Tensor]  # IMAGE [B, H, W, 3] and MASK [B, H, W], float32 in 0..1
 SPARE_BYTES = 300 << 20  # for the decoder, beside the frames
 MAX_PIXELS = 1 << 30  # of all frames of a file together: 16 GiB of IMAGE and MASK
@@ -71,17 +73,14 @@ class ImageFile:
 
     def _read(self, channel: str | None, *, first_only: bool) -> Batch:
         damage = self.damage or Damage(self.name, TRIED)
-        with Promise(self.free_bytes or _enough) as promise, self._opened() as file:
+        with Promise(self.free_bytes or _enough) as promise:
             room = _Room(promise, self.name, channel)
             try:
-                head = file.read(media_kind.HEAD_BYTES)
-                file.seek(0)
                 if self.reader is not None and isinstance(self.source, Path):
-                    batch = _by_host(self.source, file, room, self.reader, damage, first_only=first_only)
+                    batch = _by_host(self.source, room, self.reader, damage, first_only=first_only)
                     if batch is not None:
                         return batch
-                    file.seek(0)
-                return _by_pillow(file, room, damage, first_only=first_only)
+                return _by_pillow(self._opened, room, damage, first_only=first_only)
             except MediaError:
                 raise
             except Refused as error:
@@ -92,7 +91,8 @@ class ImageFile:
             room = _Room(promise, self.name, channel)
             for data, missing in _repaired(file):
                 try:
-                    batch = _by_pillow(io.BytesIO(data), room, damage, first_only=first_only)
+                    opened = functools.partial(io.BytesIO, data)
+                    batch = _by_pillow(opened, room, damage, first_only=first_only)
                 except MediaError:
                     raise
                 except Exception as error:  # noqa: BLE001  what was wrong in the first place is told below
@@ -101,12 +101,13 @@ class ImageFile:
                 if missing:
                     damage.found(missing)
                 return batch
-            said, advice = _diagnosis(head, problem)
+            file.seek(0)
+            said, advice = _diagnosis(file.read(media_kind.HEAD_BYTES), problem)
         raise MediaError(sentence(TRIED, self.name, said, advice)) from problem
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
-        """The file anew: Pillow closes one that it has read."""
+        """The file anew: Pillow may close one that it reads."""
         with self.source.open("rb") if isinstance(self.source, Path) else io.BytesIO(self.source) as file:
             yield file
 
@@ -162,19 +163,21 @@ class _Room:
 # --- Ways to read it ---------------------------------------------------------------------------------------
 
 
-def _by_pillow(file: BinaryIO, room: _Room, damage: Damage, *, first_only: bool) -> Batch:
-    size = image_frames.size(image_frames.opened(file), first_only=first_only)
+def _by_pillow(opened: Opened, room: _Room, damage: Damage, *, first_only: bool) -> Batch:
+    with opened() as file:
+        size = image_frames.size(image_frames.opened(file), first_only=first_only)
     room.ask(size)
-    file.seek(0)  # anew: who asks how many frames there are has moved to the last
-    return image_frames.fill(image_frames.opened(file), size, room, damage)
+    with opened() as file:  # anew: who asks how many frames there are has moved to the last
+        return image_frames.fill(image_frames.opened(file), size, room, damage)
 
 
 def _by_host(
-    path: Path, file: BinaryIO, room: _Room, reader: Components, damage: Damage, *, first_only: bool
+    path: Path, room: _Room, reader: Components, damage: Damage, *, first_only: bool
 ) -> Batch | None:
     """None where ComfyUI's reader does not take the file, or takes too much memory for it."""
     try:
-        size = image_frames.size(image_frames.opened(file), first_only=first_only)
+        with path.open("rb") as file:
+            size = image_frames.size(image_frames.opened(file), first_only=first_only)
     except Refused:
         raise
     except Exception:  # noqa: BLE001  what Pillow does not know is the reader's to judge
@@ -194,7 +197,11 @@ def _by_host(
     except Exception as error:  # noqa: BLE001  only this way is lost: Pillow goes next, as in ComfyUI
         logger.debug("ComfyUI's reader does not take the file: %s", error)
         return None
-    if batch is not None and (said := image_ends.damage(file) or ", ".join(dict.fromkeys(problems))):
+    if batch is None:
+        return None
+    with path.open("rb") as file:
+        said = image_ends.damage(file) or ", ".join(dict.fromkeys(problems))
+    if said:
         damage.found(f"{said}; what could not be read of the picture is empty")
     return batch
 

@@ -34,7 +34,7 @@ _TO_BYTES = {
 
 # FFmpeg also reads play lists and scripts, which name other files and addresses: only these kinds of file are
 # opened, an image in each, and of the images not SVG, a document that may name others as well.
-_FORMATS = ("image2", "gif", "apng", "ico", "jpegxl_anim", "webp")
+_FORMATS = ("image2", "gif", "apng", "ico", "jpegxl_anim", "webp", "fits", "flic")
 _IN_A_PIPE, _NOT_SVG = "_pipe", "svg_pipe"
 
 

@@ -77,7 +77,6 @@ _PICTURES = {
     b"SIMPLE  =": "a FITS image",
     b"\xd7\xcd\xc6\x9a": "a Windows metafile",
     b"\0\0\1\0": "a Windows icon",
-    b"\0\0\2\0": "a Windows cursor",
     b"icns": "an icon of macOS",
 }
 _SEQUENCES = (b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs", b"avcs")  # of _ISO_MEDIA

@@ -40,6 +40,16 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != RO
 sys.path.append(str(STAND_IN))
 load_package()
 
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--real-files",
+        action="store_true",
+        help="download the files that other packages are tested with, and load each of them",
+    )
+
+
 SECRET = "a-secret-nobody-may-read"  # of the OSS stand-in server
 PLACES = ("ministack-http", "ministack-https", "ceph-http", "ceph-https", "oss-http", "oss-https")
 
