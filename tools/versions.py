@@ -68,7 +68,7 @@ SETS = (
     Versions(
         "oldest",
         "the floors of requirements.txt and of ComfyUI 0.3.64, which names none for Pillow",
-        {**floors(), "av": "14.2.0", "numpy": "1.25.0", "Pillow": "10.0.0"},
+        {**floors(), "av": "14.2.0", "numpy": "1.25.0", "Pillow": "10.1.0"},
         MEDIA + STORAGE,
         newest_python=(3, 11),
     ),
