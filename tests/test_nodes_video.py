@@ -288,7 +288,7 @@ def test_the_node_shows_a_moving_picture_of_the_frames(cloud, tmp_path):
     result = run_node("LoadVideoFromCloud", key="film.mp4")
     (pictured,) = result["ui"][nodes_load.PICTURES]
     told = dict(parse_qsl(pictured))
-    assert (told["width"], told["height"], told["frames"]) == ("160", "96", "13")
+    assert (told["width"], told["height"], told["frames"]) == ("160", "96", "50")
     with Image.open(tmp_path / told["type"] / told["subfolder"] / told["filename"]) as moving:
         assert (moving.format, moving.size, moving.n_frames) == ("WEBP", (160, 96), 13)
 
