@@ -187,7 +187,7 @@ def disk_told(tried: str, where: Path | str, advice: str) -> Iterator[None]:
         if isinstance(where, Path):
             log.warning("Could not %s (%s): %s", tried, where, error)
             where = where.name
-        raise StorageError(sentence(tried, where, error.strerror or type(error).__name__, advice)) from error
+        raise StorageError(sentence(tried, where, error.strerror or str(error), advice)) from error
 
 
 TAKEN = "Choose another name, or set if_exists to `new name`."
