@@ -260,4 +260,6 @@ def _diagnosis(head: bytes, error: Exception) -> tuple[str, str]:
     if media_kind.is_picture(head) or not unidentified:
         said = f"the file is damaged or cut off, it begins like {kind} ({image_frames.said(error)})"
         return said, "Upload it again."
-    return f"the file is no image but {kind}", "Choose the key of an image."
+    recorded = media_kind.is_recording(head)
+    advice = "Load Video or Load Audio from Cloud reads it." if recorded else "Choose the key of an image."
+    return f"the file is no image but {kind}", advice

@@ -21,8 +21,12 @@ _OTHERS = {
     b"OggS": "an Ogg file",
     b"fLaC": "a FLAC file",
     b"ID3": "an MP3 file",
+    b"FLV\1": "a Flash video",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "a Windows Media file",
+    b"\0\0\1\xba": "an MPEG video",
 }
-_RECORDINGS = (b"GIF8", b"\x1a\x45\xdf\xa3", b"OggS", b"fLaC", b"ID3", b"FLV\1", b"\0\0\1\xba")
+_NO_RECORDINGS = (b"%PDF", b"PK\x03\x04", b"\x1f\x8b")  # of _OTHERS
+_RECORDINGS = (b"GIF8", *(start for start in _OTHERS if start not in _NO_RECORDINGS))
 _ISO_BOXES = (
     b"ftyp",
     b"moov",
