@@ -662,6 +662,18 @@ def test_a_box_is_as_high_as_what_is_in_it_in_any_language(ours):
     assert ours.locator(".cs-measured").count() == 0
 
 
+def test_whoever_waits_for_the_styles_measures_the_first_box_of_a_page_with_them(ours):
+    size = ours.evaluate(
+        """async () => {
+            await (await import("/web/elements.js")).addStyles()
+            show_lines(["short"])
+            return getComputedStyle(document.querySelector(".cs-lines")).fontSize
+        }"""
+    )
+    assert size == "12px"
+    assert ours.locator("link[rel=stylesheet]").count() == 1
+
+
 def test_a_link_opens_what_is_in_a_private_bucket_and_copies_the_plain_address(filled, ours):
     plain, opens = filled.url("a/1.png"), {"profile": "(env vars)", "key": "a/1.png"}
     filled.put("a/1.png", picture(), PutOptions(content_type="image/png"), Meter())

@@ -363,6 +363,35 @@ def test_the_button_of_a_profile_tells_what_works_and_what_does_not(graph):
     assert any("Check the bucket's name" in text for text in lines(graph, 1)[0])
 
 
+def test_the_box_is_as_high_as_its_lines_from_the_first_one_on_and_leaves_a_node_its_own_height(graph):
+    find = "comfy.graph.getNodeById(1)"
+    graph.evaluate(f"() => {find}.setSize([400, 700])")
+    graph.evaluate(f"() => {find}.widgets.find((each) => each.name === 'profile').value = 'none'")
+    heights = []
+    for _ in range(2):
+        press(graph, 1, "test_connection", "Test connection")
+        graph.wait_for_function(f"() => {find}.cloudStorageLines?.element.textContent.includes('none')")
+        heights.append(graph.evaluate(f"() => [{find}.cloudStorageHeights.least < 150, {find}.size[1]]"))
+    assert heights == [[True, 700], [True, 700]]
+
+
+def test_a_new_node_is_as_wide_as_its_title(graph):
+    drawn = graph.evaluate(
+        """() => Object.values(LiteGraph.registered_node_types)
+            .filter((type) => type.nodeData?.category?.startsWith("cloud_storage"))
+            .map((type) => {
+                const node = LiteGraph.createNode(type.nodeData.name)
+                const pen = document.createElement("canvas").getContext("2d")
+                let shown
+                pen.fillText = (text) => (shown = text)
+                node.drawTitleText(pen, { scale: 1, default_title_color: "#fff" })
+                return [shown, node.title]
+            })"""
+    )
+    assert len(drawn) == 16
+    assert [shown for shown, _ in drawn] == [title for _, title in drawn]
+
+
 def test_frames_are_a_latent_while_a_vae_is_connected(graph):
     graph.evaluate(
         """() => {

@@ -8,7 +8,7 @@
 
 import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
-import { dateOf, element, sizeOf } from "./elements.js"
+import { addStyles, dateOf, element, sizeOf } from "./elements.js"
 import { KIND_OF_NODE } from "./kinds.js"
 import { takeForeign } from "./foreign.js"
 import { linesElement } from "./lines.js"
@@ -42,10 +42,13 @@ const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the 
 app.registerExtension({
   name: "comfyui-cloud-storage",
 
+  init: () => addStyles(), // ComfyUI waits for it: without styles a box has another height
+
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!isOurs(nodeData)) return
     after(nodeType.prototype, "onNodeCreated", (node) => addButtons(node))
     after(nodeType.prototype, "onNodeCreated", (node) => nameChoices(node))
+    after(nodeType.prototype, "onNodeCreated", (node) => fitTitle(node))
     for (const moment of ["onNodeCreated", "onConfigure", "onConnectionsChange"]) {
       after(nodeType.prototype, moment, (node) => settleTypes(node, nodeData.output ?? []))
     }
@@ -96,6 +99,14 @@ function compact(node, saved) {
   const isKept = (widget) => widget.serialize !== false && widget.name !== STATUS_TEXT
   const kept = (node.widgets ?? []).flatMap((widget, place) => (isKept(widget) ? [place] : []))
   if (Array.isArray(values) && values.length > kept.length) saved.widgets_values = kept.map((place) => values[place])
+}
+
+/** A new node is as wide as its title: the canvas leaves the height of the title free on both sides of it. */
+function fitTitle(node) {
+  const pen = document.createElement("canvas").getContext("2d")
+  pen.font = node.titleFontStyle
+  const width = Math.ceil(pen.measureText(node.title).width) + 2 * LiteGraph.NODE_TITLE_HEIGHT
+  if (node.size[0] < width) node.setSize([width, node.size[1]])
 }
 
 function locale() {
@@ -359,9 +370,9 @@ function makeRoom(node) {
   const { element } = node.cloudStorageLines
   element.style.minHeight = window.LiteGraph?.vueNodesMode ? `${height}px` : ""
   const room = node.computeSize()
-  const mayShrink = node.size[1] === node.cloudStorageRoom
-  node.setSize([Math.max(width, room[0]), mayShrink ? room[1] : Math.max(node.size[1], room[1])])
-  node.cloudStorageRoom = node.size[1]
+  if (node.size[1] !== node.cloudStorageGrown) node.cloudStorageOwn = node.size[1]
+  node.setSize([Math.max(width, room[0]), Math.max(node.cloudStorageOwn, room[1])])
+  node.cloudStorageGrown = node.size[1]
 }
 
 /** What a node had to show of an earlier run; frontends keep some of it where the new output has none. */

@@ -33,11 +33,15 @@ export function icon(name) {
   return svg
 }
 
-/** Have the styles of web/ in the page, once. */
+let styles
+
+/** Have the styles of web/ in the page, once; resolves when they are there, or when they cannot be had. */
 export function addStyles() {
-  const href = new URL("./cloud_storage.css", import.meta.url).href
-  if (!document.querySelector(`link[href="${CSS.escape(href)}"], link[data-cloud-storage]`))
-    document.head.append(element("link", { rel: "stylesheet", href, "data-cloud-storage": true }))
+  styles ??= new Promise((resolve) => {
+    const href = new URL("./cloud_storage.css", import.meta.url).href
+    document.head.append(element("link", { rel: "stylesheet", href, load: resolve, error: resolve }))
+  })
+  return styles
 }
 
 /** Put `text` on the clipboard. Pages that came over plain http may not ask for it, so the old way is kept. */
