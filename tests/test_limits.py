@@ -107,13 +107,12 @@ def crowded(cloud, fast_place, monkeypatch):
         return
     now = datetime.now(timezone.utc)
 
-    def page(self, prefix, after, token, count):
+    def page(self, prefix, after, token, count, delimiter):
         start = max((name for name in (after, token) if name), default="")
-        keys = (
-            name for name in names if (full := self.path_prefix + name).startswith(prefix) and full > start
-        )
-        found = [ObjectInfo(name, 1, "e", now) for _, name in zip(range(count), keys, strict=False)]
-        return Page(found, self.path_prefix + found[-1].key if len(found) == count else "")
+        full = (self.path_prefix + name for name in names)
+        keys = (key for key in full if key.startswith(prefix) and key > start)
+        found = [ObjectInfo(key, 1, "e", now) for _, key in zip(range(count), keys, strict=False)]
+        return Page(found, found[-1].key if len(found) == count else "")
 
     monkeypatch.setattr(storage_s3.S3Storage, "_page", page)
     yield names
