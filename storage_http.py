@@ -128,15 +128,15 @@ class HttpStorage(Storage):
         answer = self._looked_at(key)
         size = headers.length(answer)
         if size is None:
-            raise IntegrityError(sentence(f"look at {key!r}", self.place, _NO_LENGTH, _BETWEEN))
+            raise IntegrityError(sentence(f"read {key!r}", self.place, _NO_LENGTH, _BETWEEN))
         return headers.described(key, answer, self.dialect, size)
 
     def _looked_at(self, key: str) -> Mapping[str, str]:
         try:
             answer = self._head(key)
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            self._explain(error, key, f"look at {key!r}")
-        return self._of_an_object(answer, f"look at {key!r}")
+            self._explain(error, key, f"read {key!r}")
+        return self._of_an_object(answer, f"read {key!r}")
 
     def _of_an_object(self, answer: Mapping[str, str], tried: str) -> Mapping[str, str]:
         """``answer``, unless it says yes and is a page of somebody else: every object has an ETag."""

@@ -55,13 +55,13 @@ class Node:
         """Another docstring."""
         log.warning("for the log alone %s", name)
         spec = {"tooltip": "words beside an input"}
-        text = f"Could not {f'look at {name}' if name else 'look around'} here. Go on."
+        text = f"Could not {f'read {name}' if name else 'look around'} here. Go on."
         raise errors.StorageError(text + " And more words.")
 '''
     assert list(messages.templates(source)) == [
         "what to do then",
         "Could not {} here. Go on.",
-        "look at {}",
+        "read {}",
         "look around",
         "And more words.",
     ]
