@@ -15,7 +15,7 @@ from typing import Any
 # Matrix, primaries and transfer of HD video (ITU-T H.273); what browsers take where nothing is said.
 BT709 = 1
 _LIMITED, _FULL = 1, 2
-_UPRIGHT = (1, 0, 0, 1)  # where a step to the right leads in x and y, and a step down
+_UPRIGHT = (1, 0, 0, 1)
 # What turns a stored picture into the one to be shown, by the signs of its display matrix, as ffmpeg's
 # autorotate does (fftools/ffmpeg_filter.c).
 _TURNS: Mapping[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = MappingProxyType(
@@ -30,13 +30,15 @@ _TURNS: Mapping[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = Mappin
     }
 )
 # The scale filter's names by the numbers of ITU-T H.273 (AVColorSpace in libavutil/pixfmt.h).
-_MATRICES: Mapping[int, str] = MappingProxyType(
+MATRICES: Mapping[int, str] = MappingProxyType(
     {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 )
 
 
 def turn(frame: Any) -> tuple[int, int, int, int]:  # noqa: ANN401  a frame of PyAV
-    """How a frame is to be shown, by quarters and mirrored; angles between are left alone."""
+    """How a frame is to be shown, by quarters and mirrored: where a step to the right in the stored picture
+    leads in x and y, and a step down. Angles between are left alone.
+    """
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return _UPRIGHT
@@ -134,7 +136,7 @@ class Converter:
         target = "full" if self._form.startswith("rgb") else "limited"
         if is_rgb(frame):
             return f"out_color_matrix=bt709:out_range={target}"
-        matrix = _MATRICES.get(int(frame.colorspace), "")
+        matrix = MATRICES.get(int(frame.colorspace), "")
         if not matrix:
             return f"in_range={span}:out_range={target}"
         out = "" if self._form.startswith("rgb") else f":out_color_matrix={matrix}"

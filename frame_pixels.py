@@ -8,7 +8,6 @@ itself (SWS_CS_DEFAULT), so that the pixels are those that the ffmpeg program an
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .frame_converter import MATRICES, turn
+
 if TYPE_CHECKING:
     from av import VideoFrame
 
 Pixels = npt.NDArray[Any]  # [height, width, channels] of uint8, or of uint16 where the file has more bits
 
-# The scale filter's names by the numbers of ITU-T H.273 (libavutil/pixfmt.h, AVColorSpace).
-_MATRICES: Mapping[int, str] = MappingProxyType(
-    {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-)
 _RANGES: Mapping[int, str] = MappingProxyType({1: "limited", 2: "full"})
 _EIGHT_BITS = 8
 
@@ -44,7 +41,7 @@ class Painter:
         return upright(pixels, frame)
 
     def _converted(self, frame: VideoFrame, form: str) -> Any:  # noqa: ANN401  a VideoFrame
-        matrix = _MATRICES.get(int(frame.colorspace), "auto")
+        matrix = MATRICES.get(int(frame.colorspace), "auto")
         span = _RANGES.get(int(frame.color_range), "auto")
         shape = (frame.width, frame.height, frame.format.name, matrix, span, form)
         if shape != self._shape:
@@ -79,24 +76,11 @@ def is_deep(frame: VideoFrame) -> bool:
 
 
 def upright(pixels: Pixels, frame: VideoFrame) -> Pixels:
-    """Turned and mirrored as the file says that it is to be shown: what ffmpeg's autorotate does
-    (configure_input_video_filter in fftools/ffmpeg_filter.c).
-
-    Angles between the quarters are left alone.
-    """
-    matrix = _display_matrix(frame)
-    if matrix is None:
-        return pixels
-    # Where one step to the right in the stored picture leads, and one step down, when it is shown.
-    right_x, right_y, _, down_x, down_y = matrix[:5]
-    if abs(right_y) > abs(right_x):
+    """Turned and mirrored as the file says that it is to be shown."""
+    right_x, right_y, down_x, down_y = turn(frame)
+    if right_y:
         pixels = np.swapaxes(pixels, 0, 1)
         mirrored, upside_down = down_x < 0, right_y < 0
     else:
         mirrored, upside_down = right_x < 0, down_y < 0
     return pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
-
-
-def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
-    return struct.unpack("=9i", bytes(data)[:36]) if data is not None else None

@@ -23,7 +23,7 @@ from .errors import MediaError, sentence
 from .media_container import demuxer, has_side_alpha, opened, picture_stream, sound_stream
 from .media_damage import RecordingDamage
 from .media_length import File, is_cut_off
-from .media_packets import packets
+from .media_packets import Holes, packets
 from .media_sound import Recorder
 from .meter import Meter
 from .video_window import TOLERANCE_SECONDS, Window
@@ -183,6 +183,7 @@ class Film:
         settled = entry.timestamp is None or not entry.counted
         for stream, packet in self._packets:
             self._meter.check()
+            self._holes.look(packet)
             if stream.index != self.stream.index:
                 self._hear(packet)
                 continue
@@ -202,10 +203,12 @@ class Film:
             held += [frame for frame in frames if not _is_before(frame, key)]
             if settled:
                 for frame in held:
-                    place = index + leading
+                    place, before = index + leading, seconds
                     seconds = self._instant(frame, place, seconds)
                     if _is_ahead_of(place, seconds, window):
                         self.recorder.forget(seconds)
+                    elif place and self._holes.near(self.start + seconds):
+                        self._note_gap(before, seconds)
                     yield Picture(place, seconds, frame)
                     index += 1
                 held.clear()
@@ -236,6 +239,7 @@ class Film:
             rewind(self.container)
         self._moved = True
         self._decoder.flush_buffers()
+        self._holes = Holes(self.container, self._wanted)
         self._packets = packets(self.container, self._wanted, self._source, self._stop_reading)
         self._stopped = ""
 
@@ -273,6 +277,11 @@ class Film:
         if frame.pts is None or frame.time_base is None:
             return last + 1 / self.rate if index else Fraction(0)
         return frame.pts * frame.time_base - self.start
+
+    def _note_gap(self, before: Fraction, seconds: Fraction) -> None:
+        """Note the pictures that are missing between two, by the rate."""
+        for number in range(1, round((seconds - before) * self.rate)):
+            self.damage.lost(before + number / self.rate)
 
     def _note_the_end(self, count: int, seconds: Fraction) -> None:
         """Note a film that ends early: FFmpeg could not read on, or bytes are missing."""

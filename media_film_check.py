@@ -93,7 +93,8 @@ def left_out(container: InputContainer, taken: Iterable[Any]) -> tuple[str, ...]
     counts: dict[str, int] = {}
     for stream in container.streams:
         if stream.index not in indices:
-            kind = f"{_KINDS.get(stream.type, 'data')} track"
+            kind = "timecode" if "timecode" in stream.metadata else "data"
+            kind = f"{_KINDS.get(stream.type, kind)} track"
             if stream.type == "audio" and stream.index not in sounds:
                 kind += " that cannot be decoded"
             counts[kind] = counts.get(kind, 0) + 1

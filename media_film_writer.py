@@ -114,9 +114,11 @@ def _copy(
                 meter.add_frames(int(packet.stream_index == chosen[0].index))
                 packet.stream = copies[packet.stream_index]
                 output.mux(packet)
-        # A timecode is a tag as well, of which the muxer makes a track again.
-        timecodes = [stream for stream in source.streams.data if "timecode" in stream.metadata]
-        notes += left_out(source, [*chosen, *timecodes])
+            # A timecode is a tag as well. The muxer of mp4 makes a track of it again, by the rate of the
+            # pictures, which PyAV up to 17 does not tell it.
+            if plan.container.muxer != "mp4" or copies[chosen[0].index].average_rate is not None:
+                chosen += [stream for stream in source.streams.data if "timecode" in stream.metadata]
+        notes += left_out(source, chosen)
     check(target, traits(clip.source, target.name, meter), meter)
     return notes
 

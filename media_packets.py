@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # By how much a time has to lie before or behind the one expected to be the first of a new piece (ffmpeg's
 # own).
 BACK_SECONDS, FORTH_SECONDS = Fraction(1, 10), Fraction(10)
+# Between two packets of a Matroska file lie some 30 bytes of headers; a block that FFmpeg passed over has more.
+HOLE_BYTES = 128
+NEAR_SECONDS = 1  # of what is in the file beside each other: pictures are shown in another order
 _HEADERS = (b"OpusHead", b"OpusTags")  # of the next piece of a chained Ogg: no sound, though FFmpeg 7 says so
 
 
@@ -69,6 +72,35 @@ class Timeline:
                 return piece
         self._offsets.append(self._end - shown)
         return len(self._offsets) - 1
+
+
+class Holes:
+    """Where FFmpeg passed over damaged parts of a file, of which it tells only in its log.
+
+    In Matroska those are bytes that no packet has, in other files packets that are marked. Fed with the
+    packets in the order in which they lie there. That pictures are missing as well, the caller has to look:
+    some writers leave room between packets, and joined files have marks where they were joined.
+    """
+
+    def __init__(self, container: InputContainer, wanted: list[Any]) -> None:
+        others = [one for one in container.streams if one not in wanted and one.type != "attachment"]
+        self._counts = container.format.name == "matroska,webm" and not others
+        self._end: int | None = None
+        self._last: Fraction | None = None
+
+    def look(self, packet: Any) -> None:  # noqa: ANN401  a Packet
+        if not packet.size:
+            return
+        place = packet.pos if self._counts else None
+        hole = place is not None and self._end is not None and place - self._end > HOLE_BYTES
+        self._end = None if place is None else place + packet.size
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if (hole or packet.is_corrupt) and ticks is not None:
+            self._last = ticks * Fraction(packet.time_base)
+
+    def near(self, seconds: Fraction) -> bool:
+        """Whether the last one is near an instant of the file's clock."""
+        return self._last is not None and abs(seconds - self._last) <= NEAR_SECONDS
 
 
 def packets(

@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 160, 96
 BITS, COLUMNS, ROWS = 10, 5, 2
 LIGHT, DARK = 230, 25
 SOUND_RATE = 48_000
+HAS_INDEX = hasattr(av.video.stream.VideoStream, "index_entries")  # PyAV 17 and newer: a film's index
 CLICK_SECONDS = Fraction(1, 2)  # between two clicks of ``clicks``
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from fractions import Fraction
@@ -15,9 +16,10 @@ from cloud_storage import errors, media_film_writer, media_video
 from cloud_storage.media_video import Recording
 from cloud_storage.storage import Meter
 
-FFMPEG = shutil.which("ffmpeg")
+# Where CI is set the tests run without it, and fail.
+NO_FFMPEG = shutil.which("ffmpeg") is None and not os.environ.get("CI")
 X265 = ("-x265-params", "log-level=error")
-pytestmark = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg, which judges the files, is not installed")
+pytestmark = pytest.mark.skipif(NO_FFMPEG, reason="ffmpeg, which judges the files, is not installed")
 
 
 def ffmpeg(*arguments):
@@ -113,8 +115,13 @@ def test_a_film_with_tracks_that_nobody_decodes_is_copied_without_them(tmp_path)
     source.write_bytes(data[:second] + entry + data[second + size :])
     path, plan, notes = save(source)
     assert (plan.copies, path.suffix) == (True, ".mp4")
-    assert notes == ("Left out: 1 sound track that cannot be decoded.",)
-    assert [stream.get("codec_name", "timecode") for stream in probe(path)] == ["h264", "aac", "timecode"]
+    tracks = [stream.get("codec_name", "timecode") for stream in probe(path)]
+    if int(av.__version__.split(".")[0]) >= 18:
+        assert tracks == ["h264", "aac", "timecode"]
+        assert notes == ("Left out: 1 sound track that cannot be decoded.",)
+    else:
+        assert tracks == ["h264", "aac"]
+        assert notes == ("Left out: 1 sound track that cannot be decoded, 1 timecode track.",)
     assert hashes(path) == hashes(first)
     assert hashes(path, "a:0") == hashes(first, "a:0")
 

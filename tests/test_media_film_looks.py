@@ -7,9 +7,9 @@ from fractions import Fraction
 import films
 import numpy as np
 import pytest
-from test_media_film_copy import FFMPEG, ffmpeg, frames_by_ffmpeg, made, probe, save, turned
+from test_media_film_copy import NO_FFMPEG, ffmpeg, frames_by_ffmpeg, made, probe, save, turned
 
-pytestmark = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg, which judges the files, is not installed")
+pytestmark = pytest.mark.skipif(NO_FFMPEG, reason="ffmpeg, which judges the files, is not installed")
 
 # (format, codec) -> whether it can say what shape a pixel has
 ENCODED = {

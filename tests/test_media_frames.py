@@ -105,9 +105,7 @@ def test_there_are_pictures_to_leave_out_in_the_film_of_open_groups(film):
     assert led
 
 
-with_an_index = pytest.mark.skipif(
-    not hasattr(av.video.stream.VideoStream, "index_entries"), reason="this PyAV gives no index"
-)
+with_an_index = pytest.mark.skipif(not films.HAS_INDEX, reason="this PyAV gives no index")
 
 
 @with_an_index
@@ -778,6 +776,41 @@ def test_one_damaged_spot_costs_a_few_pictures_and_no_load(tmp_path, kind, share
     with pytest.raises(errors.MediaError, match="on_damage to `load what is there`"):
         load(path, on_damage="fail")
     assert load(path, on_damage="fail", frame_load_cap=5).notes == ()
+
+
+SILENT = {
+    "mkv": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}),
+    "mkv, with sound": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}, sound="flac"),
+    "mpeg2, ts": films.Kind("ts", "mpeg2video", encoder_options={"g": "5"}),
+}
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_pictures_that_ffmpeg_passes_over_in_silence_are_told(tmp_path, kind):
+    row = SILENT[kind]
+    sound = films.tones(2, COUNT / RATE) if row.sound else None
+    path = films.write(tmp_path / f"f.{row.ending}", row, noisy(COUNT), RATE, sound=sound)
+    assert load(path, on_damage="fail").notes == ()
+    with av.open(str(path)) as file:
+        packets = [packet for packet in file.demux(file.streams.video[0]) if packet.size]
+    at = packets[22].pos - 16  # the header of its block, or of a packet of the stream
+    data = bytearray(path.read_bytes())
+    data[at : at + 300] = bytes(300)
+    path.write_bytes(data)
+    loaded = load(path)
+    assert COUNT - 8 < loaded.count < COUNT
+    assert any("could not be decoded, near 0." in note for note in loaded.notes)
+    with pytest.raises(errors.MediaError, match="could not be decoded"):
+        load(path, on_damage="fail")
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "ts"])
+def test_a_film_without_some_pictures_is_not_damaged(tmp_path, kind):
+    row = KINDS[kind]
+    instants = [Fraction(place, RATE) for place in range(COUNT + 9) if not 20 <= place < 29]
+    path = films.write(tmp_path / f"f.{row.ending}", row, films.numbered(COUNT), RATE, instants)
+    loaded = load(path, on_damage="fail")
+    assert (loaded.count, loaded.notes) == (COUNT, ())
 
 
 def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):

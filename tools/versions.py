@@ -21,7 +21,8 @@ import environment
 from environment import BIN, HOME, ROOT
 
 MEDIA = (
-    "test_image_sizes.py",
+    "test_frame_*.py",
+    "test_image_*.py",
     "test_media_*.py",
     "test_memory.py",
     "test_nodes_folder.py",
