@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # By how much a time has to lie before or behind the one expected to be the first of a new piece (ffmpeg's
 # own).
 BACK_SECONDS, FORTH_SECONDS = Fraction(1, 10), Fraction(10)
-# Between two packets of a Matroska file lie some 30 bytes of headers; a block that FFmpeg passed over has more.
+# Between two packets of a Matroska file lie some 30 bytes of headers; a block that was passed over has more.
 HOLE_BYTES = 128
 NEAR_SECONDS = 1  # of what is in the file beside each other: pictures are shown in another order
 _HEADERS = (b"OpusHead", b"OpusTags")  # of the next piece of a chained Ogg: no sound, though FFmpeg 7 says so

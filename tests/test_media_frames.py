@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import threading
 from fractions import Fraction
 from types import SimpleNamespace
@@ -779,9 +780,9 @@ def test_one_damaged_spot_costs_a_few_pictures_and_no_load(tmp_path, kind, share
 
 
 SILENT = {
-    "mkv": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}),
+    "mkv": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}, sound=""),
     "mkv, with sound": films.Kind("mkv", encoder_options={"g": "5", "bf": "0"}, sound="flac"),
-    "mpeg2, ts": films.Kind("ts", "mpeg2video", encoder_options={"g": "5"}),
+    "mpeg2, ts": films.Kind("ts", "mpeg2video", encoder_options={"g": "5"}, sound=""),
 }
 
 
@@ -799,8 +800,8 @@ def test_pictures_that_ffmpeg_passes_over_in_silence_are_told(tmp_path, kind):
     path.write_bytes(data)
     loaded = load(path)
     assert COUNT - 8 < loaded.count < COUNT
-    assert any("could not be decoded, near 0." in note for note in loaded.notes)
-    with pytest.raises(errors.MediaError, match="could not be decoded"):
+    assert any(re.match(r"\d frames? could not be decoded, near 0\.8", note) for note in loaded.notes)
+    with pytest.raises(errors.MediaError, match=r"could not be decoded|damaged frames"):
         load(path, on_damage="fail")
 
 

@@ -341,7 +341,8 @@ def test_a_film_that_is_cut_off_is_loaded_as_far_as_it_goes_or_refused_as_the_us
         loaded = run_node("LoadVideoFromCloud", key="film.mp4")
         assert 0 < loaded["result"][1] < 50
         assert any("The file is cut off after " in line for line in loaded["ui"]["cloud_storage"])
-        with pytest.raises(errors.MediaError, match=r"(cut off|not be decoded).*Upload the file again, or set on_damage"):
+        said = r"(cut off|not be decoded).*Upload the file again, or set on_damage"
+        with pytest.raises(errors.MediaError, match=said):
             load(on_damage="fail")
     for film in (cut, data):
         cloud.put("film.mp4", film, PutOptions(), Meter())
