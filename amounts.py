@@ -12,9 +12,9 @@ NOTES = 2  # that a rate is told from, at least
 FIRST_SECONDS = 3.0  # before that nobody needs one, and it would jump
 
 
-def several(count: int, one: str, many: str = "") -> str:
-    """ "1 image" or "2 images"."""
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
+def several(count: int, one: str, many: str) -> str:
+    """Fill ``count`` into ``one`` or ``many``, "{} image" or "{} images"; web/messages_zh.js has both."""
+    return (one if count == 1 else many).format(count)
 
 
 def in_bytes(count: float) -> str:

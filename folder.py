@@ -67,7 +67,7 @@ class Loading:
         self._done, self._count = 0, 0
 
     def words(self) -> str:
-        return f"Loaded {self._done} of {several(self._count, 'image')},"
+        return f"Loaded {self._done} of {several(self._count, '{} image', '{} images')},"
 
     def load(
         self,
@@ -106,7 +106,7 @@ class Loading:
         pictures.reverse()
         one_by_one = (pictures.pop() for _ in found)  # none is held twice, in the list and in the batch
         gathered, masks = image_sizes.gathered(one_by_one, len(found), size_mode)
-        status = f"Loaded {several(len(found), 'image')}."
+        status = f"Loaded {several(len(found), '{} image', '{} images')}."
         if old:
             status += f" The server cannot be reached: {len(old)} of them are the last downloaded copies."
         missing = tuple(note for info in found for note in notes[info.key])

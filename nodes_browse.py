@@ -110,7 +110,7 @@ class ListBucketContents:
 
         found = await watched(collect, meter, progress)
         lines = list(map(_line, found))
-        count = several(len(found), "object")
+        count = several(len(found), "{} object", "{} objects")
         progress.text(count)
         further = ["…"] if len(lines) > SHOWN_LINES else []
         result = ("\n".join(lines), [info.key for info in found], len(found))

@@ -783,6 +783,20 @@ def test_the_profile_is_found_outside_of_a_subgraph(ours):
             "Saved a.png. There is no preview: disk full. Run the node again.",
             "已保存 a.png。没有预览：disk full。请再次运行节点。",
         ),
+        ("✓ list    allowed, 9 ms", "✓ list    允许，9 ms"),
+        (
+            "✗ write   Could not store 'a.png' (bucket 'x' at http://h:1): the profile is read-only. "
+            "Use another one for writing.",
+            "✗ write   无法保存 'a.png'（http://h:1 的存储桶 'x'）：该配置为只读。请使用可写入的其他配置。",
+        ),
+        (
+            "Warning      Other users of this machine may read profiles.json on the server (its mode is "
+            "644). Run `chmod 600` on it.",
+            "警告         本机其他用户可以读取 服务器上的 profiles.json（权限为 644）。"
+            "请对其执行 `chmod 600`。",
+        ),
+        ("3 objects, times in UTC", "3 个对象，时间为 UTC"),
+        ("Loaded 1 image.", "已加载 1 张图像。"),
         ("AccessDenied: whatever a server says", "AccessDenied: whatever a server says"),
         ("https://h/Saved%20a.png?x=Saved a", "https://h/Saved%20a.png?x=Saved a"),
         ("", ""),

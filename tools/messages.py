@@ -29,6 +29,7 @@ export const MESSAGES = """
 WORDS = re.compile(r"[A-Za-z]{2,}[,:.']? |\s[A-Za-z]{2,}")
 LETTERS = re.compile("[A-Za-z]")
 HOLE = "{}"
+OF_ONE_WORD = {"allowed", "possible"}  # messages all the same: of diagnosis.py
 SMALLEST = 3  # letters of a template; with fewer it would be found in everything
 
 # Where strings with words in them are no messages, each with its reason.
@@ -133,7 +134,7 @@ def _told(text: str) -> Iterator[str]:
     for line in map(str.strip, text.splitlines()):
         if line in UNSAID or NAMES.fullmatch(line) or ANNOTATION.search(line):
             continue
-        if WORDS.search(line) and len(LETTERS.findall(line)) >= SMALLEST:
+        if line in OF_ONE_WORD or (WORDS.search(line) and len(LETTERS.findall(line)) >= SMALLEST):
             yield line
 
 

@@ -14,12 +14,15 @@ const MAX_CHARACTERS = 4000 // a longer one holds what a server sent, not what w
 const SENTENCE_END = /[.!?] [A-Z]/ // filled in, it is a second message taken for a part of the first
 const BEGINS = 1000 // characters that words at the beginning count for
 const MAX_STEPS = 20_000 // templates tried for one message
+const TRIED = /^([✓✗] \S+ +)(.*?)(, \d+ ms)?$/s // a line of a connection test: what was tried, and what came of it
+const LABELLED = "  " // ends a label; what stands behind it is a message of its own
 
 /** `message` in Chinese as far as we know it. */
 export function inChinese(message) {
   const text = String(message)
   if (text.length > MAX_CHARACTERS || /^https?:\/\//.test(text)) return text
-  return translated(text, { left: MAX_STEPS }, 0)
+  const [, label = "", said = text, time = ""] = TRIED.exec(text) ?? []
+  return label + translated(said, { left: MAX_STEPS }, 0) + time.replace(", ", "，")
 }
 
 function translated(text, steps, depth) {
@@ -52,7 +55,7 @@ function fitted(text, isWanted, steps, depth) {
   for (const template of byFirst().get(text[0]) ?? []) {
     if (steps.left-- <= 0) return null
     const filled = parts(template.pieces, text)
-    if (!filled || !isWanted(filled)) continue
+    if (!filled || !isWanted(filled.filter((_, hole) => !template.pieces[hole].endsWith(LABELLED)))) continue
     const inner = filled.map((each) => translated(each, steps, depth + 1))
     return put(template.chinese, inner)
   }
