@@ -166,7 +166,9 @@ def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, met
         pictures = screen(plan, output, source.rate, source.time_base, source.look)
         voice = None
         if source.channels and plan.container.sound is not None:
-            voice = SoundEncoder(output, plan.container.sound, source.channels, source.sound_rate, meter)
+            codec, channels = plan.container.sound, source.channels
+            voice = SoundEncoder(output, codec, channels, source.sound_rate, meter, source.layout)
+            notes += voice.notes
         elif source.channels:
             notes += (f"A {plan.container.name} has no sound: it was left out.",)
         meter.expect_frames(source.frames)
@@ -189,7 +191,7 @@ def _encode(plan: Plan, clip: Clip, target: Path, metadata: Metadata | None, met
 class _Source(Protocol):
     """PyAV's frames with their instants and how they are meant, and the sound that goes with them.
 
-    ``channels`` is 0 for none.
+    ``channels`` is 0 for none, ``layout`` FFmpeg's name for them or "".
     """
 
     rate: Fraction
@@ -197,6 +199,7 @@ class _Source(Protocol):
     look: Look
     frames: int
     channels: int
+    layout: str
     sound_rate: int
 
     def pictures(self) -> Iterator[tuple[Any, Fraction]]: ...
@@ -215,7 +218,7 @@ class _TensorSource:
             )  # as core: no longer than the pictures
             waveform: torch.Tensor = clip.sound["waveform"][0, :, :longest]
             self._samples = waveform.detach().cpu().float().numpy()
-        self.channels = self._samples.shape[0]
+        self.channels, self.layout = self._samples.shape[0], ""
 
     def pictures(self) -> Iterator[tuple[Any, Fraction]]:
         import av
@@ -246,6 +249,7 @@ class _FileSource:
         self.time_base = Fraction(film.stream.time_base) if film.row.timed else 1 / film.rate
         context = None if film.sound is None else film.sound.codec_context
         self.channels = context.layout.nb_channels if context else 0
+        self.layout = context.layout.name if context else ""
         self.sound_rate = context.sample_rate if context else 0
 
     def pictures(self) -> Iterator[tuple[Any, Fraction]]:

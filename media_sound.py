@@ -114,6 +114,7 @@ class SoundCodec:
 
     ``rates`` in Hz, ascending, are all it takes; empty for any. With one of the numbers of channels in
     ``discrete`` the file does not say which loudspeaker is which: ``options`` are then the encoder's.
+    ``layouts`` are those it keeps beside the usual one of each number of channels.
     """
 
     encoder: str
@@ -123,6 +124,7 @@ class SoundCodec:
     bits_per_channel: int = 0  # a second; 0 where there is no choice
     discrete: tuple[int, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    layouts: frozenset[str] = frozenset()
 
     def rate(self, rate: int) -> int:
         """The rate to encode at: ``rate``, or the next higher one, or the highest."""
@@ -132,7 +134,7 @@ class SoundCodec:
 
 
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-AAC = SoundCodec("aac", "fltp", 8, AAC_RATES, 96_000)
+AAC = SoundCodec("aac", "fltp", 8, AAC_RATES, 96_000, layouts=frozenset({"2.1", "3.0(back)", "4.0"}))
 # FFmpeg 8's encoder mixes up the channels of 5.0 and 6.1: a tone in each comes back in another's place. As a
 # plain row of channels (mapping family 255, rfc-editor.org/rfc/rfc7845#section-5.1.1.4) each keeps its own.
 OPUS = SoundCodec(
@@ -145,7 +147,13 @@ OPUS = SoundCodec(
     options={"mapping_family": "255"},
 )
 MP3 = SoundCodec("libmp3lame", "fltp", 2, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000))
-FLAC = SoundCodec("flac", "s32", 8)  # of which its encoder keeps 24 bits
+_NAMED = frozenset(
+    {
+        *("2.1", "3.0(back)", "3.1", "4.0", "4.1", "quad(side)", "5.0(side)", "5.1(side)"),
+        *("6.0", "6.1(back)", "7.0", "7.1(wide)"),
+    }
+)
+FLAC = SoundCodec("flac", "s32", 8, layouts=_NAMED)  # of whose bits its encoder keeps 24
 PCM = SoundCodec("pcm_s24le", "s32", 65_535)
 
 
@@ -153,10 +161,13 @@ class SoundEncoder:
     """Encodes sound into a new stream of an open container; made before the first packet of any stream.
 
     ``channels`` and ``rate`` (in Hz) are the sound's own; the stream has the next rate that its codec takes.
+    ``named`` is FFmpeg's name for its layout where it is known; ``notes`` says what of that is lost.
     Raises MediaError for more channels than the codec holds, TransferCancelled once ``meter`` is stopped.
     """
 
-    def __init__(self, output: Output, codec: SoundCodec, channels: int, rate: int, meter: Meter) -> None:
+    def __init__(
+        self, output: Output, codec: SoundCodec, channels: int, rate: int, meter: Meter, named: str = ""
+    ) -> None:
         import av
 
         if channels > codec.max_channels:
@@ -165,8 +176,14 @@ class SoundEncoder:
         self._output, self._meter = output, meter
         self._channels, self._rate, self._sent = channels, rate, 0
         options = dict(codec.options) if channels in codec.discrete else {}
+        self._layout = named if named in codec.layouts else layout(channels)
+        self.notes: tuple[str, ...] = ()
+        if named in _NAMED and named.removesuffix("(side)") != self._layout.removesuffix("(side)"):
+            self.notes = (
+                f"Its loudspeakers were {named}, which cannot be kept: they are {self._layout} now.",
+            )
         self.stream = output.add_stream(
-            codec.encoder, rate=codec.rate(rate), layout=layout(channels), options=options
+            codec.encoder, rate=codec.rate(rate), layout=self._layout, options=options
         )
         context = self.stream.codec_context
         context.format = codec.sample_format
@@ -183,7 +200,7 @@ class SoundEncoder:
             self._meter.check()
             part = np.nan_to_num(samples[:, start : start + step], posinf=1, neginf=-1).clip(-1, 1)
             packed = np.ascontiguousarray(part.T, np.float32).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(packed, _PACKED, layout(self._channels))
+            frame = av.AudioFrame.from_ndarray(packed, _PACKED, self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._sent, Fraction(1, self._rate)
             self._sent += part.shape[1]
             for made in self._resampler.resample(frame):

@@ -332,3 +332,22 @@ def test_a_joined_film_whose_sound_changes_on_the_way_is_saved_whole(tmp_path, f
     assert [stream["codec_name"] for stream in probe(path)] == ["h264", "aac"]
     # its times begin again, which no muxer takes
     assert any("was encoded: " in note for note in notes) == (crf == -1)
+
+
+@pytest.mark.parametrize("layout", ["2.1", "3.0", "4.0", "5.1(side)", "6.0"])
+@pytest.mark.parametrize(("format", "kept"), [("mkv", True), ("mp4", ("2.1", "4.0")), ("webm", ())])
+def test_loudspeakers_keep_their_names_or_a_line_says_what_they_are_now(tmp_path, layout, format, kept):
+    source = tmp_path / "source.mkv"
+    ffmpeg(
+        *("-i", made(tmp_path / "first.mkv", sound=False), "-f", "lavfi", "-i"),
+        *(f"aevalsrc=0.1:channel_layout={layout}:d=1:s=48000", "-c:v", "copy", "-c:a", "flac", source),
+    )
+    path, _, notes = save(source, format, crf=40)
+    with av.open(str(path)) as file:
+        found = file.streams.audio[0].layout.name
+    if kept is True or layout in kept:
+        assert (found, notes) == (layout, ())
+    elif layout in ("3.0", "5.1(side)"):  # the latter is what everybody plays as 5.1
+        assert (found, notes) == (layout.removesuffix("(side)"), ())
+    else:
+        assert f"Its loudspeakers were {layout}, which cannot be kept" in notes[0]

@@ -104,6 +104,7 @@ export const MESSAGES = {
   "It stays in the outbox.": "它仍留在发件箱中。",
   "It was encoded and not copied: {}.": "已重新编码而未复制：{0}。",
   "It was replaced meanwhile: run the node again.": "它在此期间被替换：请再次运行节点。",
+  "Its loudspeakers were {}, which cannot be kept: they are {} now.": "原来的扬声器布局是 {0}，无法保留：现在是 {1}。",
   "Its pixels were not square ({}), which cannot be kept: stretched to {} x {}.": "其像素不是正方形（{0}），无法保留：已拉伸到 {1} x {2}。",
   "Known: {}.": "已知：{0}。",
   "Left out: {}.": "已略去：{0}。",
