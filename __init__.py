@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    input_values,
     nodes_browse,
     nodes_files,
     nodes_folder,
@@ -34,6 +35,9 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     **nodes_models.NODE_DISPLAY_NAME_MAPPINGS,
     **nodes_browse.NODE_DISPLAY_NAME_MAPPINGS,
 }
+
+for _node in NODE_CLASS_MAPPINGS.values():
+    input_values.check(_node)
 
 WEB_DIRECTORY = "./web"
 

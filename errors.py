@@ -167,7 +167,15 @@ def scrub(text: str, *secrets: str) -> str:
 def sentence(tried: str, where: str, said: str, advice: str) -> str:
     """One message: "Could not <tried> (<where>): <said>. <advice>"."""
     said = said.rstrip(". ")
-    return f"Could not {tried} ({where}): {said}. {advice}"
+    return _UNSHOWN.sub(_as_escape, f"Could not {tried} ({where}): {said}. {advice}")
+
+
+# What a page, a log or a terminal cannot show: control characters, and halves of characters.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _as_escape(match: re.Match[str]) -> str:
+    return repr(match[0])[1:-1]
 
 
 DISK_ADVICE = "Free room on the disk of the server, or make the folder writable."

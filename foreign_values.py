@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .input_values import shown
 from .saving import LINKS, OBJECT_URL, PRESIGNED
 from .storing import IF_EXISTS, NEW_NAME
 
@@ -71,6 +72,6 @@ class Tolerant:
             ("if_exists", if_exists, IF_EXISTS, isinstance(if_exists, bool)),
             ("link", link, LINKS, isinstance(if_exists, bool) and _is_number(link)),
         ):
-            if value is not None and value not in choices and not is_foreign:
-                return f"{name} cannot be {value!r}. Choose one of: {', '.join(choices)}."
+            if value is not None and not is_foreign and not (isinstance(value, str) and value in choices):
+                return f"{name} cannot be {shown(value)}. Choose one of: {', '.join(choices)}."
         return True

@@ -27,6 +27,7 @@ from .media_audio import clips
 from .media_video import Clip, Pictures, Recording, frame_rate
 from .meter import Counted, Meter, counted
 from .node_lines import Line, file_name, for_page
+from .pixels import is_batch
 from .profiles_file import FILE_NAME
 
 if TYPE_CHECKING:
@@ -157,7 +158,10 @@ def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, 
         )
     if not isinstance(video, VideoFromFile):
         parts = video.get_components()
-        yield Pictures(parts.images, _sound_of(parts.audio), frame_rate(parts.frame_rate))
+        if not is_batch(getattr(parts, "images", None)):
+            said = "it has no frames of height x width x channels"
+            raise MediaError(sentence("save the video", "its input", said, "Wire a VIDEO to the node."))
+        yield Pictures(parts.images, _sound_of(getattr(parts, "audio", None)), frame_rate(getattr(parts, "frame_rate", None)))
     elif any(getattr(video, "get_active_trim_window", tuple)()):
         path = new_preview("mp4" if "mp4" in video.get_container_format() else "mkv")
         try:

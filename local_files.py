@@ -25,10 +25,11 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
     elsewhere.
     """
     if isinstance(file, (list, tuple)):
-        paths = [path for path in (file[1] if len(file) > 1 else ()) if isinstance(path, str)]
-        if not paths:
-            raise NotFound("No file came by the wire. Check the node that is wired to file.")
-        file = paths[-1]
+        named = file[1] if len(file) > 1 else ()
+        paths = [path for path in named if isinstance(path, str)] if isinstance(named, (list, tuple)) else []
+        file = paths[-1] if paths else None
+    if not isinstance(file, (str, Path)):
+        raise NotFound("No file came by the wire. Check the node that is wired to file.")
     text = str(file).strip().strip('"')
     if not text:
         raise ConfigurationError(f"No file is named. {_ALLOWED}")
@@ -45,7 +46,7 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
 def state(file: Any) -> str:  # noqa: ANN401
     """What tells one content of the chosen file from another, for ``IS_CHANGED``; "" while there is none."""
     try:
-        return model_record.told(chosen(file)) if file else ""
+        return model_record.told(chosen(file))
     except (ConfigurationError, OSError):  # execution will meet and show it
         return ""
 

@@ -59,6 +59,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 QUALITIES = (AUTO, "V0", *_RATES)
 
 
+MAX_RATE = 2**31 - 1  # what FFmpeg counts with
+
+
 def clips(audio: Any) -> tuple[torch.Tensor, int]:  # noqa: ANN401  whatever is wired to the node
     """The batch [B, C, T] of an AUDIO and its rate in Hz, for which any mapping and any array is taken.
 
@@ -78,7 +81,9 @@ def clips(audio: Any) -> tuple[torch.Tensor, int]:  # noqa: ANN401  whatever is 
         raise _refusal("its input", said, "Wire AUDIO to the node.") from error
     if waveform.ndim == 2:  # noqa: PLR2004  one clip without its batch, as some nodes give it
         waveform = waveform[None]
-    if waveform.ndim != 3 or 0 in waveform.shape or rate < 1:  # noqa: PLR2004
+    if waveform.is_meta or waveform.is_sparse:
+        raise _refusal("its input", "its samples are not there", "Wire AUDIO to the node.")
+    if waveform.ndim != 3 or 0 in waveform.shape or not 1 <= rate <= MAX_RATE:  # noqa: PLR2004
         said = f"{' x '.join(map(str, waveform.shape))} samples at {rate} Hz are no sound"
         raise _refusal("its input", said, "Wire AUDIO of batch x channels x samples.")
     return waveform, rate

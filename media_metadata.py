@@ -38,6 +38,9 @@ class Metadata:
         texts: dict[str, str] = {}
         notes: list[str] = []
         for key, value in {**values, **(self.extra_pnginfo or {})}.items():
+            if not isinstance(key, str):  # as no JSON has it
+                notes.append(f"A value was left out of the file, its name is no text: {type(key).__name__}.")
+                continue
             try:
                 texts[key] = json.dumps(value)  # NaN stays NaN, as in ComfyUI's own files
             except (TypeError, ValueError, RecursionError) as error:

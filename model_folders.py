@@ -65,7 +65,7 @@ def place(model_type: str, key: str, subfolder: str = "") -> Place:
     segments = [segment for segment in [*folders.split("/"), file] if segment]
     _refuse_bad(model_type, key, segments, entry)
     name = str(Path(*segments))
-    holding = [folder for folder in entry.folders if (folder / name).is_file()]
+    holding = [folder for folder in entry.folders if os.path.isfile(folder / name)]
     return Place(name, (holding or entry.folders)[0] / name)
 
 
@@ -95,7 +95,7 @@ def _refuse_bad(model_type: str, key: str, segments: list[str], entry: ModelFold
         said, advice = "it would leave the folder of the models", "Remove .. and . from key and subfolder."
     elif any(segment.startswith(".") for segment in segments):
         said, advice = "it names something hidden", "Remove the dot at the beginning."
-    elif any(_is_ill(segment) for segment in segments):
+    elif any(map(_is_ill, segments)) or len("/".join(segments).encode(errors="replace")) > NAME_MAX_BYTES:
         said, advice = "not every system can have a file of that name", "Rename the object, or the subfolder."
     elif extension not in allowed:
         said = f"ComfyUI does not list {extension or 'files without extension'} for {model_type}"
@@ -114,6 +114,7 @@ def _is_ill(segment: str) -> bool:
     )
 
 
+NAME_MAX_BYTES = 1024  # of folders and file together; Linux takes 4,096 for a whole path, macOS 1,024
 SEGMENT_MAX_BYTES = 255 - 50  # of a name on most disks, less what is put behind it while it arrives
 # Windows takes these for devices, in every folder and with any extension.
 # learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
@@ -165,7 +166,7 @@ def local(model_type: str, name: str) -> Place:
     """The model file that a loader of this type would load. Raises NotFound, ConfigurationError."""
     entry = _entry(model_type)
     if name in _listed(model_type):
-        holding = [folder / name for folder in entry.folders if (folder / name).is_file()]
+        holding = [folder / name for folder in entry.folders if os.path.isfile(folder / name)]
         if holding:
             return Place(name, holding[0])
     others = [other for other in types() if other != model_type and name in _listed(other)]

@@ -12,6 +12,16 @@ Pixels = npt.NDArray[np.uint8]  # [height, width, channels]
 BAND_ROWS = 64  # floats become bytes this many rows at a time, without a second copy of all floats
 
 
+def is_batch(value: Any) -> bool:  # noqa: ANN401  whatever came by a wire
+    """Whether ``value`` is an IMAGE: a tensor [batch, height, width, channels] whose numbers are there."""
+    return (
+        hasattr(value, "is_floating_point")
+        and value.ndim == 4  # noqa: PLR2004
+        and 0 not in value.shape
+        and not (value.is_meta or value.is_sparse)
+    )
+
+
 def eight_bits(frame: npt.NDArray[Any]) -> Pixels:
     """Times 255, clamped, the fraction dropped, as in ComfyUI's Save Image; NaN becomes 0."""
     pixels = np.empty(frame.shape, np.uint8)

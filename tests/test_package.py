@@ -24,7 +24,7 @@ STOREYS = (
     ("inputs", "publishing", "folder", "local_files", "foreign_values"),
     (
         *("saving", "cache", "freshness", "diagnosis", "models", "model_folders", "listing"),
-        *("browsing", "thumbnails"),
+        *("browsing", "thumbnails", "input_values"),
     ),
     ("resumable", "sending", "running_prompt"),
     ("storing",),
