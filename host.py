@@ -161,7 +161,8 @@ def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, 
         if not is_batch(getattr(parts, "images", None)):
             said = "it has no frames of height x width x channels"
             raise MediaError(sentence("save the video", "its input", said, "Wire a VIDEO to the node."))
-        yield Pictures(parts.images, _sound_of(getattr(parts, "audio", None)), frame_rate(getattr(parts, "frame_rate", None)))
+        sound, rate = getattr(parts, "audio", None), getattr(parts, "frame_rate", None)
+        yield Pictures(parts.images, _sound_of(sound), frame_rate(rate))
     elif any(getattr(video, "get_active_trim_window", tuple)()):
         path = new_preview("mp4" if "mp4" in video.get_container_format() else "mkv")
         try:

@@ -1,7 +1,7 @@
 """What a node is given, looked at before the node runs: each value by the kind that its input declares.
 
 ComfyUI checks what is typed into a widget, and nothing that comes by a wire or beside its page; a node that
-takes any type hands on whatever there is. A value that cannot be meant is refused here, in words that name the
+takes any type hands on whatever it gets. A value that cannot be meant is refused here, in words that name the
 input; what the kind allows and the node does not is the node's to refuse.
 """
 
@@ -33,17 +33,18 @@ def check(node: type) -> type:
     """
     function: str = node.FUNCTION  # type: ignore[attr-defined]
     method = getattr(node, function)
+    names = list(inspect.signature(method).parameters)[1:]
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
-        async def run(self: object, **given: Any) -> object:  # noqa: ANN401
-            return await method(self, **_meant(node, given))
+        async def run(self: object, *placed: Any, **given: Any) -> object:  # noqa: ANN401
+            return await method(self, **_meant(node, {**dict(zip(names, placed, strict=False)), **given}))
 
     else:
 
         @functools.wraps(method)
-        def run(self: object, **given: Any) -> object:  # noqa: ANN401
-            return method(self, **_meant(node, given))
+        def run(self: object, *placed: Any, **given: Any) -> object:  # noqa: ANN401
+            return method(self, **_meant(node, {**dict(zip(names, placed, strict=False)), **given}))
 
     setattr(node, function, run)
     if "IS_CHANGED" in vars(node):
@@ -52,8 +53,11 @@ def check(node: type) -> type:
 
 
 def _answering(is_changed: Callable[..., object]) -> Callable[..., object]:
+    names = list(inspect.signature(is_changed).parameters)[1:]
+
     @functools.wraps(is_changed)
-    def answer(cls: type, **given: Any) -> object:  # noqa: ANN401
+    def answer(cls: type, *placed: Any, **given: Any) -> object:  # noqa: ANN401
+        given = {**dict(zip(names, placed, strict=False)), **given}
         try:
             wires = {name for name, value in given.items() if value is None}
             meant = _meant(cls, {name: value for name, value in given.items() if name not in wires})
@@ -122,7 +126,7 @@ def _whole(name: str, value: Any, options: Mapping[str, Any]) -> int:  # noqa: A
 
 
 def _truth(name: str, value: Any, _options: Mapping[str, Any]) -> bool:  # noqa: ANN401
-    if not isinstance(value, numbers.Real) or value not in (0, 1):  # as 0 and 1 come from other nodes' switches
+    if not isinstance(value, numbers.Real) or value not in (0, 1):
         raise _refusal(name, value, "true or false", "Wire a node that gives true or false.")
     return bool(value)
 
@@ -137,6 +141,8 @@ def _image(name: str, value: Any, _options: Mapping[str, Any]) -> Any:  # noqa: 
     if not is_batch(value):
         shape = tuple(getattr(value, "shape", ()))
         came = f"values of {' x '.join(map(str, shape))}" if shape else shown(value)
+        if 0 in shape:
+            came = "an empty batch"
         said = f"{came} came, and it takes pictures: batch x height x width x channels"
         raise MediaError(sentence("use this input", name, said, "Wire a node that gives IMAGE."))
     return value
@@ -176,6 +182,6 @@ def shown(value: object) -> str:
     kind = type(value).__name__
     if isinstance(value, str):
         return repr(value[:_SHOWN])
-    if isinstance(value, int) and value.bit_length() > _SHOWN * 3:  # Python prints none of thousands of digits
+    if isinstance(value, int) and value.bit_length() > _SHOWN * 3:  # Python prints none of 4,301 digits
         return f"a huge {kind}"
     return repr(value) if isinstance(value, int | float) else f"a value of type {kind}"

@@ -192,7 +192,7 @@ def frame_rate(value: Any) -> Fraction:  # noqa: ANN401  whatever a VIDEO says
     if not 0 < rate <= MOST_FRAMES_A_SECOND:
         said = f"there are films of up to {MOST_FRAMES_A_SECOND} frames a second, and of more than 0"
         advice = "Set the frame rate of the node that makes the video."
-        told = f"{value}" if isinstance(value, int | float | Fraction | str) and -1e9 < exact < 1e9 else "so many"  # noqa: PLR2004
+        told = str(value) if isinstance(value, int | float | Fraction) and -1e9 < exact < 1e9 else "so many"  # noqa: PLR2004
         raise _refusal(f"{told} frames a second", said, advice)
     return rate
 

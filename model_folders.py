@@ -65,8 +65,16 @@ def place(model_type: str, key: str, subfolder: str = "") -> Place:
     segments = [segment for segment in [*folders.split("/"), file] if segment]
     _refuse_bad(model_type, key, segments, entry)
     name = str(Path(*segments))
-    holding = [folder for folder in entry.folders if os.path.isfile(folder / name)]
+    holding = [folder for folder in entry.folders if _is_file(folder / name)]
     return Place(name, (holding or entry.folders)[0] / name)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a path that is too long, or closed to us, leads to none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _behind(key: str, names: set[str]) -> str:
@@ -166,7 +174,7 @@ def local(model_type: str, name: str) -> Place:
     """The model file that a loader of this type would load. Raises NotFound, ConfigurationError."""
     entry = _entry(model_type)
     if name in _listed(model_type):
-        holding = [folder / name for folder in entry.folders if os.path.isfile(folder / name)]
+        holding = [folder / name for folder in entry.folders if _is_file(folder / name)]
         if holding:
             return Place(name, holding[0])
     others = [other for other in types() if other != model_type and name in _listed(other)]

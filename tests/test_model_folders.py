@@ -61,6 +61,8 @@ def test_the_folder_that_comfyui_lists_first_is_used_or_that_which_has_the_file(
         ("loras", ".a.safetensors", "", "hidden"),
         ("loras", "loras/a.safetensors", "C:\\Windows", "every system"),
         ("loras", "loras/con. /a.safetensors", "", "every system"),
+        ("loras", "loras/a.safetensors", "s" * 300, "every system"),
+        ("loras", "loras/a.safetensors", "s/" * 2000, "every system"),
         ("loras", "loras/a.py", "", "does not list .py"),
         ("loras", "loras/a.safetensors.part", "", r"does not list \.part"),
         ("loras", "loras/a", "", "without extension"),
@@ -74,6 +76,28 @@ def test_the_folder_that_comfyui_lists_first_is_used_or_that_which_has_the_file(
 def test_what_would_leave_the_folder_or_is_not_listed_there_is_refused(model_type, key, subfolder, words):
     with pytest.raises(errors.ConfigurationError, match=words):
         model_folders.place(model_type, key, subfolder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CON", "nul", "Aux", "prn", "COM1", "lpt9", "com\u00b9", "CONIN$", "conout$", "aux ", "nul.tar", "com0"],
+)
+def test_a_name_that_windows_takes_for_a_device_is_refused_in_every_place(name):
+    for key, subfolder in (
+        (f"loras/{name}.safetensors", ""),
+        (f"loras/{name}/a.safetensors", ""),
+        (f"loras/x/{name}/y/a.safetensors", ""),
+        ("loras/a.safetensors", name),
+        ("loras/a.safetensors", f"x/{name}/y"),
+        ("loras/a.safetensors", f"x\\{name}\\y"),
+    ):
+        with pytest.raises(errors.ConfigurationError, match="every system"):
+            model_folders.place("loras", key, subfolder)
+
+
+@pytest.mark.parametrize("name", ["console", "auxiliary", "com10", "com", "null", "a.con", "lpt", "nul_"])
+def test_a_name_that_only_begins_like_a_device_is_taken(name):
+    assert model_folders.place("loras", f"loras/{name}.safetensors", name).path.parent.name == name
 
 
 def test_an_absolute_subfolder_is_below_the_folder_all_the_same(tmp_path):

@@ -258,7 +258,7 @@ def test_an_item_that_fails_holds_up_no_other(cloud):
     items = [{"images": images} for images in LISTED]
     items[1:1] = [{"images": pictures(1), "format": "gif"}, {"images": pictures(1), "filename": "a\\b"}]
     found = of_a_list("SaveImageToCloud", items)
-    assert [type(one) for one in found] == [dict, KeyError, errors.BadKey, dict, dict, dict]
+    assert [type(one) for one in found] == [dict, errors.ConfigurationError, errors.BadKey, dict, dict, dict]
     assert [info.size > 0 for info in cloud.list("")] == [True] * 4
 
 

@@ -6,7 +6,6 @@ The inputs are those that the nodes declare, so that a new node or input is amon
 from __future__ import annotations
 
 import math
-import random
 
 import cloud_storage
 import numpy as np
