@@ -165,9 +165,7 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
     lora = tmp_path / "models" / "loras" / "b.safetensors"
     lora.parent.mkdir(parents=True, exist_ok=True)
     lora.write_bytes(b"model")
-    film = VideoFromComponents(
-        VideoComponents(images=torch.zeros((2, 16, 16, 3)), audio=None, frame_rate=8)
-    )
+    film = VideoFromComponents(VideoComponents(images=torch.zeros((2, 16, 16, 3)), audio=None, frame_rate=8))
     return {
         "images": torch.zeros((1, 16, 16, 3)),
         "video": film,
