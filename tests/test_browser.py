@@ -783,6 +783,12 @@ def test_the_profile_is_found_outside_of_a_subgraph(ours):
             "Saved a.png. There is no preview: disk full. Run the node again.",
             "已保存 a.png。没有预览：disk full。请再次运行节点。",
         ),
+        (
+            "Could not read 'a.png' (bucket 'x' at http://h:1): the server answered NoSuchKey (It is not "
+            "there.). Check the key; List Bucket Contents shows what is there.",
+            "无法读取 'a.png'（http://h:1 的存储桶 'x'）：服务器返回 NoSuchKey (It is not there.)。"
+            "请检查对象名称；“列出存储桶内容”可显示已有对象。",
+        ),
         ("✓ list    allowed, 9 ms", "✓ list    允许，9 ms"),
         (
             "✗ write   Could not store 'a.png' (bucket 'x' at http://h:1): the profile is read-only. "

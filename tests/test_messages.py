@@ -56,7 +56,7 @@ class Node:
         log.warning("for the log alone %s", name)
         spec = {"tooltip": "words beside an input"}
         text = f"Could not {f'read {name}' if name else 'look around'} here. Go on."
-        raise errors.StorageError(text + " And more words.")
+        raise errors.StorageError(text + " And more words.") from row.error(f"somebody said {name}")
 '''
     assert list(messages.templates(source)) == [
         "what to do then",
@@ -64,6 +64,7 @@ class Node:
         "read {}",
         "look around",
         "And more words.",
+        "somebody said {}",
     ]
 
 

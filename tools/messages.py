@@ -34,11 +34,11 @@ SMALLEST = 3  # letters of a template; with fewer it would be found in everythin
 
 # Where strings with words in them are no messages, each with its reason.
 UNSAID_CALLS = {
-    *("debug", "info", "warning", "error", "exception", "log"),  # of a logger
     *("count", "seconds", "key", "key_prefix"),  # of inputs.py: tooltips, which are in locales/
     "split",  # a list of names, written in one string
     *("getLogger", "compile", "TypeError", "AssertionError", "NotImplementedError", "Thread"),  # the code's
 }
+LOGGERS = {"log", "logger", "logging"}
 UNSAID_NAMES = {
     *("DESCRIPTION", "OUTPUT_TOOLTIPS", "SEARCH_ALIASES", "NODE_DISPLAY_NAME_MAPPINGS"),  # of locales/
     "tooltip",
@@ -111,9 +111,15 @@ def _of(node: ast.AST) -> Iterator[str]:
         yield from _of(child)
 
 
+def _is_logger(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id.lower() in LOGGERS
+
+
 def _is_unsaid(node: ast.AST) -> bool:
     if isinstance(node, ast.Expr):  # a docstring, or another string that nobody takes
         return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_logger(node.func.value):
+        return True
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         return name in UNSAID_CALLS

@@ -523,6 +523,7 @@ export const MESSAGES = {
   "the outbox": "发件箱",
   "the picture": "画面",
   "the same as the server's": "与服务器一致",
+  "the server answered {}": "服务器返回 {0}",
   "the server describes another object than was sent": "服务器描述的对象与上传的不同",
   "the server ignored the range from byte {}": "服务器忽略了从第 {0} 字节开始的范围",
   "the server's is {} s {}": "与服务器相差 {0} 秒（{1}）",
