@@ -66,7 +66,7 @@ def _fetched(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
         return Copy(copies[-1], "")
     if info.size > OBJECT_MAX_BYTES:
         said = f"it has {info.size:,} bytes, and an image may have {OBJECT_MAX_BYTES:,}"
-        raise MediaError(sentence(f"load {key!r}", storage.place, said, "Choose the key of an image."))
+        raise MediaError(sentence(f"load {key!r}", storage.place, said, "Choose an image."))
     path = _copy(folder, stem, info)
     if not _is_whole(path, info):
         with _arriving.alone(stem, meter):

@@ -150,12 +150,12 @@ def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]
         try:
             storage.put(probe, PROBE, options, meter, create=True)
         except AlreadyExists:
-            return "existing objects are never replaced by `new name`"
+            return "no overwrite: the server refuses a name that is taken"
         raise IntegrityError("The server let an existing object be replaced. Use names with %uuid% on it.")
 
     def deleted() -> str:
         storage.delete(probe)
-        return "allowed, the probe is removed"
+        return "allowed, the test object is removed"
 
     def signed() -> str:
         storage.signed_url(probe, timedelta(hours=1))

@@ -261,5 +261,5 @@ def _diagnosis(head: bytes, error: Exception) -> tuple[str, str]:
         said = f"the file is damaged or cut off, it begins like {kind} ({image_frames.said(error)})"
         return said, "Upload it again."
     recorded = media_kind.is_recording(head)
-    advice = "Load Video or Load Audio from Cloud reads it." if recorded else "Choose the key of an image."
+    advice = "Load Video or Load Audio from Cloud reads it." if recorded else "Choose an image."
     return f"the file is no image but {kind}", advice

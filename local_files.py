@@ -38,7 +38,7 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
     except (OSError, ValueError, RuntimeError):  # too long, a zero byte, links in a circle
         found = None
     if found is None:
-        said = "there is no such file in ComfyUI's folders, once links are followed, that is not hidden"
+        said = "no such file in ComfyUI's output, input, temp or models folder"
         raise NotFound(sentence("upload this file", text[:500], said, _ALLOWED))
     return found
 

@@ -273,7 +273,7 @@ class HttpStorage(Storage):
             meant = self._meant(error, upload.tried)
             if isinstance(meant, NotFound) or (atomic and isinstance(meant, AccessDenied)):
                 return  # a missing bucket or a wrong key is named by the write that follows
-            self._explain(error, upload.key, f"look whether {upload.key!r} is taken")
+            self._explain(error, upload.key, f"check whether {upload.key!r} is taken")
         self._of_an_object(answer, upload.tried)
         raise taken(upload.key, self.place)
 

@@ -776,7 +776,7 @@ def test_the_profile_is_found_outside_of_a_subgraph(ours):
             "无法保存 'a.png'（http://h:1 的存储桶 'x'）：该配置为只读。请使用可写入的其他配置。",
         ),
         (
-            "Could not read the image ('a.png'): the file is empty. Choose the key of an image.",
+            "Could not read the image ('a.png'): the file is empty. Choose an image.",
             "无法读取图像（'a.png'）：文件是空的。请选择一张图像。",
         ),
         (

@@ -40,7 +40,7 @@ def test_a_wire_of_videohelpersuite_means_its_finished_video(root):
     for empty in ((True, []), (), (True, [None])):
         with pytest.raises(errors.NotFound, match="wire"):
             local_files.chosen(empty)
-    with pytest.raises(errors.NotFound, match="in ComfyUI's folders"):
+    with pytest.raises(errors.NotFound, match="in ComfyUI's output, input, temp or models folder"):
         local_files.chosen((True, [str(root / "outside/secret.txt")]))
 
 
@@ -64,7 +64,7 @@ def links_out(root):
 )
 def test_what_lies_elsewhere_is_out_of_reach_by_links_too(root, path):
     links_out(root)
-    with pytest.raises(errors.NotFound, match="in ComfyUI's folders"):
+    with pytest.raises(errors.NotFound, match="in ComfyUI's output, input, temp or models folder"):
         local_files.chosen(path.format(root=root))
 
 

@@ -96,7 +96,7 @@ def test_a_key_that_may_only_write_never_replaces(any_place, folder):
     owner = any_place.open(path_prefix=folder)
     put(owner, "a.bin", b"before")
     storage = limited(any_place, folder, *WRITE)
-    with pytest.raises(errors.AccessDenied, match=r"look whether 'a\.bin' is taken"):
+    with pytest.raises(errors.AccessDenied, match=r"check whether 'a\.bin' is taken"):
         put(storage, "a.bin", LARGE, create=True)
     with pytest.raises(errors.AlreadyExists):
         put(storage, "a.bin", b"after!", create=True)

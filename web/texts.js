@@ -21,7 +21,7 @@ export const TEXTS = {
     not_uploaded: "ComfyUI did not take the file (HTTP {status}). Put it into ComfyUI's input folder and choose it there.",
     test: "Test connection",
     testing: "Testing…",
-    test_looks_only: "Nothing was written. To try writing too, queue Test Cloud Connection.",
+    test_looks_only: "Nothing was written. To test writing as well, run a Test Cloud Connection node.",
     pick_file: "Choose a file",
     pick_folder: "Choose a folder",
     choose: "Choose",
