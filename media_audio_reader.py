@@ -105,7 +105,7 @@ class _Reading:
         return Fraction(self._container.start_time or 0, MICROSECONDS)
 
     def _record(self, zero: Fraction | None, start: Fraction, end: Fraction | None, sought: bool) -> bool:
-        """Fill a new recorder; False where ``sought`` and the first sound is behind ``start``.
+        """Fill a new recorder; False where ``sought`` and there is no sound, or only behind ``start``.
 
         ``zero`` None is to be found: a file of sound alone begins with its first sample, whatever it says.
         """
@@ -124,6 +124,8 @@ class _Reading:
             self.recorder.forget(start)
             if end is not None and self.recorder.seconds >= end:
                 return True
+        if sought and not self.recorder.rate:
+            return False  # the file ends before ``start``, or could not be sought
         self.recorder.finish()
         self._note_the_end()
         return True
@@ -131,17 +133,25 @@ class _Reading:
     def _frames(self, start: Fraction) -> Any:  # noqa: ANN401
         import av
 
+        unread = list[Fraction]()  # moments; nothing was lost where only what is no sound follows
         for _, packet in packets(self._container, [self._stream], self._source, self._stop):
             self._meter.check()
+            whole = None
             if packet.size:
                 whole = mp3_frame_bytes(bytes(memoryview(packet)[:4])) if self._is_mp3 else None
                 self._broken_end = packet.is_corrupt or (whole or 0) > packet.size
+            frames = list[Any]()
             try:
-                yield from self._stream.codec_context.decode(packet)
+                frames = self._stream.codec_context.decode(packet)
             except av.FFmpegError:
                 self._broken_end = True
-                if self.recorder.seconds >= start - SOUND_LEAD_SECONDS:
-                    self._damage.sound(self.recorder.seconds)
+                unread.append(self.recorder.seconds)
+            if frames or whole is not None or not self._is_mp3:
+                for moment in unread:
+                    if moment >= start - SOUND_LEAD_SECONDS:
+                        self._damage.sound(moment)
+                unread.clear()
+            yield from frames
 
     @property
     def _is_mp3(self) -> bool:

@@ -30,6 +30,9 @@ from .pixels import eight_bits
 from .video_window import Window
 
 _WORKFLOW_TAGS = ("prompt", "workflow")
+# Of sound that was encoded already: what follows joins on to it. A file's times are rounded, to milliseconds
+# in Matroska, and sound that was put where they say would crackle.
+KEPT_SECONDS = 1
 
 
 def write(
@@ -263,5 +266,5 @@ class _FileSource:
         end = recorder.seconds if seconds is None else min(seconds, recorder.seconds)
         part = recorder.window(self._heard, max(end, self._heard))
         self._heard = max(end, self._heard)
-        recorder.forget(self._heard)
+        recorder.forget(self._heard - KEPT_SECONDS)
         return part

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from .media_container import may_restart
+from .media_container import has_side_alpha, may_restart
 from .media_length import File
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ class Holes:
 
     def __init__(self, container: InputContainer, wanted: list[Any]) -> None:
         others = [one for one in container.streams if one not in wanted and one.type != "attachment"]
-        self._counts = container.format.name == "matroska,webm" and not others
+        # Beside a picture may lie its transparency, in a block that is no packet.
+        beside = others or any(map(has_side_alpha, wanted))
+        self._counts = container.format.name == "matroska,webm" and not beside
         self._end: int | None = None
         self._last: Fraction | None = None
 

@@ -197,3 +197,26 @@ def test_mpeg_2_5_without_a_tag_in_front_is_known(tmp_path):
     samples, rate, _ = read(path)
     assert rate == 8000
     assert films.pitches(samples, rate) == [150]
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff", "flac", "mp3", "ogg", "matroska", "mp4"])
+def test_a_start_behind_the_end_is_told_with_the_length(tmp_path, kind):
+    encoder = {"wav": "pcm_s16le", "aiff": "pcm_s16be", "mp3": "libmp3lame", "ogg": "libopus", "flac": "flac"}
+    path = written(tmp_path / "s", kind, encoder.get(kind, "aac"), noise())
+    with pytest.raises(errors.MediaError, match=r"it is 5\.0\d s long and 100\.00 s are to be skipped"):
+        read(path, start=100)
+
+
+MP3_TAILS = {
+    "zeros": bytes(3000),
+    "words": b"lyrics and the like " * 30,
+    "tags": b"LYRICSBEGININD0000200" + b"la " * 99 + b"000321LYRICS200TAG" + bytes(125),
+}
+
+
+@pytest.mark.parametrize("tail", MP3_TAILS)
+def test_what_lies_behind_the_sound_of_an_mp3_is_no_damage(tmp_path, tail):
+    path = encoded(tmp_path, "mp3")
+    path.write_bytes(path.read_bytes() + MP3_TAILS[tail])
+    sound, _, notes = read(path)
+    assert (sound.shape[1], notes) == (COUNT, ())

@@ -290,6 +290,21 @@ def test_uneven_times_stay_when_a_file_is_encoded(tmp_path):
     assert np.allclose(times, [float(instant) for instant in instants], atol=0.002)
 
 
+def test_sound_whose_times_are_rounded_is_encoded_without_a_break(tmp_path):
+    """In Matroska a frame of 1024 samples at 44.1 kHz never begins at a whole millisecond; and pictures that
+    are decoded at once leave no sound of earlier moments to join on to.
+    """
+    rate = 44_100
+    kind = films.Kind("mkv", "mjpeg", "yuvj420p")
+    tone = films.tones(1, 4, rate)
+    source = films.write(tmp_path / "s.mkv", kind, films.numbered(100), 25, sound=tone, sound_rate=rate)
+    path, _, _ = write(tmp_path, Recording(source), "mkv", "h264")
+    heard = load(path).sound["waveform"][0, 0, rate // 2 : 3 * rate]
+    # Each sample of a tone follows from the two before it.
+    broken = heard[2:] - 2 * np.cos(2 * np.pi * 150 / rate) * heard[1:-1] + heard[:-2]
+    assert broken.abs().max() < 0.001
+
+
 @pytest.mark.parametrize("degrees", [90, 180])
 @pytest.mark.parametrize("format", ["auto", "webm"])
 def test_a_turned_file_stays_upright(tmp_path, degrees, format):

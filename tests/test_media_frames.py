@@ -814,6 +814,20 @@ def test_a_film_without_some_pictures_is_not_damaged(tmp_path, kind):
     assert (loaded.count, loaded.notes) == (COUNT, ())
 
 
+def test_transparency_beside_uneven_pictures_is_no_damage(tmp_path):
+    """A block of it lies between two packets and looks like bytes that FFmpeg passed over."""
+    random = np.random.default_rng(1)
+    pictures = films.numbered(20, channels=4)
+    for pixels in pictures:
+        pixels[..., 3] = random.integers(0, 256, pixels.shape[:2])
+    lengths = itertools.cycle((16, 33, 100))
+    instants = itertools.accumulate((Fraction(next(lengths), 1000) for _ in pictures), initial=Fraction(0))
+    kind = films.Kind("webm", "libvpx-vp9", "yuva420p", encoder_options={"cpu-used": "8"}, sound="")
+    path = films.write(tmp_path / "s.webm", kind, pictures, 30, list(instants))
+    loaded = load(path, on_damage="fail")
+    assert (loaded.count, loaded.frames.shape[3], loaded.notes) == (20, 4, ())
+
+
 def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):
     path = films.write(tmp_path / "f.mov", DAMAGED["png"], noisy(COUNT), RATE)
     real = media_film.Film._decode
