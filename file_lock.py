@@ -120,8 +120,16 @@ def _is_named(name: str, descriptor: int) -> bool:
 
 
 def _release(name: str, descriptor: int) -> None:
-    with contextlib.suppress(OSError):  # Windows removes no open file; the next holder will use it again
+    in_use = False
+    try:
         Path(name).unlink()
+    except PermissionError:
+        in_use = True
+    except OSError:  # whoever removed it: what has this name now is somebody else's
+        pass
     os.close(descriptor)  # which lets go of the lock
+    if in_use:  # on Windows, by this descriptor; else by the next holder, and it stays
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
     with _guard:
         _held.discard(name)

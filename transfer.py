@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from . import workers
 from .durable import write_all
-from .errors import IntegrityError, sentence
+from .errors import IntegrityError, StorageError, sentence
 from .lanes import FIRST, MOST, Lanes
 from .storage import Meter, ObjectInfo, Storage
 
@@ -82,6 +82,8 @@ class _Watch(Generic[T]):
             raise self._interruption
         try:
             self._tick(self._meter)
+        except StorageError:  # this one takes too long, which is no matter of the others
+            raise
         except BaseException as interruption:
             for other in self.under_way:
                 if other._loop is self._loop:
@@ -111,7 +113,7 @@ async def watched(
     clean-up gets GRACE_SECONDS, and the exception goes on; where the network does not answer even then, the
     thread cleans up by itself later. What ``tick`` raises ends all operations under watch in this event loop:
     ComfyUI tells of Cancel only whoever asks first (comfy/model_management.py), and all items of a list, and
-    nodes beside each other, belong to what the user cancels.
+    nodes beside each other, belong to what the user cancels. A StorageError of ``tick`` ends this one alone.
 
     ComfyUI cancels this coroutine when another node fails: with ``finish_unless`` the operation is completed
     first, so that an image already made is not lost because of its neighbour. It does so as well when another

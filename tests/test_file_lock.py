@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from cloud_storage import errors, file_lock
@@ -42,6 +44,33 @@ def test_a_second_thread_waits_until_the_first_is_through(tmp_path):
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_file_stays_where_the_system_removes_none_that_is_open(tmp_path, monkeypatch):
+    """As on Windows. Each upload in parts has a lock of its own, which nobody holds a second time."""
+    path, unlink, close, open_files = tmp_path / "lock", Path.unlink, os.close, set()
+    acquire = file_lock._acquire
+
+    def acquired(descriptor):
+        open_files.add(descriptor)
+        return acquire(descriptor)
+
+    def closed(descriptor):
+        open_files.discard(descriptor)
+        close(descriptor)
+
+    def unlinked(self, missing_ok=False):
+        if open_files:
+            raise PermissionError(13, "The process cannot access the file because it is being used")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(file_lock, "_acquire", acquired)
+    monkeypatch.setattr(file_lock.os, "close", closed)
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    with file_lock.alone(path) as alone:
+        assert alone
+        assert path.exists()
     assert list(tmp_path.iterdir()) == []
 
 

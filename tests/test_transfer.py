@@ -114,6 +114,31 @@ def test_what_one_of_several_is_told_of_cancel_ends_them_all(finish):
     assert all(meter.stopped for meter in meters)
 
 
+def test_what_takes_too_long_ends_no_other():
+    """The requests of all pages share an event loop, and each has its own limit of time."""
+    late_is_over = threading.Event()
+
+    def limit(_meter):
+        raise errors.Unreachable("it takes too long")
+
+    async def main():
+        async def late():
+            meter = Meter()
+            try:
+                await transfer.watched(lambda: meter.wait(60), meter, limit)
+            finally:
+                late_is_over.set()
+
+        async def other():
+            return await transfer.watched(lambda: late_is_over.wait(30), Meter(), lambda _meter: None)
+
+        return await asyncio.gather(other(), late(), return_exceptions=True)
+
+    arrived, failed = asyncio.run(main())
+    assert arrived is True
+    assert isinstance(failed, errors.Unreachable)
+
+
 def neighbour_fails(finish):
     """What ComfyUI does when another node raises meanwhile: the loop ends and cancels its tasks."""
     meter, finished, begun = Meter(), [], threading.Event()
