@@ -67,14 +67,21 @@ def _entries(folder: str) -> Iterator[tuple[str, Path]]:
         if path and local_files.may_be_read(path):
             with os.scandir(path) as entries:
                 for entry in entries:
-                    resolved = (path / entry.name).resolve()
-                    if not entry.name.startswith(".") and local_files.may_be_read(resolved):
+                    resolved = _resolved(path / entry.name)
+                    if not entry.name.startswith(".") and resolved and local_files.may_be_read(resolved):
                         yield f"{folder}{entry.name}", resolved
             return
         said = "there is no such folder in ComfyUI's output, input, temp or models folder"
     except (OSError, ValueError, RuntimeError) as error:  # gone meanwhile, a zero byte, links in a circle
         said = getattr(error, "strerror", None) or "it cannot be read"
     raise NotFound(sentence("open the folder", repr(folder[:200]), said, "Choose another folder."))
+
+
+def _resolved(path: Path) -> Path | None:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle, which hide no other file
+        return None
 
 
 def _below(folder: str) -> Iterator[tuple[str, Path]]:

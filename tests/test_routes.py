@@ -231,6 +231,12 @@ def test_comfyuis_own_folders_are_listed_as_upload_file_takes_them(local, ask):
     assert ask("local_thumbnail", key="input/in.txt").status == 415
 
 
+def test_a_link_that_leads_to_itself_hides_no_other_file(local, ask):
+    (local / "output" / "circle").symlink_to(local / "output" / "circle")
+    assert keys(ask("local", folder="output/")) == (["output/clips/"], ["output/a.png"])
+    assert "output/a.png" in keys(ask("local", search="a.png"))[1]
+
+
 def test_a_key_of_the_list_means_that_file_even_where_another_fits_too(local, ask):
     other = local / "output" / "output" / "a.png"
     other.parent.mkdir()
