@@ -55,6 +55,7 @@ def ours(page, comfyui):
 
 
 def opened(page, *arguments):
+    expect(page.locator("dialog.cs-picker")).to_have_count(0)  # one that was closed is gone a moment later
     page.evaluate("given => open_picker(...given)", list(arguments))
     expect(page.locator("dialog.cs-picker")).to_be_visible()
     expect(page.locator(".cs-note")).not_to_have_text("Loading…")

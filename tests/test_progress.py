@@ -184,5 +184,5 @@ def test_a_size_is_told_in_units_that_people_use(count, words):
 
 
 def test_one_is_one_and_more_are_many():
-    assert [several(count, "image") for count in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
-    assert several(2, "entry", "entries") == "2 entries"
+    told = [several(count, "{} entry", "{} entries") for count in (0, 1, 2)]
+    assert told == ["0 entries", "1 entry", "2 entries"]

@@ -79,7 +79,7 @@ def test_the_tryout_saves_lists_loads_compares_and_shares(ministack):
     with pytest.raises(OSError):  # the server is gone with the command, as it says
         urllib.request.urlopen(links[0])
     assert "The server is stopped" in told
-    shown = re.findall(r"^\d  .*", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    shown = re.findall(r"^\d  .*", (ROOT / "docs" / "try-it.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert shown
     assert set(shown) <= set(told.splitlines())
 
