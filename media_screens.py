@@ -82,13 +82,16 @@ class _CodecScreen:
         output.name_codec(self._stream)
         self._converter: Converter | None = None
         self._form = ""
+        self._last = -(1 << 62)  # time of a picture, in units of the time base
 
     def add(self, frame: Any, seconds: Fraction) -> None:  # noqa: ANN401
         if self._converter is None:
             self._converter = self._begin(frame)
         _note_lost_alpha(frame, self._form == "yuva420p", self._codec.name, self.notes)
         made = self._converter.convert(frame)
-        made.pts, made.time_base = round(seconds / self._time_base), self._time_base
+        # Some recorders give several pictures one time, which encoders and muxers refuse.
+        self._last = max(round(seconds / self._time_base), self._last + 1)
+        made.pts, made.time_base = self._last, self._time_base
         self._output.encode(self._stream, made)
 
     def _begin(self, frame: Any) -> Converter:  # noqa: ANN401

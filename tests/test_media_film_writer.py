@@ -290,6 +290,24 @@ def test_uneven_times_stay_when_a_file_is_encoded(tmp_path):
     assert np.allclose(times, [float(instant) for instant in instants], atol=0.002)
 
 
+@pytest.mark.parametrize(("format", "codec"), [("mp4", "h264"), ("mp4", "av1"), ("webm", "vp9")])
+def test_pictures_of_the_same_time_are_all_encoded(tmp_path, format, codec):
+    milliseconds = (0, 40, 80, 80, 80, 120, 160, 160, 200)
+    even = films.write(
+        tmp_path / "s.mkv", films.Kind("mkv", "mjpeg", "yuvj420p", sound=""), films.numbered(9), 25
+    )
+    source = tmp_path / "uneven.mkv"
+    with av.open(str(even)) as given, av.open(str(source), "w") as file:
+        stream = file.add_stream_from_template(given.streams.video[0], opaque=True)
+        coming = (packet for packet in given.demux(video=0) if packet.size)
+        for packet, instant in zip(coming, milliseconds, strict=True):
+            packet.pts = packet.dts = instant
+            packet.time_base, packet.stream = Fraction(1, 1000), stream
+            file.mux(packet)
+    path, _, _ = write(tmp_path, Recording(source), format, codec)
+    assert films.numbers(load(path).frames) == list(range(9))
+
+
 def test_sound_whose_times_are_rounded_is_encoded_without_a_break(tmp_path):
     """In Matroska a frame of 1024 samples at 44.1 kHz never begins at a whole millisecond; and pictures that
     are decoded at once leave no sound of earlier moments to join on to.
