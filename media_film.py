@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SOUND_LEAD_SECONDS = Fraction(1, 10)  # decoded before a window begins: codecs need it to be in full voice
 EARLIER_SECONDS = (0, 2, 8, 32)  # before the instant wanted: some files are sought only roughly
 REWIND_MICROSECONDS = 10_000_000
+SOUND_BEHIND_SECONDS = 30  # how far the sound of an instant may lie behind its picture in a file
 FALLBACK_RATE = Fraction(25)  # of a file that tells none
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own do not look at it
@@ -133,14 +134,21 @@ class Film:
         return iter(())
 
     def hear_until(self, end: Fraction) -> None:
-        """Let ``recorder`` take up the sound before an instant that the file has behind the last picture."""
+        """Let ``recorder`` take up the sound before an instant that the file has behind the last picture.
+
+        It looks SOUND_BEHIND_SECONDS of pictures ahead: a sound track that is shorter than its film would
+        else make it read the whole file.
+        """
+        last = self.start + end + SOUND_BEHIND_SECONDS
         while self.sound is not None and self.recorder.seconds < end:
             stream, packet = next(self._packets, (None, None))
-            if stream is None:
+            if stream is None or packet is None:
                 return
             self._meter.check()
             if stream.index == self.sound.index:
                 self._hear(packet)
+            elif packet.dts is not None and packet.dts * self.stream.time_base > last:
+                return
 
     def _entries(self, window: Window) -> Iterator[_Entry]:
         """Where to begin, the nearest first and the start of the film last."""

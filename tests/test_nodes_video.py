@@ -222,25 +222,45 @@ def test_windows_of_every_kind_come_from_the_bucket(cloud, tmp_path, name):
     assert films.numbers(load(force_rate=10, skip_first_frames=12)[0]) == [30, 33, 35, 38, 40, 43, 45, 48]
 
 
-def test_a_few_frames_of_a_long_film_move_a_small_part_of_it(cloud, tmp_path):
+@pytest.fixture
+def moved(monkeypatch):
+    """How many bytes each read of a bucket brings."""
+    counts = []
+    real = Meter.add
+
+    def add(self, count):
+        if self._whole is None:
+            counts.append(count)
+        real(self, count)
+
+    monkeypatch.setattr(Meter, "add", add)
+    return counts
+
+
+def test_a_few_frames_of_a_long_film_move_a_small_part_of_it(cloud, tmp_path, moved):
     noise = np.random.default_rng(1)
     frames = [noise.integers(0, 255, (96, 160, 3), dtype=np.uint8) for _ in range(250)]
     for name, key in (("mp4", "front.mp4"), ("mp4, index at its end", "back.mp4")):
         path = films.write(tmp_path / key, KINDS[name], frames, 25)
         cloud.put(key, path.read_bytes(), PutOptions(), Meter())
         for skip in (0, 120) if films.HAS_INDEX else (0,):
-            moved = []
-            real = Meter.add
-
-            def add(self, count, moved=moved, real=real):
-                if self._whole is None:
-                    moved.append(count)
-                real(self, count)
-
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Meter, "add", add)
-                assert load(key, frame_load_cap=3, skip_first_frames=skip)[1] == 3
+            moved.clear()
+            assert load(key, frame_load_cap=3, skip_first_frames=skip)[1] == 3
             assert 0 < sum(moved) < path.stat().st_size / 5
+
+
+def test_a_sound_track_that_ends_early_does_not_make_a_window_move_the_whole_film(cloud, tmp_path, moved):
+    noise = np.random.default_rng(1)
+    frames = [noise.integers(0, 255, (96, 160, 3), dtype=np.uint8) for _ in range(250)]
+    sound = films.clicks(0.5)
+    path = films.write(tmp_path / "f.mp4", KINDS["mp4"], frames, 2, sound=sound)  # 125 s
+    cloud.put("f.mp4", path.read_bytes(), PutOptions(), Meter())
+    moved.clear()
+    _, count, audio, *_ = load("f.mp4", frame_load_cap=8)
+    assert count == 8
+    assert audio["waveform"].shape[-1] == 4 * audio["sample_rate"]
+    assert audio["waveform"].any()
+    assert sum(moved) < path.stat().st_size / 2
 
 
 def test_the_video_output_is_what_was_loaded(cloud, tmp_path):
