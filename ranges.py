@@ -146,7 +146,8 @@ class RangeReader(io.RawIOBase):
     def _fetch(self, start: int, end: int) -> None:
         error: BaseException | None = None
         try:
-            self._receive(start, end)
+            with self._meter.governs():
+                self._receive(start, end)
         except BaseException as failure:  # noqa: BLE001  raised again in the thread that reads
             error = failure
         with self._changed:

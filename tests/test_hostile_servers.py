@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import itertools
 import os
@@ -27,6 +28,7 @@ from cloud_storage import (
     wire,
 )
 from cloud_storage import profile as profiles
+from cloud_storage.ranges import RangeReader
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
 from conftest import run_node
@@ -354,6 +356,22 @@ def test_is_changed_asks_no_longer_than_it_is_waited_for(through, proxy, monkeyp
         thread.join(20)
     assert transfers() == []
     assert silent.seen <= 1
+
+
+def test_the_threads_of_a_file_that_is_read_by_ranges_end_when_it_is_stopped(through, cloud, proxy):
+    cloud.put("film.mp4", bytes(8 << 20), PutOptions(), Meter())
+    meter = Meter()
+    with contextlib.closing(RangeReader(through, "film.mp4", meter)) as reader:
+        silent = proxy.add(Fault(Cut("response", how="silence"), times=None))
+        cancel = threading.Thread(target=lambda: (silent.wait(), meter.stop()))
+        cancel.start()
+        reader.seek(6 << 20)
+        with pytest.raises(errors.TransferCancelled):
+            reader.read(1)
+        cancel.join()
+        for thread in transfers():
+            thread.join(10)
+        assert transfers() == [], "the request has ended, though nobody has answered it"
 
 
 def test_a_counter_s_search_is_cancelled_as_well(through, proxy):
