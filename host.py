@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PREVIEW_FOLDER = "cloud_storage"
 OUTBOX_FOLDER = "outbox"
-EARLIER_OUTBOX_FOLDER = "cloud_storage_outbox"  # in output, where version 0.2 and before kept what waits
+EARLIER_OUTBOX_FOLDER = "cloud_storage_outbox"  # in output, where what waits was kept before
 TEMP = "ComfyUI's temp folder"
 LINES = "cloud_storage"  # what web/cloud_storage.js looks for in a node's ``ui``
 DRAW_SECONDS = 0.2  # between two drawings of one node: core 0.3.64 does not throttle, the browser would choke

@@ -32,7 +32,6 @@ FROM_PROFILE = "(from profile)"  # the provider widget's value that overrides no
 AUTH_MODES = ("keys", "ambient", "anonymous")
 
 
-
 @dataclass(frozen=True)
 class Setting:
     """One setting: its field in profiles.json, its environment variable, and what it may be.
