@@ -291,7 +291,7 @@ def test_an_object_that_is_too_large_for_an_image_is_refused_before_it_travels(c
     cloud.put("model.safetensors", bytes(5000), PutOptions(), Meter())
     monkeypatch.setattr(cache, "OBJECT_MAX_BYTES", 4999)
     monkeypatch.setattr(type(cloud), "_open", lambda *_: pytest.fail("it was asked for"))
-    with pytest.raises(errors.MediaError, match=r"5,000 bytes.*key of an image"):
+    with pytest.raises(errors.MediaError, match=r"5,000 bytes.*Choose an image\."):
         run_node("LoadImageFromCloud", key="model.safetensors")
 
 
