@@ -197,14 +197,31 @@ def test_nodes_in_subgraphs_are_found_and_lend_the_subgraph_their_widgets():
         assert filled(typed, prompt=prompt, extra_pnginfo=shown) == "hi"
 
 
+class Counted(list):
+    """A list that fails when it has been gone through ``most`` times: what is endless else ends there."""
+
+    def __init__(self, items, most):
+        super().__init__(items)
+        self.most, self.times = most, 0
+
+    def __iter__(self):
+        self.times += 1
+        if self.times > self.most:
+            pytest.fail(f"it was gone through more than {self.most} times")
+        return super().__iter__()
+
+
 def test_subgraphs_that_hold_each_other_many_times_are_looked_into_once():
     names = [f"s-{number}" for number in range(12)]
-    within = [drawn(number, name) for number, name in enumerate(names)]
-    graphs = [{"id": name, "nodes": within * 3} for name in names]
+    within = Counted([drawn(number, name) for number, name in enumerate(names)] * 3, 2 * len(names))
+    graphs = [{"id": name, "nodes": within} for name in names]
     path = ":".join(map(str, range(12)))
     prompt = {f"{path}:99": {"class_type": "KSampler", "inputs": {"seed": 3}}}
     shown = workflow(drawn(0, "s-0"), subgraphs=graphs)
     assert filled("%a.b%%KSampler.seed%", prompt=prompt, extra_pnginfo=shown) == "%a.b%3"
+    looked = within.times
+    assert filled("%ab%%seed%%date%", prompt=prompt, extra_pnginfo=shown).startswith("%ab%")
+    assert within.times == looked, "no token asks for a node"
 
 
 @pytest.mark.parametrize("depth", [5000, 100_000])
@@ -220,7 +237,10 @@ def test_a_value_may_be_nested_as_deep_as_anybody_likes(depth):
 
 
 @pytest.mark.parametrize("filename", ["%" * 400_000, "%a" * 200_000, "x" * 400_000, "a." * 200_000 + "%"])
-def test_a_name_that_is_longer_than_any_is_refused_at_once(filename):
+def test_a_name_that_is_longer_than_any_is_refused_at_once(monkeypatch, filename):
+    monkeypatch.setattr(
+        "cloud_storage.naming._fill", lambda *_: pytest.fail("its percent signs are looked at")
+    )
     with pytest.raises(ConfigurationError, match="characters"):
         name(filename)
 
