@@ -81,11 +81,13 @@ class Delay:
 @dataclass(frozen=True)
 class Drip:
     """The answer comes byte by byte, with so many seconds between two of them: its head as well, or from byte
-    ``at`` of its body on where that is no less than 0.
+    ``at`` of its body on where that is no less than 0. After ``most`` bytes the rest comes as it comes: so a
+    client that waits for all of it gets it, and its test fails rather than waits for hours.
     """
 
     seconds: float
     at: int = -1
+    most: int = 1000
 
 
 Action = Answer | Cut | Flip | Headers | Delay | Drip
@@ -144,6 +146,7 @@ class Plan:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
         self._marked: set[Rule] = set()
+        self._paused = 0
 
     def mark(self, rule: Rule) -> None:
         """Note that a rule's action takes place now."""
@@ -177,13 +180,14 @@ class Plan:
             seconds += action.seconds
         return seconds
 
-    def drip(self, position: int = -1) -> float:
-        """Seconds between two bytes of the answer from here on; 0 where they come as they come."""
+    def pauses(self, position: int) -> Iterator[float]:
+        """Seconds to wait behind each byte of the answer from here on, as long as there are such bytes."""
         for rule, action in self._of(Drip):
             if action.at <= position:
                 self.mark(rule)
-                return action.seconds
-        return 0.0
+                while self._paused < action.most:
+                    self._paused += 1
+                    yield action.seconds
 
     def cut(self, where: str) -> tuple[Rule, Cut] | None:
         """The cut that is still to come at this point of the exchange; it is marked by who carries it out."""

@@ -212,28 +212,30 @@ class Connection:
         changes = plan.headers("response")
         if not whole:  # who knows where the next request would begin
             changes["Connection"] = "close"
-        self._pass(client, head.changed(changes).raw, plan.drip())
+        self._pass(client, head.changed(changes).raw, plan)
         pace = _Pace(self._link, self._pause)
         while not body.finished:
             limit = self._until_cut(client, body, record.response_bytes, plan, "response body")
             piece = body.piece(min(limit, pace.limit()))
             plan.flip("response body", record.response_bytes, piece)
-            slow = plan.drip(record.response_bytes)
+            at = record.response_bytes
             record.response_bytes += len(piece)
-            self._pass(client, body.framed(piece), slow)
+            self._pass(client, body.framed(piece), plan, at)
             pace.passed(len(piece))
         self._until_cut(client, body, record.response_bytes, plan, "response body")
         if body.ends_with_connection or any(name.lower() == "content-length" for name in changes):
             client.finish()
             raise _Ended
 
-    def _pass(self, client: Wire, data: bytes | memoryview, seconds: float) -> None:
-        """Send it, byte by byte with a pause behind each where there are ``seconds``."""
-        if not seconds:
-            client.send(data)
-            return
-        for byte in bytes(data):
-            client.send(bytes((byte,)))
+    def _pass(self, client: Wire, data: bytes | memoryview, plan: Plan, at: int = -1) -> None:
+        """Send it, byte by byte with a pause behind each where that is planned from byte ``at`` on."""
+        pauses = plan.pauses(at)
+        for place in range(len(data)):
+            seconds = next(pauses, 0.0)
+            if not seconds:
+                client.send(data[place:])
+                return
+            client.send(bytes(data[place : place + 1]))
             self._pause(seconds)
 
     def _until_cut(self, client: Wire, body: Body, position: int, plan: Plan, where: str) -> int:
