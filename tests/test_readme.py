@@ -9,6 +9,7 @@ import sys
 from datetime import datetime
 
 import cloud_storage
+import pytest
 from cloud_storage import (
     connect,
     diagnosis,
@@ -27,7 +28,7 @@ from cloud_storage import (
 )
 from cloud_storage.storage import Meter
 from conftest import ROOT
-from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, text_of
+from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, tables, text_of
 from fault_operations import OPERATIONS
 from fault_table import TABLE
 
@@ -129,6 +130,37 @@ def test_the_start_has_install_lines_for_every_kind_of_comfyui():
     assert len(asked) == 4
     for path in asked:
         assert re.split(r"[\\/]", path)[-2:] == ["comfyui-cloud-storage", "requirements.txt"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_readme_is_short_and_has_a_profile_before_any_variable(name):
+    """What leads to the first object; all else has pages of its own."""
+    text = text_of(name)
+    assert len(text.encode()) < 16_000
+    assert (
+        re.search("profiles\\.json", text).start() < re.search("COMFY_S3_|variables|环境变量", text).start()
+    )
+    rows = max(len(each) for each in tables(text))
+    assert rows <= len(cloud_storage.NODE_CLASS_MAPPINGS), "troubles, settings and providers are elsewhere"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "its second sentence",  # of a message: not every one has two
+        "the addresses are on the node, to open",  # that of a private bucket opens by a click only
+        "below every key and prefix",  # there is no button below path_prefix
+        "write the same into a file",  # variables win over it, and the next step failed
+    ],
+)
+def test_no_document_says_what_is_not_so(words):
+    assert not [name for name in DOCUMENTS if words in " ".join(text_of(name).split())]
+
+
+def test_the_buttons_of_the_picker_are_where_the_readme_says():
+    (picked,) = re.findall(r"^const PICKED = {(.*)}", text_of("web/cloud_storage.js"), re.MULTILINE)
+    (named,) = re.findall(r"\*\*Browse the bucket\*\*, below\s+each (.*?), shows", text_of("README.md"))
+    assert sorted(re.findall("`(.*?)`", named)) == sorted(re.findall(r"(\w+):", picked))
 
 
 def test_every_error_code_among_the_symptoms_is_one_that_the_code_knows():

@@ -45,9 +45,7 @@ def test_the_english_definitions_are_the_nodes_own_texts(comfyui, monkeypatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import nodedefs
 
-    wanted = nodedefs.described(
-        cloud_storage.NODE_CLASS_MAPPINGS, cloud_storage.NODE_DISPLAY_NAME_MAPPINGS
-    )
+    wanted = nodedefs.described(cloud_storage.NODE_CLASS_MAPPINGS, cloud_storage.NODE_DISPLAY_NAME_MAPPINGS)
     assert nodedefs.FILE.read_text(encoding="utf-8") == nodedefs.text(wanted), "python3 tools/nodedefs.py"
     for path, page in nodedefs.pages(wanted, cloud_storage.NODE_CLASS_MAPPINGS).items():
         assert path.read_text(encoding="utf-8") == page, "python3 tools/nodedefs.py"
@@ -63,6 +61,31 @@ def test_every_node_has_its_texts_in_chinese(comfyui, node_id):
         assert sorted(socket) == ["name", "tooltip"]
     names = {"VAE", "CRF", "SHA-256"}
     assert not [text for text in texts_of(node) if not CHINESE.search(text) and text not in names]
+
+
+def test_a_node_that_may_overwrite_does_not_promise_to_keep_what_exists():
+    words = {"en": (r"\bexist", "overwrite"), "zh": ("已有", "覆盖")}
+    for language, (promise, exception) in words.items():
+        for node_id, node in definitions(language).items():
+            if "if_exists" in inputs_of(node_id) and re.search(promise, node["description"]):
+                assert exception in node["description"], node_id
+            assert "never over" not in node["description"], node_id
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "(?i)image|picture"), ("zh", "图像|图片")])
+def test_a_node_for_sound_models_or_files_speaks_of_no_images(language, words):
+    others = [node_id for node_id in NODES if re.search("Audio|Model|File", node_id)]
+    assert len(others) == 5
+    for node_id in others:
+        assert not [text for text in texts_of(definitions(language)[node_id]) if re.search(words, text)]
+
+
+def test_a_key_of_an_object_is_none_of_a_keyboard():
+    """As Aliyun's console calls it; 关键 is a word of its own."""
+    assert definitions("zh")["LoadImageFromCloud"]["inputs"]["key"]["name"] == "对象名称"
+    files = [*LOCALES.glob("zh/*.json"), *WEB.rglob("*.js"), *DOCS.glob("*/zh.md")]
+    for path in (*files, *ROOT.glob("*.zh.md"), *ROOT.glob("docs/*.zh.md")):
+        assert not re.search("(?<!关)键(?!盘)", path.read_text(encoding="utf-8")), path
 
 
 def test_no_text_is_about_a_node_that_never_was():
