@@ -90,6 +90,7 @@ def address(place, tmp_path_factory):
     storage = place.open()
     for key in ("in/a.png", "in/b.png", "in/deep/c.png"):
         storage.put(key, written.getvalue(), PutOptions(content_type="image/png"), Meter())
+    storage.put("in/notes.txt", b"no image", PutOptions(), Meter())
     with running(tmp_path_factory.mktemp("comfyui") / "base", ROOT, place.environ) as url:
         yield url
 
@@ -267,6 +268,7 @@ def test_a_key_is_picked_for_a_node_whose_profile_is_wired(graph):
     press(graph, 5, "browse_key", "Browse the bucket")
     name = graph.locator('.cs-row[aria-selected="true"] .cs-name')
     expect(name).to_have_text("a.png")
+    expect(graph.locator(".cs-row .cs-name")).to_have_text(["deep", "a.png", "b.png"])
     expect(graph.locator(".cs-row img")).to_have_count(2)
     graph.keyboard.press("ArrowDown")
     graph.keyboard.press("Enter")
@@ -357,6 +359,8 @@ def test_the_button_of_a_profile_tells_what_works_and_what_does_not(graph):
     texts, _ = lines(graph, 1)
     assert texts[0] == "Profile (env vars): works"
     assert any(text.startswith("✓ list") for text in texts)
+    find = "comfy.graph.getNodeById(1).cloudStorageLines.element"
+    graph.wait_for_function(f"() => {find}.offsetHeight > 130", timeout=10_000)  # no more as at "Testing…"
     graph.evaluate("() => { comfy.graph.getNodeById(1).widgets[2].value = 'no-such-bucket' }")
     press(graph, 1, "test_connection", "Test connection")
     graph.wait_for_function(told, arg="NoSuch")
@@ -474,7 +478,7 @@ def test_no_name_in_a_bucket_means_anything_to_the_page(graph, place):
 
 
 LEVEL = "number => comfy.graph.getNodeById(number).cloudStorageLines?.element.dataset.level"
-PICTURED = """number => {
+HAS_PICTURE = """number => {
     const node = comfy.graph.getNodeById(number)
     const shown = document.querySelector(`[data-node-id="${number}"] img`)
     return Boolean(node.imgs?.length || shown)
@@ -503,14 +507,14 @@ def test_a_node_that_fails_says_why_in_red_and_shows_nothing_of_an_earlier_run(g
     run_only(graph, 1, 2, 3)
     assert run(graph)[0] == "execution_success"
     graph.wait_for_function(TOLD, arg=3)
-    graph.wait_for_function(PICTURED, arg=3)
+    graph.wait_for_function(HAS_PICTURE, arg=3)
     set_widget(graph, 1, "bucket", "there-is-no-such-bucket")
     kind, detail = run(graph)
     assert kind == "execution_error"
     assert detail["exception_type"] == "cloud_storage.NotFound"
     graph.wait_for_function(f"number => ({LEVEL})(number) === 'error'", arg=3)
     assert lines(graph, 3) == ([detail["exception_message"].strip()], [])
-    graph.wait_for_function(f"number => !({PICTURED})(number)", arg=3)
+    graph.wait_for_function(f"number => !({HAS_PICTURE})(number)", arg=3)
     switch_to_another_tab_and_back(graph)
     graph.wait_for_function(TOLD, arg=3)
     assert lines(graph, 3)[0] == [detail["exception_message"].strip()]
@@ -518,6 +522,58 @@ def test_a_node_that_fails_says_why_in_red_and_shows_nothing_of_an_earlier_run(g
     assert run(graph)[0] == "execution_success"
     graph.wait_for_function(f"number => ({LEVEL})(number) === undefined", arg=3)
     assert lines(graph, 3)[0][0].startswith("Saved ")
+
+
+def test_lines_of_an_earlier_run_are_old_while_another_one_is_under_way(graph):
+    """As the server sends it, one event after another."""
+    run_only(graph, 1, 2, 3)
+    assert run(graph)[0] == "execution_success"
+    graph.wait_for_function(TOLD, arg=3)
+    is_old = "() => comfy.graph.getNodeById(3).cloudStorageLines.element.classList.contains('cs-old')"
+
+    def happens(kind, detail):
+        graph.evaluate("given => comfy.api.dispatchCustomEvent(...given)", [kind, detail])
+
+    assert not graph.evaluate(is_old)
+    happens("execution_start", {"prompt_id": "next", "timestamp": 0})
+    assert graph.evaluate(is_old)
+    assert lines(graph, 3)[0][0].startswith("Saved 2 objects")
+    happens("executing", "3")
+    assert lines(graph, 3) == (["Running…"], [])
+    assert not graph.evaluate(is_old)
+    stopped = {"prompt_id": "next", "node_id": "3", "node_type": "SaveImageToCloud", "executed": []}
+    happens("execution_interrupted", {**stopped, "timestamp": 0})
+    graph.wait_for_function(f"number => !({HAS_PICTURE})(number)", arg=3)
+    assert lines(graph, 3) == (["Not finished: the run was stopped."], [])
+
+
+APART = """number => {
+    const node = comfy.graph.getNodeById(number)
+    const { scale, offset } = comfy.canvas.ds
+    const canvas = comfy.canvas.canvas.getBoundingClientRect()
+    const at = (y) => canvas.top + (node.pos[1] + y + offset[1]) * scale
+    const drawn = node.widgets.find((each) => each.name === "$$canvas-image-preview")
+    const vue = document.querySelector(`[data-node-id="${number}"] img`)?.closest("[data-node-id]")
+    const box = node.cloudStorageLines.element.getBoundingClientRect()
+    const own = vue ? vue.getBoundingClientRect() : { top: at(0), bottom: at(node.size[1]) }
+    const picture = vue
+        ? vue.querySelector("img").getBoundingClientRect()
+        : { top: at(drawn.y), bottom: at(drawn.y + drawn.computedHeight) }
+    const both = Math.min(box.bottom, picture.bottom) - Math.max(box.top, picture.top)
+    return box.height > 0 && box.top >= own.top - 1 && box.bottom <= own.bottom + 1 && both <= 1
+}"""
+
+
+def test_the_box_lies_within_its_node_and_beside_the_picture_also_after_a_collapse(graph):
+    run_only(graph, 1, 2, 3)
+    assert run(graph)[0] == "execution_success"
+    graph.wait_for_function(TOLD, arg=3)
+    graph.wait_for_function(HAS_PICTURE, arg=3)
+    graph.wait_for_function(APART, arg=3)
+    for _ in range(2):
+        graph.evaluate("() => comfy.graph.getNodeById(3).collapse()")
+        graph.wait_for_timeout(comfyui_page.FITTING_MILLISECONDS)
+    graph.wait_for_function(APART, arg=3)
 
 
 def test_what_waits_is_marked_on_the_node(graph):
