@@ -29,9 +29,7 @@ THREADS = 4
 # Of one part, each of which is ATTEMPTS of the SDK: a network that is away for half a minute costs no upload
 TRIES = 5
 RETRY_SECONDS = 2.0  # before the second; doubled for each further one
-# Of one write to the socket. http.client's own 16 KiB cost a third of the speed. More than this fails on slow
-# links: all of a write has to be through within the socket's time-out (docs.python.org/3/library/socket.html,
-# sendall), and until a request is sent, urllib3 has the time for connecting in force there.
+# Of one write to the socket, see ``wire``. http.client's own 16 KiB cost a third of the speed.
 BLOCK_BYTES = 64 << 10
 
 log = logging.getLogger("cloud_storage")

@@ -21,8 +21,8 @@ from .errors import BadKey, ConfigurationError, IntegrityError, Unreachable, ins
 from .meter import Meter as Meter  # noqa: PLC0414  it belongs to the seam: who imports this, imports that
 
 # Of one request, with every SDK
-CONNECT_SECONDS = 10  # for each block of a body as well, see multipart.BLOCK_BYTES
-READ_SECONDS = 30  # of silence
+CONNECT_SECONDS = 10
+READ_SECONDS = 30  # of silence, see ``wire`` for that while sending
 CONNECTIONS = 64  # kept open; more than the threads that any node uses at once
 
 READ_ATTEMPTS = 5  # answers without a single new byte before a read gives up

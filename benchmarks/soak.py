@@ -47,6 +47,7 @@ from cloud_storage import (  # noqa: E402
     nodes_save,
     oss_client,
     s3_client,
+    wire,
 )
 from PIL import Image  # noqa: E402
 from servers.certificates import certificates  # noqa: E402
@@ -265,6 +266,7 @@ def soak(kind: str, seconds: float, workers: int = WORKERS, seed: int = 1) -> Ou
     """Run it, mend the line, send what waits, and look at everything."""
     outcome = Outcome()
     before = dict(os.environ), folder_paths.base_path, s3_client.READ_SECONDS, oss_client.READ_SECONDS
+    silent = wire.SILENT_SECONDS
     with (
         tempfile.TemporaryDirectory() as scratch,
         _server(kind, Path(scratch, "server")) as (server, settings),
@@ -281,7 +283,7 @@ def soak(kind: str, seconds: float, workers: int = WORKERS, seed: int = 1) -> Ou
 
             try:
                 folder_paths.base_path = scratch
-                s3_client.READ_SECONDS = oss_client.READ_SECONDS = READ_SECONDS
+                s3_client.READ_SECONDS = oss_client.READ_SECONDS = wire.SILENT_SECONDS = READ_SECONDS
                 for name in [name for name in os.environ if name.startswith("COMFY_S3_")]:
                     del os.environ[name]
                 for name, value in {**settings, "ENDPOINT_URL": proxy.url}.items():
@@ -293,6 +295,7 @@ def soak(kind: str, seconds: float, workers: int = WORKERS, seed: int = 1) -> Ou
                 os.environ.clear()
                 os.environ.update(before[0])
                 folder_paths.base_path, s3_client.READ_SECONDS, oss_client.READ_SECONDS = before[1:]
+                wire.SILENT_SECONDS = silent
     return outcome
 
 

@@ -95,6 +95,7 @@ def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeyp
         for client in (s3_client, oss_client):
             monkeypatch.setattr(client, "READ_SECONDS", 0.3)
         monkeypatch.setattr(wire, "SLOW_SECONDS", 0.3)
+        monkeypatch.setattr(wire, "SILENT_SECONDS", 0.3)
         monkeypatch.setenv("COMFY_S3_PATH_PREFIX", "hasty/")
     if row.patient:
         monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.5)

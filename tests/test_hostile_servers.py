@@ -281,6 +281,16 @@ def test_a_slow_line_that_brings_enough_is_waited_for(shaky, proxy, direct, monk
     assert [record.method for record in proxy.requests] == ["GET"]
 
 
+@pytest.mark.parametrize("data", [bytes(12 * MIB), LARGE], ids=["whole", "in parts"])
+def test_a_server_that_takes_nothing_more_of_an_upload_ends_it(shaky, proxy, direct, monkeypatch, data):
+    monkeypatch.setattr(wire, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(multipart, "TRIES", 1)
+    proxy.add(Fault(Cut("request body", 0.1, "silence"), "PUT", times=None))
+    with pytest.raises(errors.Unreachable):
+        put(shaky, "a", data)
+    assert list(direct.list()) == []
+
+
 # ------------------------------------------------------------ Cancel
 
 

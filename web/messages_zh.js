@@ -456,6 +456,7 @@ export const MESSAGES = {
   "one item each": "各为一项",
   "one of its list": "列表中的一项",
   "only {} bytes of the answer came in {} s": "{1} 秒内只收到响应的 {0} 字节",
+  "only {} bytes of the request were taken in {} s": "{1} 秒内对方只接收了请求的 {0} 字节",
   "only {} of {} blocks from byte {} arrived": "从第 {2} 字节起的 {1} 块中只到达 {0} 块",
   "open the folder": "打开文件夹",
   "opens a second file beside the first": "会在第一个文件之外再打开一个文件",
