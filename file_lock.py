@@ -127,7 +127,8 @@ def _release(name: str, descriptor: int) -> None:
         in_use = True
     except OSError:  # whoever removed it: what has this name now is somebody else's
         pass
-    os.close(descriptor)  # which lets go of the lock
+    with contextlib.suppress(OSError):  # of a network's file system; it is closed all the same: man 2 close
+        os.close(descriptor)  # which lets go of the lock
     if in_use:  # on Windows, by this descriptor; else by the next holder, and it stays
         with contextlib.suppress(OSError):
             Path(name).unlink()

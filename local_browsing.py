@@ -37,7 +37,7 @@ def listing(
         if count == browsing.ORDERED_KEYS:
             complete = False
             break
-        if path.is_dir():
+        if _is_folder(path):
             folders.append(f"{key}/")
         elif wanted in key[len(folder) :].casefold() and kind.takes(key):
             files.extend(_described(key, path))
@@ -58,12 +58,13 @@ def listing(
 def _entries(folder: str) -> Iterator[tuple[str, Path]]:
     """What lies directly in a folder and may be read: keys and resolved paths."""
     if not folder:
-        yield from ((name, path) for name, path in local_files.folders().items() if path.is_dir())
+        yield from ((name, path) for name, path in local_files.folders().items() if _is_folder(path))
         return
     name, *rest = folder.strip("/").split("/")
     root = local_files.folders().get(name)
     try:
-        path = root and root.joinpath(*rest).resolve()
+        named = root and root.joinpath(*rest)
+        path = None if named is None or local_files.asks_elsewhere(named) else named.resolve()
         if path and local_files.may_be_read(path):
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -84,6 +85,13 @@ def _resolved(path: Path) -> Path | None:
         return None
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # whose folder may not be looked into: Python before 3.14 raises that
+        return False
+
+
 def _below(folder: str) -> Iterator[tuple[str, Path]]:
     """Every file below a folder; a folder that links lead to again is entered once."""
     waiting, entered = [folder], set[Path]()
@@ -91,7 +99,7 @@ def _below(folder: str) -> Iterator[tuple[str, Path]]:
         name = waiting.pop()
         with contextlib.suppress(NotFound) if name != folder else contextlib.nullcontext():
             for key, path in _entries(name):
-                if not path.is_dir():
+                if not _is_folder(path):
                     yield key, path
                 elif path not in entered:
                     entered.add(path)

@@ -5,7 +5,7 @@ A workflow may be somebody else's: it must not reach keys, settings, or the rest
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from . import host, model_folders, model_record
@@ -60,11 +60,26 @@ def _meant(text: str) -> list[Path]:
     """What a path may stand for: itself; below the folder that it names; or below a folder or beside it."""
     given = Path(text)
     if given.is_absolute():
-        return [given.resolve()]
-    known = folders()
-    named = [known[given.parts[0]].joinpath(*given.parts[1:])] if given.parts[0] in known else []
-    others = [base / given for folder in known.values() for base in (folder, folder.parent)]
-    return [path.resolve() for path in (*named, *others)]
+        paths = [given]
+    else:
+        known = folders()
+        named = [known[given.parts[0]].joinpath(*given.parts[1:])] if given.parts[0] in known else []
+        others = [base / given for folder in known.values() for base in (folder, folder.parent)]
+        paths = [*named, *others]
+    return [path.resolve() for path in paths if not asks_elsewhere(path)]
+
+
+def asks_elsewhere(path: Path) -> bool:
+    """Whether to look at a path, even to resolve it, asks a machine that none of ComfyUI's folders lie on.
+
+    Windows would send that machine the user's name and a hash of the password. What names one begins with two
+    backslashes, as what names a device does: learn.microsoft.com/en-us/dotnet/standard/io/file-path-formats.
+    """
+    if not isinstance(path, PureWindowsPath):
+        return False
+    own = (*host.file_folders(), *model_folders.elsewhere(path.suffix))
+    drives = {folder.drive.casefold() for folder in own}
+    return path.drive.startswith("\\\\") and path.drive.casefold() not in drives
 
 
 def may_be_read(path: Path) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import wire
-from .errors import AccessDenied, sentence
+from .errors import AccessDenied, TransferCancelled, sentence
 from .oss_errors import said_by
 
 # help.aliyun.com/en/ecs/user-guide/view-instance-metadata
@@ -35,12 +35,14 @@ class RamRole:
         self._until = float("-inf")
 
     def get_credentials(self) -> Any:  # noqa: ANN401
-        """An ``oss2.credentials.Credentials``. Raises AccessDenied where there is no role."""
+        """An ``oss2.credentials.Credentials``. Raises AccessDenied without a role, and TransferCancelled."""
         with self._lock:
             if time.time() > self._until - RENEW_SECONDS:
                 said = ""
                 try:
                     self._held, self._until = self._fetch()
+                except TransferCancelled:
+                    raise
                 except Exception as error:  # noqa: BLE001  whatever it is: what was had before may still do
                     said = said_by(error)
                 # Not within "except": a report of the cause would show what was read of the credentials.

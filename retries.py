@@ -34,6 +34,7 @@ _ERRORS_FROM, _SERVER_ERRORS_FROM, _NOT_IMPLEMENTED = 400, 500, 501
 _BROKEN = {  # classes of requests, urllib3 and botocore, by name
     *("ConnectionError", "Timeout", "ChunkedEncodingError"),
     *("ProtocolError", "ReadTimeoutError", "HTTPClientError"),
+    "SSLError",  # in the middle of an answer; of a certificate, see ``verdict``
     # a document that was damaged, or is somebody else's; an answer that is as good as none
     *("ParseError", "ResponseParserError", "NoAnswer", "TooSlow"),
 }

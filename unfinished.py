@@ -81,16 +81,24 @@ class Uploads:
         return found
 
     def end(self, abort: Callable[[str, str], bool]) -> None:
-        """End what was left: ``abort(key, upload_id)`` says whether it is gone. Raises what that raises."""
+        """End what was left: ``abort(key, upload_id)`` says whether it is gone. Raises TransferCancelled.
+
+        Whoever calls has stored what was to be stored: what the disk refuses is logged, and no failure.
+        """
         for left in self.left():
-            with _abandoned(left.note) as abandoned:
-                if abandoned and left.note.exists():
-                    if abort(left.key, left.upload_id):
-                        log.info("An upload of %r that was left unfinished is removed.", left.key)
-                        with contextlib.suppress(OSError):
-                            left.note.unlink()
-                    else:
-                        self._refused.add(left.upload_id)
+            try:
+                with _abandoned(left.note) as abandoned:
+                    if abandoned and left.note.exists():
+                        self._end(left, abort(left.key, left.upload_id))
+            except OSError as error:
+                log.warning("An upload that was left unfinished cannot be looked after: %s", error)
+
+    def _end(self, left: Left, is_gone: bool) -> None:
+        if is_gone:
+            log.info("An upload of %r that was left unfinished is removed.", left.key)
+            left.note.unlink()
+        else:
+            self._refused.add(left.upload_id)
 
     def _read(self, note: Path) -> Left | None:
         """The note's upload, if it is one of this place that may be ended."""

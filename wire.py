@@ -100,6 +100,7 @@ class WatchedSocket:
         self._seconds: float | None = connected.gettimeout()  # of silence, as the library has set it
         self._held = self._seconds  # what is set on the socket itself
         self.left: int | None = None  # bytes that may still come; None where something else bounds them
+        self._sent: _Rate | None = None  # the request that is being sent
         self._begin()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
@@ -125,13 +126,12 @@ class WatchedSocket:
     def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ANN401
         """As the socket's own, but a line may be slow. Raises TransferCancelled, TooSlow, and TimeoutError
         after a silence."""
-        if self._sent is None:
-            self._sent = _Rate()
+        sent = self._sent = self._sent or _Rate()
         left = memoryview(data).cast("B")
         while left:
             began = time.monotonic()
             count = self._send(left[:_RECORD_BYTES] if self._is_tls else left, flags, began)
-            self._taken(self._sent, count, time.monotonic() - began)
+            self._taken(sent, count, time.monotonic() - began)
             left = left[count:]
 
     @staticmethod
@@ -174,16 +174,15 @@ class WatchedSocket:
 
     def makefile(self, mode: str = "r", buffering: int | None = None, **_: object) -> io.IOBase:
         """What the next answer is read from: http.client asks for it once for each."""
-        self._begin(self._sent)
+        self._begin()
         _socket_read.set(self)
         incoming = _Incoming(self, self._socket.makefile("rb", 0), ends=buffering != 0)
         return incoming if buffering == 0 else io.BufferedReader(incoming)
 
-    def _begin(self, sent: _Rate | None = None) -> None:
+    def _begin(self) -> None:
         self.left = HEAD_MAX_BYTES
         self._started, self._came = False, _Rate()
-        self._sent: _Rate | None = None
-        self._draining = sent  # the request that the system may still be sending
+        self._draining, self._sent = self._sent, None  # the request that the system may still be sending
 
     def receive(self, buffer: Any) -> int:  # noqa: ANN401
         """As ``recv_into``. Raises TransferCancelled, TooSlow, TooLong, and TimeoutError after a silence."""

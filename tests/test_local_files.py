@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path, PureWindowsPath
+
 import pytest
-from cloud_storage import errors, local_files
+from cloud_storage import errors, local_browsing, local_files
+from cloud_storage.meter import Meter
 
 
 @pytest.fixture
@@ -123,3 +126,46 @@ def test_the_state_is_another_one_when_the_file_is_and_names_no_path(root):
     assert local_files.state("in.png") != before
     assert "in.png" not in before
     assert local_files.state(None) == local_files.state("gone.png") == local_files.state("/etc/passwd") == ""
+
+
+WINDOWS = [PureWindowsPath(rf"C:\ComfyUI\{name}") for name in ("output", "input", "temp")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(r"\\host\share\a.png", "//host/share/a.png", r"\\host@8080\share\a.png", r"\\nas\other\a.png"),
+        *(r"\\?\UNC\host\share\a.png", r"\\.\UNC\host\share\a.png"),
+    ],
+)
+def test_on_windows_no_other_machine_is_asked_for_a_file(monkeypatch, path):
+    """A PureWindowsPath resolves nothing: what would be looked at is an AttributeError."""
+    monkeypatch.setattr(local_files, "Path", PureWindowsPath)
+    folders = [*WINDOWS, PureWindowsPath(r"\\nas\models\all")]
+    monkeypatch.setattr(local_files.host, "file_folders", lambda: folders)
+    monkeypatch.setattr(local_files.model_folders, "elsewhere", lambda ending: [])
+    with pytest.raises(errors.NotFound):
+        local_files.chosen(path)
+    for folder in (f"output/{path}", f"output/{path[:-6]}") if path[0] == "\\" else ():
+        with pytest.raises(errors.NotFound):
+            list(local_browsing._entries(folder))
+    for own in (r"C:\ComfyUI\output\a.png", r"\\NAS\models\all\a.safetensors", "a.png"):
+        with pytest.raises(AttributeError, match="resolve"):
+            local_files.chosen(own)
+
+
+def test_a_folder_that_may_not_be_looked_into_hides_no_other(root, monkeypatch):
+    """What Python before 3.14 does where the folder around it may not be entered."""
+    is_folder = Path.is_dir
+
+    def is_dir(path):
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_folder(path)
+
+    (root / "output" / "closed").mkdir()
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    shown = local_browsing.listing("output", "", "", "", Meter())
+    assert shown.folders == ("output/video/",)
+    found = local_browsing.listing("output", "a.mp4", "", "", Meter())
+    assert [info.key for info in found.files] == ["output/video/a.mp4"]

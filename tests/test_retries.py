@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import ssl
 
 import pytest
 from cloud_storage import errors, retries
@@ -156,6 +157,26 @@ def test_without_an_answer_the_kind_of_failure_counts():
     assert retries.verdict(type("ReadTimeoutError", (Exception,), {})(), "", 0) is Verdict.PASSING
     for final in (certificate, proxy, ValueError(), errors.Unreachable("of the body")):
         assert retries.verdict(final, "", 0) is Verdict.FINAL
+
+
+@pytest.mark.parametrize("kind", ["ssl", "urllib3", "requests", "botocore"])
+def test_tls_that_breaks_in_an_answer_is_passing_and_a_wrong_certificate_is_final(kind):
+    """urllib3's own leaves it as it is while a body is read, the SDKs' comes while a request is sent."""
+    import botocore.exceptions
+    import requests
+    import urllib3.exceptions
+
+    def made(said):
+        error = ssl.SSLError(1, said)
+        if kind == "botocore":
+            return botocore.exceptions.SSLError(endpoint_url="x", error=error)
+        kinds = {"urllib3": urllib3.exceptions.SSLError, "requests": requests.exceptions.SSLError}
+        return kinds[kind](error) if kind in kinds else error
+
+    broken = made("[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] decryption failed or bad record mac")
+    assert retries.verdict(broken, "", 0) is Verdict.PASSING
+    unknown = made("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed")
+    assert retries.verdict(unknown, "", 0) is Verdict.FINAL
 
 
 # ------------------------------------------------------------ the pace

@@ -264,6 +264,16 @@ def test_a_machine_without_a_role_is_told_so(server, metadata, monkeypatch, ther
         storage.stat("a.txt")
 
 
+def test_cancel_while_a_role_is_asked_for_is_no_missing_role(server, metadata):
+    storage = opened(server.url, auth="ambient", access_key="", secret_key="")
+    meter = Meter()
+    meter.stop()
+    with meter.governs(), pytest.raises(errors.TransferCancelled):
+        storage._bucket.auth.credentials_provider.get_credentials()
+    put(storage)
+    assert storage.read("a.txt") == b"data", "the next node is not held up"
+
+
 def test_without_oss2_there_is_one_line_to_run(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "oss2", None)
     with pytest.raises(errors.MissingDependency, match="pip install --upgrade oss2"):
