@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
+_TRIED_BYTES, _TRIED_PIXELS = 32 << 20, 16_000_000
+_MORE_BITS = bytes.fromhex("5aa533cc") * 16  # of a scan; where bits are missing, decoders take zeros for them
 _GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
 
 
@@ -52,7 +55,33 @@ def _of_jpeg(file: BinaryIO, head: bytes) -> str:
         if b"\xff\xd9" in last + block:
             return ""
         last = block[-1:]
-    raise _End
+    if not lacks_only_its_end(file):
+        raise _End
+    return ""
+
+
+def lacks_only_its_end(file: BinaryIO) -> bool:
+    """Whether a JPEG without an end of image has all of its pixels: then nothing put behind them changes any.
+
+    A progressive one that ends exactly behind a scan counts as whole. False where it is too large to try.
+    """
+    from PIL import Image
+
+    file.seek(0)
+    data = file.read(_TRIED_BYTES + 1)
+    if len(data) > _TRIED_BYTES:
+        return False
+    data = data.rstrip(b"\xff")  # half of the mark
+    seen = set()
+    try:
+        for behind in (b"", _MORE_BITS):
+            with Image.open(io.BytesIO(data + behind + b"\xff\xd9")) as picture:
+                if picture.width * picture.height > _TRIED_PIXELS:
+                    return False
+                seen.add(zlib.crc32(picture.tobytes()))
+    except Exception:  # noqa: BLE001  Pillow's plugins raise what they like; then more is wrong than its end
+        return False
+    return len(seen) == 1
 
 
 def _of_png(file: BinaryIO, head: bytes) -> str:
@@ -97,7 +126,15 @@ def _skip_colours(file: BinaryIO, flags: int) -> None:
 
 
 def _of_webp(file: BinaryIO, head: bytes) -> str:
-    if 8 + int.from_bytes(head[4:8], "little") > file.seek(0, 2):
+    """Chunks, each padded to an even length: the last byte of that may be missing (RFC 9649, 2.3)."""
+    position, end, there = 12, 8 + int.from_bytes(head[4:8], "little"), file.seek(0, 2)
+    while end == there + 1 and position < there:
+        file.seek(position + 4)
+        position += 8 + int.from_bytes(_read(file, 4), "little")
+        if position == there and position % 2:
+            return ""
+        position += position % 2
+    if end > there:
         raise _End
     return ""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
-from . import image_batch
+from . import image_batch, image_ends
 from .damage import Damage
 from .image_batch import Array, Band, Batch
 
@@ -130,8 +130,11 @@ def _load(file: Image, damage: Damage, index: int) -> None:
             raise
         try:
             if file.format in _JPEG:
+                source = file.fp  # which loading may let go of
                 _end_with(file, _END_OF_JPEG)
                 file.load()
+                if source is not None and not source.closed and image_ends.lacks_only_its_end(source):
+                    return
             else:
                 _forgiving()(file)
         except Exception:  # noqa: BLE001  the first error says more

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from cloud_storage import damage, errors, image_decoder, png
+from cloud_storage import damage, errors, image_decoder, image_ends, png
 from cloud_storage.image_decoder import CHANNELS, ImageFile
 from cloud_storage.media_image import encode
 from odd_images import HEIGHT, WIDTH, junk_metadata, odd_images, raw_png, saved
@@ -275,6 +275,65 @@ def test_threads_that_read_at_once_read_the_same():
     for name, data in ODD_IMAGES.items():
         for one, other in zip(found[name], decode(data), strict=True):
             assert torch.equal(one, other)
+
+
+def odd_webp():
+    """A WebP whose last chunk has an odd length, so that a byte of padding follows."""
+    for width in range(20, 90):
+        pixels = np.random.default_rng(width).integers(0, 255, (40, width, 3), dtype=np.uint8)
+        data = saved(Image.fromarray(pixels), "WEBP", lossless=True)
+        if int.from_bytes(data[16:20], "little") % 2:
+            return data
+    raise AssertionError("none of seventy has an odd length")
+
+
+def animated_webp():
+    frames = [Image.new("RGB", (30, 20), colour) for colour in ("red", "green", "blue")]
+    return saved(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+
+
+def noisy_jpeg(progressive=False):
+    pixels = np.random.default_rng(1).integers(0, 255, (100, 141, 3), dtype=np.uint8)
+    return saved(Image.fromarray(pixels), "JPEG", progressive=progressive)
+
+
+@pytest.mark.parametrize("by_host", [False, True], ids=["by Pillow", "by the host"])
+@pytest.mark.parametrize(
+    ("make", "lacking", "whole"),
+    [
+        (odd_webp, 0, True),
+        (animated_webp, 0, True),
+        (animated_webp, 3, False),
+        (noisy_jpeg, 0, True),
+        (noisy_jpeg, 1, True),
+        (noisy_jpeg, 2, True),
+        (noisy_jpeg, 3, False),
+        (noisy_jpeg, 400, False),
+        (lambda: noisy_jpeg(progressive=True), 2, True),
+        (lambda: noisy_jpeg(progressive=True), 3, False),
+    ],
+)
+def test_what_lacks_none_of_its_pixels_is_not_called_cut_off(tmp_path, make, lacking, whole, by_host):
+    data = make()[: -lacking or None]
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    found = damage.Damage("a", image_decoder.TRIED)
+    reader = by_packet(torch.zeros((20, 1, 1, 3))) if by_host else None
+    try:
+        image, _ = ImageFile(path, "a", reader, found).decode()
+    except errors.MediaError:
+        assert not whole
+        return
+    assert (found.notes == []) == whole
+    if whole and not by_host:
+        assert torch.equal(image, decode(make())[0])
+
+
+@pytest.mark.parametrize(("lacking", "said"), [(0, ""), (1, ""), (2, "the file is cut off")])
+def test_a_webp_may_lack_the_byte_that_makes_its_length_even(lacking, said):
+    """Whether it is decoded then is the decoder's own to say: some FFmpeg do, Pillow 13 does not."""
+    data = odd_webp()
+    assert image_ends.damage(io.BytesIO(data[: -lacking or None])) == said
 
 
 class Parts:

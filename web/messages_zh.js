@@ -452,6 +452,7 @@ export const MESSAGES = {
   "not opened": "未打开",
   "not tried: the profile is read-only": "未尝试：该配置为只读",
   "nothing is left to be the name of the file": "没有可作为文件名的内容",
+  "nothing of the request was taken": "对方没有再接收请求的任何内容",
   "once {} are skipped": "（跳过 {0} 个之后）",
   "one item each": "各为一项",
   "one of its list": "列表中的一项",
