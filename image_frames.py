@@ -130,7 +130,7 @@ def _load(file: Image, damage: Damage, index: int) -> None:
             raise
         try:
             if file.format in _JPEG:
-                source = file.fp  # which loading may let go of
+                source = getattr(file, "fp", None)  # which loading may let go of
                 _end_with(file, _END_OF_JPEG)
                 file.load()
                 if source is not None and not source.closed and image_ends.lacks_only_its_end(source):

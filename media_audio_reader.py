@@ -1,12 +1,14 @@
 """Any file that holds sound to AUDIO.
 
 Files are read by range where the source is one, from a little before the first sample wanted. What can be
-decoded is given; what is damaged or missing is told in notes.
+decoded is given; what is damaged or missing is told in notes. No header is believed on how long it is, so
+memory is asked for while the sound comes, and what does not fit is refused with the numbers.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,15 @@ from .media_film import SOUND_LEAD_SECONDS, leave_out_others, rewind
 from .media_length import File, is_cut_off, mp3_frame_bytes
 from .media_packets import packets
 from .media_sound import Recorder
+from .memory import Promise
 from .meter import Meter
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 MICROSECONDS = 1_000_000  # a second in FFmpeg's own unit
+SPARE_BYTES = 300 << 20  # for the decoder, and what is read ahead
+SAMPLE_BYTES = 2 * 4  # a float32 as it was decoded, and the same in the result
 MISSING_SECONDS = Fraction(1, 10)  # at the end that do not count as missing: rounding, padding
 
 
@@ -37,20 +42,21 @@ def load(
     duration_seconds: float,
     meter: Meter,
     on_damage: str = LOAD,
+    free_bytes: Callable[[], int] | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The sound of a file as AUDIO with a waveform [1, channels, samples], and in plain sentences what is
     damaged or missing of it; 0 seconds long is to its end.
 
-    Runs in a worker thread, stopped by ``meter``. Raises MediaError for what has no sound or ends before
-    ``start_seconds``, and for damage within the window where ``on_damage`` is ``fail``; what the source
-    raises; TransferCancelled.
+    Runs in a worker thread, stopped by ``meter``. ``free_bytes`` tells how much memory is free, None for
+    enough. Raises MediaError for what has no sound, ends before ``start_seconds`` or does not fit, and for
+    damage within the window where ``on_damage`` is ``fail``; what the source raises; TransferCancelled.
     """
     if start_seconds < 0 or duration_seconds < 0:
         raise _unreadable(name, "start and duration are not negative", "Set them to 0 or more.")
     start = Fraction(start_seconds).limit_denominator(MICROSECONDS)
     end = start + Fraction(duration_seconds).limit_denominator(MICROSECONDS) if duration_seconds else None
     damage = RecordingDamage("a sound", name, on_damage)
-    with opened(source, name, "a sound") as container:
+    with opened(source, name, "a sound") as container, Promise(free_bytes or _enough) as promise:
         stream = sound_stream(container)
         if stream is None:
             if picture_stream(container) is None:
@@ -58,7 +64,7 @@ def load(
                 raise _unreadable(name, said, "Choose the key of a sound.")
             raise _unreadable(name, "there is no sound in it", "Load Video from Cloud reads pictures.")
         leave_out_others(container, [stream])
-        reading = _Reading(container, source, stream, damage, meter)
+        reading = _Reading(container, source, stream, damage, meter, _Room(promise, name, start))
         reading.read(start, end)
         recorder = reading.recorder
         if not recorder.rate:
@@ -68,6 +74,45 @@ def load(
             raise _unreadable(name, said, "Set start_seconds lower.")
         samples = recorder.window(start, None if end is None else min(end, recorder.seconds))
     return {"waveform": torch.from_numpy(samples)[None], "sample_rate": recorder.rate}, damage.lines()
+
+
+def _enough() -> int:
+    return 1 << 62
+
+
+class _Room:
+    """Memory for the sound from ``start`` on, promised while it comes. For one recorder."""
+
+    def __init__(self, promise: Promise, name: str, start: Fraction) -> None:
+        self._promise, self._name, self._start = promise, name, start
+        self._promised = self._filled = 0
+
+    def ask(self, recorder: Recorder, end: Fraction | None) -> None:
+        """Have room for what was recorded, and a quarter more. Raises MediaError where there is none."""
+        reach = recorder.seconds if end is None else min(recorder.seconds, end)
+        second = recorder.rate * recorder.channels * SAMPLE_BYTES
+        needed = max(0, int((reach - self._start) * second))
+        if needed > self._promised:
+
+            def choose(free: int) -> int:
+                room = max(0, free - SPARE_BYTES)
+                if needed - self._promised > room:
+                    raise self._refused(recorder, reach - self._start, needed, self._promised + room)
+                return min(needed + needed // 4 - self._promised, room)
+
+            self._promised += self._promise.take(choose)
+        if needed // 2 > self._filled:  # the result is not there yet
+            self._promise.filled(needed // 2 - self._filled)
+            self._filled = needed // 2
+
+    def _refused(self, recorder: Recorder, seconds: Fraction, needed: int, room: int) -> MediaError:
+        said = (
+            f"{float(seconds):.0f} s of {recorder.channels} channels at {recorder.rate} Hz take "
+            f"{needed / 1e9:.1f} GB, and {room / 1e9:.1f} GB of memory are free for them"
+        )
+        fitting = room // (recorder.rate * recorder.channels * SAMPLE_BYTES)
+        advice = f"Set duration_seconds to {fitting} or less." if fitting else "Free memory."
+        return MediaError(sentence("load the sound", self._name, said, advice))
 
 
 class _Reading:
@@ -80,7 +125,9 @@ class _Reading:
         stream: Any,  # noqa: ANN401  an AudioStream
         damage: RecordingDamage,
         meter: Meter,
+        room: _Room,
     ) -> None:
+        self._room = room
         self._container, self._source, self._stream = container, source, stream
         self._damage, self._meter = damage, meter
         self._row = demuxer(container.format.name)
@@ -122,6 +169,7 @@ class _Reading:
                 self.recorder = Recorder(zero)
             self.recorder.add(frame)
             self.recorder.forget(start)
+            self._room.ask(self.recorder, end)
             if end is not None and self.recorder.seconds >= end:
                 return True
         if sought and not self.recorder.rate:

@@ -7,6 +7,7 @@ so. Of films and sounds only the ranges travel that are needed.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -40,6 +41,7 @@ PICTURES = "cloud_storage_pictures"  # what web/cloud_storage.js looks for in a 
 # HAS_INTERMEDIATE_OUTPUT: core 0.33 sends again what such a node has to show when all behind it is cached too
 # (execution.py, _is_intermediate_output). For core 0.3.64 web/runs.js asks for it.
 
+log = logging.getLogger("cloud_storage")
 T = TypeVar("T")
 Pictured = tuple[tuple[Any, ...], dict[str, Any]]  # what a node gives, and ``ui`` for a picture of it
 Decode = Callable[[image_decoder.ImageFile], T]
@@ -301,7 +303,9 @@ class LoadAudioFromCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         def decode(source: File, name: str, meter: Meter) -> tuple[dict[str, Any], tuple[str, ...]]:
-            return media_audio_reader.load(source, name, start_seconds, duration_seconds, meter, on_damage)
+            return media_audio_reader.load(
+                source, name, start_seconds, duration_seconds, meter, on_damage, host.free_memory
+            )
 
         (audio, notes), status = await _read(key, profile, unique_id, decode)
         return host.shown((audio,), [status, *notes])
@@ -330,10 +334,14 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
     """``ui`` for a small picture of frames [B, H, W, 3 or 4], which moves where there are several: a query of
     ComfyUI's /view, and the true size. Not in ``images``, which its assets, Save Image and Mask Editor take.
 
-    Encoding takes its time: not for the thread in which ComfyUI runs its nodes.
+    Encoding takes its time: not for the thread in which ComfyUI runs its nodes. Where it fails there is none.
     """
     count, height, width = frames.shape[:3]
-    shown = host.preview(media_preview.small(frames), "webp")
+    try:
+        shown = host.preview(media_preview.small(frames), "webp")
+    except Exception as error:  # noqa: BLE001  a preview is not worth what was loaded
+        log.warning("There is no preview of what was loaded: %s", error)
+        return {PICTURES: []}
     return {PICTURES: [urlencode({**shown, "width": width, "height": height, "frames": count})]}
 
 

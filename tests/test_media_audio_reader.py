@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import wave
+from fractions import Fraction
 
 import av
 import films
@@ -220,3 +221,40 @@ def test_what_lies_behind_the_sound_of_an_mp3_is_no_damage(tmp_path, tail):
     path.write_bytes(path.read_bytes() + MP3_TAILS[tail])
     sound, _, notes = read(path)
     assert (sound.shape[1], notes) == (COUNT, ())
+
+
+# ------------------------------------------------------------ memory
+
+
+def heard(path, free, start=0, duration=0):
+    spare = media_audio_reader.SPARE_BYTES
+    return media_audio_reader.load(path, path.name, start, duration, Meter(), "fail", lambda: spare + free)
+
+
+WHOLE_BYTES = 2 * 4 * 2 * COUNT  # as it was decoded, and as the result; floats; two channels
+
+
+@pytest.mark.parametrize("format", ["wav", "mp3", "flac"])
+def test_a_sound_that_does_not_fit_is_refused_with_the_numbers(tmp_path, format):
+    path = encoded(tmp_path, format)
+    assert heard(path, 2 * WHOLE_BYTES)[0]["waveform"].shape[2] >= COUNT
+    said = r"Could not load the sound .*2 channels at 48000 Hz take .* GB of memory are free for them\. "
+    with pytest.raises(errors.MediaError, match=said + r"Set duration_seconds to \d or less"):
+        heard(path, WHOLE_BYTES // 2)
+    assert heard(path, WHOLE_BYTES // 2, 1, 2)[0]["waveform"].shape[2] == 2 * RATE
+    with pytest.raises(errors.MediaError, match="Free memory"):
+        heard(path, 0)
+
+
+def test_a_gap_in_the_times_takes_no_memory_unasked(tmp_path):
+    """A second of sound, and another one at 100 hours: as zeros, 276 GB with the copy."""
+    path = tmp_path / "gap.mka"
+    with av.open(str(path), "w", "matroska") as output:
+        stream = output.add_stream("pcm_s16le", rate=RATE, layout="stereo")
+        for second in (0, 360_000):
+            frame = av.AudioFrame.from_ndarray(np.ones((1, 2 * RATE), np.int16), "s16", "stereo")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, second * RATE, Fraction(1, RATE)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    with pytest.raises(errors.MediaError, match=r"take 276\.5 GB"):
+        heard(path, 1 << 30)

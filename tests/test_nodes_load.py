@@ -130,6 +130,24 @@ def test_the_node_shows_a_small_picture_and_where_it_came_from(cloud, comfyui):
         assert re.fullmatch(r"Loaded a\.png, ([\d.]+ kB downloaded|unchanged)\.", told[host.LINES][0])
 
 
+@pytest.mark.parametrize("fails", ["the encoder", "the disk"])
+def test_a_picture_that_cannot_be_shown_costs_no_load(cloud, monkeypatch, caplog, fails):
+    def fail(*_given):
+        kind = RuntimeError if fails == "the encoder" else errors.StorageError
+        raise kind("no room for it")
+
+    if fails == "the encoder":
+        monkeypatch.setattr(nodes_load.media_preview, "small", fail)
+    else:
+        monkeypatch.setattr(host, "preview", fail)
+    stored(cloud, "a.png", Image.fromarray(noise()))
+    for node in ("LoadImageFromCloud", "LoadMaskFromCloud"):
+        loaded = run_node(node, key="a.png")
+        assert loaded["result"][0].shape[1:3] == (20, 30)
+        assert loaded["ui"][nodes_load.PICTURES] == []
+    assert "There is no preview of what was loaded: no room for it" in caplog.text
+
+
 def test_a_node_that_loads_again_says_that_nothing_was_downloaded(cloud):
     stored(cloud, "a.png", Image.fromarray(noise()))
     lines = [run_node("LoadImageFromCloud", key="a.png")["ui"][host.LINES] for _ in range(2)]
