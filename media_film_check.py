@@ -1,11 +1,12 @@
 """Whether a film that was written can be played and is still what it was; which tracks of a file are of use.
 
 The rule: what cannot be decoded again was not saved. So the first and the last pictures of what was written
-are decoded, and the beginning of each sound.
+are decoded, and the beginning of each sound; of pictures that no key frame stands near, see ``_end``.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,7 @@ from .meter import Meter
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+END_PACKETS = 600  # of pictures that are decoded at the end: encoders make a key frame every 250 or sooner
 _UNKNOWN = (0, 2)  # among FFmpeg's numbers of matrices, primaries and transfers: not told, or reserved
 _KINDS = {"video": "picture", "audio": "sound", "subtitle": "subtitle"}
 
@@ -118,8 +120,10 @@ def _traits(stream: Any, frame: Any) -> Traits:  # noqa: ANN401  PyAV's
     )
 
 
-def _frames(container: InputContainer, streams: list[Any], meter: Meter) -> Iterator[Any]:
-    for packet in container.demux(streams):
+def _frames(
+    container: InputContainer, streams: list[Any], meter: Meter, packets: int | None = None
+) -> Iterator[Any]:
+    for packet in itertools.islice(container.demux(streams), packets):
         meter.check()
         yield from packet.decode()
 
@@ -147,13 +151,17 @@ def _beginning(container: InputContainer, stream: Any, meter: Meter) -> Traits: 
 
 
 def _end(container: InputContainer, stream: Any, meter: Meter) -> None:  # noqa: ANN401
-    """Decode the pictures from the last key frame on."""
+    """Decode the pictures from the last key frame on, END_PACKETS of them at most.
+
+    A film whose last key frame is further from its end, as a recording of a screen with a single one, would
+    be decoded whole: of such a film what is broken behind them is not seen, as in the middle of any other.
+    """
     length = stream.duration
     if length is None and container.duration is not None:
         length = round(Fraction(container.duration, 1_000_000) / stream.time_base)
     stream.codec_context.flush_buffers()
     container.seek(max(0, (stream.start_time or 0) + (length or 0) - 1), stream=stream)
-    if not sum(1 for _ in _frames(container, [stream], meter)):
+    if not sum(1 for _ in _frames(container, [stream], meter, END_PACKETS)):
         raise _unplayable("the last pictures that were written cannot be decoded")
 
 
