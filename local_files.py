@@ -63,7 +63,8 @@ def _meant(text: str) -> list[Path]:
         paths = [given]
     else:
         known = folders()
-        named = [known[given.parts[0]].joinpath(*given.parts[1:])] if given.parts[0] in known else []
+        first, *rest = given.parts or ("",)  # "." has no parts
+        named = [known[first].joinpath(*rest)] if first in known else []
         others = [base / given for folder in known.values() for base in (folder, folder.parent)]
         paths = [*named, *others]
     return [path.resolve() for path in paths if not asks_elsewhere(path)]

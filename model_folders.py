@@ -60,6 +60,9 @@ def place(model_type: str, key: str, subfolder: str = "") -> Place:
     """
     entry = _entry(model_type)
     folders, _, file = _behind(key, {model_type, *(folder.name for folder in entry.folders)}).rpartition("/")
+    if not file:
+        said, advice = "it names a folder", "Give the name of a file."
+        raise ConfigurationError(sentence("take this as a model", repr(key), said, advice))
     if subfolder.strip():
         folders = subfolder.strip().replace("\\", "/")
     segments = [segment for segment in [*folders.split("/"), file] if segment]

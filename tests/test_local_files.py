@@ -63,6 +63,11 @@ def links_out(root):
         "link.txt",
         "folder/secret.txt",
         "{root}/output/folder/secret.txt",
+        ".",
+        "./",
+        "..",
+        "/",
+        "output",
     ],
 )
 def test_what_lies_elsewhere_is_out_of_reach_by_links_too(root, path):
