@@ -138,7 +138,7 @@ def load(
         rate = _rate(film, window, instants[:count])
         begin = instants[0] if window.start_seconds is None else window.start_seconds
         last_instant = instants[count - 1] if window.start_seconds is None else begin + (count - 1) / rate
-        sound = _sound(film, begin, last_instant + 1 / rate)
+        sound = _sound(film, begin, last_instant + 1 / rate, promise)
         info = _info(film, picture, canvas, count, rate)
         notes = film.damage.lines()
     return Loaded(sink.result(count), count, sound, film.sound is not None, info, rate, notes)
@@ -198,12 +198,13 @@ def _scaled(pixels: Pixels, width: int, height: int) -> Pixels:
 # ---------------------------------------------------------------------------------------- sound and facts
 
 
-def _sound(film: Film, start: Fraction, end: Fraction) -> dict[str, Any]:
+def _sound(film: Film, start: Fraction, end: Fraction, promise: Promise) -> dict[str, Any]:
     film.hear_until(end)
     recorder = film.recorder
+    rate, channels = (recorder.rate, recorder.channels) if recorder.rate else (SILENCE_RATE, SILENCE_CHANNELS)
+    promise.take(lambda free: _needed_by_sound(film, end - start, channels * rate, free))
     if not recorder.rate:
-        samples = torch.zeros((1, SILENCE_CHANNELS, round((end - start) * SILENCE_RATE)))
-        return {"waveform": samples, "sample_rate": SILENCE_RATE}
+        return {"waveform": torch.zeros((1, channels, round((end - start) * rate))), "sample_rate": rate}
     return {"waveform": torch.from_numpy(recorder.window(start, end))[None], "sample_rate": recorder.rate}
 
 
@@ -275,6 +276,22 @@ def _needed(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int,
         f"{count} frames of {canvas.width} x {canvas.height} take {held * frame / 1e9:.1f} GB as a tensor, "
         f"and {room / 1e9:.1f} GB of memory are free for them"
     )
+    raise MediaError(sentence("load the video", film.name, said, advice))
+
+
+def _needed_by_sound(film: Film, seconds: Fraction, values_a_second: int, free: int) -> int:
+    """The bytes that so much sound takes; raises MediaError where so many are not ``free``.
+
+    It lasts as long as the frames, and with a high select_every_nth each of them lasts long.
+    """
+    size = round(seconds * values_a_second) * np.dtype(np.float32).itemsize
+    if size <= free:
+        return size
+    said = (
+        f"{float(seconds):.0f} s of sound take {size / 1e9:.1f} GB, "
+        f"and {max(0, free) / 1e9:.1f} GB of memory are free for them"
+    )
+    advice = "Set select_every_nth or frame_load_cap lower."
     raise MediaError(sentence("load the video", film.name, said, advice))
 
 

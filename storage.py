@@ -154,7 +154,7 @@ class Storage(ABC):
         "..": a server that keeps objects in folders may, and a workflow may be meant to see no more.
         """
         if self.path_prefix and _climbs(key):
-            said = "it leaves the path_prefix of the profile by .."
+            said = "its .. leaves the path_prefix of the profile"
             raise BadKey(sentence("use this object key", repr(key), said, "Remove the .. at its beginning."))
         return self.path_prefix + key
 

@@ -365,6 +365,12 @@ def test_a_film_without_sound_gives_silence_as_long_as_its_pictures(film):
     assert not waveform.any()
 
 
+@pytest.mark.parametrize("kind", ["mp4", "gif"])
+def test_sound_that_would_not_fit_into_memory_is_refused_with_what_to_set(film, kind):
+    with pytest.raises(errors.MediaError, match=r"s of sound take \d+\.\d GB.*Set select_every_nth"):
+        load(film(kind), select_every_nth=2**31 - 1)
+
+
 def test_sound_that_ends_early_is_followed_by_silence(tmp_path):
     path = films.write(tmp_path / "f.mkv", KINDS["mkv"], films.numbered(50), RATE, sound=films.tones(2, 0.5))
     waveform = load(path).sound["waveform"]

@@ -117,7 +117,7 @@ def test_below_a_path_prefix_no_key_leads_out_of_it(place, key):
         storage.url,
         lambda key: list(storage.list(key)),
     ):
-        with pytest.raises(errors.BadKey, match="leaves the path_prefix"):
+        with pytest.raises(errors.BadKey, match=r"leaves the path_prefix of the profile\. Remove"):
             request(key)
 
 
