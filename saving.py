@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import sending, storing, workers
+from . import sending, status_text, storing, workers
 from .call_order import Call
 from .connect import Unopened, storage_of
 from .errors import (
@@ -159,8 +159,7 @@ def _saved(
     except TransferCancelled:
         raise
     except Exception as error:  # noqa: BLE001  a preview is not worth the rest of the batch
-        said = getattr(error, "strerror", "") or str(error)
-        return Saved(stored, kept, (*file.notes, f"There is no preview: {said}."))
+        return Saved(stored, kept, (*file.notes, status_text.no_preview(error)))
 
 
 def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:

@@ -42,3 +42,9 @@ def safe(text: str) -> str:
     for meaning, alike in _ALIKE:
         text = meaning.sub(alike, text)
     return text
+
+
+def no_preview(error: Exception) -> str:
+    """The sentence that says why a file was saved without a picture of it."""
+    said = getattr(error, "strerror", "") or str(error)
+    return f"There is no preview: {said.rstrip('. ')}."

@@ -6,9 +6,10 @@ import contextlib
 import subprocess
 from pathlib import Path
 
+import films
 import pytest
 import torch
-from cloud_storage import errors, media_image, saving, storage
+from cloud_storage import errors, media_image, nodes_load, saving, storage
 from cloud_storage.storage import Meter
 from conftest import run_node
 
@@ -102,6 +103,14 @@ def test_a_load_from_a_full_disk_says_what_to_do(cloud, full_temp):
     put_picture(cloud)
     with pytest.raises(errors.StorageError, match=r"No space left on device\. Free room on the disk"):
         run_node("LoadImageFromCloud", key="in/a.png")
+
+
+def test_a_film_is_loaded_where_no_preview_of_it_can_be_written(cloud, file_for_temp, tmp_path):
+    path = films.write(tmp_path / "f.mp4", films.KINDS["mp4"], films.numbered(3), 8)
+    cloud.put("f.mp4", path.read_bytes(), storage.PutOptions(), Meter())
+    loaded = run_node("LoadVideoFromCloud", key="f.mp4")
+    assert loaded["result"][1] == 3
+    assert loaded["ui"][nodes_load.PICTURES] == []
 
 
 @pytest.mark.parametrize("place", ["models/loras", "models/loras/x"])

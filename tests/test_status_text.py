@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from cloud_storage import host, status_text
+from cloud_storage import errors, host, status_text
 from hostile_texts import TEXTS
 
 MEANS_SOMETHING = (
@@ -38,3 +38,10 @@ def test_an_ordinary_status_stays_as_it_is():
 
 def test_a_status_is_no_longer_than_somebody_reads():
     assert len(status_text.safe("x" * 100_000)) == status_text.MAX_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "disk full"), errors.StorageError("disk full."), ValueError("disk full")]
+)
+def test_why_there_is_no_preview_ends_in_one_full_stop(error):
+    assert status_text.no_preview(error) == "There is no preview: disk full."
