@@ -108,7 +108,9 @@ class Loading:
         gathered, masks = image_sizes.gathered(one_by_one, len(found), size_mode)
         status = f"Loaded {several(len(found), '{} image', '{} images')}."
         if old:
-            status += f" The server cannot be reached: {len(old)} of them are the last downloaded copies."
+            one, many = "{} image is a copy downloaded earlier", "{} images are copies downloaded earlier"
+            copies = several(len(old), one, many)
+            status += f" The server cannot be reached: {copies}."
         missing = tuple(note for info in found for note in notes[info.key])
         return Loaded(gathered, masks, [info.key for info in found], status, missing)
 

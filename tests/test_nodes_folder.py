@@ -10,7 +10,7 @@ import torch
 from cloud_storage import errors, freshness, host, nodes_folder
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management, utils
-from conftest import outputs_of
+from conftest import outputs_of, run_node
 from PIL import Image
 from servers.faults import Cut, Fault
 
@@ -54,6 +54,21 @@ def test_a_folder_becomes_a_batch_bit_for_bit_with_its_keys(cloud, five):
     assert torch.equal(masks[0], torch.zeros((5, 12, 16)))
     assert keys == [f"set/{number}.png" for number in range(5)]
     assert count == 5
+
+
+def test_one_image_is_one_and_more_are_many(cloud, five, monkeypatch):
+    def told(limit):
+        return run_node("LoadImagesFromCloud", prefix="set/", limit=limit)["ui"][host.LINES]
+
+    assert [told(1), told(2)] == [["Loaded 1 image."], ["Loaded 2 images."]]
+
+    def unplugged(self, key):
+        raise errors.Unreachable("Could not reach it. Plug it in.")
+
+    monkeypatch.setattr(type(cloud), "stat", unplugged)
+    missing = "The server cannot be reached:"
+    assert told(1) == [f"Loaded 1 image. {missing} 1 image is a copy downloaded earlier."]
+    assert told(2) == [f"Loaded 2 images. {missing} 2 images are copies downloaded earlier."]
 
 
 def test_skip_nth_and_limit_choose_after_sorting(cloud, five):

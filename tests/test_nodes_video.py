@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qsl
 
 import films
@@ -153,13 +153,15 @@ def shown(saved, tmp_path):
 @pytest.mark.parametrize("format", ["mp4", "webm", "gif"])
 def test_the_node_plays_what_it_stored(cloud, tmp_path, format):
     saved = run_node("SaveVideoToCloud", video=video(4), format=format)
-    assert shown(saved, tmp_path).read_bytes() == cloud.read(saved["result"][1][0])
+    key = saved["result"][1][0]
+    assert shown(saved, tmp_path).read_bytes() == cloud.read(key)
+    assert shown(saved, tmp_path).name == PurePosixPath(key).name, "what the page saves it as"
     assert saved["ui"].get("animated") == (None if format == "gif" else (True,))
 
 
 def test_the_node_plays_an_mkv_as_an_mp4(cloud, tmp_path):
     saved = run_node("SaveVideoToCloud", video=video(4), format="mkv")
-    assert shown(saved, tmp_path).suffix == ".mp4"
+    assert shown(saved, tmp_path).name == PurePosixPath(saved["result"][1][0]).with_suffix(".mp4").name
     assert len(list(shown(saved, tmp_path).parent.iterdir())) == 1
 
 
@@ -442,6 +444,7 @@ def test_every_clip_of_a_batch_becomes_an_object(cloud, tmp_path, format):
         assert films.pitches(back["waveform"][0].numpy(), back["sample_rate"]) == tones
         path = tmp_path / entry["type"] / entry["subfolder"] / entry["filename"]
         assert path.read_bytes() == cloud.read(key)
+        assert path.name == PurePosixPath(key).name
 
 
 def test_the_sound_of_a_film_is_loaded_by_itself(cloud, tmp_path):
