@@ -65,6 +65,7 @@ PROMPT = {
     },
     "8": {"class_type": "TestCloudConnection", "inputs": {"profile": ["1", 0]}},
 }
+LEVEL = "number => comfy.graph.getNodeById(number).cloudStorageLines?.element.dataset.level"
 TOLD = "number => comfy.graph.getNodeById(number)?.cloudStorageLines?.element.isConnected"
 NOT_TOLD = "number => comfy.graph.getNodeById(number)?.cloudStorageLines === undefined"
 VUE_NODES_SINCE = (1, 33)
@@ -365,6 +366,11 @@ def test_the_button_of_a_profile_tells_what_works_and_what_does_not(graph):
     press(graph, 1, "test_connection", "Test connection")
     graph.wait_for_function(told, arg="NoSuch")
     assert any("Check the bucket's name" in text for text in lines(graph, 1)[0])
+    assert graph.evaluate(LEVEL, 1) == "error"
+    graph.evaluate("() => { comfy.graph.getNodeById(1).widgets[0].value = 'there is none' }")
+    press(graph, 1, "test_connection", "Test connection")
+    graph.wait_for_function(told, arg="there is none")
+    assert graph.evaluate(LEVEL, 1) == "error"
 
 
 def test_the_box_is_as_high_as_its_lines_from_the_first_one_on_and_leaves_a_node_its_own_height(graph):
@@ -477,7 +483,6 @@ def test_no_name_in_a_bucket_means_anything_to_the_page(graph, place):
         graph.keyboard.press("Escape")
 
 
-LEVEL = "number => comfy.graph.getNodeById(number).cloudStorageLines?.element.dataset.level"
 HAS_PICTURE = """number => {
     const node = comfy.graph.getNodeById(number)
     const shown = document.querySelector(`[data-node-id="${number}"] img`)

@@ -221,12 +221,12 @@ function setValue(node, widget, value) {
 async function testProfile(node) {
   const say = texts(locale())
   const profile = profileOf(node)
-  if (!profile) return showLines(node, [say("unreadable_profile")])
+  if (!profile) return showLines(node, [[say("unreadable_profile"), { level: "warning" }]])
   showLines(node, [say("testing")])
   try {
     showLines(node, [...(await server(say).test(profile)), say("test_looks_only")])
   } catch (error) {
-    showLines(node, [error.message])
+    showLines(node, [[error.message, { level: "error" }]])
   }
 }
 
