@@ -66,21 +66,31 @@ def file_for_temp(request, tmp_path):
 
 
 @pytest.fixture
-def full_temp(tmp_path):
-    """A temp folder of 16 KiB that is full."""
+def small_temp(tmp_path):
+    """A temp folder of 128 KiB."""
     folder = tmp_path / "temp"
-    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no file system can be mounted here: {error}")
     (folder / "cloud_storage" / "cache").mkdir(parents=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
     with (folder / "all").open("wb", buffering=0) as file:
         with contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def full_temp(small_temp):
+    """One that is full."""
+    fill(small_temp)
+    return small_temp
 
 
 @pytest.mark.parametrize("node_id", USERS)
@@ -111,6 +121,18 @@ def test_a_film_is_loaded_where_no_preview_of_it_can_be_written(cloud, file_for_
     loaded = run_node("LoadVideoFromCloud", key="f.mp4")
     assert loaded["result"][1] == 3
     assert loaded["ui"][nodes_load.PICTURES] == []
+
+
+@pytest.mark.parametrize("node_id", ["LoadImageFromCloud", "LoadMaskFromCloud"])
+def test_a_picture_of_what_was_loaded_that_has_no_room_ends_plainly_and_leaves_no_half_file(
+    cloud, small_temp, node_id
+):
+    put_picture(cloud)
+    outcome(node_id)  # from here on the object itself is at hand
+    before = files_below(small_temp)
+    fill(small_temp)
+    assert "Errno" not in outcome(node_id)
+    assert [path for path in files_below(small_temp) if path.name != "all"] == before
 
 
 @pytest.mark.parametrize("place", ["models/loras", "models/loras/x"])
