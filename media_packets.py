@@ -24,6 +24,7 @@ BACK_SECONDS, FORTH_SECONDS = Fraction(1, 10), Fraction(10)
 # Between two packets of a Matroska file lie some 30 bytes of headers; a block that was passed over has more.
 HOLE_BYTES = 128
 NEAR_SECONDS = 1  # of what is in the file beside each other: pictures are shown in another order
+_ADDITIONS = ("matroska_block_additional", "dynamic_hdr10_plus")  # FFmpeg's libavformat/matroskadec.c
 _HEADERS = (b"OpusHead", b"OpusTags")  # of the next piece of a chained Ogg: no sound, though FFmpeg 7 says so
 
 
@@ -88,6 +89,8 @@ class Holes:
         beside = others or any(map(has_side_alpha, wanted))
         self._counts = container.format.name == "matroska,webm" and not beside
         self._end: int | None = None
+        self._behind = False  # whether the last packet has data behind it that belong to it
+        self._holes = 0  # one after another
         self._last: Fraction | None = None
 
     def look(self, packet: Any) -> None:  # noqa: ANN401  a Packet
@@ -95,6 +98,11 @@ class Holes:
             return
         place = packet.pos if self._counts else None
         hole = place is not None and self._end is not None and place - self._end > HOLE_BYTES
+        hole = hole and not self._behind
+        self._behind = self._counts and _has_additions(packet)
+        self._holes = self._holes + 1 if hole else 0
+        if self._holes > 1:  # a habit of who wrote it
+            hole, self._last = False, None
         self._end = None if place is None else place + packet.size
         ticks = packet.pts if packet.pts is not None else packet.dts
         if (hole or packet.is_corrupt) and ticks is not None:
@@ -103,6 +111,12 @@ class Holes:
     def near(self, seconds: Fraction) -> bool:
         """Whether the last one is near an instant of the file's clock."""
         return self._last is not None and abs(seconds - self._last) <= NEAR_SECONDS
+
+
+def _has_additions(packet: Any) -> bool:  # noqa: ANN401  a Packet
+    """Whether a Matroska block has BlockAdditions, as of HDR10+; PyAV before 16 does not tell."""
+    has = getattr(packet, "has_sidedata", None)
+    return has is not None and any(map(has, _ADDITIONS))
 
 
 def packets(

@@ -14,7 +14,16 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, latents, media_container, media_film, media_frames, memory, video_window
+from cloud_storage import (
+    errors,
+    latents,
+    media_container,
+    media_film,
+    media_frames,
+    media_packets,
+    memory,
+    video_window,
+)
 from cloud_storage.storage import Meter
 from films import KINDS
 
@@ -832,6 +841,27 @@ def test_transparency_beside_uneven_pictures_is_no_damage(tmp_path):
     path = films.write(tmp_path / "s.webm", kind, pictures, 30, list(instants))
     loaded = load(path, on_damage="fail")
     assert (loaded.count, loaded.frames.shape[3], loaded.notes) == (20, 4, ())
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["PyAV tells", "PyAV before 16"])
+def test_what_a_matroska_keeps_beside_uneven_pictures_is_no_damage(tmp_path, monkeypatch, tells):
+    """As HDR10+: here it is transparency, of which the track does not speak."""
+    if not tells:
+        monkeypatch.setattr(media_packets, "_has_additions", lambda packet: False)
+    random = np.random.default_rng(1)
+    pictures = films.numbered(20, channels=4)
+    for pixels in pictures:
+        pixels[..., 3] = random.integers(0, 256, pixels.shape[:2])
+    lengths = itertools.cycle((16, 33, 100))
+    instants = itertools.accumulate((Fraction(next(lengths), 1000) for _ in pictures), initial=Fraction(0))
+    kind = films.Kind("webm", "libvpx-vp9", "yuva420p", encoder_options={"cpu-used": "8"}, sound="")
+    path = films.write(tmp_path / "s.webm", kind, pictures, 30, list(instants))
+    alpha_mode = bytes.fromhex("53c08101")  # matroska.org/technical/elements.html, AlphaMode
+    data = path.read_bytes()
+    assert data.count(alpha_mode) == 1
+    path.write_bytes(data.replace(alpha_mode, bytes.fromhex("53c08100")))
+    loaded = load(path, on_damage="fail")
+    assert (loaded.count, loaded.frames.shape[3], loaded.notes) == (20, 3, ())
 
 
 def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):
