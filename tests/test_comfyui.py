@@ -552,6 +552,60 @@ def test_lines_of_an_earlier_run_are_old_while_another_one_is_under_way(graph):
     assert lines(graph, 3) == (["Not finished: the run was stopped."], [])
 
 
+def test_a_run_of_another_tab_with_the_same_nodes_tells_nothing_on_this_one(graph):
+    run_only(graph, 1, 2, 3)
+    kind, detail = run(graph)
+    assert kind == "execution_success"
+    graph.wait_for_function(TOLD, arg=3)
+    active = "() => comfy.extensionManager.workflow.activeWorkflow.path"
+    first = graph.evaluate(active)
+    graph.evaluate("name => comfy.extensionManager.command.execute(name)", "Comfy.DuplicateWorkflow")
+    graph.wait_for_function(f"first => ({active})() !== first && comfy.graph.getNodeById(3)", arg=first)
+    of_run = {"prompt_id": detail["prompt_id"], "timestamp": 0}
+    error = {**of_run, "node_id": "3", "node_type": "SaveImageToCloud", "exception_message": "It broke."}
+
+    def happens(kind, detail):
+        graph.evaluate("given => comfy.api.dispatchCustomEvent(...given)", [kind, detail])
+
+    def fails(as_run):
+        happens("execution_start", {**of_run, **as_run})
+        happens("execution_error", {**error, **as_run})
+        return lines(graph, 3)
+
+    assert fails({}) is None or "It broke." not in fails({})[0]
+    graph.evaluate("name => comfy.extensionManager.command.execute(name)", "Workspace.PreviousOpenedWorkflow")
+    graph.wait_for_function(f"first => ({active})() === first && comfy.graph.getNodeById(3)", arg=first)
+    graph.wait_for_function(TOLD, arg=3)
+    assert fails({})[0] == ["It broke."]
+    assert fails({"prompt_id": "of another page"})[0] == ["It broke."]
+
+
+def test_a_server_that_keeps_no_history_is_no_fault_of_the_page(graph):
+    run_only(graph, 1, 5, 6)
+    assert run(graph)[0] == "execution_success"
+    graph.evaluate("() => { window.rejected = 0; addEventListener('unhandledrejection', () => rejected++) }")
+    graph.evaluate(
+        """() => {
+            delete comfy.graph.getNodeById(5).cloudStorageLines
+            const fetchApi = comfy.api.fetchApi
+            comfy.api.fetchApi = async function (route, ...rest) {
+                if (!route.startsWith("/history/")) return await fetchApi.call(this, route, ...rest)
+                window.asked = true
+                throw new TypeError("Failed to fetch")
+            }
+        }"""
+    )
+    for kind, detail in (
+        ("execution_start", {"prompt_id": "x", "timestamp": 0}),
+        ("execution_cached", {"prompt_id": "x", "nodes": ["5"], "timestamp": 0}),
+        ("executing", None),
+    ):
+        graph.evaluate("given => comfy.api.dispatchCustomEvent(...given)", [kind, detail])
+    graph.wait_for_function("() => window.asked")
+    graph.evaluate("() => new Promise((done) => setTimeout(() => setTimeout(done)))")
+    assert graph.evaluate("rejected") == 0
+
+
 APART = """number => {
     const node = comfy.graph.getNodeById(number)
     const { scale, offset } = comfy.canvas.ds

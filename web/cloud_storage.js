@@ -35,6 +35,7 @@ const PICTURE_PIXELS = 190 // the least height of a picture in a node, with its 
 const NODE_MIN_PIXELS = 320
 const PREVIEW_WIDGETS = ["$$canvas-image-preview", "video-preview"] // the frontend's, for what ran before
 const PLAYER_WIDGET = "audioUI"
+const RUNS_KEPT = 1000 // of which it is known what workflow they are of
 const PUT_BACK_MILLISECONDS = 300
 const PUT_BACK_LOOKS = 10
 const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
@@ -309,6 +310,7 @@ followRuns(
   {
     find: (id) => oursOf().find(([, names]) => names[0] === String(id))?.[0],
     all: () => oursOf().map(([node]) => node),
+    sent: senders(),
   },
   {
     tell: (node, lines) => showLines(node, lines, true),
@@ -317,10 +319,33 @@ followRuns(
       for (const [node, names] of oursOf()) if (names[0] === String(id)) dropPicture(node)
     },
     restore: putOut,
-    history: async (prompt) => (await (await api.fetchApi(`/history/${prompt}`)).json())[prompt],
+    history: (prompt) => historyOf(prompt).catch(() => undefined), // then what is cached is not told again
     say: (...words) => texts(locale())(...words),
   },
 )
+
+/**
+ * Tells whether a run may be one of the workflow that is shown: of those that another page sent, nobody knows.
+ * No event names the workflow of a run, so each is noted when it is sent.
+ */
+function senders() {
+  const shown = () => app.extensionManager?.workflow?.activeWorkflow
+  const sent = new Map() // ids of runs to workflows
+  const send = api.queuePrompt
+  api.queuePrompt = async function (...given) {
+    const workflow = shown()
+    const answer = await send.apply(this, given)
+    if (answer?.prompt_id) sent.set(answer.prompt_id, workflow)
+    if (sent.size > RUNS_KEPT) sent.delete(sent.keys().next().value)
+    return answer
+  }
+  return (prompt) => !sent.has(prompt) || sent.get(prompt) === shown()
+}
+
+async function historyOf(prompt) {
+  const answer = await api.fetchApi(`/history/${prompt}`)
+  return (await answer.json())[prompt]
+}
 
 /** Our nodes on the page, as of `namedNodes`. */
 function oursOf() {

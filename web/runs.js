@@ -4,29 +4,31 @@
  */
 
 /**
- * `nodes` knows the graph: `find(id)` gives our node that the server calls `id`, `all()` gives all of ours.
+ * `nodes` knows the graph on the page: `find(id)` gives our node that the server calls `id`, `all()` gives all of ours,
+ * `sent(prompt)` tells whether it may be the one that a run is of: nodes of another tab may have the same ids.
  * `tell(node, lines)` shows lines on one. `outcome(id, lines, prompt)` has the frontend take lines for what a node put
  * out, without a picture, `restore(id, output, prompt)` the same for a whole output; `history(prompt)` resolves with
- * what the server keeps of a run. `say` gives texts.
+ * what the server keeps of a run, or with nothing. `say` gives texts.
  */
 export function followRuns(api, nodes, { tell, outcome, restore, history, say }) {
   let run = null // {prompt, running, cached, told}: ids of nodes
   const on = (kind, handle) => api.addEventListener(kind, ({ detail }) => handle(detail))
+  const find = (id) => (nodes.sent(run?.prompt) ? nodes.find(id) : undefined)
 
   on("execution_start", ({ prompt_id }) => {
     run = { prompt: prompt_id, running: new Set(), cached: [], told: new Set() }
-    for (const node of nodes.all()) node.cloudStorageLines?.age(node.cloudStorageHasRun)
+    if (nodes.sent(prompt_id)) for (const node of nodes.all()) node.cloudStorageLines?.age(node.cloudStorageHasRun)
   })
 
   on("execution_cached", (detail) => {
     if (run) run.cached = detail.nodes ?? []
-    for (const id of detail.nodes ?? []) nodes.find(id)?.cloudStorageLines?.age(false)
+    for (const id of detail.nodes ?? []) find(id)?.cloudStorageLines?.age(false)
   })
 
   on("executing", (detail) => {
     const id = detail && typeof detail === "object" ? (detail.display_node ?? detail.node) : detail
     if (id == null) return end()
-    const node = nodes.find(id)
+    const node = find(id)
     run?.running.add(String(id))
     if (node?.cloudStorageLines && node.cloudStorageHasRun) tell(node, [say("running")])
   })
@@ -39,7 +41,7 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
 
   on("execution_error", (detail) => {
     run?.running.delete(String(detail.node_id))
-    const node = nodes.find(detail.node_id)
+    const node = nodes.sent(detail.prompt_id) && nodes.find(detail.node_id)
     if (node && isOf(node, detail)) outcome(detail.node_id, [[messageOf(detail), { level: "error" }]], detail.prompt_id)
     stop(detail.prompt_id)
   })
@@ -49,7 +51,7 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
   /** What had begun and did not end has nothing to show. */
   function stop(prompt) {
     for (const id of run?.running ?? [])
-      if (nodes.find(id)?.cloudStorageLines) outcome(id, [say("unfinished")], prompt)
+      if (find(id)?.cloudStorageLines) outcome(id, [say("unfinished")], prompt)
     run?.running.clear()
   }
 
@@ -57,14 +59,15 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
   async function end() {
     const ended = run
     run = null
-    const untold = ended?.cached.filter((id) => !ended.told.has(String(id)) && nodes.find(id)) ?? []
-    if (untold.every((id) => nodes.find(id).cloudStorageLines)) return
+    const lacksLines = (id) => nodes.sent(ended.prompt) && nodes.find(id) && !nodes.find(id).cloudStorageLines
+    const untold = ended?.cached.filter((id) => !ended.told.has(String(id))) ?? []
+    if (!untold.some(lacksLines)) return
     const outputs = (await history(ended.prompt))?.outputs ?? {}
-    for (const id of untold) if (outputs[id] && nodes.find(id)) restore(id, outputs[id], ended.prompt)
+    for (const id of untold) if (outputs[id] && lacksLines(id)) restore(id, outputs[id], ended.prompt)
   }
 }
 
-/** Whether an error is of this node, and not of one with its number in a workflow of another tab. */
+/** Whether an error is of this node, and not of one with its number in another workflow, of another page. */
 function isOf(node, detail) {
   return (node.comfyClass ?? node.type) === detail.node_type
 }
