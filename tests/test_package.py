@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
+from package_modules import ROOT, imports, modules
 
 # Top to bottom. A room imports rooms of lower storeys only.
 STOREYS = (
@@ -60,6 +57,9 @@ STOREYS = (
     ("status_text",),
     ("errors",),
 )
+EMPTY = {name for name in modules() if name.endswith(".__init__")}
+HOST_DOORS = ("host",)
+SDK_DOORS = ("s3_client", "storage_s3", "oss_client", "storage_oss")
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
 SDKS = ("boto3", "botocore", "oss2", "PIL", "av", "isal", "requests", "urllib3", "aiohttp")
 
@@ -173,45 +173,30 @@ CONTRACT = {
 }
 
 
-def rooms() -> dict[str, Path]:
-    return {path.stem: path for path in ROOT.glob("*.py")}
-
-
-def imports(path: Path) -> set[tuple[int, str]]:
-    """(level, first name) of every import statement, those inside functions and TYPE_CHECKING included."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {(0, alias.name.split(".")[0]) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            if node.module:
-                found.add((node.level, node.module.split(".")[0]))
-            else:
-                found |= {(node.level, alias.name) for alias in node.names}
-    return found
-
-
-def test_every_room_has_a_storey():
-    assert {name for storey in STOREYS for name in storey} == set(rooms())
+def test_every_module_has_a_storey():
+    assert {name for storey in STOREYS for name in storey} == set(modules()) - EMPTY
 
 
 def test_imports_point_down_only():
     height = {name: -number for number, storey in enumerate(STOREYS) for name in storey}
-    for name, path in rooms().items():
-        for level, target in imports(path):
-            if level == 1:
-                assert height[target] < height[name], f"{name} imports {target}"
-            else:
-                assert target not in rooms() or target == "profile", f"{name} imports {target} absolutely"
+    for name, path in modules().items():
+        own, foreign = imports(name, path)
+        for target in own:
+            assert height[target] < height[name], f"{name} imports {target}"
+        assert not foreign & set(modules()) - {"profile"}, f"{name} imports a module of ours absolutely"
 
 
-def test_one_room_knows_the_host_and_no_node_knows_an_sdk():
-    for name, path in rooms().items():
-        absolute = {target for level, target in imports(path) if level == 0}
-        if name != "host":
-            assert not absolute & set(HOST_MODULES), name
-        if name not in ("s3_client", "storage_s3", "oss_client", "storage_oss"):
-            assert not absolute & {"boto3", "botocore", "oss2"}, name
+def test_the_init_files_of_packages_are_empty():
+    assert all(not modules()[name].read_bytes() for name in EMPTY)
+
+
+def test_one_module_knows_the_host_and_no_node_knows_an_sdk():
+    for name, path in modules().items():
+        _, foreign = imports(name, path)
+        if name not in HOST_DOORS:
+            assert not foreign & set(HOST_MODULES), name
+        if name not in SDK_DOORS:
+            assert not foreign & {"boto3", "botocore", "oss2"}, name
 
 
 @pytest.mark.parametrize(
@@ -276,8 +261,3 @@ def test_every_input_has_a_default_a_tooltip_and_a_place_in_the_method(comfyui):
         if hasattr(node, "IS_CHANGED"):
             known = inspect.signature(node.IS_CHANGED).parameters
             assert set(offered) | set(declared.get("hidden", {})) <= set(known), node_id
-
-
-def test_no_room_outgrows_one_idea():
-    for name, path in rooms().items():
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, name

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import environment
 import versions
@@ -49,6 +50,12 @@ def main(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
+def modules(folder: Path) -> list[Path]:
+    """The modules in a folder and in the packages below it."""
+    packages = [module.parent for module in folder.glob("*/__init__.py")]
+    return [*folder.glob("*.py"), *(module for package in packages for module in package.rglob("*.py"))]
+
+
 def ruff() -> int:
     return subprocess.call([str(BIN / "ruff"), "check", "."], cwd=ROOT)
 
@@ -61,9 +68,10 @@ def mypy() -> int:
     """
     shutil.rmtree(SOURCES, ignore_errors=True)
     for folder, name in CHECKED:
-        (SOURCES / name).mkdir(parents=True)
-        for module in (ROOT / folder).glob("*.py"):
-            shutil.copy2(module, SOURCES / name)
+        for module in modules(ROOT / folder):
+            copy = SOURCES / name / module.relative_to(ROOT / folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(module, copy)
     command = [str(PYTHON), "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
     command += ["--cache-dir", str(ROOT / ".mypy_cache"), "-p", "cloud_storage", "-p", "servers"]
     for tool in (SOURCES / "tools").glob("*.py"):
