@@ -53,9 +53,7 @@ class LoadImageFromCloud:
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
     HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK"), ("image", "mask")
-    DESCRIPTION = (
-        "Loads an image and its mask from the bucket. An unchanged object is not downloaded again."
-    )
+    DESCRIPTION = "Loads an image and its mask from the bucket. An unchanged object is not downloaded again."
     OUTPUT_TOOLTIPS = (
         "The image; several frames come as a batch.",
         "The inverted alpha channel; zeros of the image's size if it has none.",
@@ -184,9 +182,10 @@ class LoadVideoFromCloud:
             },
             "optional": {
                 "profile": inputs.PROFILE,
-                "vae": ("VAE", {
-                        "tooltip": "If connected, frames are encoded and the first output is a LATENT."
-                    }),
+                "vae": (
+                    "VAE",
+                    {"tooltip": "If connected, frames are encoded and the first output is a LATENT."},
+                ),
                 "format": (
                     list(video_window.PRESETS),
                     {

@@ -97,9 +97,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_order.Order(
-            profile, key_prefix, filename, *meant.choices, on_failure, unique_id
-        )
+        order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
         extension = media_image.FORMATS[format].extension
         height, width = images.shape[1:3]
@@ -201,9 +199,7 @@ class SaveVideoToCloud(foreign_values.Tolerant):
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded", "Encoded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_order.Order(
-            profile, key_prefix, filename, *meant.choices, on_failure, unique_id
-        )
+        order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
 
         def store(call: Call) -> save_order.Stored:
@@ -300,9 +296,7 @@ class SaveAudioToCloud(foreign_values.Tolerant):
     ) -> dict[str, Any]:
         meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_order.Order(
-            profile, key_prefix, filename, *meant.choices, on_failure, unique_id
-        )
+        order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
         clips, rate = media_audio.clips(audio)
         form = media_audio.FORMATS[format]

@@ -179,9 +179,7 @@ def _file_layer(name: str, file: Path, environ: Mapping[str, str] | None) -> Lay
         )
     layer = Layer(f"profile {name!r} of {FILE_NAME}", f"profile {name!r} of {ON_SERVER}")
     entry = json_object(profiles[name], layer.place, SETTINGS)
-    given = Quiet(
-        {key: _expanded(entry, key, layer.label(key), environ) for key in entry if key != "upload"}
-    )
+    given = Quiet({key: _expanded(entry, key, layer.label(key), environ) for key in entry if key != "upload"})
     if entry.get("upload") is not None:
         given["upload"] = _upload(entry, layer.label("upload"), environ)
     return _filled(layer, given)
@@ -264,9 +262,7 @@ def _typed(given: Mapping[str, Any], key: str, label: str) -> object:
         return flag
     _check_text(given, key, label)
     if kind == "key" and key != "secret_key" and not _SENT_IN_HEADER.fullmatch(given[key]):
-        raise ConfigurationError(
-            f"{label} has a space or a character that is not ASCII. Copy it again."
-        )
+        raise ConfigurationError(f"{label} has a space or a character that is not ASCII. Copy it again.")
     if kind == "auth" and given[key] not in AUTH_MODES:
         raise ConfigurationError(f"{label} is {given[key]!r}. Write one of {', '.join(AUTH_MODES)}.")
     return given[key]

@@ -26,13 +26,13 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, profile  # noqa: E402
-from cloud_storage.counter import PAGE_KEYS, CounterMemory, Series  # noqa: E402
-from cloud_storage.errors import AlreadyExists  # noqa: E402
-from cloud_storage.naming import Name  # noqa: E402
-from cloud_storage.storage import Meter, PutOptions  # noqa: E402
-from servers.ceph import CephRgw  # noqa: E402
-from servers.ministack import MiniStack  # noqa: E402
+from cloud_storage import connect, profile
+from cloud_storage.counter import PAGE_KEYS, CounterMemory, Series
+from cloud_storage.errors import AlreadyExists
+from cloud_storage.naming import Name
+from cloud_storage.storage import Meter, PutOptions
+from servers.ceph import CephRgw
+from servers.ministack import MiniStack
 
 MOST_COLD, MOST_WARM = 40, 1
 THREADS = 16

@@ -54,9 +54,7 @@ def main() -> None:
         sdk.append(float(answer[1]))
         if answer[2:]:
             raise SystemExit(f"import loads {' '.join(answer[2:])}")
-    print(
-        f"import of the package   {statistics.median(package):6.1f} ms, median of {options.rounds}, no SDK"
-    )
+    print(f"import of the package   {statistics.median(package):6.1f} ms, median of {options.rounds}, no SDK")
     print(f"import of boto3 then    {statistics.median(sdk):6.1f} ms")
     print(f"boto3 / package         {statistics.median(sdk) / statistics.median(package):6.1f}")
 

@@ -26,17 +26,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "comfyui")]
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from package import load_package  # noqa: E402
+import numpy as np
+import torch
+from package import load_package
 
 load_package()
 
-import folder_paths  # noqa: E402  the stand-in for ComfyUI
-from cloud_storage import nodes_save  # noqa: E402
-from PIL import Image  # noqa: E402
-from servers.fault_proxy import FaultProxy  # noqa: E402
-from servers.ministack import MiniStack  # noqa: E402
+import folder_paths  # the stand-in for ComfyUI
+from cloud_storage import nodes_save
+from PIL import Image
+from servers.fault_proxy import FaultProxy
+from servers.ministack import MiniStack
 
 COUNT, SIDE = 16, 1024
 ROUND_TRIP_SECONDS = 0.05

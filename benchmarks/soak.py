@@ -36,9 +36,9 @@ if __name__ == "__main__":
 
     load_package()
 
-import folder_paths  # noqa: E402  the stand-in for ComfyUI
-import torch  # noqa: E402
-from cloud_storage import (  # noqa: E402
+import folder_paths  # the stand-in for ComfyUI
+import torch
+from cloud_storage import (
     errors,
     host,
     nodes_browse,
@@ -49,12 +49,12 @@ from cloud_storage import (  # noqa: E402
     s3_client,
     wire,
 )
-from PIL import Image  # noqa: E402
-from servers.certificates import certificates  # noqa: E402
-from servers.fault_proxy import FaultProxy  # noqa: E402
-from servers.faults import LOST_ANSWER, Answer, Cut, Delay, Fault, Flip, s3_error  # noqa: E402
-from servers.ministack import MiniStack  # noqa: E402
-from servers.oss_server import OssServer  # noqa: E402
+from PIL import Image
+from servers.certificates import certificates
+from servers.fault_proxy import FaultProxy
+from servers.faults import LOST_ANSWER, Answer, Cut, Delay, Fault, Flip, s3_error
+from servers.ministack import MiniStack
+from servers.oss_server import OssServer
 
 WORKERS = 8
 PAUSE_SECONDS = (0.3, 2.0)  # between two faults

@@ -26,10 +26,10 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, profile, transfer, workers  # noqa: E402
-from cloud_storage.storage import Meter, PutOptions  # noqa: E402
-from servers.ceph import CephRgw  # noqa: E402
-from servers.ministack import MiniStack  # noqa: E402
+from cloud_storage import connect, profile, transfer, workers
+from cloud_storage.storage import Meter, PutOptions
+from servers.ceph import CephRgw
+from servers.ministack import MiniStack
 
 SMALL = 500
 SMALL_BYTES = 1 << 20

@@ -28,10 +28,10 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, media_frames, profile, ranges, transfer, video_window  # noqa: E402
-from cloud_storage.storage import Meter, PutOptions  # noqa: E402
-from servers.fault_proxy import FaultProxy  # noqa: E402
-from servers.ministack import MiniStack  # noqa: E402
+from cloud_storage import connect, media_frames, profile, ranges, transfer, video_window
+from cloud_storage.storage import Meter, PutOptions
+from servers.fault_proxy import FaultProxy
+from servers.ministack import MiniStack
 
 WIDTH, HEIGHT, RATE, SECONDS, FRAMES = 1280, 720, 30, 60, 16
 ROUND_TRIP_SECONDS, BYTES_PER_SECOND = 0.02, 25e6

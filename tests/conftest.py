@@ -41,7 +41,6 @@ sys.path.append(str(STAND_IN))
 load_package()
 
 
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--real-files",

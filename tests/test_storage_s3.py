@@ -83,7 +83,9 @@ def test_a_server_that_takes_the_condition_in_vain_replaces_nothing(place, folde
     for name in ("put_object", "complete_multipart_upload"):
         send = getattr(storage._client, name)
         monkeypatch.setattr(
-            storage._client, name, lambda CreateOnly=False, send=send, **rest: send(**rest)  # noqa: N803
+            storage._client,
+            name,
+            lambda CreateOnly=False, send=send, **rest: send(**rest),  # noqa: N803
         )
     with pytest.raises(errors.AlreadyExists):
         put(storage, "a.bin", data, create=True)

@@ -2,7 +2,7 @@
 started.
 
 Nothing in that ComfyUI is replaced: a folder that is in the link's place stays, and its packages are left
-alone but for those of requirements.txt that are missing. """
+alone but for those of requirements.txt that are missing."""
 
 from __future__ import annotations
 

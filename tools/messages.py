@@ -91,9 +91,7 @@ def _of(node: ast.AST) -> Iterator[str]:
     if _is_unsaid(node):
         return
     if isinstance(node, ast.JoinedStr):
-        text = "".join(
-            str(part.value) if isinstance(part, ast.Constant) else HOLE for part in node.values
-        )
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else HOLE for part in node.values)
         yield from _told(text)
         for part in node.values:  # a text may be filled in that is chosen on the spot
             if isinstance(part, ast.FormattedValue):
@@ -125,12 +123,7 @@ def _is_unsaid(node: ast.AST) -> bool:
         return name in UNSAID_CALLS
     if isinstance(node, ast.Assign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        names = {
-            each.id
-            for target in targets
-            for each in ast.walk(target)
-            if isinstance(each, ast.Name)
-        }
+        names = {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
         return bool(names & UNSAID_NAMES)
     return isinstance(node, ast.AnnAssign) and node.value is None
 

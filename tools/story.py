@@ -3,7 +3,7 @@ ComfyUI runs.
 
 The package is loaded by path, as ComfyUI does it; the tests' stand-in takes ComfyUI's own place. Nothing is
 printed that was not looked at: a picture that comes back different, or a link that does not open, ends the
-story with ✗. """
+story with ✗."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tell(settings: Mapping[str, str], folder: Path) -> int:
     """Run the example on the server that ``settings`` name; 0 when all went as promised.
 
     ``folder`` gets the folders that ComfyUI would have. The process's own COMFY_S3_… variables are replaced:
-    somebody's bucket is no place for a try-out. """
+    somebody's bucket is no place for a try-out."""
     for name in [name for name in os.environ if name.startswith("COMFY_S3_")]:
         del os.environ[name]
     os.environ.update(settings)
