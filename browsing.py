@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .meter import Meter
-from .naming import existing_prefix
+from .object_keys import existing_prefix
 from .storage import ObjectInfo, Storage
 
 PAGE_ENTRIES = 500

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import ConfigurationError, StorageError
-from .naming import MAX_KEY_BYTES, clean_prefix
+from .object_keys import MAX_KEY_BYTES, clean_prefix
 from .profile import Profile, mark, resolve, unlock
 from .profiles_file import ENVIRONMENT, exposed
 from .providers import provider

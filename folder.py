@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from . import cache, host, image_sizes, listing, workers
+from . import cache, comfyui_folders, comfyui_server, comfyui_video, image_sizes, listing, workers
 from .amounts import several
 from .damage import LOAD, Damage
 from .errors import NotFound
@@ -89,11 +89,13 @@ class Loading:
 
         def job(info: ObjectInfo) -> Callable[[], image_sizes.Frames]:
             def run() -> image_sizes.Frames:
-                copy = cache.fetch(storage, info.key, host.temp_folder() / "cache", _Uncounted(meter))
+                copy = cache.fetch(
+                    storage, info.key, comfyui_folders.temp_folder() / "cache", _Uncounted(meter)
+                )
                 if not copy.etag:
                     old.append(info.key)
-                reader, damage = host.image_reader(copy.path), Damage(info.key, TRIED, on_damage)
-                file = ImageFile(copy.path, info.key, reader, damage, host.free_memory)
+                reader, damage = comfyui_video.image_reader(copy.path), Damage(info.key, TRIED, on_damage)
+                file = ImageFile(copy.path, info.key, reader, damage, comfyui_server.free_memory)
                 frame = file.decode(first_only=True)
                 self._done += 1
                 meter.add(info.size)

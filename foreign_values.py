@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .choices import IF_EXISTS, LINKS, NEW_NAME, OBJECT_URL, PRESIGNED
 from .input_values import shown
-from .saving import LINKS, OBJECT_URL, PRESIGNED
-from .storing import IF_EXISTS, NEW_NAME
 
 MIN_HOURS, MAX_HOURS = 1, 168
 

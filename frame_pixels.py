@@ -20,8 +20,32 @@ from .frame_converter import MATRICES, turn
 if TYPE_CHECKING:
     from av import VideoFrame
 
-Pixels = npt.NDArray[Any]  # [height, width, channels] of uint8, or of uint16 where the file has more bits
 
+def fitted(pixels: Pixels, width: int, height: int) -> Pixels:
+    """``pixels`` cut at two sides to the ratio of width to height and scaled (Lanczos), as ComfyUI does it
+    (common_upscale in comfy/utils.py, "lanczos" and "center").
+    """
+    old_height, old_width = pixels.shape[:2]
+    if (old_width, old_height) == (width, height):
+        return pixels
+    old, new = old_width / old_height, width / height
+    left = round((old_width - old_width * (new / old)) / 2) if old > new else 0
+    top = round((old_height - old_height * (old / new)) / 2) if old < new else 0
+    cut = np.ascontiguousarray(pixels[top : old_height - top, left : old_width - left])
+    if cut.dtype == np.uint8:
+        return _scaled(cut, width, height)
+    layers = [_scaled(layer.astype(np.float32), width, height) for layer in np.moveaxis(cut, -1, 0)]
+    deep: Pixels = np.stack(layers, axis=-1).round().clip(0, np.iinfo(cut.dtype).max).astype(cut.dtype)
+    return deep
+
+
+def _scaled(pixels: Pixels, width: int, height: int) -> Pixels:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+Pixels = npt.NDArray[Any]  # [height, width, channels] of uint8, or of uint16 where the file has more bits
 _RANGES: Mapping[int, str] = MappingProxyType({1: "limited", 2: "full"})
 _EIGHT_BITS = 8
 

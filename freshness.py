@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import host, model_record, running_prompt, workers
+from . import comfyui_folders, comfyui_prompt, file_mark, workers
 from .connect import connect
 from .errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
 from .profile import Profile, resolve
@@ -93,7 +93,7 @@ _memories: dict[tuple[str, str], _Memory] = {}
 
 def _memory(node_id: str) -> _Memory:
     """That of the node and all that leads to it: the same node with other inputs is another one."""
-    name = node_id, running_prompt.lineage(node_id)
+    name = node_id, comfyui_prompt.lineage(node_id)
     with _lock:
         memory = _memories[name] = _memories.pop(name) if name in _memories else _Memory()
         if len(_memories) > MEMORIES:
@@ -130,14 +130,14 @@ def answer(node_id: str | None, key: str | None, state: State, how: Hashable = N
 def remember_file(node_id: str | None, path: Path) -> None:
     """Note at execution which local file a node read."""
     if node_id is not None:
-        _memory(node_id).note(_Use(_DISK, path), model_record.told(path))
+        _memory(node_id).note(_Use(_DISK, path), file_mark.told(path))
 
 
 def answer_of_files(node_id: str | None) -> str:
     """The value for IS_CHANGED of a node whose local files come by a wire: another one when they are."""
     memory = _memory(node_id or "")
     memory.closed = True
-    return memory.compare({use: model_record.told(Path(str(use.key))) for use in memory.seen})
+    return memory.compare({use: file_mark.told(Path(str(use.key))) for use in memory.seen})
 
 
 # ------------------------------------------------------------ asking
@@ -150,7 +150,7 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
     found: list[tuple[_Use, str]] = []
     failures: list[Exception] = []
     meter = Meter()
-    file = host.profiles_file()
+    file = comfyui_folders.profiles_file()
 
     @functools.cache
     def storage(name: str, overrides: tuple[tuple[str, str], ...]) -> Storage:
@@ -195,16 +195,16 @@ def _profile(node_id: str | None) -> Hashable:
     """The profile that a node will get: the environment's without a wire, or that of the profile node it is
     wired to; WIRED where something else stands between, or the node is none of the prompt's own.
     """
-    linked = running_prompt.linked_widgets(node_id, "profile")
+    linked = comfyui_prompt.linked_widgets(node_id, "profile")
     if linked is None:
-        return _named() if running_prompt.is_of_prompt(node_id) else WIRED
+        return _named() if comfyui_prompt.is_of_prompt(node_id) else WIRED
     node_class, widgets = linked
     if node_class != PROFILE_NODE or any(isinstance(value, list) for value in widgets.values()):
         return WIRED
     name = str(widgets.get("profile") or ENVIRONMENT)
     overrides = {name: str(widgets[name]) for name, row in SETTINGS.items() if row.widget and name in widgets}
     try:  # the form in which it travels on a wire
-        found = resolve(name, overrides, host.profiles_file())
+        found = resolve(name, overrides, comfyui_folders.profiles_file())
         return _named(found.name, found.overrides)
     except ConfigurationError:  # asking through it will come to the same
         return _named(name, overrides)

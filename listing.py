@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 
-from .naming import existing_prefix
+from .object_keys import existing_prefix
 from .storage import ObjectInfo, Storage
 
 NAME, NEWEST, OLDEST = "name", "newest", "oldest"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from . import host, model_folders, model_record
+from . import comfyui_folders, file_mark, model_folders
 from .errors import ConfigurationError, NotFound, sentence
 from .profiles_file import FILE_NAME
 
@@ -46,14 +46,14 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
 def state(file: Any) -> str:  # noqa: ANN401
     """What tells one content of the chosen file from another, for ``IS_CHANGED``; "" while there is none."""
     try:
-        return model_record.told(chosen(file))
+        return file_mark.told(chosen(file))
     except (ConfigurationError, OSError):  # execution will meet and show it
         return ""
 
 
 def folders() -> dict[str, Path]:
     """ComfyUI's folders by the names that a path may begin with, wherever they lie."""
-    return dict(zip(NAMES, host.file_folders(), strict=True))
+    return dict(zip(NAMES, comfyui_folders.file_folders(), strict=True))
 
 
 def _meant(text: str) -> list[Path]:
@@ -78,16 +78,16 @@ def asks_elsewhere(path: Path) -> bool:
     """
     if not isinstance(path, PureWindowsPath):
         return False
-    own = (*host.file_folders(), *model_folders.elsewhere(path.suffix))
+    own = (*comfyui_folders.file_folders(), *model_folders.elsewhere(path.suffix))
     drives = {folder.drive.casefold() for folder in own}
     return path.drive.startswith("\\\\") and path.drive.casefold() not in drives
 
 
 def may_be_read(path: Path) -> bool:
     """Whether a resolved path may be uploaded; what is hidden below ComfyUI's folders may not."""
-    if path.name == FILE_NAME or path.is_relative_to(host.system_folder().parent.resolve()):
+    if path.name == FILE_NAME or path.is_relative_to(comfyui_folders.system_folder().parent.resolve()):
         return False
-    if any(_shows(folder, path) for folder in host.file_folders()):
+    if any(_shows(folder, path) for folder in comfyui_folders.file_folders()):
         return True
     return any(_shows(folder, path) for folder in model_folders.elsewhere(path.suffix))
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
+from .audio_stream import MP3, SoundEncoder
 from .errors import MediaError, sentence
+from .media_formats import FLAC, OPUS, PCM, SoundCodec
 from .media_metadata import Metadata
 from .media_output import Output
-from .media_sound import FLAC, MP3, OPUS, PCM, SoundCodec, SoundEncoder
 from .meter import Meter
 
 AUTO = "auto"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .audio_stream import Recorder
 from .damage import LOAD
 from .errors import MediaError, sentence
 from .media_container import demuxer, opened, picture_stream, sound_stream
@@ -22,7 +23,6 @@ from .media_damage import RecordingDamage
 from .media_film import SOUND_LEAD_SECONDS, leave_out_others, rewind
 from .media_length import File, is_cut_off, mp3_frame_bytes
 from .media_packets import packets
-from .media_sound import Recorder
 from .memory import Promise
 from .meter import Meter
 

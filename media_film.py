@@ -19,12 +19,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .audio_stream import Recorder
 from .errors import MediaError, sentence
 from .media_container import demuxer, has_side_alpha, opened, picture_stream, sound_stream
 from .media_damage import RecordingDamage
 from .media_length import File, is_cut_off
 from .media_packets import Holes, packets
-from .media_sound import Recorder
 from .meter import Meter
 from .video_window import TOLERANCE_SECONDS, Window
 

@@ -17,16 +17,17 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from .audio_stream import Samples, SoundEncoder
 from .media_container import opened, picture_stream
 from .media_film import Film
 from .media_film_check import check, left_out, playable_sounds, traits
+from .media_formats import AUTO, Container
 from .media_metadata import Metadata
 from .media_output import Output, Refused
 from .media_screens import Look, screen
-from .media_sound import Samples, SoundEncoder
-from .media_video import AUTO, Clip, Container, Pictures, Plan, Recording, encoded, plan
 from .meter import Meter
 from .pixels import eight_bits
+from .video_plan import Clip, Pictures, Plan, Recording, encoded, plan
 from .video_window import Window
 
 _WORKFLOW_TAGS = ("prompt", "workflow")

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from .errors import MediaError, sentence
 from .frame_converter import BT709, Converter, bits, has_alpha, is_rgb, lies_on_its_side
+from .media_formats import Codec
 from .media_output import Output
-from .media_video import CRF_OF_CODEC, HDR_TRANSFERS, Codec, Plan
+from .video_plan import CRF_OF_CODEC, HDR_TRANSFERS, Plan
 
 LIMITED_RANGE = 1
 GIF_TICKS = 100  # a second

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import host, model_record
+from . import comfyui_folders, file_mark
+from .comfyui_folders import ModelFolders
 from .errors import ConfigurationError, NotFound, sentence
-from .host import ModelFolders
 
 FIRST = "checkpoints"
 _NO_MODELS = ("custom_nodes", "datasets")  # folders of code, and of pictures to train on
@@ -47,7 +47,7 @@ def types() -> list[str]:
 def _types() -> Mapping[str, ModelFolders]:
     return {
         name: entry
-        for name, entry in host.model_folders().items()
+        for name, entry in comfyui_folders.model_folders().items()
         if name not in _NO_MODELS and entry.folders and entry.extensions != _FOLDERS_ONLY
     }
 
@@ -158,7 +158,7 @@ def names() -> list[str]:
 
 def _listed(model_type: str) -> list[str]:
     try:
-        return host.model_names(model_type)
+        return comfyui_folders.model_names(model_type)
     except OSError as error:  # a folder was removed meanwhile, or may not be read: the others still count
         log.debug("The files of %s cannot be listed: %s", model_type, error)
         return []
@@ -189,7 +189,7 @@ def local(model_type: str, name: str) -> Place:
 def state(model_type: str, name: str) -> str:
     """What tells one content of a local model from another, for ``IS_CHANGED``; "" where there is none."""
     try:
-        return model_record.told(local(model_type, name).path)
+        return file_mark.told(local(model_type, name).path)
     except (ConfigurationError, OSError):  # execution will meet and show it
         return ""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import file_lock, model_record, resumable, transfer
+from . import digests, file_lock, file_mark, model_record, resumable
 from .errors import (
     AlreadyExists,
     Changed,
@@ -23,8 +23,9 @@ from .errors import (
     disk_told,
     sentence,
 )
+from .file_mark import Mark
 from .journal import journal_of
-from .model_record import Mark, Record
+from .model_record import Record
 from .resumable import Digest
 from .storage import Meter, ObjectInfo, Storage
 
@@ -136,7 +137,7 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
             raise _not_ours(storage, wanted, record, digest)
         _note(target, _object(storage, info.key), info, digest, None)
         return Fetched("The file was there already, with the same content.", info.etag)
-    former = model_record.mark_of(target) if record and record.is_ours(target) else None
+    former = file_mark.mark_of(target) if record and record.is_ours(target) else None
     info = _arrive(storage, info, wanted, former, meter)
     status = f"Downloaded {target.name}."
     return Fetched(f"{status} {_KEPT_IN_MEMORY}" if older else status, info.etag)
@@ -149,7 +150,7 @@ def _satisfies(copy: Record, wanted: Wanted, meter: Meter, say: Callable[[str], 
     found = copy.sha256
     if not found:
         say(f"Computing the sha256 of {wanted.target.name}")
-        found = transfer.file_sha256(wanted.target, meter)
+        found = digests.file_sha256(wanted.target, meter)
         model_record.write(wanted.target, replace(copy, sha256=found, former=None))
     return found == wanted.sha256
 
@@ -167,7 +168,7 @@ def _same(path: Path, size: int, digest: Digest | None, meter: Meter) -> bool:
     """Whether a local file has the object's content, as far as can be told without downloading that."""
     if digest is None or path.stat().st_size != size:
         return False
-    return transfer.file_digest(path, digest.name, meter) == digest.value
+    return digests.file_digest(path, digest.name, meter) == digest.value
 
 
 def _not_ours(
@@ -216,5 +217,5 @@ def _note(
     content: Path | None = None,
 ) -> None:
     sha256 = digest.value if digest and digest.name == "sha256" else ""
-    mark = model_record.mark_of(content or target)
+    mark = file_mark.mark_of(content or target)
     model_record.write(target, Record(*source, info.etag, sha256, mark, former))

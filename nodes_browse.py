@@ -7,12 +7,12 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, host, inputs, listing
+from . import comfyui_folders, comfyui_progress, comfyui_results, freshness, inputs, listing
 from .amounts import in_bytes, several
 from .connect import storage_of
 from .errors import NotFound
 from .storage import Meter, ObjectInfo, Storage
-from .transfer import watched
+from .watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -91,10 +91,10 @@ class ListBucketContents:
         pattern: str = "*",
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Listed")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Listed")
 
         def collect() -> list[ObjectInfo]:
-            storage = storage_of(profile, host.profiles_file())
+            storage = storage_of(profile, comfyui_folders.profiles_file())
             found = []
             for info in _objects(storage, prefix, max_results, pattern):
                 meter.check()
@@ -114,7 +114,9 @@ class ListBucketContents:
         progress.text(count)
         further = ["…"] if len(lines) > SHOWN_LINES else []
         result = ("\n".join(lines), [info.key for info in found], len(found))
-        return host.shown(result, [f"{count}, times in UTC", *map(_shown, found[:SHOWN_LINES]), *further])
+        return comfyui_results.shown(
+            result, [f"{count}, times in UTC", *map(_shown, found[:SHOWN_LINES]), *further]
+        )
 
 
 class GeneratePresignedURL:
@@ -155,16 +157,16 @@ class GeneratePresignedURL:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         def sign() -> str:
-            storage = storage_of(profile, host.profiles_file())
+            storage = storage_of(profile, comfyui_folders.profiles_file())
             name = inputs.key_for(storage, key)
             storage.stat(name)  # an address of nothing would only fail in somebody else's browser
             return storage.signed_url(name, timedelta(hours=expires_hours))
 
-        progress = host.Progress(unique_id, "Signed")
+        progress = comfyui_progress.Progress(unique_id, "Signed")
         url = await watched(sign, Meter(), progress)
         status = f"{key}: shared for {expires_hours} h"
         progress.text(status)
-        return host.shown((url,), [status, url])
+        return comfyui_results.shown((url,), [status, url])
 
 
 def _objects(storage: Storage, prefix: str, max_results: int, pattern: str) -> list[ObjectInfo]:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, host, inputs, local_files, publishing, saving, sending, storing
-from .call_order import Call
+from . import (
+    batch,
+    choices,
+    comfyui_folders,
+    comfyui_progress,
+    comfyui_results,
+    freshness,
+    inputs,
+    local_files,
+    publishing,
+    sending,
+)
 from .connect import storage_of
-from .naming import NameContext
+from .list_order import Call
+from .names import NameContext
 from .node_lines import Line
 from .save_order import in_order
 from .storage import Meter
@@ -82,30 +93,30 @@ class UploadFileToCloud:
         key_prefix: str = "comfyui/files/",
         filename: str = "",
         profile: Profile | None = None,
-        if_exists: str = storing.NEW_NAME,
-        link: str = saving.OBJECT_URL,
+        if_exists: str = choices.NEW_NAME,
+        link: str = choices.OBJECT_URL,
         expires_hours: int = 24,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
 
         def store(call: Call) -> tuple[publishing.Published, str, list[Line]]:
             path = local_files.chosen(file)
             freshness.remember_file(unique_id, path)
-            storage = storage_of(profile, host.profiles_file())
+            storage = storage_of(profile, comfyui_folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
             published = publishing.publish(storage, name, path, if_exists, meter, progress.text, call)
-            url = saving.link(storage, published.key, link, timedelta(hours=expires_hours))
-            through = sending.sender(profile, host.profiles_file())
-            links = saving.addresses(through, [published.key], [url], link) if url else []
+            url = batch.link(storage, published.key, link, timedelta(hours=expires_hours))
+            through = sending.sender(profile, comfyui_folders.profiles_file())
+            links = batch.addresses(through, [published.key], [url], link) if url else []
             return published, url, links
 
         published, url, links = await in_order(unique_id, store, meter, progress)
         progress.text(published.status)
-        return host.shown((url, [published.key]), [published.status, *links])
+        return comfyui_results.shown((url, [published.key]), [published.status, *links])
 
 
 NODE_CLASS_MAPPINGS = {"UploadFileToCloud": UploadFileToCloud}

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import folder, freshness, host, image_sizes, inputs, listing
+from . import (
+    comfyui_folders,
+    comfyui_progress,
+    comfyui_results,
+    folder,
+    freshness,
+    image_sizes,
+    inputs,
+    listing,
+)
 from .connect import storage_of
 from .damage import LOAD
 from .storage import Meter, Storage
-from .transfer import watched
+from .watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -106,10 +115,10 @@ class LoadImagesFromCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, loading = Meter(), folder.Loading()
-        progress = host.Progress(unique_id, loading.words)
+        progress = comfyui_progress.Progress(unique_id, loading.words)
 
         def load() -> folder.Loaded:
-            storage = storage_of(profile, host.profiles_file())
+            storage = storage_of(profile, comfyui_folders.profiles_file())
             chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
             found = folder.images(storage, prefix, pattern, chosen)
             how = freshness.given(pattern, sort, skip_first, select_every_nth, limit)
@@ -119,7 +128,7 @@ class LoadImagesFromCloud:
         loaded = await watched(load, meter, progress)
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
-        return host.shown(outputs, [loaded.status, *loaded.notes])
+        return comfyui_results.shown(outputs, [loaded.status, *loaded.notes])
 
 
 NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}

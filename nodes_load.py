@@ -14,14 +14,18 @@ from urllib.parse import urlencode
 
 from . import (
     cache,
+    comfyui_folders,
+    comfyui_progress,
+    comfyui_results,
+    comfyui_server,
+    comfyui_video,
+    frame_sinks,
     freshness,
-    host,
     image_decoder,
     inputs,
-    latents,
     media_audio_reader,
-    media_frames,
     media_preview,
+    video_frames,
     video_window,
 )
 from .amounts import in_bytes
@@ -30,7 +34,7 @@ from .damage import LOAD, Damage
 from .media_length import File
 from .ranges import RangeReader
 from .storage import Meter, Storage
-from .transfer import watched
+from .watch import watched
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +90,7 @@ class LoadImageFromCloud:
             return (image, mask), _picture(image)
 
         (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
-        return host.shown(outputs, lines, **picture)
+        return comfyui_results.shown(outputs, lines, **picture)
 
 
 class LoadMaskFromCloud:
@@ -131,7 +135,7 @@ class LoadMaskFromCloud:
             return (mask,), _picture(mask[..., None].expand(-1, -1, -1, 3))
 
         (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
-        return host.shown(outputs, lines, **picture)
+        return comfyui_results.shown(outputs, lines, **picture)
 
 
 class LoadVideoFromCloud:
@@ -241,20 +245,24 @@ class LoadVideoFromCloud:
             format,
         )
 
-        def decode(source: File, name: str, meter: Meter) -> tuple[media_frames.Loaded, dict[str, Any]]:
-            sink = media_frames.Tensor() if vae is None else latents.Latents(vae, meter)
-            loaded = media_frames.load(source, name, window, sink, meter, host.free_memory, on_damage)
+        def decode(source: File, name: str, meter: Meter) -> tuple[video_frames.Loaded, dict[str, Any]]:
+            sink = frame_sinks.Tensor() if vae is None else frame_sinks.Latents(vae, meter)
+            loaded = video_frames.load(
+                source, name, window, sink, meter, comfyui_server.free_memory, on_damage
+            )
             return loaded, _picture(loaded.frames) if vae is None else {}
 
         (loaded, picture), status = await _read(key, profile, unique_id, decode)
         lines = [status, *loaded.notes]
         facts = (loaded.count, loaded.sound, loaded.info)
         if vae is not None:
-            video = host.blocked("With a vae connected, Load Video from Cloud keeps no frames for a video.")
-            return host.shown(({"samples": loaded.frames}, *facts, video), lines)
+            video = comfyui_results.blocked(
+                "With a vae connected, Load Video from Cloud keeps no frames for a video."
+            )
+            return comfyui_results.shown(({"samples": loaded.frames}, *facts, video), lines)
         sound = loaded.sound if loaded.has_sound else None
-        video = host.video_of(loaded.frames[..., :3], sound, loaded.rate)
-        return host.shown((loaded.frames, *facts, video), lines, **picture)
+        video = comfyui_video.video_of(loaded.frames[..., :3], sound, loaded.rate)
+        return comfyui_results.shown((loaded.frames, *facts, video), lines, **picture)
 
 
 class LoadAudioFromCloud:
@@ -303,21 +311,21 @@ class LoadAudioFromCloud:
     ) -> dict[str, Any]:
         def decode(source: File, name: str, meter: Meter) -> tuple[dict[str, Any], tuple[str, ...]]:
             return media_audio_reader.load(
-                source, name, start_seconds, duration_seconds, meter, on_damage, host.free_memory
+                source, name, start_seconds, duration_seconds, meter, on_damage, comfyui_server.free_memory
             )
 
         (audio, notes), status = await _read(key, profile, unique_id, decode)
-        return host.shown((audio,), [status, *notes])
+        return comfyui_results.shown((audio,), [status, *notes])
 
 
 async def _read(
     key: str, profile: Profile | None, node_id: str | None, decode: Callable[[File, str, Meter], T]
 ) -> tuple[T, str]:
     """What ``decode`` makes of the object, read by ranges, and a line on it; with progress and Cancel."""
-    meter, progress = Meter(), host.Progress(node_id, "Downloaded", "Loaded")
+    meter, progress = Meter(), comfyui_progress.Progress(node_id, "Downloaded", "Loaded")
 
     def read() -> T:
-        storage = storage_of(profile, host.profiles_file())
+        storage = storage_of(profile, comfyui_folders.profiles_file())
         name = inputs.key_for(storage, key)
         with contextlib.closing(RangeReader(storage, name, meter)) as source:
             freshness.remember(node_id, profile, key, source.info.etag)
@@ -337,7 +345,7 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
     """
     count, height, width = frames.shape[:3]
     try:
-        shown = host.preview(media_preview.small(frames), "webp")
+        shown = comfyui_results.preview(media_preview.small(frames), "webp")
     except Exception as error:  # noqa: BLE001  a preview is not worth what was loaded
         log.warning("There is no preview of what was loaded: %s", error)
         return {PICTURES: []}
@@ -358,16 +366,16 @@ async def _loaded(
     """The object's content, decoded, and lines on where it came from and what is missing; with progress and
     Cancel.
     """
-    meter, progress = Meter(), host.Progress(node_id, "Downloaded")
+    meter, progress = Meter(), comfyui_progress.Progress(node_id, "Downloaded")
     damage = Damage(key, image_decoder.TRIED, on_damage)
 
     def fetch() -> tuple[T, bool]:
-        storage = storage_of(profile, host.profiles_file())
+        storage = storage_of(profile, comfyui_folders.profiles_file())
         name = inputs.key_for(storage, key)
-        copy = cache.fetch(storage, name, host.temp_folder() / "cache", meter)
+        copy = cache.fetch(storage, name, comfyui_folders.temp_folder() / "cache", meter)
         freshness.remember(node_id, profile, key, copy.etag or None)
-        reader = host.image_reader(copy.path)
-        file = image_decoder.ImageFile(copy.path, name, reader, damage, host.free_memory)
+        reader = comfyui_video.image_reader(copy.path)
+        file = image_decoder.ImageFile(copy.path, name, reader, damage, comfyui_server.free_memory)
         return decode(file), bool(copy.etag)
 
     result, current = await watched(fetch, meter, progress)

@@ -5,13 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, host, inputs, model_folders, models, publishing, saving, sending, storing
-from .call_order import Call
+from . import (
+    batch,
+    choices,
+    comfyui_folders,
+    comfyui_interrupt,
+    comfyui_progress,
+    comfyui_results,
+    freshness,
+    inputs,
+    model_folders,
+    models,
+    publishing,
+    sending,
+)
 from .connect import storage_of
-from .naming import NameContext
+from .list_order import Call
+from .names import NameContext
 from .node_lines import Line
 from .storage import Meter, Storage
-from .transfer import watched
+from .watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -109,10 +122,10 @@ class LoadModelFromCloud:
         subfolder: str = "",
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Downloaded")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Downloaded")
 
         def fetch() -> tuple[str, str]:
-            storage = storage_of(profile, host.profiles_file())
+            storage = storage_of(profile, comfyui_folders.profiles_file())
             name = inputs.key_for(storage, key)
             place = model_folders.place(model_type, name, subfolder)
             wanted = models.Wanted(name, place.path, models.clean_sha256(sha256), force_redownload)
@@ -124,7 +137,7 @@ class LoadModelFromCloud:
         model_filename, status = await watched(fetch, meter, progress)
         told = list(filter(None, (status, model_folders.warning(model_filename))))
         progress.text(" ".join(told))
-        return host.shown((model_filename,), told)
+        return comfyui_results.shown((model_filename,), told)
 
 
 class UploadModelToCloud:
@@ -180,17 +193,17 @@ class UploadModelToCloud:
         model: str = "",
         key_prefix: str = "models/",
         profile: Profile | None = None,
-        if_exists: str = storing.NEW_NAME,
+        if_exists: str = choices.NEW_NAME,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
 
         def store() -> tuple[publishing.Published, str, list[Line]]:
             place = model_folders.local(model_type, model)
             freshness.remember_file(unique_id, place.path)
-            storage = storage_of(profile, host.profiles_file())
+            storage = storage_of(profile, comfyui_folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
             name = publishing.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
@@ -198,12 +211,17 @@ class UploadModelToCloud:
                 published = publishing.publish(
                     storage, name, place.path, if_exists, meter, progress.text, Call()
                 )
-            url, through = storage.url(published.key), sending.sender(profile, host.profiles_file())
-            return published, url, saving.addresses(through, [published.key], [url], saving.OBJECT_URL)
+            url, through = (
+                storage.url(published.key),
+                sending.sender(profile, comfyui_folders.profiles_file()),
+            )
+            return published, url, batch.addresses(through, [published.key], [url], choices.OBJECT_URL)
 
-        published, url, links = await watched(store, meter, progress, finish_unless=host.is_interrupted)
+        published, url, links = await watched(
+            store, meter, progress, finish_unless=comfyui_interrupt.is_interrupted
+        )
         progress.text(published.status)
-        return host.shown((published.key, url), [published.status, *links])
+        return comfyui_results.shown((published.key, url), [published.status, *links])
 
 
 NODE_CLASS_MAPPINGS = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from . import host, inputs, sending
+from . import comfyui_folders, comfyui_progress, comfyui_results, inputs, sending
 from .outbox import Entry, Outbox
 from .storage import Meter
-from .transfer import watched
+from .watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -41,22 +41,22 @@ class RetryPendingUploads:
         return uuid.uuid4().hex
 
     async def retry(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
 
-        file = host.profiles_file()
+        file = comfyui_folders.profiles_file()
 
         def wanted(entry: Entry) -> bool:
             return profile is None or sending.settled(entry.sender, file) == sending.sender(profile, file)
 
         def send() -> sending.Report:
-            own = Outbox(host.outbox_folder())
-            earlier = Outbox(host.earlier_outbox_folder(), is_own=False)
+            own = Outbox(comfyui_folders.outbox_folder())
+            earlier = Outbox(comfyui_folders.earlier_outbox_folder(), is_own=False)
             report = sending.send(own, file, wanted, meter, progress.text)
             return report + sending.send(earlier, file, wanted, meter, progress.text)
 
         report = await watched(send, meter, progress)
         progress.text(str(report))
-        return host.shown((report.sent, report.left, str(report)), str(report).splitlines())
+        return comfyui_results.shown((report.sent, report.left, str(report)), str(report).splitlines())
 
 
 NODE_CLASS_MAPPINGS = {"RetryPendingUploads": RetryPendingUploads}

@@ -6,14 +6,14 @@ import hashlib
 import uuid
 from typing import Any
 
-from . import connect, diagnosis, host, inputs, providers
+from . import comfyui_folders, comfyui_progress, comfyui_results, connect, diagnosis, inputs, providers
 from .errors import ConfigurationError
 from .node_lines import Line
 from .profile import Profile, fingerprint, resolve
 from .profiles_file import ENVIRONMENT, FILE_NAME
 from .settings import FROM_PROFILE, profile_names
 from .storage import Meter
-from .transfer import watched
+from .watch import watched
 
 
 class CloudStorageProfile:
@@ -32,7 +32,7 @@ class CloudStorageProfile:
         return {
             "required": {
                 "profile": (
-                    profile_names(host.profiles_file()),
+                    profile_names(comfyui_folders.profiles_file()),
                     {
                         "tooltip": "A profile of profiles.json on the server; (env vars): the COMFY_S3_… "
                         "environment variables or, where they set no bucket, the default profile."
@@ -85,7 +85,7 @@ class CloudStorageProfile:
         if found.name == (profile or ENVIRONMENT):
             return (found,)
         words = f"No bucket is set in the environment, so the profile {found.name} of {FILE_NAME} is used."
-        return host.shown((found,), [words])
+        return comfyui_results.shown((found,), [words])
 
 
 class TestCloudConnection:
@@ -109,21 +109,21 @@ class TestCloudConnection:
         return uuid.uuid4().hex
 
     async def test(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Tested")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Tested")
 
         def try_everything() -> list[Line]:
-            used = profile or resolve(ENVIRONMENT, {}, host.profiles_file())
+            used = profile or resolve(ENVIRONMENT, {}, comfyui_folders.profiles_file())
             return diagnosis.lines(used, connect.connect(used), meter)
 
         lines = await watched(try_everything, meter, progress)
         report = "\n".join(map(str, lines))
         progress.text(report)
-        return host.shown((report,), lines)
+        return comfyui_results.shown((report,), lines)
 
 
 def _resolved(profile: str | None, provider: str, bucket: str, path_prefix: str, region: str) -> Profile:
     overrides = {"provider": provider, "bucket": bucket, "path_prefix": path_prefix, "region": region}
-    return resolve(profile or ENVIRONMENT, overrides, host.profiles_file())
+    return resolve(profile or ENVIRONMENT, overrides, comfyui_folders.profiles_file())
 
 
 NODE_CLASS_MAPPINGS = {

@@ -9,19 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    choices,
+    comfyui_progress,
+    comfyui_results,
+    comfyui_video,
     foreign_values,
-    host,
     inputs,
     media_audio,
     media_film_writer,
+    media_formats,
     media_image,
-    media_video,
     save_order,
-    saving,
+    video_plan,
 )
-from .call_order import Call
+from .choices import NEW_NAME
+from .list_order import Call
 from .storage import Meter
-from .storing import NEW_NAME, File
+from .store_file import File
 
 if TYPE_CHECKING:
     import torch
@@ -87,15 +91,15 @@ class SaveImageToCloud(foreign_values.Tolerant):
         quality: int = 95,
         profile: Profile | None = None,
         if_exists: str = NEW_NAME,
-        link: str = saving.OBJECT_URL,
+        link: str = choices.OBJECT_URL,
         expires_hours: int = 24,
         embed_workflow: bool = True,
-        on_failure: str = saving.KEEP_AND_STOP,
+        on_failure: str = choices.KEEP_AND_STOP,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
@@ -107,7 +111,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
             return File(encoded.data, encoded.content_type, encoded.notes)
 
         def show(file: File, key: str) -> dict[str, str]:
-            return host.preview(file.source, extension, key)
+            return comfyui_results.preview(file.source, extension, key)
 
         def store(call: Call) -> save_order.Stored:
             names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
@@ -116,7 +120,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
-        return host.shown((stored.urls, stored.keys, images), lines, images=stored.shown)
+        return comfyui_results.shown((stored.urls, stored.keys, images), lines, images=stored.shown)
 
 
 class SaveVideoToCloud(foreign_values.Tolerant):
@@ -144,14 +148,14 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 "key_prefix": inputs.key_prefix("comfyui/videos/"),
                 "filename": inputs.FILENAME,
                 "format": (
-                    list(media_video.FORMATS),
+                    list(media_formats.FORMATS),
                     {
                         "tooltip": "auto copies a file losslessly to the first of mp4, webm, mkv, gif that "
                         "can hold it; frames become mp4, or webm if transparent. gif has no audio."
                     },
                 ),
                 "codec": (
-                    list(media_video.CODEC_CHOICES),
+                    list(media_formats.CODEC_CHOICES),
                     {
                         "tooltip": "auto copies what the format can hold, or encodes with its usual codec; "
                         "any other codec always encodes."
@@ -167,8 +171,8 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 "crf": (
                     "INT",
                     {
-                        "default": media_video.CRF_OF_CODEC,
-                        "min": media_video.CRF_OF_CODEC,
+                        "default": video_plan.CRF_OF_CODEC,
+                        "min": video_plan.CRF_OF_CODEC,
                         "max": 63,
                         "tooltip": "Quality: lower is better and larger. -1: the codec's usual one, h264 "
                         "19, h265 22, vp9 26, av1 28. Any other value always encodes.",
@@ -184,37 +188,39 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         video: Any,  # noqa: ANN401  ComfyUI's VIDEO
         key_prefix: str = "comfyui/videos/",
         filename: str = "ComfyUI_%counter%",
-        format: str = media_video.AUTO,
-        codec: str = media_video.AUTO,
+        format: str = media_formats.AUTO,
+        codec: str = media_formats.AUTO,
         profile: Profile | None = None,
         if_exists: str = NEW_NAME,
-        link: str = saving.OBJECT_URL,
+        link: str = choices.OBJECT_URL,
         expires_hours: int = 24,
         embed_workflow: bool = True,
-        crf: int = media_video.CRF_OF_CODEC,
-        on_failure: str = saving.KEEP_AND_STOP,
+        crf: int = video_plan.CRF_OF_CODEC,
+        on_failure: str = choices.KEEP_AND_STOP,
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Uploaded", "Encoded")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded", "Encoded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
 
         def store(call: Call) -> save_order.Stored:
-            with host.video_clip(video) as clip:
-                plan = media_video.plan(clip, format, codec, crf)
+            with comfyui_video.video_clip(video) as clip:
+                plan = video_plan.plan(clip, format, codec, crf)
                 extension = plan.container.extension
-                target = host.new_preview(extension)
+                target = comfyui_results.new_preview(extension)
 
                 def encode(_index: int) -> File:
                     notes = media_film_writer.write(plan, clip, target, metadata, meter)
                     return File(target, plan.container.content_type, notes, linkable=True)
 
                 def show(_file: File, key: str) -> dict[str, str]:
-                    film = media_film_writer.playable(target, plan.container, host.new_preview, meter.part())
-                    return host.preview(film, film.suffix, key)
+                    film = media_film_writer.playable(
+                        target, plan.container, comfyui_results.new_preview, meter.part()
+                    )
+                    return comfyui_results.preview(film, film.suffix, key)
 
                 names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
                 return order.carry_out(names, encode, show, meter, call, look_first=True)
@@ -222,7 +228,9 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
-        return host.shown((stored.urls, stored.keys, video), lines, **host.player(stored.shown))
+        return comfyui_results.shown(
+            (stored.urls, stored.keys, video), lines, **comfyui_results.player(stored.shown)
+        )
 
 
 class SaveAudioToCloud(foreign_values.Tolerant):
@@ -285,16 +293,16 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         profile: Profile | None = None,
         quality: str = media_audio.AUTO,
         if_exists: str = NEW_NAME,
-        link: str = saving.OBJECT_URL,
+        link: str = choices.OBJECT_URL,
         expires_hours: int = 24,
         embed_workflow: bool = True,
-        on_failure: str = saving.KEEP_AND_STOP,
+        on_failure: str = choices.KEEP_AND_STOP,
         audioUI: str = "",  # noqa: N803  what ComfyUI calls its player
         prompt: dict[str, Any] | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), host.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
@@ -302,12 +310,12 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         form = media_audio.FORMATS[format]
 
         def encode(index: int) -> File:
-            target = host.new_preview(form.extension)
+            target = comfyui_results.new_preview(form.extension)
             notes = media_audio.encode(clips[index], rate, form, quality, metadata, target, meter)
             return File(target, form.content_type, notes, linkable=True)
 
         def show(file: File, key: str) -> dict[str, str]:
-            return host.preview(file.source, form.extension, key)
+            return comfyui_results.preview(file.source, form.extension, key)
 
         def store(call: Call) -> save_order.Stored:
             names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)
@@ -316,7 +324,7 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
-        return host.shown((stored.urls, stored.keys, audio), lines, audio=stored.shown)
+        return comfyui_results.shown((stored.urls, stored.keys, audio), lines, audio=stored.shown)
 
 
 NODE_CLASS_MAPPINGS = {

@@ -26,7 +26,7 @@ from pathlib import Path
 from . import durable, file_lock
 from .errors import DISK_ADVICE, StorageError, disk_told, sentence
 from .meter import Meter
-from .naming import Name
+from .names import Name
 
 MAX_BYTES = 32 << 30  # of all entries together
 WARN_BYTES = MAX_BYTES * 4 // 5

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from . import model_record, storing, transfer
-from .call_order import Call
+from . import choices, digests, file_mark, numbering, store_file
 from .errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
-from .naming import COUNTER_DIGITS, Name, NameContext, Template
+from .list_order import Call
+from .names import COUNTER_DIGITS, Name, NameContext, Template
 from .one_at_a_time import OneAtATime
 from .storage import Meter, ObjectInfo, Storage
 
@@ -78,18 +78,18 @@ def publish(
     again. ``say`` is told while the file is read for its checksum. What cannot be stored is not kept in the
     outbox: the file stays where it is. Raises what ``storing.store`` does.
     """
-    (name,) = storing.own_names(storage, [name], if_exists, call, meter)
+    (name,) = numbering.own_names(storage, [name], if_exists, call, meter)
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with disk_told("read what to upload", path, _CHECK_FILE):
-        mark = model_record.mark_of(path)
-        sha256 = transfer.file_sha256(path, meter)
+        mark = file_mark.mark_of(path)
+        sha256 = digests.file_sha256(path, meter)
     size = mark.size
-    file = storing.File(path, media_type, known_sha256=sha256)
+    file = store_file.File(path, media_type, known_sha256=sha256)
 
     @functools.cache
     def md5() -> str:
-        return transfer.file_digest(path, "md5", meter)
+        return digests.file_digest(path, "md5", meter)
 
     def is_same(info: ObjectInfo) -> bool:
         if info.size != size or not (info.sha256 or info.md5):
@@ -100,11 +100,11 @@ def publish(
     for info in _namesakes(storage, name, if_exists, size):
         if is_same(info):
             return _held_already(info.key)
-    turn = storing.turns(storage, [name], call)[0] if if_exists == storing.NEW_NAME else None
+    turn = numbering.turns(storage, [name], call)[0] if if_exists == choices.NEW_NAME else None
     with turn or contextlib.nullcontext():
         meter.expect(size)
         _refuse_written_to(path, mark, storage)
-        stored = storing.store(storage, name, file, if_exists, meter, turn)
+        stored = store_file.store(storage, name, file, if_exists, meter, turn)
         key = stored.info.key
         if not stored.sent and is_same(stored.info):  # which another machine has just stored
             return _held_already(key)
@@ -118,10 +118,10 @@ def _held_already(key: str) -> Published:
     return Published(key, f"The bucket holds this content already: {key}. Nothing was sent.")
 
 
-def _refuse_written_to(path: Path, mark: model_record.Mark, storage: Storage, key: str = "") -> None:
+def _refuse_written_to(path: Path, mark: file_mark.Mark, storage: Storage, key: str = "") -> None:
     """Raise for a file that is not as it was when its checksum was computed; ``key`` is what it became."""
     with disk_told("read what to upload", path, _CHECK_FILE):
-        if model_record.mark_of(path) == mark:
+        if file_mark.mark_of(path) == mark:
             return
     said = "something wrote to it meanwhile"
     advice = "Run the node again when the file is finished."
@@ -138,7 +138,7 @@ def _namesakes(storage: Storage, name: Name, if_exists: str, size: int) -> Itera
         info = storage.stat(name.fixed())
         if info.size == size:
             yield info
-    if if_exists != storing.NEW_NAME:
+    if if_exists != choices.NEW_NAME:
         return
     tail = name.pieces[-1] if name.has_counter else ""
     numbered = re.compile(rf"\d{{{COUNTER_DIGITS},}}{re.escape(tail + name.extension)}")

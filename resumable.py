@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import transfer
+from .download import fetch_ranges, ranges
 from .errors import IntegrityError, StorageError, disk_told, sentence
 from .journal import Journal, Version, sync
 from .meter import Meter
@@ -62,9 +62,9 @@ def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | No
         meter.expect(info.size)
         meter.add(journal.done)
         _refuse_full_disk(tried, part, info.size - journal.done)
-        wanted = [piece for gap in journal.missing() for piece in transfer.ranges(gap.start, gap.stop)]
+        wanted = [piece for gap in journal.missing() for piece in ranges(gap.start, gap.stop)]
         with _digesting(part, digest, info.size, journal, meter) as digested:
-            transfer.fetch_ranges(storage, info, part, wanted, meter, journal.note)
+            fetch_ranges(storage, info, part, wanted, meter, journal.note)
             found = digested.result()
         size = part.stat().st_size
         if size != info.size or (digest and found != digest.value):

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import browsing, diagnosis, host, local_browsing, local_files, thumbnails
+from . import browsing, comfyui_folders, comfyui_server, diagnosis, local_browsing, local_files, thumbnails
 from .connect import connect
 from .errors import (
     AccessDenied,
@@ -28,13 +28,13 @@ from .errors import (
     Throttled,
     Unreachable,
 )
-from .naming import existing_key
 from .node_lines import for_page
+from .object_keys import existing_key
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import SETTINGS
 from .storage import Meter, ObjectInfo
-from .transfer import watched
+from .watch import watched
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -79,7 +79,7 @@ def register() -> bool:
     """Have ComfyUI's server answer; False where there is none."""
     busy = asyncio.Semaphore(AT_ONCE)
     paths = {f"/cloud_storage/{name}": _handler(work, busy) for name, work in _WORK.items()}
-    return all(host.answer_get(path, handler) for path, handler in paths.items())
+    return all(comfyui_server.answer_get(path, handler) for path, handler in paths.items())
 
 
 def _handler(work: Work, busy: asyncio.Semaphore) -> Callable[[Request], Awaitable[Response]]:
@@ -201,7 +201,7 @@ def _test(query: Query, meter: Meter) -> Reply:
 
 def _profile(query: Query) -> Profile:
     overrides = {name: query[name] for name, row in SETTINGS.items() if row.widget and name in query}
-    return resolve(query.get("profile") or ENVIRONMENT, overrides, host.profiles_file())
+    return resolve(query.get("profile") or ENVIRONMENT, overrides, comfyui_folders.profiles_file())
 
 
 _WORK: dict[str, Work] = {

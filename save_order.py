@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import call_order, host, inputs, saving, storing
-from .call_order import Call
+from . import (
+    batch,
+    comfyui_folders,
+    comfyui_interrupt,
+    comfyui_progress,
+    comfyui_server,
+    inputs,
+    list_order,
+    numbering,
+)
+from .list_order import Call
 from .media_metadata import Metadata
-from .naming import Name, NameContext, Template
+from .names import Name, NameContext, Template
 from .node_lines import Line
 from .storage import Meter
-from .storing import File
-from .transfer import watched
+from .store_file import File
+from .watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -60,9 +69,11 @@ class Order:
     node_id: str | None
 
     @functools.cached_property
-    def target(self) -> saving.Target:
+    def target(self) -> batch.Target:
         """Asked for in a worker thread: the first time imports an SDK."""
-        return saving.target(self.profile, host.profiles_file(), host.outbox_folder(), self.on_failure)
+        return batch.target(
+            self.profile, comfyui_folders.profiles_file(), comfyui_folders.outbox_folder(), self.on_failure
+        )
 
     def names(
         self,
@@ -93,28 +104,28 @@ class Order:
         look_first: bool = False,
     ) -> Stored:
         """Encode and store one file per name; see ``saving.save``."""
-        names = storing.own_names(self.target.storage, names, self.if_exists, call, meter)
-        saved = saving.save(
+        names = numbering.own_names(self.target.storage, names, self.if_exists, call, meter)
+        saved = batch.save(
             self.target, names, encode, show, self.if_exists, meter, call, look_first=look_first
         )
         expires = timedelta(hours=self.expires_hours)
         stored = [one.key for one in saved if one.key]
         storage, kind = self.target.storage, self.link
-        links = [link for key in stored if (link := saving.link(storage, key, kind, expires))]
+        links = [link for key in stored if (link := batch.link(storage, key, kind, expires))]
         shown = [one.shown for one in saved if one.shown is not None]
-        addresses = saving.addresses(self.target.sender, stored, links, kind)
-        lines = [*saving.lines(self.target, saved), *addresses]
+        addresses = batch.addresses(self.target.sender, stored, links, kind)
+        lines = [*batch.lines(self.target, saved), *addresses]
         return Stored(links, [one.key for one in saved], shown, lines)
 
 
 async def in_order(
-    node_id: str | None, store: Callable[[Call], T], meter: Meter, progress: host.Progress
+    node_id: str | None, store: Callable[[Call], T], meter: Meter, progress: comfyui_progress.Progress
 ) -> T:
     """What ``store`` comes to, in a thread of its own; what has begun is completed, see ``transfer.watched``.
 
     To be awaited before anything else is, so that the calls of a node come in ComfyUI's order.
     """
-    with call_order.begun(node_id) as call:
+    with list_order.begun(node_id) as call:
 
         def work() -> T:
             try:
@@ -122,11 +133,13 @@ async def in_order(
             finally:
                 call.end()  # at once, not when the event loop finds the time
 
-        return await watched(work, meter, progress, finish_unless=host.is_interrupted)
+        return await watched(work, meter, progress, finish_unless=comfyui_interrupt.is_interrupted)
 
 
 def metadata(
     embed_workflow: bool, prompt: dict[str, Any] | None, extra_pnginfo: dict[str, Any] | None
 ) -> Metadata | None:
     """What goes into the file; None where the user or the server wants nothing there."""
-    return Metadata(prompt, extra_pnginfo) if embed_workflow and not host.metadata_disabled() else None
+    return (
+        Metadata(prompt, extra_pnginfo) if embed_workflow and not comfyui_server.metadata_disabled() else None
+    )

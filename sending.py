@@ -17,9 +17,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from . import storing, workers
-from .call_order import Call
+from . import numbering, store_file, workers
+from .choices import NEW_NAME, OVERWRITE
 from .connect import connect
+from .digests import file_sha256
 from .errors import (
     DISK_ADVICE,
     AccessDenied,
@@ -33,13 +34,13 @@ from .errors import (
     is_policy,
     sentence,
 )
+from .list_order import Call
 from .outbox import Entry, Outbox, Sender
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import chosen
 from .storage import Meter, ObjectInfo, Storage
-from .storing import NEW_NAME, OVERWRITE, File
-from .transfer import file_sha256
+from .store_file import File
 
 SEND_THREADS = 4  # of the outbox; what is saved meanwhile has as many more as it needs
 REPORTED = 50  # lines of a report
@@ -219,9 +220,9 @@ def _send_group(
     # the first of them is to have it.
     side_by_side = [entry.if_exists == NEW_NAME and entry.name.has_counter for entry in rest]
     counted = list(itertools.compress(rest, side_by_side))
-    turns = storing.turns(storage, [entry.name for entry in counted], Call())
+    turns = numbering.turns(storage, [entry.name for entry in counted], Call())
 
-    def job(entry: Entry, turn: storing.Turn) -> Callable[[], None]:
+    def job(entry: Entry, turn: numbering.Turn) -> Callable[[], None]:
         def run() -> None:
             with turn:
                 group.send(entry, turn)
@@ -231,7 +232,7 @@ def _send_group(
     jobs = [job(entry, turn) for entry, turn in zip(counted, turns, strict=True)]
     workers.run(jobs, min(SEND_THREADS, max(1, len(jobs))), on_failure=meter.stop)
     for entry in itertools.compress(rest, map(operator.not_, side_by_side)):
-        turn = storing.turns(storage, [entry.name], Call())[0] if entry.if_exists == NEW_NAME else None
+        turn = numbering.turns(storage, [entry.name], Call())[0] if entry.if_exists == NEW_NAME else None
         group.send(entry, turn)
 
 
@@ -287,7 +288,7 @@ class _Group:
         self._done(entry, there)
         return True
 
-    def send(self, entry: Entry, turn: storing.Turn | None) -> None:
+    def send(self, entry: Entry, turn: numbering.Turn | None) -> None:
         """Send one entry and report what came of it. Raises TransferCancelled."""
         self.meter.check()
         before = self.failure or self.refusals.get(_kind(entry))
@@ -320,7 +321,7 @@ class _Group:
             self.report.stuck.add(entry.folder)
         self.report.stays(entry, error)
 
-    def _sent(self, entry: Entry, turn: storing.Turn | None) -> None:
+    def _sent(self, entry: Entry, turn: numbering.Turn | None) -> None:
         if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
             said = "it is not what was kept there, its size or sha256 differs"
             raise IntegrityError(sentence("send a kept file", entry.meant, said, "Look at it by eye."))
@@ -332,14 +333,14 @@ class _Group:
         elif if_exists == OVERWRITE and self._is_newer(entry):
             why = f"{entry.name.fixed()} is newer"
         if why:
-            if_exists, turn = NEW_NAME, storing.turns(self.storage, [entry.name], Call())[0]
+            if_exists, turn = NEW_NAME, numbering.turns(self.storage, [entry.name], Call())[0]
             remark = f", because {why}"
 
         def trying(key: str) -> None:
             nonlocal noted
             noted = self.outbox.note(noted, key)
 
-        stored = storing.store(self.storage, entry.name, file, if_exists, self.meter, turn, trying)
+        stored = store_file.store(self.storage, entry.name, file, if_exists, self.meter, turn, trying)
         if if_exists == OVERWRITE:
             self.overwritten.add(stored.info.key)
         if stored.sent:

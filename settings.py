@@ -17,15 +17,7 @@ from typing import Any
 
 from . import profiles_file
 from .errors import ConfigurationError
-from .profiles_file import (
-    DEFAULT_FIELD,
-    ENVIRONMENT,
-    FILE_NAME,
-    ON_SERVER,
-    Quiet,
-    did_you_mean,
-    json_object,
-)
+from .profiles_file import DEFAULT_FIELD, ENVIRONMENT, FILE_NAME, ON_SERVER, Quiet, did_you_mean, json_object
 
 FROM_PROFILE = "(from profile)"  # the provider widget's value that overrides nothing
 

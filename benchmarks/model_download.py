@@ -263,11 +263,11 @@ def compared(label, settings, folder, size, rounds):
 
 
 def seconds_of_sha256(path):
-    from cloud_storage import transfer
+    from cloud_storage import digests
     from cloud_storage.storage import Meter
 
     began = time.perf_counter()
-    transfer.file_sha256(path, Meter())
+    digests.file_sha256(path, Meter())
     return time.perf_counter() - began
 
 
@@ -337,9 +337,9 @@ def main() -> None:
 def stored(settings, folder, mebibytes):
     """Put the object there by boto3, and by this package, which records the sha256."""
     storage = opened(settings)
-    from cloud_storage import publishing, storing
-    from cloud_storage.call_order import Call
-    from cloud_storage.naming import Name
+    from cloud_storage import choices, publishing
+    from cloud_storage.list_order import Call
+    from cloud_storage.names import Name
     from cloud_storage.storage import Meter
 
     large, block = folder / "large.bin", os.urandom(MIB)
@@ -347,7 +347,7 @@ def stored(settings, folder, mebibytes):
         for number in range(mebibytes):
             file.write(number.to_bytes(8, "big") + block[8:])
     boto3_client(settings).upload_file(str(large), settings["BUCKET"], KEY)
-    publishing.publish(storage, Name((OWN_KEY,)), large, storing.FAIL, Meter(), lambda text: None, Call())
+    publishing.publish(storage, Name((OWN_KEY,)), large, choices.FAIL, Meter(), lambda text: None, Call())
     large.unlink()
 
 

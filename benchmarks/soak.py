@@ -39,8 +39,8 @@ if __name__ == "__main__":
 import folder_paths  # the stand-in for ComfyUI
 import torch
 from cloud_storage import (
+    comfyui_folders,
     errors,
-    host,
     nodes_browse,
     nodes_load,
     nodes_outbox,
@@ -332,7 +332,7 @@ def _look(outcome: Outcome) -> None:
     """Compare every object with what was saved."""
     from cloud_storage.connect import storage_of
 
-    storage = storage_of(None, host.profiles_file())
+    storage = storage_of(None, comfyui_folders.profiles_file())
     found: Counter[int] = Counter()
     for info in list(storage.list("soak/")):
         pixels = torch.frombuffer(

@@ -26,7 +26,7 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, profile, transfer, workers
+from cloud_storage import connect, download, profile, workers
 from cloud_storage.storage import Meter, PutOptions
 from servers.ceph import CephRgw
 from servers.ministack import MiniStack
@@ -56,7 +56,7 @@ class Ours:
         self.storage.put("ours.bin", path, PutOptions(), Meter())
 
     def down(self, path: Path) -> None:
-        transfer.download(self.storage, "ours.bin", path, Meter())
+        download.download(self.storage, "ours.bin", path, Meter())
 
     def many_up(self, data: bytes) -> None:
         keys = (f"ours/{number}.bin" for number in range(SMALL))
@@ -67,7 +67,7 @@ class Ours:
 
     def many_down(self, folder: Path) -> None:
         jobs = (
-            lambda number=number: transfer.download(
+            lambda number=number: download.download(
                 self.storage, f"ours/{number}.bin", folder / f"{number}.bin", Meter()
             )
             for number in range(SMALL)

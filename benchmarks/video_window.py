@@ -28,7 +28,7 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, media_frames, profile, ranges, transfer, video_window
+from cloud_storage import connect, download, frame_sinks, profile, ranges, video_frames, video_window
 from cloud_storage.storage import Meter, PutOptions
 from servers.fault_proxy import FaultProxy
 from servers.ministack import MiniStack
@@ -93,10 +93,10 @@ def load(storage, key: str, skip: int, side: str, folder: Path) -> dict[str, flo
     with contextlib.ExitStack() as stack:
         if side == "download":
             source = folder / "film.mp4"
-            transfer.download(storage, key, source, meter)
+            download.download(storage, key, source, meter)
         else:
             source = stack.enter_context(contextlib.closing(ranges.RangeReader(storage, key, meter)))
-        loaded = media_frames.load(source, key, window, media_frames.Tensor(), meter, lambda: 1 << 40)
+        loaded = video_frames.load(source, key, window, frame_sinks.Tensor(), meter, lambda: 1 << 40)
     seconds = time.perf_counter() - began
     assert loaded.count == FRAMES
     memory = memory_bytes("VmHWM") - before

@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from cloud_storage import call_order, errors
+from cloud_storage import errors, list_order, utc_clock
 from cloud_storage.meter import Meter
 
 
@@ -15,12 +15,12 @@ from cloud_storage.meter import Meter
 def calls():
     """Four calls of one node that have begun."""
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(call_order.begun("7")) for _ in range(4)]
+        yield [stack.enter_context(list_order.begun("7")) for _ in range(4)]
 
 
 @pytest.fixture(autouse=True)
 def one_look(monkeypatch):
-    monkeypatch.setattr(call_order, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(list_order, "LOOK_SECONDS", 0)
 
 
 def waits(wait):
@@ -87,10 +87,10 @@ def test_who_waits_goes_on_when_it_may(calls):
 def test_nobody_waits_long_for_what_takes_long(calls, monkeypatch):
     for call in calls:
         call.named("a")
-    monkeypatch.setattr(call_order, "SOON_SECONDS", 1e9)
+    monkeypatch.setattr(list_order, "SOON_SECONDS", 1e9)
     calls[0].place("a").let_pass_soon()
     assert for_numbers(calls) == [False, True, True, True]
-    monkeypatch.setattr(call_order, "SOON_SECONDS", 0)
+    monkeypatch.setattr(list_order, "SOON_SECONDS", 0)
     calls[0].place("a").let_pass_soon()
     assert for_numbers(calls) == [False, False, True, True]
 
@@ -103,21 +103,21 @@ def test_nobody_waits_when_one_has_given_up(calls):
 
 
 def test_a_call_that_ends_holds_up_nobody():
-    with call_order.begun("7") as first:
-        with pytest.raises(OSError), call_order.begun("7"):
+    with list_order.begun("7") as first:
+        with pytest.raises(OSError), list_order.begun("7"):
             raise OSError
-        with call_order.begun("7") as third:
+        with list_order.begun("7") as third:
             assert waits(third.wait_for_names), "for the first"
             first.named("a")
             assert not waits(third.wait_for_names)
-    with call_order.begun("7") as alone:
+    with list_order.begun("7") as alone:
         alone.named("a")
         assert alone.place("a").is_first
 
 
 def test_other_nodes_and_calls_of_no_node_do_not_wait():
     for one, other in (("7", "8"), (None, None)):
-        with call_order.begun(one) as before, call_order.begun(other) as call:
+        with list_order.begun(one) as before, list_order.begun(other) as call:
             before.claimed.add("a.png")
             before.named("a")
             call.wait_for_names(Meter())
@@ -127,7 +127,7 @@ def test_other_nodes_and_calls_of_no_node_do_not_wait():
 
 
 def test_a_clock_that_is_set_back_does_not_change_the_order(monkeypatch):
-    before = call_order.now()
-    assert before < call_order.now(), "no two calls have one time"
-    monkeypatch.setattr(call_order, "_last", before + timedelta(days=1))
-    assert call_order.now() > before + timedelta(days=1)
+    before = utc_clock.now()
+    assert before < utc_clock.now(), "no two calls have one time"
+    monkeypatch.setattr(utc_clock, "_last", before + timedelta(days=1))
+    assert utc_clock.now() > before + timedelta(days=1)

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 from cloud_storage import counter
 from cloud_storage.counter import CounterMemory, Series, counter_of, next_counter
-from cloud_storage.naming import Name
+from cloud_storage.names import Name
 
 HEAD = "comfyui/images/ComfyUI_"
 MOST_LISTINGS = 20  # half of what the benchmark allows

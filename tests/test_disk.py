@@ -9,7 +9,7 @@ from pathlib import Path
 import films
 import pytest
 import torch
-from cloud_storage import errors, media_image, nodes_load, saving, storage
+from cloud_storage import choices, errors, media_image, nodes_load, storage
 from cloud_storage.storage import Meter
 from conftest import run_node
 
@@ -148,7 +148,7 @@ def test_a_file_in_the_place_of_a_model_folder_is_told(cloud, tmp_path, place):
 
 
 @pytest.mark.parametrize("place", ["user/__cloud_storage", "user/__cloud_storage/outbox"])
-@pytest.mark.parametrize("on_failure", saving.ON_FAILURE)
+@pytest.mark.parametrize("on_failure", choices.ON_FAILURE)
 def test_a_file_in_the_place_of_the_outbox_hides_no_error(comfyui, monkeypatch, tmp_path, place, on_failure):
     for name, value in {
         "PROVIDER": "Custom",

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 from cloud_storage import (
+    comfyui_folders,
     connect,
     diagnosis,
     error_codes,
     errors,
     freshness,
-    host,
     multipart,
     pages,
-    transfer,
+    watch,
     wire,
 )
 from cloud_storage import profile as profiles
@@ -298,7 +298,7 @@ def test_a_server_that_takes_nothing_more_of_an_upload_ends_it(shaky, proxy, dir
 def through(cloud, proxy, monkeypatch):
     """The user's settings lead through the proxy; gives the storage."""
     monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
-    return connect.storage_of(None, host.profiles_file())
+    return connect.storage_of(None, comfyui_folders.profiles_file())
 
 
 CANCELLED = {
@@ -398,7 +398,7 @@ def test_a_counter_s_search_is_cancelled_as_well(through, proxy):
             return list(through.list("a_"))
 
         with pytest.raises(model_management.InterruptProcessingException):
-            await transfer.watched(search, meter, tick)
+            await watch.watched(search, meter, tick)
 
     asyncio.run(node())
     for thread in transfers():
@@ -457,7 +457,7 @@ def test_a_region_that_is_none_is_named(tmp_path, provider, region):
 
 def begin_and_kill(proxy, key):
     half = proxy.add(Fault(Cut("request body", 0.5, "silence"), "PUT", query="uploadId"))
-    program = [sys.executable, str(HERE / "killed_upload.py"), str(host.profiles_file()), key]
+    program = [sys.executable, str(HERE / "killed_upload.py"), str(comfyui_folders.profiles_file()), key]
     process = subprocess.Popen(program)
     half.wait(60)
     return process
@@ -489,7 +489,7 @@ def test_an_upload_of_another_machine_or_program_is_left_alone(through, proxy, f
             stays()
     assert through.unfinished() == 0
     put(through, "b.bin")
-    notes = list((host.profiles_file().parent / "uploads").glob("*.json"))
+    notes = list((comfyui_folders.profiles_file().parent / "uploads").glob("*.json"))
     assert len(notes) == 1
     assert not [record for record in proxy.requests if record.method == "DELETE"]
     assert len(fast_place.open_uploads()) == others
@@ -510,7 +510,7 @@ def test_an_upload_that_could_not_be_aborted_is_ended_later(through, proxy, fast
 
 @pytest.mark.parametrize("written", [b"", b"{", b"[]", b'{"place": 1}', b"\xff" * 100_000])
 def test_a_note_that_makes_no_sense_stops_nobody(through, written):
-    folder = host.profiles_file().parent / "uploads"
+    folder = comfyui_folders.profiles_file().parent / "uploads"
     folder.mkdir(parents=True)
     (folder / "x.json").write_bytes(written)
     put(through, "b.bin")
@@ -518,7 +518,7 @@ def test_a_note_that_makes_no_sense_stops_nobody(through, written):
 
 
 def test_a_disk_that_takes_no_note_fails_no_upload(through, fast_place, caplog):
-    folder = host.profiles_file().parent
+    folder = comfyui_folders.profiles_file().parent
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "uploads").write_bytes(b"a file in the way")
     put(through, "a.bin", LARGE)

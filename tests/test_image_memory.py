@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloud_storage import errors, host, image_decoder, image_frames
+from cloud_storage import comfyui_server, errors, image_decoder, image_frames
 from cloud_storage.image_decoder import ImageFile
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT, run_node
@@ -116,6 +116,6 @@ def test_the_nodes_ask_how_much_memory_is_free(cloud, monkeypatch, node_id, inpu
     data = io.BytesIO()
     Image.new("RGB", (64, 64)).save(data, "PNG")
     cloud.put("set/a.png", data.getvalue(), PutOptions(), Meter())
-    monkeypatch.setattr(host, "free_memory", lambda: 0)
+    monkeypatch.setattr(comfyui_server, "free_memory", lambda: 0)
     with pytest.raises(errors.MediaError, match=r"set/a\.png.*GB of memory are free"):
         run_node(node_id, **inputs)

@@ -9,8 +9,17 @@ from datetime import datetime, timezone
 
 import pytest
 import torch
-from cloud_storage import counter, host, multipart, nodes_save, providers, saving, storage_s3, storing
-from cloud_storage.naming import Name
+from cloud_storage import (
+    batch,
+    comfyui_folders,
+    counter,
+    multipart,
+    nodes_save,
+    providers,
+    storage_s3,
+    store_file,
+)
+from cloud_storage.names import Name
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter, ObjectInfo, PutOptions
 from cloud_storage.storage_http import PAGE_KEYS, Page
@@ -59,7 +68,7 @@ def test_a_batch_of_a_thousand_images_is_stored_in_order_with_few_of_them_in_mem
     assert keys == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in range(1, 1001)]
     assert urls.count(";") == 999
     assert [info.key for info in cloud.list()] == keys
-    assert 0 < counted.most <= saving.UPLOAD_THREADS + 1, "one more while it is handed over"
+    assert 0 < counted.most <= batch.UPLOAD_THREADS + 1, "one more while it is handed over"
     assert counted.alive == 0
 
 
@@ -67,9 +76,9 @@ def test_a_thousand_images_are_kept_with_few_of_them_in_memory(cloud, counted, m
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "")
     with pytest.raises(ValueError, match="1000 files are kept"):
         run_node("SaveImageToCloud", images=torch.zeros((1000, 8, 8, 3)))
-    assert len(Outbox(host.outbox_folder()).contents().entries) == 1000
+    assert len(Outbox(comfyui_folders.outbox_folder()).contents().entries) == 1000
     # One at work in each thread, and one that the failure of each thread's first try holds on to.
-    assert 0 < counted.most <= 2 * saving.UPLOAD_THREADS
+    assert 0 < counted.most <= 2 * batch.UPLOAD_THREADS
 
 
 def test_fifty_saves_at_once_fail_nowhere_and_share_no_name(cloud):
@@ -168,5 +177,5 @@ def test_a_part_is_read_from_disk_block_by_block(tmp_path):
     assert multipart.size_of(path) == 50 * GIB
     last.close()
     name = Name(("m",), ".safetensors")
-    assert storing.File(path, "a/b").size == 50 * GIB
+    assert store_file.File(path, "a/b").size == 50 * GIB
     assert name.fixed() == "m.safetensors"

@@ -12,9 +12,9 @@ import av
 import films
 import numpy as np
 import pytest
-from cloud_storage import errors, media_film_writer, media_video
-from cloud_storage.media_video import Recording
+from cloud_storage import errors, media_film_writer, video_plan
 from cloud_storage.storage import Meter
+from cloud_storage.video_plan import Recording
 
 # Where CI is set the tests run without it, and fail.
 NO_FFMPEG = shutil.which("ffmpeg") is None and not os.environ.get("CI")
@@ -56,7 +56,7 @@ def made(path, name="mkv", count=50, sound=True, **options):
 
 
 def save(source, format="auto", codec="auto", crf=-1):
-    plan = media_video.plan(Recording(source), format, codec, crf)
+    plan = video_plan.plan(Recording(source), format, codec, crf)
     target = source.parent / f"saved.{plan.container.extension}"
     notes = media_film_writer.write(plan, Recording(source), target, None, Meter())
     return target, plan, notes
@@ -300,7 +300,7 @@ def test_a_file_that_is_damaged_is_told_as_such(tmp_path):
     ],
 )
 def test_a_rate_is_what_is_meant_by_it(said, meant):
-    rate = media_video.frame_rate(said)
+    rate = video_plan.frame_rate(said)
     assert abs(rate - meant) < Fraction(1, 10000)
     assert rate == meant or said == 16.6667
     assert rate.numerator < 2**31
@@ -311,7 +311,7 @@ def test_a_rate_is_what_is_meant_by_it(said, meant):
 )
 def test_what_is_no_rate_is_refused_with_what_to_do(rate):
     with pytest.raises(errors.MediaError, match="Set the frame rate"):
-        media_video.frame_rate(rate)
+        video_plan.frame_rate(rate)
 
 
 @pytest.mark.parametrize(("first", "second"), [("5.1", "stereo"), ("stereo", "5.1"), ("mono", "stereo")])

@@ -12,10 +12,10 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, media_film_writer, media_frames, media_video, video_window
+from cloud_storage import errors, frame_sinks, media_film_writer, video_frames, video_plan, video_window
 from cloud_storage.media_metadata import Metadata
-from cloud_storage.media_video import Pictures, Recording
 from cloud_storage.storage import Meter
+from cloud_storage.video_plan import Pictures, Recording
 
 METADATA = Metadata({"3": {"class_type": "KSampler"}}, {"workflow": {"nodes": [1, 2]}})
 PLENTY = 1 << 40
@@ -31,19 +31,19 @@ def pictures(count=12, sound=2, rate=Fraction(24), channels=3, **size):
 
 
 def write(folder, clip, format="auto", codec="auto", crf=-1, metadata=METADATA):
-    plan = media_video.plan(clip, format, codec, crf)
+    plan = video_plan.plan(clip, format, codec, crf)
     target = folder / f"written.{plan.container.extension}"
     notes = media_film_writer.write(plan, clip, target, metadata, Meter())
     return target, plan, notes
 
 
 def load(path):
-    return media_frames.load(path, "f", video_window.Window(), media_frames.Tensor(), Meter(), lambda: PLENTY)
+    return video_frames.load(path, "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: PLENTY)
 
 
 def codecs(path):
     with av.open(str(path)) as file:
-        return [media_video._codec_name(stream) for stream in file.streams]
+        return [video_plan._codec_name(stream) for stream in file.streams]
 
 
 def tags(path):
@@ -420,7 +420,7 @@ def test_more_channels_than_a_film_holds_are_refused(tmp_path):
 def test_a_stopped_meter_ends_it_and_leaves_no_file(tmp_path, name):
     meter = Meter()
     clip = recording(tmp_path, "mp4") if name == "copied" else pictures(40)
-    plan = media_video.plan(clip, "mp4", "auto")
+    plan = video_plan.plan(clip, "mp4", "auto")
 
     class Stopping(Meter):
         def add_frames(self, count):
@@ -442,7 +442,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path):
         pytest.skip("There is no /dev/full on this system.")
     link = tmp_path / "f.mkv"
     link.symlink_to(target)
-    plan = media_video.plan(pictures(), "mkv", "auto")
+    plan = video_plan.plan(pictures(), "mkv", "auto")
     with pytest.raises(errors.MediaError, match=r"as mkv.*No space left on device.*Free room on the disk"):
         media_film_writer.write(plan, pictures(), link, None, Meter())
     assert not link.is_symlink()
@@ -452,7 +452,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path):
 @pytest.mark.parametrize(("name", "ending"), [("mp4", "mp4"), ("mkv", "mkv"), ("webm", "webm")])
 def test_a_disk_that_is_full_is_not_told_as_a_damaged_file(tmp_path, name, ending, copies):
     clip = recording(tmp_path, name)
-    plan = media_video.plan(clip, ending, "auto", -1 if copies else 40)
+    plan = video_plan.plan(clip, ending, "auto", -1 if copies else 40)
     assert plan.copies == copies
     link = tmp_path / f"f.{ending}"
     link.symlink_to("/dev/full")

@@ -6,7 +6,7 @@ import av
 import films
 import pytest
 from av.format import ContainerFormat
-from cloud_storage import errors, media_container, media_forbidden, media_frames, video_window
+from cloud_storage import errors, frame_sinks, media_container, media_forbidden, video_frames, video_window
 from cloud_storage.storage import Meter
 
 NAMES_FILES = (
@@ -77,7 +77,7 @@ def test_a_file_that_names_another_opens_nothing(tmp_path, script, on_disk, monk
     with path.open("rb") as file, pytest.raises(errors.MediaError):
         window = video_window.Window()
         source = path if on_disk else file
-        media_frames.load(source, "f", window, media_frames.Tensor(), Meter(), lambda: 1 << 40)
+        video_frames.load(source, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
 
 
 def test_even_an_allowed_demuxer_could_open_nothing_by_a_name(tmp_path, monkeypatch):
@@ -88,8 +88,8 @@ def test_even_an_allowed_demuxer_could_open_nothing_by_a_name(tmp_path, monkeypa
         path = tmp_path / f"f.{script}"
         path.write_text(SCRIPTS[script].format(secret=secret))
         with pytest.raises(errors.MediaError):
-            media_frames.load(
-                path, "f", video_window.Window(), media_frames.Tensor(), Meter(), lambda: 1 << 40
+            video_frames.load(
+                path, "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
             )
 
 
@@ -120,8 +120,8 @@ def test_any_kind_of_film_is_loaded(tmp_path, kind):
     if row.encoder not in av.codecs_available:
         pytest.skip(f"this PyAV has no {row.encoder}")
     path = films.write(tmp_path / "f.bin", row, films.numbered(30), 25)
-    loaded = media_frames.load(
-        path, "f", video_window.Window(), media_frames.Tensor(), Meter(), lambda: 1 << 40, "fail"
+    loaded = video_frames.load(
+        path, "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40, "fail"
     )
     assert films.numbers(loaded.frames) == list(range(30))
     assert loaded.rate == 25
@@ -134,9 +134,9 @@ def test_an_avif_that_moves_is_a_film_and_one_that_does_not_an_image(tmp_path, c
     window = video_window.Window()
     if count == 1:
         with pytest.raises(errors.MediaError, match=r"an AVIF image.*Load Image from Cloud"):
-            media_frames.load(path, "f", window, media_frames.Tensor(), Meter(), lambda: 1 << 40)
+            video_frames.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
     else:
-        loaded = media_frames.load(path, "f", window, media_frames.Tensor(), Meter(), lambda: 1 << 40)
+        loaded = video_frames.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
         assert films.numbers(loaded.frames) == list(range(count))
 
 
@@ -144,6 +144,6 @@ def test_an_avif_that_moves_is_a_film_and_one_that_does_not_an_image(tmp_path, c
 def test_a_photograph_of_boxes_is_sent_to_the_node_for_it(tmp_path, brand):
     (tmp_path / "f.mp4").write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(200))
     with pytest.raises(errors.MediaError, match="Load Image from Cloud"):
-        media_frames.load(
-            tmp_path / "f.mp4", "f", video_window.Window(), media_frames.Tensor(), Meter(), lambda: 1 << 40
+        video_frames.load(
+            tmp_path / "f.mp4", "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
         )

@@ -16,12 +16,13 @@ import pytest
 import torch
 from cloud_storage import (
     errors,
-    latents,
+    frame_pixels,
+    frame_sinks,
     media_container,
     media_film,
-    media_frames,
     media_packets,
     memory,
+    video_frames,
     video_window,
 )
 from cloud_storage.storage import Meter
@@ -43,13 +44,13 @@ def load(path, *, sink=None, free=PLENTY, on_damage="load what is there", **wind
         "preset": "None",
         **window,
     }
-    sink, meter = sink or media_frames.Tensor(), Meter()
+    sink, meter = sink or frame_sinks.Tensor(), Meter()
 
     def free_bytes():
         return free() if callable(free) else free - meter.frames_done * FRAME_BYTES
 
     window = video_window.window(**numbers)
-    return media_frames.load(path, "f.mp4", window, sink, meter, free_bytes, on_damage)
+    return video_frames.load(path, "f.mp4", window, sink, meter, free_bytes, on_damage)
 
 
 def numbers(path, **window):
@@ -319,10 +320,10 @@ def test_sides_follow_the_rules(film, asked, expected):
 
 def test_what_has_another_ratio_is_cut_in_the_middle():
     pixels = films.picture(0)
-    square = media_frames.fitted(pixels, 96, 96)
+    square = frame_pixels.fitted(pixels, 96, 96)
     reds = pixels[0, 32:128, 0].astype(int)
     assert np.abs(square[0, :, 0].astype(int) - reds).max() <= 2
-    tall = media_frames.fitted(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
+    tall = frame_pixels.fitted(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
     assert tall.shape == (48, 96, 3)
 
 
@@ -410,12 +411,12 @@ def test_the_ten_facts_are_told(film):
 def test_frames_are_counted_on_the_meter(film):
     meter = Meter()
     window = video_window.Window(frame_load_cap=12)
-    media_frames.load(film("mp4"), "f", window, media_frames.Tensor(), meter, lambda: PLENTY)
+    video_frames.load(film("mp4"), "f", window, frame_sinks.Tensor(), meter, lambda: PLENTY)
     assert (meter.frames_done, meter.frames_total) == (12, 12)
 
 
 def test_a_stopped_meter_ends_a_load(film):
-    class Stopping(media_frames.Tensor):
+    class Stopping(frame_sinks.Tensor):
         def add(self, pixels):
             super().add(pixels)
             if self._filled == 5:
@@ -423,7 +424,7 @@ def test_a_stopped_meter_ends_a_load(film):
 
     meter = Meter()
     with pytest.raises(errors.TransferCancelled):
-        media_frames.load(film("mp4"), "f", video_window.Window(), Stopping(), meter, lambda: PLENTY)
+        video_frames.load(film("mp4"), "f", video_window.Window(), Stopping(), meter, lambda: PLENTY)
     assert meter.frames_done == 5
 
 
@@ -448,9 +449,9 @@ class Vae:
 
 
 def test_a_vae_gets_a_few_frames_at_a_time(film, monkeypatch):
-    monkeypatch.setattr(latents, "BATCH_PIXELS", 160 * 96 * 7)
+    monkeypatch.setattr(frame_sinks, "BATCH_PIXELS", 160 * 96 * 7)
     vae = Vae()
-    loaded = load(film("mp4"), sink=latents.Latents(vae, Meter()), select_every_nth=2)
+    loaded = load(film("mp4"), sink=frame_sinks.Latents(vae, Meter()), select_every_nth=2)
     assert [len(given) for given in vae.given] == [7, 7, 7, 7, 2]
     assert loaded.frames.shape == (30, 3, 12, 20)
     assert films.numbers(torch.cat(vae.given)) == list(range(0, 60, 2))
@@ -458,14 +459,14 @@ def test_a_vae_gets_a_few_frames_at_a_time(film, monkeypatch):
 
 def test_a_vae_for_video_gets_all_frames_at_once(film):
     vae = Vae(dimensions=3)
-    loaded = load(film("mp4"), sink=latents.Latents(vae, Meter()), preset="Wan")
+    loaded = load(film("mp4"), sink=frame_sinks.Latents(vae, Meter()), preset="Wan")
     assert [len(given) for given in vae.given] == [37]
     assert loaded.frames.shape == (1, 3, 37, 12, 20)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_nodes_can_work_on_a_latent_as_on_one_of_vae_encode(film, dimensions):
-    latent = load(film("mp4"), sink=latents.Latents(Vae(dimensions), Meter()), frame_load_cap=9).frames
+    latent = load(film("mp4"), sink=frame_sinks.Latents(Vae(dimensions), Meter()), frame_load_cap=9).frames
     assert not latent.requires_grad
     assert (latent * 2).numpy().shape == tuple(latent.shape)
     with torch.inference_mode():
@@ -484,7 +485,7 @@ def test_films_side_by_side_are_encoded_one_at_a_time(film):
             super().check()
 
     def load_beside():
-        beside.append(load(film("mp4"), sink=latents.Latents(Slow(), Waiting()), frame_load_cap=3))
+        beside.append(load(film("mp4"), sink=frame_sinks.Latents(Slow(), Waiting()), frame_load_cap=3))
         waits.set()
 
     thread = threading.Thread(target=load_beside)
@@ -498,7 +499,7 @@ def test_films_side_by_side_are_encoded_one_at_a_time(film):
             steps.append("ends")
             return super().encode(pixels)
 
-    assert load(film("mp4"), sink=latents.Latents(Slow(), Meter()), frame_load_cap=2).count == 2
+    assert load(film("mp4"), sink=frame_sinks.Latents(Slow(), Meter()), frame_load_cap=2).count == 2
     thread.join()
     assert steps == ["begins", "ends"] * 2
     assert beside[0].frames.shape[0] == 3
@@ -511,16 +512,16 @@ def test_who_waits_for_the_vae_can_be_cancelled_and_one_that_fails_is_waited_for
     class Failing(Vae):
         def encode(self, pixels):
             with pytest.raises(errors.TransferCancelled):
-                load(film("mp4"), sink=latents.Latents(Vae(), stopped))
+                load(film("mp4"), sink=frame_sinks.Latents(Vae(), stopped))
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        load(film("mp4"), sink=latents.Latents(Failing(), Meter()))
-    assert load(film("mp4"), sink=latents.Latents(Vae(), stopped)).count == COUNT
+        load(film("mp4"), sink=frame_sinks.Latents(Failing(), Meter()))
+    assert load(film("mp4"), sink=frame_sinks.Latents(Vae(), stopped)).count == COUNT
 
 
 def test_a_vae_sets_the_multiple_of_the_sides(film):
-    loaded = load(film("mp4"), sink=latents.Latents(Vae(), Meter()), custom_width=100, frame_load_cap=1)
+    loaded = load(film("mp4"), sink=frame_sinks.Latents(Vae(), Meter()), custom_width=100, frame_load_cap=1)
     assert (loaded.info["loaded_width"], loaded.info["loaded_height"]) == (104, 64)
 
 
@@ -528,7 +529,7 @@ def test_a_vae_sets_the_multiple_of_the_sides(film):
 
 
 def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
-    free = media_frames.SPARE_BYTES + 20 * FRAME_BYTES
+    free = video_frames.SPARE_BYTES + 20 * FRAME_BYTES
     with pytest.raises(
         errors.MediaError, match=r"60 frames of 160 x 96.*frame_load_cap to 20 or less.*custom_width"
     ) as raised:
@@ -561,13 +562,13 @@ def live(tmp_path):
 
 def load_within(path, frames, **inputs):
     """Load with so much memory that so many frames fit."""
-    return load(path, free=media_frames.SPARE_BYTES + frames * FRAME_BYTES, **inputs)
+    return load(path, free=video_frames.SPARE_BYTES + frames * FRAME_BYTES, **inputs)
 
 
 @pytest.mark.parametrize("vae", [None, 3])
 def test_a_film_that_tells_no_length_is_refused_when_no_further_frame_fits(live, vae):
     def sink():
-        return latents.Latents(Vae(vae), Meter()) if vae else media_frames.Tensor()
+        return frame_sinks.Latents(Vae(vae), Meter()) if vae else frame_sinks.Tensor()
 
     for cap in (0, 50):
         with pytest.raises(errors.MediaError, match=r"21 frames of 160 x 96.*frame_load_cap to 20 or less"):
@@ -577,9 +578,9 @@ def test_a_film_that_tells_no_length_is_refused_when_no_further_frame_fits(live,
 
 
 def test_frames_of_a_film_that_tells_no_length_go_to_a_vae_in_batches(live, monkeypatch):
-    monkeypatch.setattr(latents, "BATCH_PIXELS", films.WIDTH * films.HEIGHT * 25)
+    monkeypatch.setattr(frame_sinks, "BATCH_PIXELS", films.WIDTH * films.HEIGHT * 25)
     vae = Vae()
-    assert load_within(live, 30, sink=latents.Latents(vae, Meter())).count == COUNT
+    assert load_within(live, 30, sink=frame_sinks.Latents(vae, Meter())).count == COUNT
     assert [len(given) for given in vae.given] == [25, 25, 10]
 
 
@@ -592,12 +593,12 @@ class Shared:
         self.frames = frames
 
     def free(self):
-        return media_frames.SPARE_BYTES + self.frames * FRAME_BYTES
+        return video_frames.SPARE_BYTES + self.frames * FRAME_BYTES
 
     def sink(self, meanwhile=lambda filled: None):
         shared = self
 
-        class Sink(media_frames.Tensor):
+        class Sink(frame_sinks.Tensor):
             def add(self, pixels):
                 meanwhile(self._filled)
                 super().add(pixels)

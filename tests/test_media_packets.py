@@ -8,7 +8,7 @@ import av
 import films
 import numpy as np
 import pytest
-from cloud_storage import media_audio_reader, media_frames, video_window
+from cloud_storage import frame_sinks, media_audio_reader, video_frames, video_window
 from cloud_storage.media_packets import Timeline
 from cloud_storage.storage import Meter
 from films import KINDS
@@ -19,7 +19,7 @@ COUNT = RATE * SECONDS
 
 def load(path, **numbers):
     window = video_window.Window(**numbers)
-    return media_frames.load(path, "f", window, media_frames.Tensor(), Meter(), lambda: 1 << 40, "fail")
+    return video_frames.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40, "fail")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import sys
 import threading
 
 import pytest
-from cloud_storage import errors, journal, model_record, models, resumable, transfer
+from cloud_storage import download, errors, journal, model_record, models, resumable
 from cloud_storage.models import Wanted
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT
@@ -281,7 +281,7 @@ def test_a_sha256_is_taken_as_people_copy_it_and_refused_otherwise():
 def test_an_object_replaced_halfway_is_downloaded_anew_in_the_same_run(
     put, fetch, target, proxy, monkeypatch
 ):
-    monkeypatch.setattr(transfer, "MOST", 1)
+    monkeypatch.setattr(download, "MOST", 1)
     put(DATA)
     rule = proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET"))
     meter = Meter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from cloud_storage import errors, nodes_files, storing
+from cloud_storage import choices, errors, nodes_files
 from conftest import of_a_list, outputs_of
 
 DATA = b"a film" * 1000
@@ -50,14 +50,14 @@ def test_the_same_content_is_not_sent_again_and_other_content_gets_a_new_name(cl
 def test_a_file_that_is_skipped_is_not_called_saved(cloud, film, comfyui):
     outputs_of("UploadFileToCloud", file=str(film))
     film.write_bytes(DATA[::-1])
-    _, keys = outputs_of("UploadFileToCloud", file=str(film), if_exists=storing.SKIP, unique_id="7")
+    _, keys = outputs_of("UploadFileToCloud", file=str(film), if_exists=choices.SKIP, unique_id="7")
     assert cloud.read(keys[0]) == DATA
     assert comfyui.texts[-1][0] == f"{keys[0]} is there already, with other content. Nothing was sent."
 
 
 @pytest.mark.parametrize(
     ("if_exists", "second"),
-    [(storing.OVERWRITE, "a_1"), (storing.SKIP, "a_1"), (storing.NEW_NAME, "a_00002")],
+    [(choices.OVERWRITE, "a_1"), (choices.SKIP, "a_1"), (choices.NEW_NAME, "a_00002")],
 )
 def test_no_file_of_a_list_replaces_another(cloud, film, if_exists, second):
     other = film.with_name("other.mp4")

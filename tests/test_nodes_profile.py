@@ -4,14 +4,14 @@ import json
 import threading
 
 import pytest
-from cloud_storage import errors, host, nodes_profile, status_text
+from cloud_storage import comfyui_folders, errors, nodes_profile, status_text
 from cloud_storage.diagnosis import PROBE_HEAD
 from cloud_storage.storage import Meter, PutOptions
 from conftest import lines_of, of_a_list, outputs_of, run_node
 
 
 def write_profiles(**profiles):
-    file = host.profiles_file()
+    file = comfyui_folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": profiles}))
 
@@ -23,7 +23,7 @@ def test_the_drop_down_follows_the_file(comfyui):
     assert offered() == ["(env vars)"]
     write_profiles(team={"bucket": "b"}, mine={"bucket": "c"})
     assert offered() == ["(env vars)", "team", "mine"]
-    host.profiles_file().write_text('{"profiles": {"te')
+    comfyui_folders.profiles_file().write_text('{"profiles": {"te')
     assert offered() == ["(env vars)"]
 
 
@@ -32,7 +32,7 @@ def test_an_unknown_or_unreadable_profile_says_so_when_it_is_used(comfyui):
     with pytest.raises(errors.ConfigurationError, match="gone"):
         run_node("CloudStorageProfile", profile="gone")
     write_profiles(team={"bucket": "b"})
-    host.profiles_file().write_text('{"profiles": {"te')
+    comfyui_folders.profiles_file().write_text('{"profiles": {"te')
     with pytest.raises(errors.ConfigurationError, match=r"profiles\.json on the server is not valid JSON"):
         run_node("CloudStorageProfile", profile="team")
     assert isinstance(nodes_profile.CloudStorageProfile.IS_CHANGED(profile="team"), str)

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import call_order, errors, host, media_image, nodes_save, storage, storing
+from cloud_storage import (
+    choices,
+    comfyui_folders,
+    comfyui_results,
+    errors,
+    list_order,
+    media_image,
+    nodes_save,
+    numbering,
+    storage,
+    store_file,
+)
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter
 from comfy import cli_args, model_management, utils
@@ -62,7 +73,7 @@ def test_a_preview_that_cannot_be_written_keeps_nothing_from_being_stored(cloud,
     def preview(source, extension, key):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(host, "preview", preview)
+    monkeypatch.setattr(comfyui_results, "preview", preview)
     saved = run_node("SaveImageToCloud", images=pictures(3), unique_id="9")
     assert [info.key for info in cloud.list("")] == saved["result"][1]
     assert len(saved["result"][1]) == 3
@@ -115,7 +126,7 @@ def test_a_number_taken_by_another_machine_moves_the_whole_list_on(cloud):
 
 
 @pytest.mark.usefixtures("first_is_slowest")
-@pytest.mark.parametrize("if_exists", [storing.OVERWRITE, storing.FAIL, storing.SKIP])
+@pytest.mark.parametrize("if_exists", [choices.OVERWRITE, choices.FAIL, choices.SKIP])
 @pytest.mark.parametrize(
     ("filename", "expected"),
     [
@@ -128,7 +139,7 @@ def test_no_item_of_a_list_replaces_another(cloud, if_exists, filename, expected
     items = [{"images": images, "filename": filename, "if_exists": if_exists} for images in LISTED]
     for again in (False, True):
         found = of_a_list("SaveImageToCloud", items)
-        if again and if_exists == storing.FAIL:
+        if again and if_exists == choices.FAIL:
             assert [type(one) for one in found] == [errors.AlreadyExists] * 4
         else:
             keys = [saved["result"][1] for saved in found]
@@ -139,7 +150,7 @@ def test_no_item_of_a_list_replaces_another(cloud, if_exists, filename, expected
 
 
 def test_batches_of_a_list_count_on(cloud):
-    items = [{"images": pictures(count), "if_exists": storing.OVERWRITE} for count in (2, 1, 3)]
+    items = [{"images": pictures(count), "if_exists": choices.OVERWRITE} for count in (2, 1, 3)]
     keys = [saved["result"][1] for saved in of_a_list("SaveImageToCloud", items)]
     assert [[key[-5] for key in each] for each in keys] == [["1", "2"], ["3"], ["4", "5", "6"]]
 
@@ -175,7 +186,7 @@ def test_items_of_other_names_do_not_wait_nor_any_for_a_long_upload(cloud, monke
         return put(self, *args, **options)
 
     monkeypatch.setattr(storage.Storage, "put", held)
-    monkeypatch.setattr(call_order, "SOON_SECONDS", 0.0 if len(set(filenames)) == 1 else 1e9)
+    monkeypatch.setattr(list_order, "SOON_SECONDS", 0.0 if len(set(filenames)) == 1 else 1e9)
     items = [{"images": pictures(1), "filename": name} for name in filenames]
     keys = [saved["result"][1][0] for saved in of_a_list("SaveImageToCloud", items)]
     assert len(set(keys)) == 3
@@ -216,7 +227,7 @@ def test_a_key_without_counter_is_sent_to_once(cloud, monkeypatch):
         return info
 
     monkeypatch.setattr(storage.Storage, "put", told)
-    monkeypatch.setattr(call_order, "SOON_SECONDS", 0.0)
+    monkeypatch.setattr(list_order, "SOON_SECONDS", 0.0)
     found = of_a_list("SaveImageToCloud", [{"images": images, "filename": "a"} for images in LISTED[1:]])
     keys = [saved["result"][1][0] for saved in found]
     assert keys == ["comfyui/images/a.png", "comfyui/images/a_00002.png", "comfyui/images/a_00003.png"]
@@ -234,7 +245,7 @@ def test_cancel_ends_all_items_of_a_list(cloud, monkeypatch):
     found = of_a_list("SaveImageToCloud", [{"images": pictures(1), "filename": "%uuid%"} for _ in range(4)])
     assert {type(one) for one in found} == {model_management.InterruptProcessingException}
     assert list(cloud.list("")) == []
-    assert not host.outbox_folder().exists()
+    assert not comfyui_folders.outbox_folder().exists()
 
 
 def test_items_that_cannot_be_sent_do_not_try_it_one_after_another(cloud, monkeypatch):
@@ -249,7 +260,7 @@ def test_items_that_cannot_be_sent_do_not_try_it_one_after_another(cloud, monkey
     monkeypatch.setattr(type(cloud), "list", fails)
     found = of_a_list("SaveImageToCloud", [{"images": images} for images in LISTED[1:]])
     assert [type(one) for one in found] == [errors.Unreachable] * 3
-    kept = Outbox(host.outbox_folder()).contents().entries
+    kept = Outbox(comfyui_folders.outbox_folder()).contents().entries
     assert [Image.open(entry.path).height for entry in kept] == [8, 16, 24], "in the order of the list"
 
 
@@ -265,7 +276,7 @@ def test_an_item_that_fails_holds_up_no_other(cloud):
 def test_another_machine_that_saves_at_once_is_not_overwritten(cloud, monkeypatch):
     run_node("SaveImageToCloud", images=pictures(1))
     with monkeypatch.context() as second_machine:
-        second_machine.setattr(storing, "counters", storing.CounterMemory())
+        second_machine.setattr(numbering, "counters", store_file.CounterMemory())
         other = run_node("SaveImageToCloud", images=pictures(1))["result"][1]
     assert other == ["comfyui/images/ComfyUI_00002.png"]
     # this machine had reserved 2 and 3; the first of them is taken, and the whole batch moves on, in order
@@ -452,7 +463,7 @@ def test_the_folder_of_previews_holds_only_previews(cloud, tmp_path):
     assert all(path.suffix == ".png" for path in Path(tmp_path, "temp", "cloud_storage").glob("*/*"))
 
 
-@pytest.mark.parametrize("if_exists", storing.IF_EXISTS)
+@pytest.mark.parametrize("if_exists", choices.IF_EXISTS)
 def test_an_image_that_cannot_be_encoded_fails_the_node_and_holds_up_nobody(cloud, monkeypatch, if_exists):
     real = nodes_save.media_image.encode
     first = pictures(1)[0]

@@ -12,7 +12,7 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness, host, media_film_writer, media_frames, nodes_load
+from cloud_storage import comfyui_progress, errors, freshness, media_film_writer, nodes_load, video_frames
 from cloud_storage.storage import Meter, PutOptions
 from comfy import cli_args, model_management, utils
 from comfy_api.input_impl import VideoFromComponents, VideoFromFile
@@ -177,7 +177,7 @@ def test_the_workflow_is_inside_unless_somebody_says_no(cloud, monkeypatch):
 
 
 def test_frames_are_drawn_on_the_node_while_they_are_encoded(cloud, comfyui, monkeypatch):
-    monkeypatch.setattr(host, "DRAW_SECONDS", 0)
+    monkeypatch.setattr(comfyui_progress, "DRAW_SECONDS", 0)
     run_node("SaveVideoToCloud", video=video(200, sound=0, width=640, height=480), unique_id="7")
     texts = [text for text, node_id, _ in comfyui.texts if node_id == "7"]
     assert any(text.startswith("Encoded ") and text.endswith(" of 200 frames") for text in texts), texts
@@ -316,7 +316,7 @@ def test_the_node_shows_a_moving_picture_of_the_frames(cloud, tmp_path):
 
 
 def test_frames_and_bytes_are_drawn_on_the_node_while_they_are_loaded(cloud, tmp_path, comfyui, monkeypatch):
-    monkeypatch.setattr(host, "DRAW_SECONDS", 0)
+    monkeypatch.setattr(comfyui_progress, "DRAW_SECONDS", 0)
     put_film(cloud, tmp_path, count=400)
     load(unique_id="7", custom_width=640)
     texts = [text for text, node_id, _ in comfyui.texts if node_id == "7"]
@@ -333,7 +333,7 @@ def test_cancel_ends_a_load(cloud, tmp_path, monkeypatch):
 
 def test_a_load_that_does_not_fit_is_refused_with_what_would(cloud, tmp_path, monkeypatch):
     put_film(cloud, tmp_path)
-    monkeypatch.setattr(model_management, "free_bytes", media_frames.SPARE_BYTES + 10 * 160 * 96 * 12)
+    monkeypatch.setattr(model_management, "free_bytes", video_frames.SPARE_BYTES + 10 * 160 * 96 * 12)
     with pytest.raises(errors.MediaError, match="frame_load_cap to 10 or less"):
         load()
 

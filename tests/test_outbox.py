@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
-from cloud_storage import call_order, durable, errors, outbox
+from cloud_storage import durable, errors, outbox, utc_clock
 from cloud_storage.meter import Meter
-from cloud_storage.naming import Name
+from cloud_storage.names import Name
 from cloud_storage.outbox import Address, Entry, Outbox, Sender
 from conftest import ROOT
 
@@ -37,7 +37,7 @@ def entry(data=DATA, **changes):
         content_type="image/png",
         size=len(data),
         sha256="0" * 64,
-        saved_at=call_order.now(),
+        saved_at=utc_clock.now(),
         tried="a/b_00001_c.png",
         why="Could not store 'ä' (here): no. Do this.",
     )
@@ -64,7 +64,7 @@ def test_an_empty_outbox_is_no_folder(box):
 
 
 def test_entries_are_in_the_order_of_their_saves_and_of_their_batch(box):
-    later, earlier = call_order.now(), call_order.now()
+    later, earlier = utc_clock.now(), utc_clock.now()
     made = [keep(box, index, saved_at=at) for at in (earlier, later) for index in (11, 2)]
     assert list(box.contents().entries) == [made[3], made[2], made[1], made[0]]
 
@@ -185,7 +185,7 @@ _KILLED = (
     + """
 import os, signal
 from pathlib import Path
-from cloud_storage import call_order, durable, outbox
+from cloud_storage import utc_clock, durable, outbox
 from cloud_storage.meter import Meter
 
 folder, steps = Path(sys.argv[1]), 0
@@ -218,7 +218,7 @@ while True:
         box = outbox.Outbox(folder / str(steps))
         entry = outbox.Entry(
             outbox.Sender("p"), outbox.Address(), outbox.Name(("a",), ".bin"), "new name", "a/b", 10, "0",
-            call_order.now(),
+            utc_clock.now(),
         )
         box.keep(entry, 0, b"0123456789", linkable=False, meter=Meter())
         os._exit(0)

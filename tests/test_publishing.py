@@ -7,9 +7,9 @@ import os
 from datetime import datetime
 
 import pytest
-from cloud_storage import errors, publishing, storing
-from cloud_storage.call_order import Call
-from cloud_storage.naming import NameContext
+from cloud_storage import choices, errors, publishing, store_file
+from cloud_storage.list_order import Call
+from cloud_storage.names import NameContext
 from cloud_storage.storage import SHA256_METADATA, Meter, PutOptions
 from servers.faults import Answer, Cut, Fault, s3_error
 
@@ -31,7 +31,7 @@ def path(tmp_path):
     return path
 
 
-def publish(storage, path, if_exists=storing.NEW_NAME, filename="", meter=None):
+def publish(storage, path, if_exists=choices.NEW_NAME, filename="", meter=None):
     name = publishing.name("m/", filename, path.name, CONTEXT, 1000)
     return publishing.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None, Call())
 
@@ -45,7 +45,7 @@ def test_a_file_is_stored_with_its_checksum_and_its_own_name(shaky, direct, path
     assert meter.done == meter.total == len(DATA)
 
 
-@pytest.mark.parametrize("if_exists", storing.IF_EXISTS)
+@pytest.mark.parametrize("if_exists", choices.IF_EXISTS)
 def test_what_the_bucket_holds_already_is_not_sent_again(shaky, proxy, path, if_exists):
     first = publish(shaky, path)
     proxy.clear()
@@ -59,13 +59,13 @@ def test_other_content_gets_what_if_exists_says(shaky, direct, path):
     publish(shaky, path)
     path.write_bytes(DATA[::-1])
     with pytest.raises(errors.AlreadyExists):
-        publish(shaky, path, storing.FAIL)
-    assert publish(shaky, path, storing.SKIP).key == "m/a.safetensors"
+        publish(shaky, path, choices.FAIL)
+    assert publish(shaky, path, choices.SKIP).key == "m/a.safetensors"
     assert direct.read("m/a.safetensors") == DATA
     assert publish(shaky, path).key == "m/a_00002.safetensors"
     assert direct.read("m/a_00002.safetensors") == DATA[::-1]
     assert "Nothing was sent" in publish(shaky, path).status  # it is found under its number
-    assert publish(shaky, path, storing.OVERWRITE).key == "m/a.safetensors"
+    assert publish(shaky, path, choices.OVERWRITE).key == "m/a.safetensors"
     assert direct.read("m/a.safetensors") == DATA[::-1]
 
 
@@ -85,7 +85,7 @@ def test_skip_tells_whether_what_another_was_faster_to_store_is_the_same(
 ):
     path = tmp_path / "s.bin"
     path.write_bytes(b"small")
-    owner, name = (storing, "store") if moment.startswith("before") else (type(shaky), "put")
+    owner, name = (store_file, "store") if moment.startswith("before") else (type(shaky), "put")
     step = getattr(owner, name)
 
     def step_of_the_slower(*given, **options):
@@ -94,7 +94,7 @@ def test_skip_tells_whether_what_another_was_faster_to_store_is_the_same(
         return step(*given, **options)
 
     monkeypatch.setattr(owner, name, step_of_the_slower)
-    published = publish(shaky, path, storing.SKIP)
+    published = publish(shaky, path, choices.SKIP)
     assert (published.key, direct.read("m/s.bin")) == ("m/s.bin", stored)
     words = (
         "holds this content already: m/s.bin" if is_same else "m/s.bin is there already, with other content"
@@ -104,7 +104,7 @@ def test_skip_tells_whether_what_another_was_faster_to_store_is_the_same(
 
 @pytest.mark.parametrize("moment", ["before its bytes are sent", "while they are"])
 def test_a_file_that_is_written_to_meanwhile_is_not_taken_for_whole(shaky, direct, path, monkeypatch, moment):
-    module, name = (publishing, "_namesakes") if moment.startswith("before") else (storing, "store")
+    module, name = (publishing, "_namesakes") if moment.startswith("before") else (store_file, "store")
     step = getattr(module, name)
 
     def step_while_another_writes(*given):

@@ -11,20 +11,19 @@ from datetime import datetime
 import cloud_storage
 import pytest
 from cloud_storage import (
+    choices,
+    comfyui_folders,
     connect,
     diagnosis,
     error_codes,
-    host,
-    media_video,
-    naming,
+    media_formats,
+    names,
     outbox,
     profile,
     providers,
     retries,
-    saving,
     settings,
     storage,
-    storing,
 )
 from cloud_storage.storage import Meter
 from conftest import ROOT
@@ -60,9 +59,9 @@ def test_the_providers_are_listed():
 
 
 def test_the_choices_are_listed():
-    assert tuple(choice for choice, _what in table("if_exists")) == storing.IF_EXISTS
-    assert tuple(choice for choice, _what in table("link")) == saving.LINKS
-    assert tuple(choice for choice, _what in table("When a save fails")) == saving.ON_FAILURE
+    assert tuple(choice for choice, _what in table("if_exists")) == choices.IF_EXISTS
+    assert tuple(choice for choice, _what in table("link")) == choices.LINKS
+    assert tuple(choice for choice, _what in table("When a save fails")) == choices.ON_FAILURE
 
 
 def test_the_table_of_faults_is_the_one_that_is_tested():
@@ -79,7 +78,7 @@ def test_the_figures_of_the_outbox_are_the_codes():
     words = section("When a save fails")
     assert f"takes {outbox.MAX_BYTES >> 30} GiB" in words
     assert outbox.WARN_BYTES == outbox.MAX_BYTES * 4 // 5
-    assert f"`{host.OUTBOX_FOLDER}`" in words
+    assert f"`{comfyui_folders.OUTBOX_FOLDER}`" in words
     assert (retries.ATTEMPTS, retries.THROTTLED_ATTEMPTS) == (4, 8)
     assert (storage.READ_SECONDS, storage.CONNECT_SECONDS) <= (30, 30)
 
@@ -89,18 +88,18 @@ def test_the_kinds_of_video_are_listed():
         name: (codecs.split(", ") if codecs else [], sound)
         for name, codecs, sound, *_ in table("Save a video")
     }
-    assert list(rows) == list(media_video.CONTAINERS)
+    assert list(rows) == list(media_formats.CONTAINERS)
     sounds = {"aac": "AAC", "libopus": "Opus", "flac": "FLAC"}
-    for name, row in media_video.CONTAINERS.items():
+    for name, row in media_formats.CONTAINERS.items():
         assert rows[name] == (list(row.codecs), sounds[row.sound.encoder] if row.sound else "none")
 
 
 def test_every_token_is_replaced():
     prompt = {"1": {"class_type": "Node", "inputs": {"widget": "its value", "seed": 7}}}
-    context = naming.NameContext(datetime(2026, 11, 21), 0, 1, 512, 512, prompt, None, "1")
+    context = names.NameContext(datetime(2026, 11, 21), 0, 1, 512, 512, prompt, None, "1")
     for tokens, _becomes in table("Names"):
         for token in tokens.split():
-            assert "%" not in naming.Template("", f"a{token}", "png").name(context).fixed(), token
+            assert "%" not in names.Template("", f"a{token}", "png").name(context).fixed(), token
 
 
 def test_the_example_of_profiles_json_is_read(tmp_path):

@@ -16,7 +16,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cloud_storage import errors, journal, lanes, oss_client, resumable, s3_client, storage, transfer
+from cloud_storage import (
+    download as download_module,
+)
+from cloud_storage import (
+    errors,
+    journal,
+    lanes,
+    oss_client,
+    resumable,
+    s3_client,
+    storage,
+    watch,
+)
+from cloud_storage.download import RANGE_MIN_BYTES, fetch_ranges
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT
 from servers.faults import Answer, Cut, Fault, Flip, s3_error
@@ -24,7 +37,7 @@ from servers.faults import Answer, Cut, Fault, Flip, s3_error
 pytestmark = pytest.mark.usefixtures("impatient")
 
 MIB = 1 << 20
-SIZE = transfer.RANGE_MIN_BYTES * lanes.FIRST  # one range for each connection
+SIZE = RANGE_MIN_BYTES * lanes.FIRST  # one range for each connection
 LARGE = os.urandom(MIB) * (SIZE // MIB)
 
 # What one connection may lose: the chunk that it is reading, and what is on its way to it: the buffers of its
@@ -177,7 +190,7 @@ def test_an_object_replaced_between_two_runs_starts_again(shaky, proxy, direct, 
 
 
 def test_an_object_replaced_halfway_is_changed(shaky, proxy, direct, stored, part, monkeypatch):
-    monkeypatch.setattr(transfer, "MOST", 1)  # so that a range is still to come
+    monkeypatch.setattr(download_module, "MOST", 1)  # so that a range is still to come
     rule = proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET"))
     outcome = []
 
@@ -232,14 +245,14 @@ def test_a_size_that_is_not_the_objects_is_noticed(shaky, direct, part, tmp_path
 
 def test_a_file_that_grows_while_it_arrives_is_refused(shaky, direct, part, tmp_path, monkeypatch):
     direct.put("s.bin", b"0123456789", PutOptions(), Meter())
-    real = transfer.fetch_ranges
+    real = fetch_ranges
 
     def fetch(*arguments):
         real(*arguments)
         with part.open("ab") as file:
             file.write(b"more")
 
-    monkeypatch.setattr(transfer, "fetch_ranges", fetch)
+    monkeypatch.setattr(resumable, "fetch_ranges", fetch)
     with pytest.raises(errors.IntegrityError, match="14 of 10 bytes"):
         download(shaky, direct.stat("s.bin"), part)
     assert list(tmp_path.iterdir()) == []
@@ -314,7 +327,7 @@ def test_a_cancelled_download_can_be_gone_on_with(shaky, proxy, stored, part):
 
     meter = Meter()
     with pytest.raises(Pressed):
-        asyncio.run(transfer.watched(operation, meter, tick))
+        asyncio.run(watch.watched(operation, meter, tick))
     proxy.release()
     assert ended.wait(60)
     kept = noted(part)

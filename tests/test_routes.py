@@ -16,7 +16,7 @@ from io import BytesIO
 
 import pytest
 from aiohttp import web
-from cloud_storage import browsing, host, local_files, routes, thumbnails
+from cloud_storage import browsing, comfyui_folders, local_files, routes, thumbnails
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT, load_package
 from PIL import Image
@@ -449,7 +449,7 @@ def test_a_look_with_a_wrong_secret_says_what_to_do(cloud, ask, monkeypatch):
 
 def test_a_profile_is_named_and_may_be_overridden_as_in_a_node(cloud, ask, fast_place):
     put(cloud, "sub/x.txt")
-    file = host.profiles_file()
+    file = comfyui_folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": {"team": {"path_prefix": f"{cloud.path_prefix}sub/"}}}))
     assert [each["key"] for each in ask("list", profile="team").json["files"]] == ["x.txt"]
@@ -463,8 +463,8 @@ def test_a_profile_is_named_and_may_be_overridden_as_in_a_node(cloud, ask, fast_
 def test_profiles_json_alone_is_enough(comfyui, ask, fast_place, folder):
     entry = fast_place.settings({"path_prefix": folder})
     entry = {name.removeprefix("COMFY_S3_").lower(): value for name, value in entry.items()}
-    host.profiles_file().parent.mkdir(parents=True)
-    host.profiles_file().write_text(json.dumps({"profiles": {"home": entry}}))
+    comfyui_folders.profiles_file().parent.mkdir(parents=True)
+    comfyui_folders.profiles_file().write_text(json.dumps({"profiles": {"home": entry}}))
     put(fast_place.open(path_prefix=folder), "a.txt")
     for chosen in ({}, {"profile": "(env vars)"}, {"profile": "home"}):
         assert [each["key"] for each in ask("list", **chosen).json["files"]] == ["a.txt"]

@@ -15,7 +15,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import cache, connect, diagnosis, errors, host, image_decoder, profiles_file, retries
+from cloud_storage import (
+    cache,
+    comfyui_folders,
+    comfyui_results,
+    comfyui_video,
+    connect,
+    diagnosis,
+    errors,
+    image_decoder,
+    profiles_file,
+    retries,
+)
 from cloud_storage.storage import Meter, PutOptions
 from conftest import ROOT, lines_of, outputs_of, run_node
 from odd_images import odd_images
@@ -44,7 +55,7 @@ def profiles(**entries):
         for name, value in os.environ.items()
         if name.startswith("COMFY_S3_")
     }
-    file = host.profiles_file()
+    file = comfyui_folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": {name: {**known, **entry} for name, entry in entries.items()}}))
     file.chmod(0o600)
@@ -115,7 +126,7 @@ def test_a_presigned_link_is_in_its_output_and_on_its_node_and_nowhere_else(clou
         keys[0],
     ):
         assert signature not in place
-    assert set(done["ui"]) == {"images", host.LINES}
+    assert set(done["ui"]) == {"images", comfyui_results.LINES}
     assert signature in lines_of(done)[1]
 
 
@@ -269,7 +280,7 @@ def test_an_image_of_more_pixels_than_fit_is_refused_unread(cloud, monkeypatch, 
     asked = []
     if core == "FFmpeg":
         monkeypatch.setattr(
-            host, "image_reader", lambda path: lambda container: asked.append(path) or torch.zeros(1)
+            comfyui_video, "image_reader", lambda path: lambda container: asked.append(path) or torch.zeros(1)
         )
     cloud.put("bomb.png", bomb(60_000, 60_000), PutOptions("image/png"), Meter())
     with pytest.raises(errors.MediaError, match=r"bomb\.png.*pixels.*smaller"):

@@ -19,20 +19,22 @@ from types import SimpleNamespace
 import pytest
 import torch
 from cloud_storage import (
+    batch,
+    choices,
+    comfyui_folders,
+    comfyui_progress,
     connect,
     durable,
     errors,
-    host,
     nodes_outbox,
     nodes_save,
     outbox,
     retries,
-    saving,
     sending,
-    storing,
+    store_file,
     workers,
 )
-from cloud_storage.call_order import Call
+from cloud_storage.list_order import Call
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
@@ -87,7 +89,7 @@ def proxy(cloud, fast_place, monkeypatch):
 
 @pytest.fixture
 def box(comfyui):
-    return Outbox(host.outbox_folder())
+    return Outbox(comfyui_folders.outbox_folder())
 
 
 def pictures(count=1, seed=0):
@@ -109,7 +111,7 @@ def written():
         for name, value in os.environ.items()
         if name.startswith("COMFY_S3_")
     }
-    file = host.profiles_file()
+    file = comfyui_folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": {"renders": entry}}))
     return file, entry
@@ -150,7 +152,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("on_failure", [saving.KEEP_AND_STOP, saving.KEEP_AND_GO_ON, saving.STOP])
+@pytest.mark.parametrize("on_failure", [choices.KEEP_AND_STOP, choices.KEEP_AND_GO_ON, choices.STOP])
 @pytest.mark.parametrize(("fault", "raised"), FAULTS.values(), ids=FAULTS)
 def test_whatever_the_cloud_does_wrong_an_image_is_kept_and_arrives_later(
     cloud, proxy, box, fault, raised, on_failure
@@ -160,19 +162,19 @@ def test_whatever_the_cloud_does_wrong_an_image_is_kept_and_arrives_later(
         proxy.refuse()
     else:
         proxy.add(Fault(fault, "PUT", times=None))
-    if on_failure == saving.KEEP_AND_GO_ON:
+    if on_failure == choices.KEEP_AND_GO_ON:
         urls, keys, images = save(pictures(3), on_failure=on_failure)
         assert (urls, keys, len(images)) == ("", ["", "", ""], 3)
     else:
         with pytest.raises(raised) as told:
             save(pictures(3), on_failure=on_failure)
-        assert ("kept on this computer" in str(told.value)) == (on_failure == saving.KEEP_AND_STOP)
+        assert ("kept on this computer" in str(told.value)) == (on_failure == choices.KEEP_AND_STOP)
     proxy.clear()
     if fault is None:
         proxy.resume()
-    assert len(kept(box)) == (0 if on_failure == saving.STOP else 3)
+    assert len(kept(box)) == (0 if on_failure == choices.STOP else 3)
     sent, left, report = retry()
-    assert (sent, left) == (0 if on_failure == saving.STOP else 3, 0), report
+    assert (sent, left) == (0 if on_failure == choices.STOP else 3, 0), report
     assert kept(box) == []
     assert len(keys_of(cloud)) == 1 + sent
 
@@ -206,12 +208,14 @@ def test_the_error_says_what_happened_where_the_file_is_and_that_it_will_be_sent
 def test_going_on_gives_empty_keys_for_what_is_kept_and_says_so_on_the_node(cloud, proxy, comfyui, box):
     proxy.add(Fault(FORBIDDEN, "PUT", path="_00003", times=None))
     images = pictures(5)
-    done = run_node("SaveImageToCloud", images=images, on_failure=saving.KEEP_AND_GO_ON, unique_id="4")
+    done = run_node("SaveImageToCloud", images=images, on_failure=choices.KEEP_AND_GO_ON, unique_id="4")
     urls, keys, passed = done["result"]
     stored = [key for key in keys if key]
     assert len(keys) == 5
     assert keys[2] == ""
-    assert urls == ";".join(connect.storage_of(None, host.profiles_file()).url(key) for key in stored)
+    assert urls == ";".join(
+        connect.storage_of(None, comfyui_folders.profiles_file()).url(key) for key in stored
+    )
     assert len(done["ui"]["images"]) == 5
     assert passed is images
     assert len(kept(box)) == 5 - len(stored)
@@ -223,7 +227,7 @@ def test_going_on_gives_empty_keys_for_what_is_kept_and_says_so_on_the_node(clou
 def test_a_node_that_goes_on_says_first_that_nothing_is_in_the_bucket_and_why(cloud, proxy):
     proxy.refuse()
     for count, waits in ((1, "comfyui/images/ComfyUI_….png"), (3, "3 files")):
-        done = run_node("SaveImageToCloud", images=pictures(count), on_failure=saving.KEEP_AND_GO_ON)
+        done = run_node("SaveImageToCloud", images=pictures(count), on_failure=choices.KEEP_AND_GO_ON)
         (first, more), (why, further), kept, *_ = done["ui"]["cloud_storage"]
         assert (first, more) == (f"NOT in the bucket yet: {waits}.", {"level": "warning"})
         assert why.startswith("Could not ")
@@ -234,7 +238,7 @@ def test_a_node_that_goes_on_says_first_that_nothing_is_in_the_bucket_and_why(cl
 
 
 def test_after_a_failure_the_rest_of_a_batch_is_kept_without_trying(proxy, box, monkeypatch):
-    monkeypatch.setattr(saving, "UPLOAD_THREADS", 2)
+    monkeypatch.setattr(batch, "UPLOAD_THREADS", 2)
     save(pictures(1, 5))
     rule = proxy.add(Fault(FORBIDDEN, "PUT", times=None))
     with pytest.raises(errors.AccessDenied):
@@ -251,7 +255,7 @@ def test_a_read_only_profile_promises_no_later_upload(cloud, box, monkeypatch):
     assert "the profile is read-only" in said
     assert "next successful save" not in said
     assert "make it writable, then run Retry Pending Uploads" in said
-    done = run_node("SaveImageToCloud", images=pictures(1), on_failure=saving.KEEP_AND_GO_ON, unique_id="4")
+    done = run_node("SaveImageToCloud", images=pictures(1), on_failure=choices.KEEP_AND_GO_ON, unique_id="4")
     assert "next successful save" not in str(done["ui"])
     assert retry()[:2] == (0, 2)
     monkeypatch.delenv("COMFY_S3_READ_ONLY")
@@ -287,11 +291,13 @@ def test_a_file_on_disk_is_kept_as_well(cloud, proxy, box, tmp_path):
     source = tmp_path / "film.mp4"
     source.write_bytes(b"film" * 1000)
     proxy.refuse()
-    target = saving.target(None, host.profiles_file(), host.outbox_folder(), saving.KEEP_AND_STOP)
+    target = batch.target(
+        None, comfyui_folders.profiles_file(), comfyui_folders.outbox_folder(), choices.KEEP_AND_STOP
+    )
     name = outbox.Name(("films/a",), ".mp4")
-    file = storing.File(source, "video/mp4", linkable=True)
+    file = store_file.File(source, "video/mp4", linkable=True)
     with pytest.raises(errors.Unreachable):
-        saving.save(target, [name], lambda index: file, lambda *_: None, "new name", Meter(), Call())
+        batch.save(target, [name], lambda index: file, lambda *_: None, "new name", Meter(), Call())
     (entry,) = kept(box)
     assert entry.path.samefile(source)
     source.unlink()
@@ -309,7 +315,7 @@ def test_what_lies_in_the_output_folder_is_sent_when_asked_for_and_replaces_noth
     before = cloud.read("comfyui/images/mine.png")
     refused(proxy, if_exists="overwrite", filename="mine", images=pictures(1, seed=9))
     (entry,) = kept(box)
-    earlier = Outbox(host.earlier_outbox_folder(), is_own=False)
+    earlier = Outbox(comfyui_folders.earlier_outbox_folder(), is_own=False)
     earlier.folder.mkdir()
     entry.folder.rename(earlier.folder / entry.folder.name)
     save(filename="another")  # sends what waits, and not what somebody may have put there
@@ -368,7 +374,7 @@ def test_a_fault_of_this_program_loses_no_image_either(cloud, box, monkeypatch):
 # ------------------------------------------------------------ a disk or an outbox that is full
 
 
-@pytest.mark.parametrize("on_failure", [saving.KEEP_AND_STOP, saving.KEEP_AND_GO_ON])
+@pytest.mark.parametrize("on_failure", [choices.KEEP_AND_STOP, choices.KEEP_AND_GO_ON])
 def test_a_full_disk_hides_no_error_and_stops_the_node(proxy, box, monkeypatch, on_failure):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -385,7 +391,7 @@ def test_a_full_outbox_hides_no_error_and_keeps_what_fits(proxy, box, monkeypatc
     size = box.size()
     monkeypatch.setattr(outbox, "MAX_BYTES", int(size * 2.5))
     monkeypatch.setattr(outbox, "WARN_BYTES", int(size * 1.5))
-    said = str(refused(proxy, images=pictures(3), on_failure=saving.KEEP_AND_GO_ON))
+    said = str(refused(proxy, images=pictures(3), on_failure=choices.KEEP_AND_GO_ON))
     assert "endpoint" in said
     assert "could not be kept for later either" in said
     assert "nearly full" in said
@@ -471,7 +477,7 @@ def test_a_save_through_another_profile_leaves_what_waits(cloud, proxy, box, fas
 
 def test_nothing_waits_and_nothing_is_sent(comfyui):
     assert retry() == (0, 0, "Nothing is waiting.")
-    assert not host.outbox_folder().exists()
+    assert not comfyui_folders.outbox_folder().exists()
 
 
 def test_retry_runs_every_time(comfyui):
@@ -501,7 +507,7 @@ def forge(entry, **changes):
 
 
 def sent_all(box):
-    return sending.send(box, host.profiles_file(), lambda entry: True, Meter())
+    return sending.send(box, comfyui_folders.profiles_file(), lambda entry: True, Meter())
 
 
 OWN_CODES = ("KeyTooLongError", "InvalidObjectName", "EntityTooLarge", "FileImmutable")
@@ -892,7 +898,7 @@ def test_who_sends_beside_another_sends_what_that_one_leaves(cloud, proxy, box, 
     waits, beside = threading.Event(), []
 
     def send_beside():
-        everything = box, host.profiles_file(), lambda entry: True, Meter()
+        everything = box, comfyui_folders.profiles_file(), lambda entry: True, Meter()
         beside.append(sending.send(*everything, lambda text: waits.set()))
         waits.set()
 
@@ -904,7 +910,7 @@ def test_who_sends_beside_another_sends_what_that_one_leaves(cloud, proxy, box, 
             waits.wait()
         return entry.sender.profile == "renders"
 
-    assert sending.send(box, host.profiles_file(), wanted, Meter()).sent == 1
+    assert sending.send(box, comfyui_folders.profiles_file(), wanted, Meter()).sent == 1
     thread.join()
     assert [(report.sent, report.left) for report in beside] == [(1, 0)], str(beside[0])
     assert len(keys_of(cloud)) == 2
@@ -918,7 +924,7 @@ def test_the_node_says_that_it_waits_for_another_and_can_be_cancelled(cloud, pro
         shown.append(text)
         then()
 
-    monkeypatch.setattr(host, "show_text", show)
+    monkeypatch.setattr(comfyui_progress, "show_text", show)
     with contextlib.ExitStack() as other:
         other.enter_context(box.alone())
         then = model_management.interrupt_current_processing
@@ -984,11 +990,11 @@ def test_a_sender_killed_at_any_step_sends_everything_once_in_the_end(cloud, pro
         + """
 import os, signal
 from pathlib import Path
-from cloud_storage import connect, host, sending
+from cloud_storage import connect, comfyui_folders, sending
 from cloud_storage.meter import Meter
 from cloud_storage.outbox import Outbox
-connect.storage_of(None, host.profiles_file())  # the SDK is imported once, before the forks
-folder, left = str(host.outbox_folder()), 1
+connect.storage_of(None, comfyui_folders.profiles_file())  # the SDK is imported once, before the forks
+folder, left = str(comfyui_folders.outbox_folder()), 1
 
 def hook(event, arguments):
     global left
@@ -1000,11 +1006,11 @@ def hook(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 
 while True:
-    box = Outbox(host.outbox_folder())
+    box = Outbox(comfyui_folders.outbox_folder())
     pid = os.fork()
     if pid == 0:
         sys.addaudithook(hook)
-        report = sending.send(box, host.profiles_file(), lambda entry: True, Meter())
+        report = sending.send(box, comfyui_folders.profiles_file(), lambda entry: True, Meter())
         os._exit(0 if report.left == 0 else 1)
     status = os.waitpid(pid, 0)[1]
     print(status, flush=True)

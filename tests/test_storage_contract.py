@@ -11,7 +11,7 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
-from cloud_storage import errors, transfer
+from cloud_storage import download, errors
 from cloud_storage.storage import Meter, PutOptions
 
 MIB = 1 << 20
@@ -291,25 +291,25 @@ def test_a_cancelled_upload_leaves_nothing(storage, place):
 def test_a_download_is_the_object(storage, tmp_path):
     put(storage, "d.bin", LARGE)
     meter = Meter()
-    info = transfer.download(storage, "d.bin", tmp_path / "d.bin", meter)
+    info = download.download(storage, "d.bin", tmp_path / "d.bin", meter)
     assert (tmp_path / "d.bin").read_bytes() == LARGE
     assert (info.size, meter.done, meter.total) == (len(LARGE),) * 3
     put(storage, "empty.bin", b"")
-    transfer.download(storage, "empty.bin", tmp_path / "empty.bin", Meter())
+    download.download(storage, "empty.bin", tmp_path / "empty.bin", Meter())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.bin", "empty.bin"]
 
 
 def test_a_cancelled_download_leaves_nothing(storage, tmp_path):
     put(storage, "d.bin", LARGE)
     with pytest.raises(errors.TransferCancelled):
-        transfer.download(storage, "d.bin", tmp_path / "d.bin", StopsAfter(len(LARGE) // 2))
+        download.download(storage, "d.bin", tmp_path / "d.bin", StopsAfter(len(LARGE) // 2))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_download_that_is_not_what_was_uploaded_is_refused(storage, tmp_path):
     put(storage, "d.bin", b"these bytes", metadata={"sha256": hashlib.sha256(b"other bytes").hexdigest()})
     with pytest.raises(errors.IntegrityError, match="sha256"):
-        transfer.download(storage, "d.bin", tmp_path / "d.bin", Meter())
+        download.download(storage, "d.bin", tmp_path / "d.bin", Meter())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from cloud_storage import errors, transfer
+from cloud_storage import download as download_module
+from cloud_storage import errors, watch
 from cloud_storage.storage import Meter, PutOptions
 from comfy import model_management
 from conftest import run_node
@@ -152,7 +153,7 @@ def test_a_download_that_breaks_goes_on_where_it_ended(shaky, proxy, direct, tmp
     put(direct, "a.bin", LARGE, sha256=sha256(LARGE))
     rule = proxy.add(Fault(Cut("response body", share, how), "GET", times=3))
     meter = Meter()
-    transfer.download(shaky, "a.bin", tmp_path / "a.bin", meter)
+    download_module.download(shaky, "a.bin", tmp_path / "a.bin", meter)
     assert rule.happened == 3
     assert (tmp_path / "a.bin").read_bytes() == LARGE
     assert meter.done == len(LARGE)
@@ -163,7 +164,7 @@ def test_a_download_that_never_ends_well_leaves_no_file(shaky, proxy, direct, tm
     put(direct, "a.bin", LARGE)
     proxy.add(Fault(Cut("response body", 0, "close"), "GET", times=None))
     with pytest.raises(errors.Unreachable):
-        transfer.download(shaky, "a.bin", tmp_path / "a.bin", Meter())
+        download_module.download(shaky, "a.bin", tmp_path / "a.bin", Meter())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,7 +172,7 @@ def test_a_flipped_bit_is_noticed(shaky, proxy, direct, tmp_path):
     put(direct, "a.bin", LARGE, sha256=sha256(LARGE))
     rule = proxy.add(Fault(Flip(1000), "GET", skip=1))
     with pytest.raises(errors.IntegrityError, match="sha256"):
-        transfer.download(shaky, "a.bin", tmp_path / "a.bin", Meter())
+        download_module.download(shaky, "a.bin", tmp_path / "a.bin", Meter())
     assert rule.happened == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -183,7 +184,7 @@ def test_an_object_replaced_halfway_is_changed_and_leaves_no_file(shaky, proxy, 
 
     def run():
         try:
-            transfer.download(shaky, "a.bin", tmp_path / "a.bin", Meter())
+            download_module.download(shaky, "a.bin", tmp_path / "a.bin", Meter())
         except errors.StorageError as error:
             outcome.append(error)
 
@@ -217,7 +218,7 @@ def cancelled_when(rule, operation, meter):
             raise Pressed
 
     with pytest.raises(Pressed):
-        asyncio.run(transfer.watched(operation, meter, tick))
+        asyncio.run(watch.watched(operation, meter, tick))
 
 
 def test_cancel_ends_a_download_whose_network_is_silent_and_leaves_no_file(shaky, proxy, direct, tmp_path):
@@ -227,7 +228,7 @@ def test_cancel_ends_a_download_whose_network_is_silent_and_leaves_no_file(shaky
 
     def download():
         try:
-            transfer.download(shaky, "a.bin", tmp_path / "a.bin", meter)
+            download_module.download(shaky, "a.bin", tmp_path / "a.bin", meter)
         finally:
             ended.set()
 

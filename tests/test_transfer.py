@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from cloud_storage import errors, lanes, transfer
+from cloud_storage import download, errors, lanes, watch
 from cloud_storage.errors import TransferCancelled
 from cloud_storage.storage import Meter, ObjectInfo, Storage
 
@@ -24,7 +24,7 @@ def never():
 
 def test_the_result_of_the_thread_comes_back():
     async def main():
-        return await transfer.watched(threading.current_thread, Meter(), quiet)
+        return await watch.watched(threading.current_thread, Meter(), quiet)
 
     assert asyncio.run(main()) is not threading.current_thread()
 
@@ -36,7 +36,7 @@ def test_an_error_of_the_thread_is_raised_as_it_is():
         raise error
 
     with pytest.raises(ValueError, match="as it is") as raised:
-        asyncio.run(transfer.watched(fail, Meter(), quiet))
+        asyncio.run(watch.watched(fail, Meter(), quiet))
     assert raised.value is error
 
 
@@ -52,7 +52,7 @@ def test_the_tick_sees_the_meter_while_the_thread_works():
         if meter.done == 7:
             seen.set()
 
-    asyncio.run(transfer.watched(work, meter, tick))
+    asyncio.run(watch.watched(work, meter, tick))
 
 
 def test_cancel_stops_the_meter_waits_for_the_clean_up_and_is_raised():
@@ -70,7 +70,7 @@ def test_cancel_stops_the_meter_waits_for_the_clean_up_and_is_raised():
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        asyncio.run(transfer.watched(work, meter, tick))
+        asyncio.run(watch.watched(work, meter, tick))
     assert meter.stopped
     assert cleaned == [True]
 
@@ -82,7 +82,7 @@ def test_cancel_does_not_wait_for_a_network_that_is_silent():
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        asyncio.run(transfer.watched(silent.wait, Meter(), tick))
+        asyncio.run(watch.watched(silent.wait, Meter(), tick))
     assert not silent.is_set()
     silent.set()
 
@@ -104,9 +104,7 @@ def test_what_one_of_several_is_told_of_cancel_ends_them_all(finish):
         meter.check()
 
     async def main():
-        calls = [
-            transfer.watched(lambda one=one: work(one), one, tick, finish_unless=finish) for one in meters
-        ]
+        calls = [watch.watched(lambda one=one: work(one), one, tick, finish_unless=finish) for one in meters]
         return await asyncio.gather(*calls, return_exceptions=True)
 
     assert [type(one) for one in asyncio.run(main())] == [Cancelled] * 3
@@ -125,12 +123,12 @@ def test_what_takes_too_long_ends_no_other():
         async def late():
             meter = Meter()
             try:
-                await transfer.watched(lambda: meter.wait(60), meter, limit)
+                await watch.watched(lambda: meter.wait(60), meter, limit)
             finally:
                 late_is_over.set()
 
         async def other():
-            return await transfer.watched(lambda: late_is_over.wait(30), Meter(), lambda _meter: None)
+            return await watch.watched(lambda: late_is_over.wait(30), Meter(), lambda _meter: None)
 
         return await asyncio.gather(other(), late(), return_exceptions=True)
 
@@ -150,7 +148,7 @@ def neighbour_fails(finish):
         finished.append(True)
 
     async def main():
-        task = asyncio.create_task(transfer.watched(work, meter, quiet, finish_unless=finish))
+        task = asyncio.create_task(watch.watched(work, meter, quiet, finish_unless=finish))
         await asyncio.to_thread(begun.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -166,7 +164,7 @@ def test_a_save_is_completed_when_another_node_fails():
 
 def test_a_save_is_stopped_when_the_other_node_met_cancel(monkeypatch):
     """A sampler holds up the event loop, takes the sign away, and ends the prompt."""
-    monkeypatch.setattr(transfer, "HEED_SECONDS", 0)
+    monkeypatch.setattr(watch, "HEED_SECONDS", 0)
     meter, cancel, stopped, finished = Meter(), threading.Event(), threading.Event(), []
 
     def work():
@@ -177,7 +175,7 @@ def test_a_save_is_stopped_when_the_other_node_met_cancel(monkeypatch):
             stopped.set()
 
     async def main():
-        task = asyncio.create_task(transfer.watched(work, meter, quiet, finish_unless=cancel.is_set))
+        task = asyncio.create_task(watch.watched(work, meter, quiet, finish_unless=cancel.is_set))
         await asyncio.sleep(0)
         cancel.set()
         assert stopped.wait(20), "while the loop stands still"
@@ -190,8 +188,8 @@ def test_a_save_is_stopped_when_the_other_node_met_cancel(monkeypatch):
 
 
 def test_cancel_that_ends_the_operation_before_the_tick_is_the_hosts_own(monkeypatch):
-    monkeypatch.setattr(transfer, "HEED_SECONDS", 0)
-    monkeypatch.setattr(transfer, "TICK_SECONDS", 30)
+    monkeypatch.setattr(watch, "HEED_SECONDS", 0)
+    monkeypatch.setattr(watch, "TICK_SECONDS", 30)
     meter = Meter()
 
     def work():
@@ -202,7 +200,7 @@ def test_cancel_that_ends_the_operation_before_the_tick_is_the_hosts_own(monkeyp
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        asyncio.run(transfer.watched(work, meter, tick, finish_unless=lambda: True))
+        asyncio.run(watch.watched(work, meter, tick, finish_unless=lambda: True))
 
 
 def test_a_load_is_stopped_when_another_node_fails():
@@ -221,7 +219,7 @@ def test_cancel_still_works_while_a_save_is_completed():
             raise Cancelled
 
     async def main():
-        task = asyncio.create_task(transfer.watched(work, meter, tick, finish_unless=never))
+        task = asyncio.create_task(watch.watched(work, meter, tick, finish_unless=never))
         await asyncio.to_thread(begun.wait)
         task.cancel()
         await asyncio.sleep(0.05)
@@ -259,7 +257,7 @@ def test_a_range_that_fails_stops_the_others(tmp_path):
     part.write_bytes(bytes(20))
     with pytest.raises(errors.AccessDenied):
         info = ObjectInfo("a", 20, "e")
-        transfer.fetch_ranges(Uneven(), info, part, [range(10), range(10, 20)], Meter())
+        download.fetch_ranges(Uneven(), info, part, [range(10), range(10, 20)], Meter())
     assert stopped == [10]
 
 
@@ -282,18 +280,18 @@ def test_more_ranges_travel_side_by_side_where_that_pays(tmp_path, monkeypatch):
     part = tmp_path / "part"
     part.write_bytes(bytes(count))
     pieces = [range(number, number + 1) for number in range(count)]
-    transfer.fetch_ranges(Patient(), ObjectInfo("a", count, "e"), part, pieces, Meter())
+    download.fetch_ranges(Patient(), ObjectInfo("a", count, "e"), part, pieces, Meter())
     assert part.read_bytes() == b"a" * count
 
 
-@pytest.mark.parametrize("size", [0, 1, transfer.RANGE_MIN_BYTES, (2 << 30) + 7, (12 << 30) - 1])
+@pytest.mark.parametrize("size", [0, 1, download.RANGE_MIN_BYTES, (2 << 30) + 7, (12 << 30) - 1])
 def test_pieces_cover_everything_once_and_are_small_at_first_and_towards_the_end(size):
-    pieces = transfer.ranges(5, 5 + size)
+    pieces = download.ranges(5, 5 + size)
     assert [piece.start for piece in pieces] == [5, *(piece.stop for piece in pieces)][: len(pieces)]
     assert sum(map(len, pieces)) == size
     lengths = list(map(len, pieces))
-    first, rest = lengths[: transfer.RANGES_FIRST], lengths[transfer.RANGES_FIRST :]
-    assert set(first[:-1]) <= {transfer.RANGE_MIN_BYTES}
+    first, rest = lengths[: download.RANGES_FIRST], lengths[download.RANGES_FIRST :]
+    assert set(first[:-1]) <= {download.RANGE_MIN_BYTES}
     assert rest == sorted(rest, reverse=True)
-    assert all(transfer.RANGE_MIN_BYTES <= length <= transfer.RANGE_MAX_BYTES for length in rest[:-1])
-    assert len(rest) < 3 or rest[-2] == transfer.RANGE_MIN_BYTES
+    assert all(download.RANGE_MIN_BYTES <= length <= download.RANGE_MAX_BYTES for length in rest[:-1])
+    assert len(rest) < 3 or rest[-2] == download.RANGE_MIN_BYTES

@@ -11,7 +11,7 @@ import cloud_storage
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness, host, media_image, storage
+from cloud_storage import comfyui_folders, errors, freshness, media_image, storage
 from cloud_storage.storage import Meter
 from comfy_api.input_impl import VideoFromComponents
 from comfy_api.util import VideoComponents
@@ -157,7 +157,7 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
     monkeypatch.setattr(freshness, "_memories", {})
     for name, value in bucket.settings({"path_prefix": own_prefix()}).items():
         monkeypatch.setenv(name, value)
-    store = connect.connect(connect.resolve("", {}, host.profiles_file()))
+    store = connect.connect(connect.resolve("", {}, comfyui_folders.profiles_file()))
     picture = media_image.encode(torch.zeros((16, 16, 3)), "png").data
     for key in ("in/a.png", "in/loras/a.safetensors"):
         store.put(key, picture, storage.PutOptions(), Meter())

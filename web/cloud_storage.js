@@ -21,7 +21,7 @@ import { texts } from "./texts.js"
 import { mayHaveOne } from "./thumbnails.js"
 
 const CATEGORY = "cloud_storage"
-const LINES = "cloud_storage" // the key of a node's `ui` that host.shown fills
+const LINES = "cloud_storage" // the key of a node's `ui` that comfyui_results.shown fills
 const PICTURES = "cloud_storage_pictures" // the same of nodes_load.py
 const PROFILE_NODE = "CloudStorageProfile"
 const UPLOAD_NODE = "UploadFileToCloud"

@@ -58,9 +58,11 @@ def enter_comfyui() -> Any:
 
 
 def image_here(path: Path) -> Outcome:
-    from cloud_storage import host, image_decoder  # type: ignore[import-not-found]
+    from cloud_storage import comfyui_video, image_decoder  # type: ignore[import-not-found]
 
-    file = image_decoder.ImageFile(path, path.name, host.image_reader(path), None, lambda: FREE_BYTES)
+    file = image_decoder.ImageFile(
+        path, path.name, comfyui_video.image_reader(path), None, lambda: FREE_BYTES
+    )
     image, mask = file.decode()
     return image.numpy(), mask.numpy()
 
@@ -154,13 +156,13 @@ def _planar(frame: Any) -> npt.NDArray[Any]:
 
 
 def video_here(path: Path) -> Outcome:
-    from cloud_storage import media_frames, video_window
+    from cloud_storage import frame_sinks, video_frames, video_window
     from cloud_storage.meter import Meter
 
     window = video_window.window(0, 0, 0, FRAMES, 0, 1, video_window.NONE)
     with path.open("rb") as file:
-        sink = media_frames.Tensor()
-        loaded = media_frames.load(file, path.name, window, sink, Meter(), lambda: FREE_BYTES)
+        sink = frame_sinks.Tensor()
+        loaded = video_frames.load(file, path.name, window, sink, Meter(), lambda: FREE_BYTES)
     return (loaded.frames[..., :3].numpy(),)
 
 

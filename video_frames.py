@@ -12,14 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from .damage import LOAD
 from .errors import MediaError, sentence
-from .frame_pixels import Painter, Pixels, is_deep, is_transparent
+from .frame_pixels import Painter, Pixels, fitted, is_deep, is_transparent
+from .frame_sinks import Sink
 from .media_container import opened
 from .media_damage import RecordingDamage
 from .media_film import Film, Picture
@@ -53,42 +54,6 @@ class Loaded:
     info: dict[str, int | float]
     rate: Fraction
     notes: tuple[str, ...] = ()
-
-
-class Sink(Protocol):
-    """Takes frames one by one; ``result`` gives the first ``count`` of them."""
-
-    multiple: int  # of the frames' sides, in pixels
-    held_at_once: int  # frames in memory, 0 for all
-
-    def begin(self, count: int, height: int, width: int, channels: int) -> None: ...
-    def grow(self, count: int) -> None: ...
-    def add(self, pixels: Pixels) -> None: ...
-    def result(self, count: int) -> torch.Tensor: ...
-
-
-class Tensor:
-    """Collects frames in one float32 tensor."""
-
-    multiple = 1
-    held_at_once = 0
-
-    def begin(self, count: int, height: int, width: int, channels: int) -> None:
-        self._values = np.empty((max(1, count), height, width, channels), np.float32)
-        self._filled = 0
-
-    def grow(self, count: int) -> None:
-        """Make room for ``count`` frames in all, in place where the system can."""
-        self._values.resize((count, *self._values.shape[1:]), refcheck=False)
-
-    def add(self, pixels: Pixels) -> None:
-        scale = np.float32(1 / np.iinfo(pixels.dtype).max)
-        np.multiply(pixels, scale, out=self._values[self._filled])
-        self._filled += 1
-
-    def result(self, count: int) -> torch.Tensor:
-        self.grow(count)
-        return torch.from_numpy(self._values)
 
 
 def load(
@@ -171,33 +136,6 @@ class _Canvas:
         return fitted(pixels, self.width, self.height)
 
 
-def fitted(pixels: Pixels, width: int, height: int) -> Pixels:
-    """``pixels`` cut at two sides to the ratio of width to height and scaled (Lanczos), as ComfyUI does it
-    (common_upscale in comfy/utils.py, "lanczos" and "center").
-    """
-    old_height, old_width = pixels.shape[:2]
-    if (old_width, old_height) == (width, height):
-        return pixels
-    old, new = old_width / old_height, width / height
-    left = round((old_width - old_width * (new / old)) / 2) if old > new else 0
-    top = round((old_height - old_height * (old / new)) / 2) if old < new else 0
-    cut = np.ascontiguousarray(pixels[top : old_height - top, left : old_width - left])
-    if cut.dtype == np.uint8:
-        return _scaled(cut, width, height)
-    layers = [_scaled(layer.astype(np.float32), width, height) for layer in np.moveaxis(cut, -1, 0)]
-    deep: Pixels = np.stack(layers, axis=-1).round().clip(0, np.iinfo(cut.dtype).max).astype(cut.dtype)
-    return deep
-
-
-def _scaled(pixels: Pixels, width: int, height: int) -> Pixels:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
-
-
-# ---------------------------------------------------------------------------------------- sound and facts
-
-
 def _sound(film: Film, start: Fraction, end: Fraction, promise: Promise) -> dict[str, Any]:
     film.hear_until(end)
     recorder = film.recorder
@@ -241,9 +179,6 @@ def _info(film: Film, last: Picture, canvas: _Canvas, count: int, rate: Fraction
         "loaded_width": canvas.width,
         "loaded_height": canvas.height,
     }
-
-
-# ---------------------------------------------------------------------------------------- refusals
 
 
 def _nothing_left(film: Film, window: Window) -> MediaError:

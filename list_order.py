@@ -13,13 +13,12 @@ import threading
 import time
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 
 from .meter import Meter
+from .utc_clock import now
 
 LOOK_SECONDS = 0.2  # between two looks whether the one who waits was told to stop
 SOON_SECONDS = 3.0
-
 _lock = threading.Lock()
 _under_way: dict[str, list[Call]] = {}
 
@@ -138,17 +137,3 @@ def begun(node_id: str | None) -> Iterator[Call]:
             calls.remove(call)
             if not calls:
                 del _under_way[node_id]
-
-
-# ------------------------------------------------------------ time
-
-_last = datetime.min.replace(tzinfo=timezone.utc)
-_clock = threading.Lock()
-
-
-def now() -> datetime:
-    """The time in UTC, later than whenever it was asked for before, whatever the clock does meanwhile."""
-    global _last  # noqa: PLW0603  one clock for the process
-    with _clock:
-        _last = max(datetime.now(timezone.utc), _last + timedelta(microseconds=1))
-        return _last

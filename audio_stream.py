@@ -7,8 +7,6 @@ in step with the pictures. Channels keep their order: that of FFmpeg's layouts, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import MediaError, sentence
+from .media_formats import _NAMED, SoundCodec
 from .meter import Meter
 
 if TYPE_CHECKING:
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
     from .media_output import Output
 
 Samples = npt.NDArray[np.float32]  # [channels, samples]
-
 # One sample of every channel, then the next: PyAV's arrays of one channel after another end at seven.
 _PACKED = "flt"
-
 # By the number of channels: the layouts that AAC, Opus and FLAC all take.
 LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 STEP_SECONDS = 1  # of sound encoded between two looks for a cancel
@@ -108,53 +105,7 @@ class Recorder:
         return samples
 
 
-@dataclass(frozen=True)
-class SoundCodec:
-    """How sound is encoded: PyAV's encoder, its sample format, and the most channels it takes.
-
-    ``rates`` in Hz, ascending, are all it takes; empty for any. With one of the numbers of channels in
-    ``discrete`` the file does not say which loudspeaker is which: ``options`` are then the encoder's.
-    ``layouts`` are those it keeps beside the usual one of each number of channels.
-    """
-
-    encoder: str
-    sample_format: str
-    max_channels: int
-    rates: tuple[int, ...] = ()
-    bits_per_channel: int = 0  # a second; 0 where there is no choice
-    discrete: tuple[int, ...] = ()
-    options: Mapping[str, str] = field(default_factory=dict)
-    layouts: frozenset[str] = frozenset()
-
-    def rate(self, rate: int) -> int:
-        """The rate to encode at: ``rate``, or the next higher one, or the highest."""
-        if not self.rates or rate in self.rates:
-            return rate
-        return next((known for known in self.rates if known > rate), self.rates[-1])
-
-
-AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-AAC = SoundCodec("aac", "fltp", 8, AAC_RATES, 96_000, layouts=frozenset({"2.1", "3.0(back)", "4.0"}))
-# FFmpeg 8's encoder mixes up the channels of 5.0 and 6.1: a tone in each comes back in another's place. As a
-# plain row of channels (mapping family 255, rfc-editor.org/rfc/rfc7845#section-5.1.1.4) each keeps its own.
-OPUS = SoundCodec(
-    encoder="libopus",
-    sample_format="flt",
-    max_channels=255,
-    rates=(8000, 12000, 16000, 24000, 48000),
-    bits_per_channel=96_000,
-    discrete=(5, 7, *range(9, 256)),
-    options={"mapping_family": "255"},
-)
 MP3 = SoundCodec("libmp3lame", "fltp", 2, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000))
-_NAMED = frozenset(
-    {
-        *("2.1", "3.0(back)", "3.1", "4.0", "4.1", "quad(side)", "5.0(side)", "5.1(side)"),
-        *("6.0", "6.1(back)", "7.0", "7.1(wide)"),
-    }
-)
-FLAC = SoundCodec("flac", "s32", 8, layouts=_NAMED)  # of whose bits its encoder keeps 24
-PCM = SoundCodec("pcm_s24le", "s32", 65_535)
 
 
 class SoundEncoder:

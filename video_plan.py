@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,137 +18,18 @@ import torch
 from .errors import MediaError, sentence
 from .media_container import demuxer, has_side_alpha, opened, picture_stream
 from .media_film_check import playable_sounds
-from .media_sound import AAC, FLAC, OPUS, SoundCodec
+from .media_formats import (
+    AUTO,
+    CODEC_CHOICES,
+    CODECS,
+    CONTAINERS,
+    FORMATS,
+    Codec,
+    Container,
+)
 
-AUTO = "auto"
 HDR_TRANSFERS = (16, 18)  # PQ and HLG, in ITU-T H.273
 CRF_OF_CODEC = -1  # the node's default: each codec's own
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How moving pictures are encoded: PyAV's encoders and their options, the first one that there is.
-
-    ``crf`` is the quality where none is set, lower is better, up to ``max_crf``. The values are those at
-    which each codec's own guide calls the result visually lossless or close to it
-    (trac.ffmpeg.org/wiki/Encode). ``min_side`` in pixels is the least that its encoders take.
-    ``deep``: its encoders and players know 10 bits, which HDR has. ``keeps_aspect``: it says what shape a
-    pixel has.
-    """
-
-    name: str
-    encoders: Mapping[str, Mapping[str, str]]
-    crf: int
-    max_crf: int
-    keeps_alpha: bool = False
-    min_side: int = 2
-    deep: bool = False
-    keeps_aspect: bool = False
-
-
-CODECS: Mapping[str, Codec] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            Codec("h264", {"libx264": {"preset": "medium"}}, 19, 51, keeps_aspect=True),
-            # x265 ends the whole process for some pictures below the size of its largest block.
-            Codec(
-                "h265",
-                {"libx265": {"x265-params": "log-level=error"}},
-                crf=22,
-                max_crf=51,
-                min_side=64,
-                deep=True,
-                keeps_aspect=True,
-            ),
-            Codec(
-                "vp9",
-                {"libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1"}},
-                crf=26,
-                max_crf=63,
-                keeps_alpha=True,
-            ),
-            Codec(
-                "av1",
-                {"libsvtav1": {"preset": "8"}, "libaom-av1": {"cpu-used": "6", "row-mt": "1"}},
-                crf=28,
-                max_crf=63,
-                deep=True,
-                min_side=16,  # SVT-AV1 refuses smaller ones, or never ends
-            ),
-        )
-    }
-)
-
-
-@dataclass(frozen=True)
-class Container:
-    """A kind of file that a film can be saved as.
-
-    ``codecs`` are those it can be encoded with, the usual one first; ``sound`` encodes its sound. What it
-    holds of other files as it is goes by FFmpeg's names: ``pictures_held``, ``sounds_held``. ``options`` are
-    the muxer's. ``plays``: browsers show it. ``keeps_aspect``: it says what shape a pixel has; Matroska
-    could, but PyAV does not tell its muxer.
-    """
-
-    name: str
-    extension: str
-    content_type: str
-    muxer: str
-    codecs: tuple[str, ...]
-    sound: SoundCodec | None
-    pictures_held: frozenset[str]
-    sounds_held: frozenset[str] = frozenset()
-    options: Mapping[str, str] = field(default_factory=dict)
-    keeps_workflow: bool = True
-    plays: bool = True
-    keeps_aspect: bool = False
-
-
-_MP4_PICTURES = frozenset({"h264", "hevc", "av1"})
-_MP4_SOUNDS = frozenset({"aac", "mp3", "opus", "flac", "ac3", "eac3", "alac"})
-_WEBM_PICTURES = frozenset({"vp8", "vp9", "av1"})
-_WEBM_SOUNDS = frozenset({"opus", "vorbis"})
-
-# In the order in which auto tries them.
-CONTAINERS: Mapping[str, Container] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            Container(
-                "mp4",
-                "mp4",
-                "video/mp4",
-                "mp4",
-                ("h264", "h265", "av1"),
-                AAC,
-                _MP4_PICTURES,
-                _MP4_SOUNDS,
-                # faststart: the index in front, so that it plays while it loads. use_metadata_tags: tags of
-                # any name, in which ComfyUI keeps the workflow (VideoFromFile.save_to).
-                {"movflags": "faststart+use_metadata_tags"},
-                keeps_aspect=True,
-            ),
-            Container(
-                "webm", "webm", "video/webm", "webm", ("vp9", "av1"), OPUS, _WEBM_PICTURES, _WEBM_SOUNDS
-            ),
-            Container(
-                "mkv",
-                "mkv",
-                "video/x-matroska",
-                "matroska",
-                ("h264", "h265", "vp9", "av1"),
-                FLAC,
-                _MP4_PICTURES | _WEBM_PICTURES | {"mpeg4", "mpeg2video", "prores", "ffv1", "mjpeg"},
-                _MP4_SOUNDS | _WEBM_SOUNDS | {"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"},
-                plays=False,
-            ),
-            Container("gif", "gif", "image/gif", "gif", (), None, frozenset({"gif"}), keeps_workflow=False),
-        )
-    }
-)
-FORMATS = (AUTO, *CONTAINERS)
-CODEC_CHOICES = (AUTO, *CODECS)
 
 
 @dataclass(frozen=True)
@@ -169,7 +49,6 @@ class Pictures:
 
 
 Clip = Recording | Pictures
-
 _NTSC = tuple(Fraction(1000 * whole, 1001) for whole in (24, 30, 48, 60, 72, 90, 96, 120, 144, 240))
 _NTSC_TOLERANCE = Fraction(1, 200)  # 23.98 is meant as 24000/1001, and 24 is not
 _MOST_PARTS = 1001  # the largest denominator of a rate in use

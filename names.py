@@ -1,11 +1,8 @@
-"""Turns what people type into object keys, and refuses a bad key before anything is sent.
+"""Turns what people type into names of objects.
 
 ``key_prefix`` and ``filename`` take tokens between percent signs. They are replaced in one pass: what a token
 brings in is not looked at again, and an unknown token stays as it is, as in ComfyUI. ``key_prefix`` is a
-folder: it gets a "/" behind it where it has none. ``filename`` may hold further folders.
-
-A key to write (``clean_key``) is put in order first. The key of an object that exists (``existing_key``) is
-kept as it is, or it would name another object.
+folder: it gets a "/" at its end where it has none. ``filename`` may hold further folders.
 """
 
 from __future__ import annotations
@@ -19,8 +16,8 @@ from uuid import uuid4
 
 from . import prompt_values
 from .errors import BadKey, ConfigurationError, sentence
+from .object_keys import MAX_KEY_BYTES, clean_key, shown_key, without_empty_folders, without_leading_slashes
 
-MAX_KEY_BYTES = 1024  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; 1,023 on OSS
 MAX_TEMPLATE_CHARACTERS = 8192  # room for many tokens; each percent sign may begin one, and is looked at so
 COUNTER_DIGITS = 5  # at least
 
@@ -67,7 +64,6 @@ _TOKENS: Mapping[str, Callable[[NameContext], object]] = {
     "seed": lambda context: prompt_values.seed(context.prompt or {}, context.node_id),
 }
 _DISTINCT = {"counter", "batch_num", "uuid"}  # each keeps the images of one batch apart
-
 _DATE_LETTERS: Mapping[str, Callable[[datetime], int]] = {
     "d": lambda date: date.day,
     "M": lambda date: date.month,
@@ -76,23 +72,7 @@ _DATE_LETTERS: Mapping[str, Callable[[datetime], int]] = {
     "s": lambda date: date.second,
 }
 _DATE_RUN = re.compile("yyy?y?|dd?|MM?|hh?|mm?|ss?")
-
 _EXTENSION_ALIASES = {"jpg": "jpeg"}
-
-_HALF_A_CHARACTER = (
-    re.compile("[\ud800-\udfff]"),
-    "it holds a lone surrogate, half a character",
-    "Type that one again.",
-)
-# What no key that is written may hold, what is said of it, and what to do.
-_FAULTS = (
-    (re.compile(r"\\"), "it holds a backslash", "Put / between folders."),
-    (re.compile(r"(^|/)\.\.?(/|$)"), "it has . or .. as a folder in it", "Write the name out."),
-    (re.compile("[\x00-\x1f\x7f-\x9f]"), "it holds a control character", "Remove line breaks and tabs."),
-    _HALF_A_CHARACTER,
-    (re.compile("[\ufffe\uffff]"), "it holds a character that XML cannot carry", "Remove U+FFFE, U+FFFF."),
-)
-_SHOWN_CHARACTERS = 200  # of a bad key, in a message
 
 
 @dataclass(frozen=True)
@@ -172,17 +152,17 @@ class Template:
         """
         if len(self.key_prefix) + len(self.filename) > MAX_TEMPLATE_CHARACTERS:
             said = f"with its key_prefix it has more than {MAX_TEMPLATE_CHARACTERS:,} characters"
-            raise BadKey(sentence("name a file", _shown(self.filename), said, "Shorten them."))
+            raise BadKey(sentence("name a file", shown_key(self.filename), said, "Shorten them."))
         folder = self.key_prefix.strip()
         if folder and not folder.endswith("/"):
             folder += "/"
         pieces, used = _fill(folder + self.filename.strip(), context)
-        pieces = [_squeezed(unicodedata.normalize("NFC", piece)) for piece in pieces]
-        pieces[0] = _begun(pieces[0])
+        pieces = [without_empty_folders(unicodedata.normalize("NFC", piece)) for piece in pieces]
+        pieces[0] = without_leading_slashes(pieces[0])
         pieces[-1], extension = _split_extension(pieces[-1], self.extension)
         if pieces == [""] or pieces[-1].endswith("/"):
             said = "nothing is left to be the name of the file"
-            shown = _shown(self.filename)
+            shown = shown_key(self.filename)
             raise ConfigurationError(sentence("name a file", shown, said, "Fill in filename."))
         if context.batch_size > 1 and not used & _DISTINCT:
             pieces[-1] += f"_{context.batch_num}"
@@ -243,88 +223,3 @@ def _split_extension(stem: str, extension: str) -> tuple[str, str]:
             cut = len(stem) - len(ending) - 1
             return stem[:cut], stem[cut:]
     return stem, f".{extension}" if extension else ""
-
-
-def _squeezed(key: str) -> str:
-    return re.sub("/{2,}", "/", key)
-
-
-def _begun(key: str) -> str:
-    """``key`` from its first character on that is neither white space nor "/"."""
-    return re.sub(r"^[\s/]+", "", key)
-
-
-# Keys ---------------------------------------------------------------------------------------------------
-
-
-def clean_key(key: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """``key`` in order, to write an object under: NFC, no "/" in front, none doubled, no space around it.
-
-    Raises ConfigurationError for a key that is empty, ends in "/", is longer than ``max_bytes`` in UTF-8, or
-    holds a backslash, control characters, half a surrogate pair, or "." or ".." as a folder.
-    """
-    return _checked(_squeezed(_begun(unicodedata.normalize("NFC", key.rstrip()))), max_bytes)
-
-
-def existing_key(key: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """``key`` of an object that is there already, from a widget or a wire: exactly as it is.
-
-    Other programs give objects names that are never written here: with a "/" in front, a backslash, a tab, a
-    folder called "..". Whatever is changed about such a name makes it that of another object. Raises BadKey
-    for what can be no object's name: nothing, more than ``max_bytes``, half a surrogate pair.
-    """
-    fault = _half_a_character(key) or _too_long(key, max_bytes)
-    if not key:
-        fault = ("it is empty", "Give the name of a file.")
-    if fault:
-        raise _bad(key, fault)
-    return key
-
-
-def existing_prefix(prefix: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """What to list by, exactly as it is: "renders/2024-" finds every key that begins so, "" finds all.
-
-    Raises BadKey as ``existing_key`` does.
-    """
-    return existing_key(prefix, max_bytes) if prefix else prefix
-
-
-def clean_prefix(prefix: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """What stands in front of keys that are written: may be empty and end anywhere. Raises as ``clean_key``
-    does.
-    """
-    prefix = prefix.strip("\r\n\t").lstrip("/")
-    if prefix:
-        _checked(f"{prefix}x", max_bytes + 1)
-    return prefix
-
-
-def _half_a_character(key: str) -> tuple[str, str] | None:
-    pattern, said, advice = _HALF_A_CHARACTER
-    return (said, advice) if pattern.search(key) else None
-
-
-def _too_long(key: str, max_bytes: int) -> tuple[str, str] | None:
-    size = len(key.encode(errors="surrogatepass"))
-    if size <= max_bytes:
-        return None
-    said = f"it has {size} bytes in UTF-8, and {max_bytes} are allowed here"
-    return said, "Shorten key_prefix or filename."
-
-
-def _bad(key: str, fault: tuple[str, str]) -> BadKey:
-    return BadKey(sentence("use this object key", _shown(key), *fault))
-
-
-def _checked(key: str, max_bytes: int) -> str:
-    fault = next(((said, advice) for pattern, said, advice in _FAULTS if pattern.search(key)), None)
-    fault = fault or _too_long(key, max_bytes)
-    if fault is None and (not key or key.endswith("/")):
-        fault = ("it names a folder" if key else "it is empty", "Give the name of a file.")
-    if fault is not None:
-        raise _bad(key, fault)
-    return key
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")

@@ -1,24 +1,58 @@
-"""Frames straight into a VAE, a few at a time, so that a long film need not lie in memory as pixels.
-
-A VAE for video squeezes several frames into one and has to see all of them: it gets them together. One batch
-is encoded at a time, whichever film it is of: ComfyUI moves models in and out of a device's memory without a
-lock (comfy/model_management.py).
-"""
+"""Where the frames of a film go as they are read: into one tensor, or through a VAE into a latent."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 
 from .frame_pixels import Pixels
-from .media_frames import Tensor
 from .meter import Meter
 from .one_at_a_time import OneAtATime
 
+if TYPE_CHECKING:
+    pass
+
+
+class Sink(Protocol):
+    """Takes frames one by one; ``result`` gives the first ``count`` of them."""
+
+    multiple: int  # of the frames' sides, in pixels
+    held_at_once: int  # frames in memory, 0 for all
+
+    def begin(self, count: int, height: int, width: int, channels: int) -> None: ...
+    def grow(self, count: int) -> None: ...
+    def add(self, pixels: Pixels) -> None: ...
+    def result(self, count: int) -> torch.Tensor: ...
+
+
+class Tensor:
+    """Collects frames in one float32 tensor."""
+
+    multiple = 1
+    held_at_once = 0
+
+    def begin(self, count: int, height: int, width: int, channels: int) -> None:
+        self._values = np.empty((max(1, count), height, width, channels), np.float32)
+        self._filled = 0
+
+    def grow(self, count: int) -> None:
+        """Make room for ``count`` frames in all, in place where the system can."""
+        self._values.resize((count, *self._values.shape[1:]), refcheck=False)
+
+    def add(self, pixels: Pixels) -> None:
+        scale = np.float32(1 / np.iinfo(pixels.dtype).max)
+        np.multiply(pixels, scale, out=self._values[self._filled])
+        self._filled += 1
+
+    def result(self, count: int) -> torch.Tensor:
+        self.grow(count)
+        return torch.from_numpy(self._values)
+
+
 BATCH_PIXELS = 1920 * 1080 * 16  # encoded at once: about 400 MB of frames
 _VIDEO = 3  # dimensions of the latents: time, height, width
-
 _encoding = OneAtATime()
 
 

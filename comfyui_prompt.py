@@ -6,14 +6,27 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import host
+if TYPE_CHECKING:
+    pass
+
+
+def running_prompts() -> list[Mapping[str, Any]]:
+    """What the queue runs at this moment, in the API's form.
+
+    ``IS_CHANGED`` gets None for every linked input and an empty PROMPT, but the queue holds the whole one
+    while it runs (both cores). An item is (number, prompt id, prompt, extra data, outputs, …).
+    """
+    from server import PromptServer
+
+    queue = getattr(PromptServer.instance, "prompt_queue", None)
+    return [prompt for _, _, prompt, *_ in list(getattr(queue, "currently_running", {}).values())]
 
 
 def is_of_prompt(node_id: str | None) -> bool:
     """Whether a running prompt holds the node, or none runs; it does not hold one that a node has made."""
-    prompts = host.running_prompts()
+    prompts = running_prompts()
     return node_id is None or not prompts or any(node_id in prompt for prompt in prompts)
 
 
@@ -21,7 +34,7 @@ def linked_widgets(node_id: str | None, input_name: str) -> tuple[str, Mapping[s
     """Class and inputs of the node that is wired to an input, or None where there is no wire or no running
     prompt.
     """
-    for prompt in host.running_prompts():
+    for prompt in running_prompts():
         with contextlib.suppress(KeyError, TypeError, IndexError):
             value = prompt[node_id or ""]["inputs"].get(input_name)
             if isinstance(value, list):
@@ -35,7 +48,7 @@ def lineage(node_id: str | None) -> str:
     such node. Every item of a list asks for it, so that of the latest prompt is kept.
     """
     global _latest  # noqa: PLW0603
-    for prompt in host.running_prompts():
+    for prompt in running_prompts():
         if node_id is None or node_id not in prompt:
             continue
         of_prompt, digests = _latest

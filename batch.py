@@ -16,37 +16,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import sending, status_text, storing, workers
-from .call_order import Call
+from . import numbering, sending, status_text, store_file, workers
+from .choices import FAIL, KEEP_AND_STOP, NEW_NAME, NO_LINK, OBJECT_URL, PRESIGNED, STOP
 from .connect import Unopened, storage_of
-from .errors import (
-    AlreadyExists,
-    IntegrityError,
-    MediaError,
-    StorageError,
-    TransferCancelled,
-    Unreachable,
-)
-from .naming import Name
+from .errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
+from .list_order import Call
+from .names import Name
 from .node_lines import WARNING, Line
 from .outbox import Address, Entry, Outbox, Sender
 from .profile import Profile
 from .storage import Meter, Storage
-from .storing import FAIL, NEW_NAME, File, Outcome
+from .store_file import File, Outcome
 
 S = TypeVar("S")
-
 log = logging.getLogger("cloud_storage")
-
-OBJECT_URL, PRESIGNED, NO_LINK = "object url", "presigned", "none"
-LINKS = (OBJECT_URL, PRESIGNED, NO_LINK)
-
-KEEP_AND_STOP, KEEP_AND_GO_ON, STOP = "keep and stop", "keep and go on", "stop"
-ON_FAILURE = (KEEP_AND_STOP, KEEP_AND_GO_ON, STOP)
-
 UPLOAD_THREADS = 16  # uploads wait for the network; 16 hide a round trip of 50 ms behind each other
 ENCODE_THREADS = max(1, os.cpu_count() or 1)
-
 _encoding = threading.BoundedSemaphore(
     ENCODE_THREADS
 )  # more at once would only take turns, and hold up sampling
@@ -124,7 +109,7 @@ def save(
         raise MediaError(
             "There is nothing to save: the batch is empty. Check the node that is wired to this one."
         )
-    turns = storing.turns(where.storage, names, call) if if_exists == NEW_NAME else []
+    turns = numbering.turns(where.storage, names, call) if if_exists == NEW_NAME else []
     batch = _Batch(where, if_exists, meter, call.began_at)
 
     def job(index: int) -> Callable[[], Saved[S]]:
@@ -206,9 +191,6 @@ def _told(keys: Sequence[str]) -> str:
     return keys[0] if len(keys) == 1 else f"{len(keys)} objects, {keys[0]} … {keys[-1]}"
 
 
-# ------------------------------------------------------------ failures
-
-
 @dataclass(frozen=True)
 class _Failed:
     """Why a file was not stored, and the key that its bytes may have reached all the same; "" for none."""
@@ -234,13 +216,13 @@ class _Batch:
     def look(self, name: Name) -> Outcome | _Failed | None:
         """See whether a file need not be made, or say why not; raises what is not to be kept."""
         try:
-            return storing.look(self.where.storage, name, self.if_exists)
+            return store_file.look(self.where.storage, name, self.if_exists)
         except Exception as error:  # nothing is lost: the file is made and kept
             if self._ends(error):
                 raise
             return self._failed(error)
 
-    def store(self, name: Name, file: File, turn: storing.Turn | None) -> Outcome | _Failed:
+    def store(self, name: Name, file: File, turn: numbering.Turn | None) -> Outcome | _Failed:
         """Store a file, or say why not; raises what is not to be kept."""
         if self.failure is not None:
             return _Failed(self.failure)
@@ -251,7 +233,7 @@ class _Batch:
             tried = key
 
         try:
-            return storing.store(self.where.storage, name, file, self.if_exists, self.meter, turn, trying)
+            return store_file.store(self.where.storage, name, file, self.if_exists, self.meter, turn, trying)
         except Exception as error:  # nothing is lost: the file is kept, whatever it was that failed
             if self._ends(error):
                 raise
