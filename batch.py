@@ -21,11 +21,12 @@ from .choices import FAIL, KEEP_AND_STOP, NEW_NAME, NO_LINK, OBJECT_URL, PRESIGN
 from .connect import Unopened, storage_of
 from .errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
 from .list_order import Call
+from .meter import Meter
 from .names import Name
 from .node_lines import WARNING, Line
 from .outbox import Address, Entry, Outbox, Sender
 from .profile import Profile
-from .storage import Meter, Storage
+from .storage import Storage
 from .store_file import File, Outcome
 
 S = TypeVar("S")

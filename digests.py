@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-from .storage import Meter
+from .meter import Meter
 
 T = TypeVar("T")
 

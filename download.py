@@ -12,7 +12,8 @@ from .digests import file_sha256
 from .durable import write_all
 from .errors import IntegrityError, sentence
 from .lanes import FIRST, MOST, Lanes
-from .storage import Meter, ObjectInfo, Storage
+from .meter import Meter
+from .storage import ObjectInfo, Storage
 
 T = TypeVar("T")
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object

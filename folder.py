@@ -12,7 +12,8 @@ from .amounts import several
 from .damage import LOAD, Damage
 from .errors import NotFound
 from .image_decoder import TRIED, ImageFile
-from .storage import Meter, ObjectInfo, Storage
+from .meter import Meter
+from .storage import ObjectInfo, Storage
 
 if TYPE_CHECKING:
     import torch

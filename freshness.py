@@ -19,10 +19,11 @@ from typing import Any
 from . import comfyui_folders, comfyui_prompt, file_mark, workers
 from .connect import connect
 from .errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
+from .meter import Meter
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import SETTINGS
-from .storage import Meter, Storage
+from .storage import Storage
 
 ANSWER_SECONDS = 3.0
 THREADS = 16

@@ -25,9 +25,10 @@ from .errors import (
 )
 from .file_mark import Mark
 from .journal import journal_of
+from .meter import Meter
 from .model_record import Record
 from .resumable import Digest
-from .storage import Meter, ObjectInfo, Storage
+from .storage import ObjectInfo, Storage
 
 RESTARTS = 3  # in one run, when the object is replaced while it arrives
 SHA256_DIGITS = 64

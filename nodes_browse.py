@@ -11,7 +11,8 @@ from . import comfyui_folders, comfyui_progress, comfyui_results, freshness, inp
 from .amounts import in_bytes, several
 from .connect import storage_of
 from .errors import NotFound
-from .storage import Meter, ObjectInfo, Storage
+from .meter import Meter
+from .storage import ObjectInfo, Storage
 from .watch import watched
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from . import (
 )
 from .connect import storage_of
 from .damage import LOAD
-from .storage import Meter, Storage
+from .meter import Meter
+from .storage import Storage
 from .watch import watched
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from . import (
 )
 from .connect import storage_of
 from .list_order import Call
+from .meter import Meter
 from .names import NameContext
 from .node_lines import Line
-from .storage import Meter, Storage
+from .storage import Storage
 from .watch import watched
 
 if TYPE_CHECKING:

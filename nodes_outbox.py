@@ -6,8 +6,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from . import comfyui_folders, comfyui_progress, comfyui_results, inputs, sending
+from .meter import Meter
 from .outbox import Entry, Outbox
-from .storage import Meter
 from .watch import watched
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from . import (
 )
 from .choices import NEW_NAME
 from .list_order import Call
-from .storage import Meter
+from .meter import Meter
 from .store_file import File
 
 if TYPE_CHECKING:

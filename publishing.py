@@ -19,9 +19,10 @@ from pathlib import Path, PurePosixPath
 from . import choices, digests, file_mark, numbering, store_file
 from .errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
 from .list_order import Call
+from .meter import Meter
 from .names import COUNTER_DIGITS, Name, NameContext, Template
 from .one_at_a_time import OneAtATime
-from .storage import Meter, ObjectInfo, Storage
+from .storage import ObjectInfo, Storage
 
 of_one_file = OneAtATime()  # for who knows that one file has one name: the second upload finds the first
 

@@ -28,12 +28,13 @@ from .errors import (
     Throttled,
     Unreachable,
 )
+from .meter import Meter
 from .node_lines import for_page
 from .object_keys import existing_key
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import SETTINGS
-from .storage import Meter, ObjectInfo
+from .storage import ObjectInfo
 from .watch import watched
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from . import (
 )
 from .list_order import Call
 from .media_metadata import Metadata
+from .meter import Meter
 from .names import Name, NameContext, Template
 from .node_lines import Line
-from .storage import Meter
 from .store_file import File
 from .watch import watched
 

@@ -35,11 +35,12 @@ from .errors import (
     sentence,
 )
 from .list_order import Call
+from .meter import Meter
 from .outbox import Entry, Outbox, Sender
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import chosen
-from .storage import Meter, ObjectInfo, Storage
+from .storage import ObjectInfo, Storage
 from .store_file import File
 
 SEND_THREADS = 4  # of the outbox; what is saved meanwhile has as many more as it needs

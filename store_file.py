@@ -15,9 +15,10 @@ from . import multipart
 from .choices import FAIL, OVERWRITE, SKIP
 from .digests import file_sha256
 from .errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
+from .meter import Meter
 from .names import Name
 from .numbering import Turn
-from .storage import SHA256_METADATA, Meter, ObjectInfo, PutOptions, Storage
+from .storage import SHA256_METADATA, ObjectInfo, PutOptions, Storage
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError, MediaError, sentence
-from .storage import Meter, Storage
+from .meter import Meter
+from .storage import Storage
 
 if TYPE_CHECKING:
     from PIL.Image import Image

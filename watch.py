@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .errors import StorageError
-from .storage import Meter
+from .meter import Meter
 
 T = TypeVar("T")
 TICK_SECONDS = 0.1

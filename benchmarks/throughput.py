@@ -27,7 +27,8 @@ from package import load_package
 load_package()
 
 from cloud_storage import connect, download, profile, workers
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.meter import Meter
+from cloud_storage.storage import PutOptions
 from servers.ceph import CephRgw
 from servers.ministack import MiniStack
 

@@ -5,7 +5,8 @@ import urllib.request
 import pytest
 from cloud_storage import errors, freshness, nodes_browse
 from cloud_storage.amounts import in_bytes
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.meter import Meter
+from cloud_storage.storage import PutOptions
 from conftest import outputs_of, run_node
 
 

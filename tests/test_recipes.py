@@ -8,7 +8,8 @@ from dataclasses import fields
 
 import pytest
 from cloud_storage import connect, diagnosis, errors, multipart, profile, providers, settings
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.meter import Meter
+from cloud_storage.storage import PutOptions
 from conftest import SECRET, Place
 from documents import blocks, json_blocks, section, table
 from servers.oss_http import Permissions

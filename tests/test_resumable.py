@@ -30,7 +30,8 @@ from cloud_storage import (
     watch,
 )
 from cloud_storage.download import RANGE_MIN_BYTES, fetch_ranges
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.meter import Meter
+from cloud_storage.storage import PutOptions
 from conftest import ROOT
 from servers.faults import Answer, Cut, Fault, Flip, s3_error
 
@@ -136,7 +137,7 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 from pathlib import Path
 from cloud_storage import connect, profile, resumable
-from cloud_storage.storage import Meter
+from cloud_storage.meter import Meter
 storage = connect.connect(profile.resolve("", {{}}, Path("none.json"), os.environ))
 info = storage.stat("a.bin")
 resumable.download(storage, info, Path(sys.argv[1]), resumable.expected(info), Meter())

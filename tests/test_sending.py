@@ -35,8 +35,9 @@ from cloud_storage import (
     workers,
 )
 from cloud_storage.list_order import Call
+from cloud_storage.meter import Meter
 from cloud_storage.outbox import Outbox
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.storage import PutOptions
 from comfy import model_management
 from conftest import ROOT, outputs_of, run_node
 from servers.fault_proxy import FaultProxy

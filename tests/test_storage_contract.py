@@ -12,7 +12,8 @@ from datetime import timedelta
 
 import pytest
 from cloud_storage import download, errors
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.meter import Meter
+from cloud_storage.storage import PutOptions
 
 MIB = 1 << 20
 LARGE = os.urandom(MIB) * 40  # more than one part and more than one range

@@ -13,7 +13,8 @@ from email.utils import format_datetime
 import pytest
 from cloud_storage import download as download_module
 from cloud_storage import errors, watch
-from cloud_storage.storage import Meter, PutOptions
+from cloud_storage.meter import Meter
+from cloud_storage.storage import PutOptions
 from comfy import model_management
 from conftest import run_node
 from servers.fault_proxy import FaultProxy

@@ -6,7 +6,8 @@ import threading
 import pytest
 from cloud_storage import download, errors, lanes, watch
 from cloud_storage.errors import TransferCancelled
-from cloud_storage.storage import Meter, ObjectInfo, Storage
+from cloud_storage.meter import Meter
+from cloud_storage.storage import ObjectInfo, Storage
 
 
 class Cancelled(BaseException):
