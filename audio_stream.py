@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .errors import MediaError, sentence
 from .media_formats import _NAMED, SoundCodec
-from .meter import Meter
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler

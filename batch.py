@@ -16,18 +16,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import numbering, sending, status_text, store_file, workers
+from . import numbering, sending, status_text, store_file
 from .choices import FAIL, KEEP_AND_STOP, NEW_NAME, NO_LINK, OBJECT_URL, PRESIGNED, STOP
 from .connect import Unopened, storage_of
 from .errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
 from .list_order import Call
-from .meter import Meter
 from .names import Name
 from .node_lines import WARNING, Line
 from .outbox import Address, Entry, Outbox, Sender
 from .profile import Profile
 from .storage import Storage
 from .store_file import File, Outcome
+from .system import thread_pool
+from .system.meter import Meter
 
 S = TypeVar("S")
 log = logging.getLogger("cloud_storage")
@@ -131,7 +132,9 @@ def save(
 
         return run
 
-    saved = workers.run(map(job, range(len(names))), min(UPLOAD_THREADS, len(names)), on_failure=meter.stop)
+    saved = thread_pool.run(
+        map(job, range(len(names))), min(UPLOAD_THREADS, len(names)), on_failure=meter.stop
+    )
     batch.end(saved)
     return saved
 

@@ -16,9 +16,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .errors import ConfigurationError
-from .meter import Meter
 from .object_keys import existing_prefix
 from .storage import ObjectInfo, Storage
+from .system.meter import Meter
 
 PAGE_ENTRIES = 500
 EMPTY_PAGES = 20  # of one request, where no file in them has one of the endings

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from .download import download
 from .errors import DISK_ADVICE, MediaError, Unreachable, disk_told, sentence
-from .meter import Meter
-from .one_at_a_time import OneAtATime
 from .storage import ObjectInfo, Storage
+from .system.meter import Meter
+from .system.one_at_a_time import OneAtATime
 
 MAX_BYTES = 2 << 30
 OBJECT_MAX_BYTES = 4 << 30  # no image that fits into memory as pixels is larger; a model soon is

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import status_text
 from .amounts import Rate, in_bytes
 from .comfyui_interrupt import raise_if_interrupted
-from .meter import Counted, Meter, counted
+from .system.meter import Counted, Meter, counted
 
 if TYPE_CHECKING:
     pass

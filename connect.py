@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import ConfigurationError, StorageError
-from .meter import Meter
 from .object_keys import MAX_KEY_BYTES, clean_prefix
 from .profile import Profile, mark, resolve, unlock
 from .profiles_file import ENVIRONMENT, exposed
 from .providers import provider
 from .storage import ObjectInfo, Opened, Page, PutOptions, Storage
+from .system.meter import Meter
 
 CACHED_CLIENTS = 16
 

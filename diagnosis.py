@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from .errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
-from .meter import Meter
 from .node_lines import ERROR, WARNING, Line
 from .profile import Profile, credentials
 from .profiles_file import exposed
 from .storage import ObjectInfo, Storage
+from .system.meter import Meter
 
 PROBE_HEAD = "comfyui-cloud-storage-probe-"  # of its key; the rest is each test's own
 PROBE = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"

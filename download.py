@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from . import workers
-from .digests import file_sha256
-from .durable import write_all
 from .errors import IntegrityError, sentence
-from .lanes import FIRST, MOST, Lanes
-from .meter import Meter
 from .storage import ObjectInfo, Storage
+from .system import thread_pool
+from .system.concurrency import FIRST, MOST, Lanes
+from .system.digests import file_sha256
+from .system.durable_write import write_all
+from .system.meter import Meter
 
 T = TypeVar("T")
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object
@@ -119,5 +119,5 @@ def fetch_ranges(
 
     if wanted:
         lanes = Lanes(lambda: own.done, min(MOST, len(wanted)))
-        workers.run(jobs(), lanes, on_failure=own.stop)
+        thread_pool.run(jobs(), lanes, on_failure=own.stop)
     meter.check()

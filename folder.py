@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from . import cache, comfyui_folders, comfyui_server, comfyui_video, image_sizes, listing, workers
+from . import cache, comfyui_folders, comfyui_server, comfyui_video, image_sizes, listing
 from .amounts import several
 from .damage import LOAD, Damage
 from .errors import NotFound
 from .image_decoder import TRIED, ImageFile
-from .meter import Meter
 from .storage import ObjectInfo, Storage
+from .system import thread_pool
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +106,7 @@ class Loading:
 
             return run
 
-        pictures = workers.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
+        pictures = thread_pool.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
         pictures.reverse()
         one_by_one = (pictures.pop() for _ in found)  # none is held twice, in the list and in the batch
         gathered, masks = image_sizes.gathered(one_by_one, len(found), size_mode)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from .frame_pixels import Pixels
-from .meter import Meter
-from .one_at_a_time import OneAtATime
+from .system.meter import Meter
+from .system.one_at_a_time import OneAtATime
 
 if TYPE_CHECKING:
     pass

@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import comfyui_folders, comfyui_prompt, file_mark, workers
+from . import comfyui_folders, comfyui_prompt
 from .connect import connect
 from .errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
-from .meter import Meter
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import SETTINGS
 from .storage import Storage
+from .system import file_mark, thread_pool
+from .system.meter import Meter
 
 ANSWER_SECONDS = 3.0
 THREADS = 16
@@ -171,7 +172,7 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
     def work() -> None:
         try:
             with meter.governs():
-                workers.run(map(job, uses), min(THREADS, len(uses)))
+                thread_pool.run(map(job, uses), min(THREADS, len(uses)))
         except Exception as error:  # noqa: BLE001  raised again by the caller's thread
             failures.append(error)
 

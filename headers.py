@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from .errors import ConfigurationError, instant
-from .meter import Meter
 from .storage import SHA256_METADATA, ObjectInfo, PutOptions
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     from .providers import Provider

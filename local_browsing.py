@@ -14,8 +14,8 @@ from pathlib import Path
 from . import browsing, local_files
 from .browsing import Kind, Listing
 from .errors import ConfigurationError, NotFound, sentence
-from .meter import Meter
 from .storage import ObjectInfo
+from .system.meter import Meter
 
 
 def listing(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from . import comfyui_folders, file_mark, model_folders
+from . import comfyui_folders, model_folders
 from .errors import ConfigurationError, NotFound, sentence
 from .profiles_file import FILE_NAME
+from .system import file_mark
 
 NAMES = ("output", "input", "temp", "models")  # of host.file_folders
 _ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."

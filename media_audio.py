@@ -19,7 +19,7 @@ from .errors import MediaError, sentence
 from .media_formats import FLAC, OPUS, PCM, SoundCodec
 from .media_metadata import Metadata
 from .media_output import Output
-from .meter import Meter
+from .system.meter import Meter
 
 AUTO = "auto"
 

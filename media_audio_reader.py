@@ -24,7 +24,7 @@ from .media_film import SOUND_LEAD_SECONDS, leave_out_others, rewind
 from .media_length import File, is_cut_off, mp3_frame_bytes
 from .media_packets import packets
 from .memory import Promise
-from .meter import Meter
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -25,7 +25,7 @@ from .media_container import demuxer, has_side_alpha, opened, picture_stream, so
 from .media_damage import RecordingDamage
 from .media_length import File, is_cut_off
 from .media_packets import Holes, packets
-from .meter import Meter
+from .system.meter import Meter
 from .video_window import TOLERANCE_SECONDS, Window
 
 if TYPE_CHECKING:

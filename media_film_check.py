@@ -17,7 +17,7 @@ from .errors import MediaError, sentence
 from .media_container import opened, picture_stream
 from .media_length import File
 from .media_output import Refused
-from .meter import Meter
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -25,8 +25,8 @@ from .media_formats import AUTO, Container
 from .media_metadata import Metadata
 from .media_output import Output, Refused
 from .media_screens import Look, screen
-from .meter import Meter
 from .pixels import eight_bits
+from .system.meter import Meter
 from .video_plan import Clip, Pictures, Plan, Recording, encoded, plan
 from .video_window import Window
 

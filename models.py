@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import digests, file_lock, file_mark, model_record, resumable
+from . import model_record, resumable
 from .errors import (
     AlreadyExists,
     Changed,
@@ -23,12 +23,13 @@ from .errors import (
     disk_told,
     sentence,
 )
-from .file_mark import Mark
 from .journal import journal_of
-from .meter import Meter
 from .model_record import Record
 from .resumable import Digest
 from .storage import ObjectInfo, Storage
+from .system import digests, file_lock, file_mark
+from .system.file_mark import Mark
+from .system.meter import Meter
 
 RESTARTS = 3  # in one run, when the object is replaced while it arrives
 SHA256_DIGITS = 64

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from . import workers
 from .errors import IntegrityError, StorageError, TooLarge, Unreachable, sentence
-from .meter import Meter
 from .storage import backoff
+from .system import thread_pool
+from .system.meter import Meter
 
 MIB = 1 << 20
 SINGLE_MAX_BYTES = 16 * MIB  # above this an upload goes in parts
@@ -222,7 +222,7 @@ def _send(
             yield job(number, start)
 
     try:
-        parts = workers.run(jobs(), min(THREADS, -(-size // step)), on_failure=own.stop)
+        parts = thread_pool.run(jobs(), min(THREADS, -(-size // step)), on_failure=own.stop)
         meter.check()
         return requests.finish(upload_id, parts)
     except BaseException:

@@ -11,9 +11,9 @@ from . import comfyui_folders, comfyui_progress, comfyui_results, freshness, inp
 from .amounts import in_bytes, several
 from .connect import storage_of
 from .errors import NotFound
-from .meter import Meter
 from .storage import ObjectInfo, Storage
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile

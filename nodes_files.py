@@ -19,10 +19,10 @@ from . import (
 )
 from .connect import storage_of
 from .list_order import Call
-from .meter import Meter
 from .names import NameContext
 from .node_lines import Line
 from .save_order import in_order
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     from .profile import Profile

@@ -16,9 +16,9 @@ from . import (
 )
 from .connect import storage_of
 from .damage import LOAD
-from .meter import Meter
 from .storage import Storage
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile

@@ -32,10 +32,10 @@ from .amounts import in_bytes
 from .connect import storage_of
 from .damage import LOAD, Damage
 from .media_length import File
-from .meter import Meter
 from .ranges import RangeReader
 from .storage import Storage
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 if TYPE_CHECKING:
     import torch

@@ -21,11 +21,11 @@ from . import (
 )
 from .connect import storage_of
 from .list_order import Call
-from .meter import Meter
 from .names import NameContext
 from .node_lines import Line
 from .storage import Storage
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile

@@ -6,9 +6,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from . import comfyui_folders, comfyui_progress, comfyui_results, inputs, sending
-from .meter import Meter
 from .outbox import Entry, Outbox
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile

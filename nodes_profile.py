@@ -8,12 +8,12 @@ from typing import Any
 
 from . import comfyui_folders, comfyui_progress, comfyui_results, connect, diagnosis, inputs, providers
 from .errors import ConfigurationError
-from .meter import Meter
 from .node_lines import Line
 from .profile import Profile, fingerprint, resolve
 from .profiles_file import ENVIRONMENT, FILE_NAME
 from .settings import FROM_PROFILE, profile_names
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 
 class CloudStorageProfile:

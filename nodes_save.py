@@ -24,8 +24,8 @@ from . import (
 )
 from .choices import NEW_NAME
 from .list_order import Call
-from .meter import Meter
 from .store_file import File
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     import torch

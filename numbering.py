@@ -10,9 +10,9 @@ from .choices import NEW_NAME
 from .counter import CounterMemory, Series
 from .errors import AccessDenied, StorageError, is_policy
 from .list_order import Call, Place
-from .meter import Meter
 from .names import Name
 from .storage import Storage
+from .system.meter import Meter
 
 _NEEDS_LISTING = "A counter needs the right to list; with %uuid% in its place none is needed."
 counters = CounterMemory()  # the last number of each series, for as long as ComfyUI runs

@@ -23,10 +23,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import durable, file_lock
 from .errors import DISK_ADVICE, StorageError, disk_told, sentence
-from .meter import Meter
 from .names import Name
+from .system import durable_write, file_lock
+from .system.meter import Meter
 
 MAX_BYTES = 32 << 30  # of all entries together
 WARN_BYTES = MAX_BYTES * 4 // 5
@@ -141,11 +141,11 @@ class Outbox:
         try:
             self._take_room(entry.size)
             arriving.mkdir(parents=True)
-            durable.place(source, arriving / kept.path.name, linkable, meter)
-            durable.write(arriving / ENTRY_FILE, _to_json(entry))
-            durable.flush_folder(arriving)
+            durable_write.place(source, arriving / kept.path.name, linkable, meter)
+            durable_write.write(arriving / ENTRY_FILE, _to_json(entry))
+            durable_write.flush_folder(arriving)
             arriving.rename(kept.folder)
-            durable.flush_folder(self.folder)
+            durable_write.flush_folder(self.folder)
         except BaseException:
             with self._lock:
                 self._held = None
@@ -235,9 +235,9 @@ class Outbox:
         noted = replace(entry, tried=key)
         fresh = entry.folder / f".{ENTRY_FILE}"
         fresh.unlink(missing_ok=True)
-        durable.write(fresh, _to_json(noted))
+        durable_write.write(fresh, _to_json(noted))
         fresh.replace(entry.folder / ENTRY_FILE)
-        durable.flush_folder(entry.folder)
+        durable_write.flush_folder(entry.folder)
         return noted
 
     def remove(self, entry: Entry) -> None:

@@ -15,8 +15,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from .errors import IntegrityError, sentence
-from .meter import Meter
 from .storage import Storage
+from .system.meter import Meter
 
 BLOCK_BYTES = 64 << 10  # what is kept and dropped, and the least that is asked for
 REQUEST_BLOCKS = 64  # at most in one request: 4 MiB, after which the speed grows no more

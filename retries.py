@@ -15,8 +15,8 @@ from typing import Protocol, TypeVar
 
 from .error_codes import ancestors, meaning
 from .errors import IntegrityError, StorageError, Throttled, Unreachable
-from .meter import Meter, current
 from .storage import backoff
+from .system.meter import Meter, current
 
 T = TypeVar("T")
 

@@ -28,14 +28,14 @@ from .errors import (
     Throttled,
     Unreachable,
 )
-from .meter import Meter
 from .node_lines import for_page
 from .object_keys import existing_key
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import SETTINGS
 from .storage import ObjectInfo
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response

@@ -20,11 +20,11 @@ from . import (
 )
 from .list_order import Call
 from .media_metadata import Metadata
-from .meter import Meter
 from .names import Name, NameContext, Template
 from .node_lines import Line
 from .store_file import File
-from .watch import watched
+from .system.meter import Meter
+from .system.watch import watched
 
 if TYPE_CHECKING:
     from .profile import Profile

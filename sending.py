@@ -17,10 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from . import numbering, store_file, workers
+from . import numbering, store_file
 from .choices import NEW_NAME, OVERWRITE
 from .connect import connect
-from .digests import file_sha256
 from .errors import (
     DISK_ADVICE,
     AccessDenied,
@@ -35,13 +34,15 @@ from .errors import (
     sentence,
 )
 from .list_order import Call
-from .meter import Meter
 from .outbox import Entry, Outbox, Sender
 from .profile import Profile, resolve
 from .profiles_file import ENVIRONMENT
 from .settings import chosen
 from .storage import ObjectInfo, Storage
 from .store_file import File
+from .system import thread_pool
+from .system.digests import file_sha256
+from .system.meter import Meter
 
 SEND_THREADS = 4  # of the outbox; what is saved meanwhile has as many more as it needs
 REPORTED = 50  # lines of a report
@@ -231,7 +232,7 @@ def _send_group(
         return run
 
     jobs = [job(entry, turn) for entry, turn in zip(counted, turns, strict=True)]
-    workers.run(jobs, min(SEND_THREADS, max(1, len(jobs))), on_failure=meter.stop)
+    thread_pool.run(jobs, min(SEND_THREADS, max(1, len(jobs))), on_failure=meter.stop)
     for entry in itertools.compress(rest, map(operator.not_, side_by_side)):
         turn = numbering.turns(storage, [entry.name], Call())[0] if entry.if_exists == NEW_NAME else None
         group.send(entry, turn)

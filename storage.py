@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from .errors import BadKey, ConfigurationError, IntegrityError, Unreachable, instant, sentence
-from .meter import Meter as Meter  # noqa: PLC0414  it belongs to the seam: who imports this, imports that
+from .system.meter import Meter
 
 # Of one request, with every SDK
 CONNECT_SECONDS = 10

@@ -32,8 +32,8 @@ from .errors import (
     taken,
 )
 from .headers import Dialect, Reply, Upload
-from .meter import Meter
 from .storage import ObjectInfo, Opened, Page, PutOptions, Storage, paced
+from .system.meter import Meter
 from .unfinished import Uploads
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from . import multipart
 from .choices import FAIL, OVERWRITE, SKIP
-from .digests import file_sha256
 from .errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
-from .meter import Meter
 from .names import Name
 from .numbering import Turn
 from .storage import SHA256_METADATA, ObjectInfo, PutOptions, Storage
+from .system.digests import file_sha256
+from .system.meter import Meter
 
 
 @dataclass(frozen=True)

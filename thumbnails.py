@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError, MediaError, sentence
-from .meter import Meter
 from .storage import Storage
+from .system.meter import Meter
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import durable, file_lock
+from .system import durable_write, file_lock
 
 FOLDER = "uploads"  # beside profiles.json
 NOTE_MAX_BYTES = 16 << 10  # a key has 1 KiB, an upload id some hundred bytes
@@ -57,7 +57,7 @@ class Uploads:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(file_lock.alone(_lock_of(note)))
                 told = {"place": self._place, "key": key, "upload": upload_id, "machine": platform.node()}
-                durable.write(note, json.dumps(told).encode())
+                durable_write.write(note, json.dumps(told).encode())
             except OSError as error:
                 log.warning("An upload in parts is not noted, to be ended after a crash: %s", error)
             yield lambda: stays.append(True)

@@ -26,7 +26,7 @@ from .media_damage import RecordingDamage
 from .media_film import Film, Picture
 from .media_length import File
 from .memory import Promise
-from .meter import Meter
+from .system.meter import Meter
 from .video_window import Window
 
 if TYPE_CHECKING:

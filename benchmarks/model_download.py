@@ -57,7 +57,7 @@ def opened(settings):
 def ours(settings, target, key=KEY):
     storage = opened(settings)
     from cloud_storage import models
-    from cloud_storage.meter import Meter
+    from cloud_storage.system.meter import Meter
 
     return lambda: models.fetch(storage, models.Wanted(key, target), Meter(), lambda text: None)
 
@@ -70,7 +70,7 @@ def killed(settings, target):
     """The same, until the process kills itself."""
     storage = opened(settings)
     from cloud_storage import models
-    from cloud_storage.meter import Meter
+    from cloud_storage.system.meter import Meter
 
     class Deadly(Meter):
         def add(self, count):
@@ -263,8 +263,8 @@ def compared(label, settings, folder, size, rounds):
 
 
 def seconds_of_sha256(path):
-    from cloud_storage import digests
-    from cloud_storage.meter import Meter
+    from cloud_storage.system import digests
+    from cloud_storage.system.meter import Meter
 
     began = time.perf_counter()
     digests.file_sha256(path, Meter())
@@ -339,8 +339,8 @@ def stored(settings, folder, mebibytes):
     storage = opened(settings)
     from cloud_storage import choices, publishing
     from cloud_storage.list_order import Call
-    from cloud_storage.meter import Meter
     from cloud_storage.names import Name
+    from cloud_storage.system.meter import Meter
 
     large, block = folder / "large.bin", os.urandom(MIB)
     with large.open("wb") as file:

@@ -26,9 +26,10 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, download, profile, workers
-from cloud_storage.meter import Meter
+from cloud_storage import connect, download, profile
 from cloud_storage.storage import PutOptions
+from cloud_storage.system import thread_pool
+from cloud_storage.system.meter import Meter
 from servers.ceph import CephRgw
 from servers.ministack import MiniStack
 
@@ -61,7 +62,7 @@ class Ours:
 
     def many_up(self, data: bytes) -> None:
         keys = (f"ours/{number}.bin" for number in range(SMALL))
-        workers.run(
+        thread_pool.run(
             (lambda key=key: self.storage.put(key, data, PutOptions(), Meter()) for key in keys),
             SMALL_THREADS,
         )
@@ -73,7 +74,7 @@ class Ours:
             )
             for number in range(SMALL)
         )
-        workers.run(jobs, SMALL_THREADS)
+        thread_pool.run(jobs, SMALL_THREADS)
 
 
 class Boto3:
@@ -93,13 +94,13 @@ class Boto3:
         def put(number):
             self.client.put_object(Bucket=self.bucket, Key=f"boto3/{number}.bin", Body=data)
 
-        workers.run((lambda number=number: put(number) for number in range(SMALL)), SMALL_THREADS)
+        thread_pool.run((lambda number=number: put(number) for number in range(SMALL)), SMALL_THREADS)
 
     def many_down(self, folder: Path) -> None:
         def get(number):
             self.client.download_file(self.bucket, f"boto3/{number}.bin", str(folder / f"{number}.bin"))
 
-        workers.run((lambda number=number: get(number) for number in range(SMALL)), SMALL_THREADS)
+        thread_pool.run((lambda number=number: get(number) for number in range(SMALL)), SMALL_THREADS)
 
 
 class Obstore:
@@ -133,7 +134,7 @@ class Obstore:
 
     def many_up(self, data: bytes) -> None:
         put = self.obstore.put
-        workers.run(
+        thread_pool.run(
             (lambda number=number: put(self.store, f"obstore/{number}.bin", data) for number in range(SMALL)),
             SMALL_THREADS,
         )
@@ -143,7 +144,7 @@ class Obstore:
             data = self.obstore.get(self.store, f"obstore/{number}.bin").bytes()
             (folder / f"{number}.bin").write_bytes(data)
 
-        workers.run((lambda number=number: get(number) for number in range(SMALL)), SMALL_THREADS)
+        thread_pool.run((lambda number=number: get(number) for number in range(SMALL)), SMALL_THREADS)
 
 
 class AwsCli:

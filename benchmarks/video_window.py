@@ -29,8 +29,8 @@ from package import load_package
 load_package()
 
 from cloud_storage import connect, download, frame_sinks, profile, ranges, video_frames, video_window
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from servers.fault_proxy import FaultProxy
 from servers.ministack import MiniStack
 

@@ -23,8 +23,8 @@ import films
 import folder_paths
 import numpy as np
 import torch
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from comfy_api.input_impl import VideoFromComponents
 from comfy_api.util import VideoComponents
 from conftest import outputs_of, run_node

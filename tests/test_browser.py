@@ -11,8 +11,8 @@ from io import BytesIO
 import hostile_texts
 import pytest
 from cloud_storage import browsing, routes
-from cloud_storage.meter import Meter
 from cloud_storage.storage import ObjectInfo, Page, PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import ROOT, make_place
 from PIL import Image
 from playwright.sync_api import expect

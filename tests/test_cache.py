@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cloud_storage import cache, errors
-from cloud_storage.meter import Meter
 from cloud_storage.storage import ObjectInfo, Opened, Storage
+from cloud_storage.system.meter import Meter
 
 
 class Shelf(Storage):

@@ -7,8 +7,9 @@ import threading
 from datetime import timedelta
 
 import pytest
-from cloud_storage import errors, list_order, utc_clock
-from cloud_storage.meter import Meter
+from cloud_storage import errors, list_order
+from cloud_storage.system import utc_clock
+from cloud_storage.system.meter import Meter
 
 
 @pytest.fixture

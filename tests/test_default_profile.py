@@ -10,9 +10,9 @@ import os
 import pytest
 import torch
 from cloud_storage import comfyui_folders, comfyui_prompt, connect, errors, outbox, sending
-from cloud_storage.meter import Meter
 from cloud_storage.nodes_load import LoadImageFromCloud
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import outputs_of, own_prefix, run_node
 
 

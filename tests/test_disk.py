@@ -10,7 +10,7 @@ import films
 import pytest
 import torch
 from cloud_storage import choices, errors, media_image, nodes_load, storage
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from conftest import run_node
 
 PLAIN = (errors.StorageError, errors.MediaError)

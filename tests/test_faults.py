@@ -25,9 +25,9 @@ from cloud_storage import (
     wire,
 )
 from cloud_storage.connect import BACKENDS, storage_of
-from cloud_storage.meter import Meter
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import _oss, make_place, outputs_of, own_prefix
 from fault_operations import OPERATIONS
 from fault_table import ERROR, KEPT, LISTED, LOADED, STORED, TABLE, Line

@@ -9,8 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from cloud_storage import errors, file_lock
-from cloud_storage.meter import Meter
+from cloud_storage import errors
+from cloud_storage.system import file_lock
+from cloud_storage.system.meter import Meter
 from conftest import ROOT
 
 HOLDER = f"""
@@ -18,8 +19,8 @@ import sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 from pathlib import Path
-from cloud_storage import file_lock
-from cloud_storage.meter import Meter
+from cloud_storage.system import file_lock
+from cloud_storage.system.meter import Meter
 with file_lock.locked(Path(sys.argv[1]), Meter(), lambda: None):
     print("held", flush=True)
     sys.stdin.readline()

@@ -24,13 +24,13 @@ from cloud_storage import (
     freshness,
     multipart,
     pages,
-    watch,
     wire,
 )
 from cloud_storage import profile as profiles
-from cloud_storage.meter import Meter
 from cloud_storage.ranges import RangeReader
 from cloud_storage.storage import PutOptions
+from cloud_storage.system import watch
+from cloud_storage.system.meter import Meter
 from comfy import model_management
 from conftest import run_node
 from servers.faults import Answer, Cut, Drip, Fault, Headers, listing, s3_error

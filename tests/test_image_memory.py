@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from cloud_storage import comfyui_server, errors, image_decoder, image_frames
 from cloud_storage.image_decoder import ImageFile
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import ROOT, run_node
 from odd_images import odd_images, saved
 from PIL import Image

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from cloud_storage import lanes
+from cloud_storage.system import concurrency
 
 
 class Download:
     """A download of which each second brings what ``rate`` says for so many lanes."""
 
-    def __init__(self, rate, most=lanes.MOST):
+    def __init__(self, rate, most=concurrency.MOST):
         self.now, self.done, self.rate = 0.0, 0, rate
-        self.lanes = lanes.Lanes(lambda: self.done, most, lambda: self.now)
+        self.lanes = concurrency.Lanes(lambda: self.done, most, lambda: self.now)
 
     def seconds(self, count, step=1.0):
         """How many lanes there were, second by second."""
@@ -42,7 +42,7 @@ def test_what_holds_stays_even_when_the_network_changes():
 
 
 def test_a_rate_is_measured_for_long_enough():
-    found = Download(lambda count: 90e6 * count).seconds(7, lanes.WINDOW_SECONDS / 4)
+    found = Download(lambda count: 90e6 * count).seconds(7, concurrency.WINDOW_SECONDS / 4)
     assert found == [4] * 4 + [8] * 4
 
 

@@ -19,11 +19,11 @@ from cloud_storage import (
     storage_s3,
     store_file,
 )
-from cloud_storage.meter import Meter
 from cloud_storage.names import Name
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import ObjectInfo, PutOptions
 from cloud_storage.storage_http import PAGE_KEYS, Page
+from cloud_storage.system.meter import Meter
 from conftest import outputs_of, run_node
 
 GIB = 1 << 30

@@ -6,7 +6,7 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 from cloud_storage import errors, local_browsing, local_files
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 
 
 @pytest.fixture

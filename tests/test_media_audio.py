@@ -13,7 +13,7 @@ import torch
 from cloud_storage import errors, media_audio, media_audio_reader
 from cloud_storage.media_audio import FORMATS
 from cloud_storage.media_metadata import Metadata
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 
 METADATA = Metadata({"3": {"class_type": "KSampler"}}, {"workflow": {"nodes": [1, 2]}})
 LOSSLESS = ("flac", "wav")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors, media_audio, media_audio_reader
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 
 RATE, SECONDS = 48_000, 5
 COUNT = RATE * SECONDS

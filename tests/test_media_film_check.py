@@ -9,7 +9,7 @@ import films
 import pytest
 from cloud_storage import media_film_check
 from cloud_storage.media_output import Refused
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 
 COUNT = 100
 

@@ -13,7 +13,7 @@ import films
 import numpy as np
 import pytest
 from cloud_storage import errors, media_film_writer, video_plan
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from cloud_storage.video_plan import Recording
 
 # Where CI is set the tests run without it, and fail.

@@ -14,7 +14,7 @@ import pytest
 import torch
 from cloud_storage import errors, frame_sinks, media_film_writer, video_frames, video_plan, video_window
 from cloud_storage.media_metadata import Metadata
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from cloud_storage.video_plan import Pictures, Recording
 
 METADATA = Metadata({"3": {"class_type": "KSampler"}}, {"workflow": {"nodes": [1, 2]}})

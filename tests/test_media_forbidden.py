@@ -7,7 +7,7 @@ import films
 import pytest
 from av.format import ContainerFormat
 from cloud_storage import errors, frame_sinks, media_container, media_forbidden, video_frames, video_window
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 
 NAMES_FILES = (
     "hls",

@@ -25,7 +25,7 @@ from cloud_storage import (
     video_frames,
     video_window,
 )
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from films import KINDS
 
 COUNT, RATE = 60, 25

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cloud_storage import frame_sinks, media_audio_reader, video_frames, video_window
 from cloud_storage.media_packets import Timeline
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from films import KINDS
 
 RATE, SECONDS = 25, 3

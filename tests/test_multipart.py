@@ -5,7 +5,7 @@ import os
 
 import pytest
 from cloud_storage import errors, multipart
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 
 MIB = 1 << 20
 GIB = 1 << 30

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import comfyui_progress, comfyui_results, errors, freshness, nodes_folder
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from comfy import model_management, utils
 from conftest import outputs_of, run_node
 from PIL import Image

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import comfyui_results, connect, errors, freshness, nodes_load, storage
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import of_a_list, outputs_of, run_node
 from PIL import Image
 

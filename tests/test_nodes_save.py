@@ -22,8 +22,8 @@ from cloud_storage import (
     storage,
     store_file,
 )
-from cloud_storage.meter import Meter
 from cloud_storage.outbox import Outbox
+from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
 from conftest import lines_of, of_a_list, run_node
 from PIL import Image

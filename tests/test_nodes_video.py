@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import comfyui_progress, errors, freshness, media_film_writer, nodes_load, video_frames
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
 from comfy_api.input_impl import VideoFromComponents, VideoFromFile
 from comfy_api.util import VideoComponents

@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 import pytest
-from cloud_storage import durable, errors, outbox, utc_clock
-from cloud_storage.meter import Meter
+from cloud_storage import errors, outbox
 from cloud_storage.names import Name
 from cloud_storage.outbox import Address, Entry, Outbox, Sender
+from cloud_storage.system import durable_write, utc_clock
+from cloud_storage.system.meter import Meter
 from conftest import ROOT
 
 DATA = bytes(range(256)) * 40
@@ -102,7 +103,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(box, monkeypatch, failing):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(durable, failing, full)
+    monkeypatch.setattr(durable_write, failing, full)
     with pytest.raises(errors.StorageError, match=r"keep the file.*No space left.*Free room"):
         keep(box)
     assert list(box.folder.iterdir()) == []
@@ -125,7 +126,7 @@ def test_what_a_write_takes_in_pieces_is_written_whole(tmp_path, monkeypatch):
             return min(100, len(data))
 
     slow = Slow()
-    durable.write_all(slow, DATA)
+    durable_write.write_all(slow, DATA)
     assert slow.taken == DATA
 
 
@@ -185,8 +186,9 @@ _KILLED = (
     + """
 import os, signal
 from pathlib import Path
-from cloud_storage import utc_clock, durable, outbox
-from cloud_storage.meter import Meter
+from cloud_storage.system import utc_clock, durable_write
+from cloud_storage import outbox
+from cloud_storage.system.meter import Meter
 
 folder, steps = Path(sys.argv[1]), 0
 fsync = os.fsync

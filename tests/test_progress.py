@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from cloud_storage import comfyui_progress
 from cloud_storage.amounts import Rate, in_bytes, in_time, several
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from comfy import utils
 from conftest import of_a_list
 from PIL import Image

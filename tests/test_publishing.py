@@ -9,9 +9,9 @@ from datetime import datetime
 import pytest
 from cloud_storage import choices, errors, publishing, store_file
 from cloud_storage.list_order import Call
-from cloud_storage.meter import Meter
 from cloud_storage.names import NameContext
 from cloud_storage.storage import SHA256_METADATA, PutOptions
+from cloud_storage.system.meter import Meter
 from servers.faults import Answer, Cut, Fault, s3_error
 
 pytestmark = pytest.mark.usefixtures("impatient")

@@ -11,9 +11,9 @@ import threading
 
 import pytest
 from cloud_storage import errors, ranges, storage
-from cloud_storage.meter import Meter
 from cloud_storage.ranges import BLOCK_BYTES, RangeReader
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 
 MIB = 1 << 20
 

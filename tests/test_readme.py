@@ -25,7 +25,7 @@ from cloud_storage import (
     settings,
     storage,
 )
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, tables, text_of
 from fault_operations import OPERATIONS

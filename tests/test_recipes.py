@@ -8,8 +8,8 @@ from dataclasses import fields
 
 import pytest
 from cloud_storage import connect, diagnosis, errors, multipart, profile, providers, settings
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import SECRET, Place
 from documents import blocks, json_blocks, section, table
 from servers.oss_http import Permissions

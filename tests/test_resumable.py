@@ -16,35 +16,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cloud_storage import (
-    download as download_module,
-)
-from cloud_storage import (
-    errors,
-    journal,
-    lanes,
-    oss_client,
-    resumable,
-    s3_client,
-    storage,
-    watch,
-)
+from cloud_storage import download as download_module
+from cloud_storage import errors, journal, oss_client, resumable, s3_client, storage
 from cloud_storage.download import RANGE_MIN_BYTES, fetch_ranges
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system import concurrency, watch
+from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from servers.faults import Answer, Cut, Fault, Flip, s3_error
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
 MIB = 1 << 20
-SIZE = RANGE_MIN_BYTES * lanes.FIRST  # one range for each connection
+SIZE = RANGE_MIN_BYTES * concurrency.FIRST  # one range for each connection
 LARGE = os.urandom(MIB) * (SIZE // MIB)
 
 # What one connection may lose: the chunk that it is reading, and what is on its way to it: the buffers of its
 # sockets grow to some 4 MiB, whatever a chunk is. Less than a range.
 LOST = storage.CHUNK_MAX_BYTES + 4 * MIB
-UNDER_WAY = LOST * lanes.FIRST
+UNDER_WAY = LOST * concurrency.FIRST
 
 
 def sha256(data):
@@ -117,8 +107,8 @@ def test_a_stalled_socket_is_given_up_and_taken_up_again(
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_run_that_fails_is_gone_on_with_by_the_next(shaky, proxy, stored, part, share):
-    proxy.add(Fault(Cut("response body", share, "close"), "GET", times=lanes.FIRST))
-    proxy.add(Fault(Answer(503, s3_error("SlowDown")), "GET", skip=lanes.FIRST, times=None))
+    proxy.add(Fault(Cut("response body", share, "close"), "GET", times=concurrency.FIRST))
+    proxy.add(Fault(Answer(503, s3_error("SlowDown")), "GET", skip=concurrency.FIRST, times=None))
     with pytest.raises(errors.Unreachable):
         download(shaky, stored, part)
     kept = noted(part)
@@ -137,7 +127,7 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 from pathlib import Path
 from cloud_storage import connect, profile, resumable
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 storage = connect.connect(profile.resolve("", {{}}, Path("none.json"), os.environ))
 info = storage.stat("a.bin")
 resumable.download(storage, info, Path(sys.argv[1]), resumable.expected(info), Meter())
@@ -167,7 +157,7 @@ def silent_half_way(proxy):
     """Every connection falls silent in the middle of its range."""
     return [
         proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET", skip=number))
-        for number in range(lanes.FIRST)
+        for number in range(concurrency.FIRST)
     ]
 
 

@@ -5,8 +5,8 @@ import ssl
 
 import pytest
 from cloud_storage import errors, retries
-from cloud_storage.meter import Meter
 from cloud_storage.retries import Pace, Retries, Verdict
+from cloud_storage.system.meter import Meter
 
 
 class Broken(Exception):

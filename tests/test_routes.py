@@ -17,8 +17,8 @@ from io import BytesIO
 import pytest
 from aiohttp import web
 from cloud_storage import browsing, comfyui_folders, local_files, routes, thumbnails
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import ROOT, load_package
 from PIL import Image
 from servers.page import served

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from cloud_storage import comfyui_folders, connect, nodes_profile, profile, settings
 from cloud_storage.errors import ConfigurationError
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import ROOT
 
 SECRETS = {

@@ -27,8 +27,8 @@ from cloud_storage import (
     profiles_file,
     retries,
 )
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import ROOT, lines_of, outputs_of, run_node
 from odd_images import odd_images
 from servers.fault_proxy import FaultProxy

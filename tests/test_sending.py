@@ -24,7 +24,6 @@ from cloud_storage import (
     comfyui_folders,
     comfyui_progress,
     connect,
-    durable,
     errors,
     nodes_outbox,
     nodes_save,
@@ -32,12 +31,12 @@ from cloud_storage import (
     retries,
     sending,
     store_file,
-    workers,
 )
 from cloud_storage.list_order import Call
-from cloud_storage.meter import Meter
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import PutOptions
+from cloud_storage.system import durable_write, thread_pool
+from cloud_storage.system.meter import Meter
 from comfy import model_management
 from conftest import ROOT, outputs_of, run_node
 from servers.fault_proxy import FaultProxy
@@ -380,7 +379,7 @@ def test_a_full_disk_hides_no_error_and_stops_the_node(proxy, box, monkeypatch, 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(durable, "write", full)
+    monkeypatch.setattr(durable_write, "write", full)
     said = str(refused(proxy, on_failure=on_failure))
     assert "endpoint" in said
     assert re.search(r"It could not be kept for later either: .*No space left", said)
@@ -992,7 +991,7 @@ def test_a_sender_killed_at_any_step_sends_everything_once_in_the_end(cloud, pro
 import os, signal
 from pathlib import Path
 from cloud_storage import connect, comfyui_folders, sending
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from cloud_storage.outbox import Outbox
 connect.storage_of(None, comfyui_folders.profiles_file())  # the SDK is imported once, before the forks
 folder, left = str(comfyui_folders.outbox_folder()), 1
@@ -1051,9 +1050,11 @@ while True:
 def test_workers_of_the_outbox_are_few(monkeypatch, cloud, proxy, box):
     refused(proxy, images=pictures(12))
     seen = []
-    real = workers.run
+    real = thread_pool.run
     monkeypatch.setattr(
-        workers, "run", lambda jobs, threads, **more: (seen.append(threads), real(jobs, threads, **more))[1]
+        thread_pool,
+        "run",
+        lambda jobs, threads, **more: (seen.append(threads), real(jobs, threads, **more))[1],
     )
     assert retry()[:2] == (12, 0)
     assert seen == [sending.SEND_THREADS]

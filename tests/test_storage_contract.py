@@ -12,8 +12,8 @@ from datetime import timedelta
 
 import pytest
 from cloud_storage import download, errors
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 
 MIB = 1 << 20
 LARGE = os.urandom(MIB) * 40  # more than one part and more than one range
@@ -223,10 +223,10 @@ def test_a_replaced_object_is_changed(storage):
 
 
 def test_a_list_is_in_key_order_and_in_pages(storage):
-    from cloud_storage import workers
+    from cloud_storage.system import thread_pool
 
     keys = [f"many/{number:04d}.txt" for number in range(1010)]
-    workers.run([lambda key=key: put(storage, key, b"") for key in keys], 8)
+    thread_pool.run([lambda key=key: put(storage, key, b"") for key in keys], 8)
     put(storage, "other/x.txt", b"abc")
     assert [info.key for info in storage.list("many/")] == keys
     assert [info.key for info in storage.list("many/", limit=3)] == keys[:3]

@@ -12,9 +12,10 @@ from email.utils import format_datetime
 
 import pytest
 from cloud_storage import download as download_module
-from cloud_storage import errors, watch
-from cloud_storage.meter import Meter
+from cloud_storage import errors
 from cloud_storage.storage import PutOptions
+from cloud_storage.system import watch
+from cloud_storage.system.meter import Meter
 from comfy import model_management
 from conftest import run_node
 from servers.fault_proxy import FaultProxy

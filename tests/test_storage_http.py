@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from cloud_storage import errors, oss_client, retries, s3_client, storage
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from servers.fault_proxy import FaultProxy
 from servers.faults import LOST_ANSWER, Answer, Cut, Fault, Headers, s3_error
 

@@ -19,8 +19,8 @@ from typing import ClassVar
 
 import pytest
 from cloud_storage import connect, errors, oss_client, profile, ram_role, retries
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from servers.certificates import certificates
 from servers.fault_proxy import FaultProxy
 from servers.faults import LOST_ANSWER, Answer, Cut, Fault, Flip, Headers

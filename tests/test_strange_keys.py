@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.meter import Meter
 from cloud_storage.storage import PutOptions
+from cloud_storage.system.meter import Meter
 from conftest import outputs_of, own_prefix
 from odd_images import saved
 from PIL import Image

@@ -4,10 +4,11 @@ import asyncio
 import threading
 
 import pytest
-from cloud_storage import download, errors, lanes, watch
+from cloud_storage import download, errors
 from cloud_storage.errors import TransferCancelled
-from cloud_storage.meter import Meter
 from cloud_storage.storage import ObjectInfo, Storage
+from cloud_storage.system import concurrency, watch
+from cloud_storage.system.meter import Meter
 
 
 class Cancelled(BaseException):
@@ -263,21 +264,21 @@ def test_a_range_that_fails_stops_the_others(tmp_path):
 
 
 def test_more_ranges_travel_side_by_side_where_that_pays(tmp_path, monkeypatch):
-    monkeypatch.setattr(lanes, "WINDOW_SECONDS", 0)
-    monkeypatch.setattr(lanes, "GAIN", 0)
-    side_by_side = threading.Barrier(2 * lanes.FIRST)
+    monkeypatch.setattr(concurrency, "WINDOW_SECONDS", 0)
+    monkeypatch.setattr(concurrency, "GAIN", 0)
+    side_by_side = threading.Barrier(2 * concurrency.FIRST)
 
     class Patient(Storage):
         """A bucket that answers the first ranges at once, and later ones when twice as many are asked for."""
 
         def stream(self, key, start=0, stop=None, etag=None, meter=None):
-            if start >= lanes.FIRST:
+            if start >= concurrency.FIRST:
                 side_by_side.wait(60)
             meter.add(1)
             return None, iter([b"a"])
 
     Patient.__abstractmethods__ = frozenset()
-    count = 3 * lanes.FIRST
+    count = 3 * concurrency.FIRST
     part = tmp_path / "part"
     part.write_bytes(bytes(count))
     pieces = [range(number, number + 1) for number in range(count)]

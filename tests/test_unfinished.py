@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cloud_storage import errors, file_lock
+from cloud_storage import errors
+from cloud_storage.system import file_lock
 from cloud_storage.unfinished import Uploads
 
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 from cloud_storage import errors, wire
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from servers.certificates import certificates
 
 DATA = os.urandom(200_000)

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from cloud_storage import workers
+from cloud_storage.system import thread_pool
 
 
 def test_results_come_in_the_order_of_the_jobs():
@@ -18,11 +18,11 @@ def test_results_come_in_the_order_of_the_jobs():
         gate.set()
         return "second"
 
-    assert workers.run([first, second], 2) == ["first", "second"]
+    assert thread_pool.run([first, second], 2) == ["first", "second"]
 
 
 def test_one_thread_runs_in_the_callers_own():
-    assert workers.run([threading.current_thread] * 3, 1) == [threading.current_thread()] * 3
+    assert thread_pool.run([threading.current_thread] * 3, 1) == [threading.current_thread()] * 3
 
 
 def test_jobs_are_drawn_as_threads_become_free():
@@ -39,7 +39,7 @@ def test_jobs_are_drawn_as_threads_become_free():
             most.append(len(running))
         return run
 
-    workers.run((job(number) for number in range(50)), 3)
+    thread_pool.run((job(number) for number in range(50)), 3)
     assert max(most) <= 4
 
 
@@ -56,7 +56,7 @@ def test_the_first_failure_stops_the_rest_and_is_raised():
             yield lambda: None
 
     with pytest.raises(KeyError, match="first"):
-        workers.run(jobs(), 1, on_failure=lambda: stopped.append(True))
+        thread_pool.run(jobs(), 1, on_failure=lambda: stopped.append(True))
     assert (ran, stopped) == ([], [True])
 
 
@@ -66,11 +66,11 @@ def test_a_failing_source_of_jobs_is_raised():
         raise LookupError("no more")
 
     with pytest.raises(LookupError):
-        workers.run(jobs(), 4)
+        thread_pool.run(jobs(), 4)
 
 
 def test_no_jobs_no_results():
-    assert workers.run([], 4) == []
+    assert thread_pool.run([], 4) == []
 
 
 def test_threads_are_added_and_end_as_they_are_wanted():
@@ -90,5 +90,5 @@ def test_threads_are_added_and_end_as_they_are_wanted():
         running.discard(threading.current_thread())
 
     main = threading.current_thread()
-    workers.run([together] * 3 + [alone] * 20, lambda: 1 if finished.is_set() else 3)
+    thread_pool.run([together] * 3 + [alone] * 20, lambda: 1 if finished.is_set() else 3)
     assert most == [1] * 20

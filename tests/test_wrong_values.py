@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import comfyui_folders, errors, freshness, media_image, storage
-from cloud_storage.meter import Meter
+from cloud_storage.system.meter import Meter
 from comfy_api.input_impl import VideoFromComponents
 from comfy_api.util import VideoComponents
 from conftest import make_place, own_prefix, run_node

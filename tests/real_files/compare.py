@@ -122,7 +122,7 @@ def _as_load_image(path: Path) -> Outcome:
 
 def audio_here(path: Path) -> Outcome:
     from cloud_storage import media_audio_reader
-    from cloud_storage.meter import Meter
+    from cloud_storage.system.meter import Meter
 
     with path.open("rb") as file:
         loaded, _ = media_audio_reader.load(file, path.name, 0, 0, Meter())
@@ -157,7 +157,7 @@ def _planar(frame: Any) -> npt.NDArray[Any]:
 
 def video_here(path: Path) -> Outcome:
     from cloud_storage import frame_sinks, video_frames, video_window
-    from cloud_storage.meter import Meter
+    from cloud_storage.system.meter import Meter
 
     window = video_window.window(0, 0, 0, FRAMES, 0, 1, video_window.NONE)
     with path.open("rb") as file:

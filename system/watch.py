@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
-from .errors import StorageError
+from ..errors import StorageError
 from .meter import Meter
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .errors import TransferCancelled
+from ..errors import TransferCancelled
 
 
 class Meter:
