@@ -17,10 +17,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
+from .config.profiles_file import ENVIRONMENT, exposed
 from .errors import ConfigurationError, StorageError
 from .object_keys import MAX_KEY_BYTES, clean_prefix
 from .profile import Profile, mark, resolve, unlock
-from .profiles_file import ENVIRONMENT, exposed
 from .providers import provider
 from .storage import ObjectInfo, Opened, Page, PutOptions, Storage
 from .system.meter import Meter

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from . import comfyui_folders, comfyui_prompt
+from .config.profiles_file import ENVIRONMENT
+from .config.settings import SETTINGS
 from .connect import connect
 from .errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
 from .profile import Profile, resolve
-from .profiles_file import ENVIRONMENT
-from .settings import SETTINGS
 from .storage import Storage
 from .system import file_mark, thread_pool
 from .system.meter import Meter

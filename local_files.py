@@ -9,8 +9,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from . import comfyui_folders, model_folders
+from .config.profiles_file import FILE_NAME
 from .errors import ConfigurationError, NotFound, sentence
-from .profiles_file import FILE_NAME
 from .system import file_mark
 
 NAMES = ("output", "input", "temp", "models")  # of host.file_folders

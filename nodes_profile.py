@@ -7,11 +7,11 @@ import uuid
 from typing import Any
 
 from . import comfyui_folders, comfyui_progress, comfyui_results, connect, diagnosis, inputs, providers
+from .config.profiles_file import ENVIRONMENT, FILE_NAME
+from .config.settings import FROM_PROFILE, profile_names
 from .errors import ConfigurationError
 from .node_lines import Line
 from .profile import Profile, fingerprint, resolve
-from .profiles_file import ENVIRONMENT, FILE_NAME
-from .settings import FROM_PROFILE, profile_names
 from .system.meter import Meter
 from .system.watch import watched
 

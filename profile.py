@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import addresses, providers, settings
+from . import providers
+from .config import settings, validation
+from .config.profiles_file import ENVIRONMENT, ON_SERVER, did_you_mean
+from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, Upload
 from .errors import ConfigurationError
-from .profiles_file import ENVIRONMENT, ON_SERVER, did_you_mean
-from .settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, Upload
 
 DEFAULT = "default"  # the source of a setting that no layer gives
 
@@ -154,16 +155,16 @@ def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
         if not values[required] and not values["endpoint_url"]:
             _missing(required, row, name, layers)
     labels = {key: layer.label(key) for key, layer in found.items()}
-    addresses.check_bucket(values["bucket"], labels["bucket"])
+    validation.check_bucket(values["bucket"], labels["bucket"])
     for key in ("region", "account_id"):
         if values[key]:
-            addresses.check_endpoint_part(values[key], labels[key])
+            validation.check_endpoint_part(values[key], labels[key])
     for key in ("endpoint_url", "public_url"):
         if values[key]:
-            values[key] = addresses.clean_url(values[key], labels[key])
+            values[key] = validation.clean_url(values[key], labels[key])
     region = values["region"] or row.region
     if values["endpoint_url"]:
-        addresses.refuse_bucket_in(values["endpoint_url"], values["bucket"], labels["endpoint_url"])
+        validation.refuse_bucket_in(values["endpoint_url"], values["bucket"], labels["endpoint_url"])
     else:
         values["endpoint_url"] = providers.endpoint(row, region, values["account_id"])
     sources = {key: found[key].where if key in found else DEFAULT for key in values}

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import browsing, comfyui_folders, comfyui_server, diagnosis, local_browsing, local_files, thumbnails
+from .config.profiles_file import ENVIRONMENT
+from .config.settings import SETTINGS
 from .connect import connect
 from .errors import (
     AccessDenied,
@@ -31,8 +33,6 @@ from .errors import (
 from .node_lines import for_page
 from .object_keys import existing_key
 from .profile import Profile, resolve
-from .profiles_file import ENVIRONMENT
-from .settings import SETTINGS
 from .storage import ObjectInfo
 from .system.meter import Meter
 from .system.watch import watched

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from . import numbering, store_file
 from .choices import NEW_NAME, OVERWRITE
+from .config.profiles_file import ENVIRONMENT
+from .config.settings import chosen
 from .connect import connect
 from .errors import (
     DISK_ADVICE,
@@ -36,8 +38,6 @@ from .errors import (
 from .list_order import Call
 from .outbox import Entry, Outbox, Sender
 from .profile import Profile, resolve
-from .profiles_file import ENVIRONMENT
-from .settings import chosen
 from .storage import ObjectInfo, Storage
 from .store_file import File
 from .system import thread_pool

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from cloud_storage import addresses
+from cloud_storage.config import validation
 from cloud_storage.errors import ConfigurationError
 
 
@@ -23,7 +23,7 @@ from cloud_storage.errors import ConfigurationError
     ],
 )
 def test_an_address_is_kept_without_its_last_slash(url, clean):
-    assert addresses.clean_url(url, "public_url") == clean
+    assert validation.clean_url(url, "public_url") == clean
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_an_address_is_kept_without_its_last_slash(url, clean):
 )
 def test_what_is_no_plain_address_is_refused_and_not_shown(url):
     with pytest.raises(ConfigurationError, match="endpoint_url in the environment") as caught:
-        addresses.clean_url(url, "endpoint_url in the environment")
+        validation.clean_url(url, "endpoint_url in the environment")
     assert "pass-word" not in str(caught.value)
     assert caught.value.__context__ is None
 
@@ -101,7 +101,7 @@ def test_what_is_no_plain_address_is_refused_and_not_shown(url):
     "name", ["b", "my-bucket", "My_Bucket.2", "1234", "_x", "-x", "a..b", "x" * 255, "b--usw2-az1--x-s3"]
 )
 def test_a_bucket_may_have_any_name_that_the_sdk_takes(name):
-    addresses.check_bucket(name, "bucket")
+    validation.check_bucket(name, "bucket")
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_a_bucket_may_have_any_name_that_the_sdk_takes(name):
 )
 def test_a_bucket_name_that_would_bend_an_address_is_refused(name):
     with pytest.raises(ConfigurationError, match="bare name"):
-        addresses.check_bucket(name, "bucket")
+        validation.check_bucket(name, "bucket")
 
 
 @pytest.mark.parametrize("value", ["us-east-1", "auto", "0123abcDEF"])
 def test_a_region_is_letters_digits_and_hyphens(value):
-    addresses.check_endpoint_part(value, "region")
+    validation.check_endpoint_part(value, "region")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_region_is_letters_digits_and_hyphens(value):
 )
 def test_a_region_that_would_bend_an_endpoint_is_refused(value):
     with pytest.raises(ConfigurationError, match="an address belongs into endpoint_url"):
-        addresses.check_endpoint_part(value, "region")
+        validation.check_endpoint_part(value, "region")
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,12 @@ def test_a_region_that_would_bend_an_endpoint_is_refused(value):
 )
 def test_more_than_an_address_is_told_apart_from_none(url):
     with pytest.raises(ConfigurationError, match="user name, query or fragment"):
-        addresses.clean_url(url, "endpoint_url")
+        validation.clean_url(url, "endpoint_url")
 
 
 def refusal(url, bucket):
     with pytest.raises(ConfigurationError) as caught:
-        addresses.refuse_bucket_in(url, bucket, "endpoint_url in the environment")
+        validation.refuse_bucket_in(url, bucket, "endpoint_url in the environment")
     return str(caught.value)
 
 
@@ -230,4 +230,4 @@ def test_an_endpoint_with_the_bucket_in_it_is_refused_and_the_right_one_told(url
     ],
 )
 def test_a_host_that_only_begins_like_the_bucket_is_taken(url, bucket):
-    addresses.refuse_bucket_in(url, bucket, "endpoint_url")
+    validation.refuse_bucket_in(url, bucket, "endpoint_url")

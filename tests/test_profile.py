@@ -4,9 +4,10 @@ import json
 import os
 
 import pytest
-from cloud_storage import profile, providers, settings
+from cloud_storage import profile, providers
+from cloud_storage.config import settings
+from cloud_storage.config.profiles_file import ON_SERVER
 from cloud_storage.errors import ConfigurationError
-from cloud_storage.profiles_file import ON_SERVER
 
 PAIR = {"access_key": "AK-file", "secret_key": "SK-file"}
 ENVIRON_PAIR = {"access_key": "AK-env", "secret_key": "SK-env"}

@@ -22,9 +22,9 @@ from cloud_storage import (
     profile,
     providers,
     retries,
-    settings,
     storage,
 )
+from cloud_storage.config import settings
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, tables, text_of

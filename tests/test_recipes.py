@@ -7,7 +7,8 @@ import re
 from dataclasses import fields
 
 import pytest
-from cloud_storage import connect, diagnosis, errors, multipart, profile, providers, settings
+from cloud_storage import connect, diagnosis, errors, multipart, profile, providers
+from cloud_storage.config import settings
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import SECRET, Place

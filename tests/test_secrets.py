@@ -14,7 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cloud_storage import comfyui_folders, connect, nodes_profile, profile, settings
+from cloud_storage import comfyui_folders, connect, nodes_profile, profile
+from cloud_storage.config import settings
 from cloud_storage.errors import ConfigurationError
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter

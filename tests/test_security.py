@@ -24,9 +24,9 @@ from cloud_storage import (
     diagnosis,
     errors,
     image_decoder,
-    profiles_file,
     retries,
 )
+from cloud_storage.config import profiles_file
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, lines_of, outputs_of, run_node

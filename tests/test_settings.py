@@ -5,9 +5,9 @@ import os
 from contextlib import contextmanager
 
 import pytest
-from cloud_storage import settings
+from cloud_storage.config import settings
+from cloud_storage.config.profiles_file import ON_SERVER
 from cloud_storage.errors import ConfigurationError
-from cloud_storage.profiles_file import ON_SERVER
 
 KEYS = {"access_key": "AKIAEXAMPLE", "secret_key": "s3cr3t/+="}
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import ConfigurationError
 from . import profiles_file
-from .errors import ConfigurationError
 from .profiles_file import DEFAULT_FIELD, ENVIRONMENT, FILE_NAME, ON_SERVER, Quiet, did_you_mean, json_object
 
 FROM_PROFILE = "(from profile)"  # the provider widget's value that overrides nothing

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 ENVIRONMENT = "(env vars)"  # the name that means: the environment, or else the default profile
 FILE_NAME = "profiles.json"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import re
 
-from . import providers
-from .errors import ConfigurationError
+from .. import providers
+from ..errors import ConfigurationError
 
 # What boto3 takes (VALID_BUCKET in botocore/handlers.py), and of that nothing that is a folder in a URL.
 _BUCKET = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,255}")
