@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from .comfyui_results import new_preview
 from .errors import MediaError, sentence
-from .media_audio import clips
-from .pixels import is_batch
-from .video_plan import Clip, Pictures, Recording, frame_rate
+from .media.audio.audio_encoder import clips
+from .media.pixels import is_batch
+from .media.video.video_plan import Clip, Pictures, Recording, frame_rate
 
 if TYPE_CHECKING:
     import torch

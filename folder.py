@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from . import cache, comfyui_folders, comfyui_server, comfyui_video, image_sizes, listing
+from . import cache, comfyui_folders, comfyui_server, comfyui_video, listing
 from .amounts import several
-from .damage import LOAD, Damage
 from .errors import NotFound
-from .image_decoder import TRIED, ImageFile
+from .media.damage import LOAD, Damage
+from .media.image import batch_sizes
+from .media.image.image_decoder import TRIED, ImageFile
 from .storage import ObjectInfo, Storage
 from .system import thread_pool
 from .system.meter import Meter
@@ -89,8 +90,8 @@ class Loading:
         old: list[str] = []
         notes: dict[str, list[str]] = {}
 
-        def job(info: ObjectInfo) -> Callable[[], image_sizes.Frames]:
-            def run() -> image_sizes.Frames:
+        def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames]:
+            def run() -> batch_sizes.Frames:
                 copy = cache.fetch(
                     storage, info.key, comfyui_folders.temp_folder() / "cache", _Uncounted(meter)
                 )
@@ -109,7 +110,7 @@ class Loading:
         pictures = thread_pool.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
         pictures.reverse()
         one_by_one = (pictures.pop() for _ in found)  # none is held twice, in the list and in the batch
-        gathered, masks = image_sizes.gathered(one_by_one, len(found), size_mode)
+        gathered, masks = batch_sizes.gathered(one_by_one, len(found), size_mode)
         status = f"Loaded {several(len(found), '{} image', '{} images')}."
         if old:
             one, many = "{} image is a copy downloaded earlier", "{} images are copies downloaded earlier"

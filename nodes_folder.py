@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import (
-    comfyui_folders,
-    comfyui_progress,
-    comfyui_results,
-    folder,
-    freshness,
-    image_sizes,
-    inputs,
-    listing,
-)
+from . import comfyui_folders, comfyui_progress, comfyui_results, folder, freshness, inputs, listing
 from .connect import storage_of
-from .damage import LOAD
+from .media.damage import LOAD
+from .media.image import batch_sizes
 from .storage import Storage
 from .system.meter import Meter
 from .system.watch import watched
@@ -69,7 +61,7 @@ class LoadImagesFromCloud:
                     {"default": 16, "min": 1, "max": 4096, "tooltip": "Load at most this many."},
                 ),
                 "size_mode": (
-                    list(image_sizes.SIZE_MODES),
+                    list(batch_sizes.SIZE_MODES),
                     {
                         "tooltip": "If sizes differ: pad, crop or stretch to the size of the first image; or "
                         "output each image by itself, as it is."
@@ -110,7 +102,7 @@ class LoadImagesFromCloud:
         skip_first: int = 0,
         select_every_nth: int = 1,
         limit: int = 16,
-        size_mode: str = image_sizes.SIZE_MODES[0],
+        size_mode: str = batch_sizes.SIZE_MODES[0],
         profile: Profile | None = None,
         on_damage: str = LOAD,
         unique_id: str | None = None,

@@ -19,19 +19,16 @@ from . import (
     comfyui_results,
     comfyui_server,
     comfyui_video,
-    frame_sinks,
     freshness,
-    image_decoder,
     inputs,
-    media_audio_reader,
-    media_preview,
-    video_frames,
-    video_window,
 )
 from .amounts import in_bytes
 from .connect import storage_of
-from .damage import LOAD, Damage
-from .media_length import File
+from .media.audio import audio_reader
+from .media.damage import LOAD, Damage
+from .media.file_length import File
+from .media.image import image_decoder, preview
+from .media.video import frame_sinks, frame_window, video_frames
 from .ranges import RangeReader
 from .storage import Storage
 from .system.meter import Meter
@@ -192,7 +189,7 @@ class LoadVideoFromCloud:
                     {"tooltip": "If connected, frames are encoded and the first output is a LATENT."},
                 ),
                 "format": (
-                    list(video_window.PRESETS),
+                    list(frame_window.PRESETS),
                     {
                         "tooltip": "The video model to load for: its frame rate if force_rate is 0, a size "
                         "and a frame count that it accepts."
@@ -232,11 +229,11 @@ class LoadVideoFromCloud:
         select_every_nth: int = 1,
         profile: Profile | None = None,
         vae: Any = None,  # noqa: ANN401  ComfyUI's VAE
-        format: str = video_window.NONE,
+        format: str = frame_window.NONE,
         on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        window = video_window.window(
+        window = frame_window.window(
             force_rate,
             custom_width,
             custom_height,
@@ -311,7 +308,7 @@ class LoadAudioFromCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         def decode(source: File, name: str, meter: Meter) -> tuple[dict[str, Any], tuple[str, ...]]:
-            return media_audio_reader.load(
+            return audio_reader.load(
                 source, name, start_seconds, duration_seconds, meter, on_damage, comfyui_server.free_memory
             )
 
@@ -346,7 +343,7 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
     """
     count, height, width = frames.shape[:3]
     try:
-        shown = comfyui_results.preview(media_preview.small(frames), "webp")
+        shown = comfyui_results.preview(preview.small(frames), "webp")
     except Exception as error:  # noqa: BLE001  a preview is not worth what was loaded
         log.warning("There is no preview of what was loaded: %s", error)
         return {PICTURES: []}

@@ -8,22 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import (
-    choices,
-    comfyui_progress,
-    comfyui_results,
-    comfyui_video,
-    foreign_values,
-    inputs,
-    media_audio,
-    media_film_writer,
-    media_formats,
-    media_image,
-    save_order,
-    video_plan,
-)
+from . import choices, comfyui_progress, comfyui_results, comfyui_video, foreign_values, inputs, save_order
 from .choices import NEW_NAME
 from .list_order import Call
+from .media import formats
+from .media.audio import audio_encoder
+from .media.image import image_encoder
+from .media.video import video_plan, video_writer
 from .store_file import File
 from .system.meter import Meter
 
@@ -58,7 +49,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
                 "key_prefix": inputs.key_prefix("comfyui/images/"),
                 "filename": inputs.FILENAME,
                 "format": (
-                    list(media_image.FORMATS),
+                    list(image_encoder.FORMATS),
                     {"tooltip": "png is lossless; png and webp restore the workflow if dropped on the page."},
                 ),
                 "quality": (
@@ -103,11 +94,11 @@ class SaveImageToCloud(foreign_values.Tolerant):
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
-        extension = media_image.FORMATS[format].extension
+        extension = image_encoder.FORMATS[format].extension
         height, width = images.shape[1:3]
 
         def encode(index: int) -> File:
-            encoded = media_image.encode(images[index], format, quality, metadata)
+            encoded = image_encoder.encode(images[index], format, quality, metadata)
             return File(encoded.data, encoded.content_type, encoded.notes)
 
         def show(file: File, key: str) -> dict[str, str]:
@@ -148,14 +139,14 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 "key_prefix": inputs.key_prefix("comfyui/videos/"),
                 "filename": inputs.FILENAME,
                 "format": (
-                    list(media_formats.FORMATS),
+                    list(formats.FORMATS),
                     {
                         "tooltip": "auto copies a file losslessly to the first of mp4, webm, mkv, gif that "
                         "can hold it; frames become mp4, or webm if transparent. gif has no audio."
                     },
                 ),
                 "codec": (
-                    list(media_formats.CODEC_CHOICES),
+                    list(formats.CODEC_CHOICES),
                     {
                         "tooltip": "auto copies what the format can hold, or encodes with its usual codec; "
                         "any other codec always encodes."
@@ -188,8 +179,8 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         video: Any,  # noqa: ANN401  ComfyUI's VIDEO
         key_prefix: str = "comfyui/videos/",
         filename: str = "ComfyUI_%counter%",
-        format: str = media_formats.AUTO,
-        codec: str = media_formats.AUTO,
+        format: str = formats.AUTO,
+        codec: str = formats.AUTO,
         profile: Profile | None = None,
         if_exists: str = NEW_NAME,
         link: str = choices.OBJECT_URL,
@@ -213,11 +204,11 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 target = comfyui_results.new_preview(extension)
 
                 def encode(_index: int) -> File:
-                    notes = media_film_writer.write(plan, clip, target, metadata, meter)
+                    notes = video_writer.write(plan, clip, target, metadata, meter)
                     return File(target, plan.container.content_type, notes, linkable=True)
 
                 def show(_file: File, key: str) -> dict[str, str]:
-                    film = media_film_writer.playable(
+                    film = video_writer.playable(
                         target, plan.container, comfyui_results.new_preview, meter.part()
                     )
                     return comfyui_results.preview(film, film.suffix, key)
@@ -261,14 +252,14 @@ class SaveAudioToCloud(foreign_values.Tolerant):
                 "key_prefix": inputs.key_prefix("comfyui/audio/"),
                 "filename": inputs.FILENAME,
                 "format": (
-                    list(media_audio.FORMATS),
+                    list(audio_encoder.FORMATS),
                     {"tooltip": "flac and wav are lossless at 24 bits; wav cannot restore the workflow."},
                 ),
             },
             "optional": {
                 "profile": inputs.PROFILE,
                 "quality": (
-                    list(media_audio.QUALITIES),
+                    list(audio_encoder.QUALITIES),
                     {
                         "tooltip": "Quality of mp3 (auto: V0, the best) and opus (auto: 128k); flac and wav "
                         "are lossless."
@@ -291,7 +282,7 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         filename: str = "ComfyUI_%counter%",
         format: str = "flac",
         profile: Profile | None = None,
-        quality: str = media_audio.AUTO,
+        quality: str = audio_encoder.AUTO,
         if_exists: str = NEW_NAME,
         link: str = choices.OBJECT_URL,
         expires_hours: int = 24,
@@ -306,12 +297,12 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
-        clips, rate = media_audio.clips(audio)
-        form = media_audio.FORMATS[format]
+        clips, rate = audio_encoder.clips(audio)
+        form = audio_encoder.FORMATS[format]
 
         def encode(index: int) -> File:
             target = comfyui_results.new_preview(form.extension)
-            notes = media_audio.encode(clips[index], rate, form, quality, metadata, target, meter)
+            notes = audio_encoder.encode(clips[index], rate, form, quality, metadata, target, meter)
             return File(target, form.content_type, notes, linkable=True)
 
         def show(file: File, key: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from . import (
     numbering,
 )
 from .list_order import Call
-from .media_metadata import Metadata
+from .media.workflow_metadata import Metadata
 from .names import Name, NameContext, Template
 from .node_lines import Line
 from .store_file import File

@@ -23,7 +23,7 @@ from pictures import KINDS, MODES, Pixels, picture
 from PIL import Image
 
 load_package()
-from cloud_storage import png
+from cloud_storage.media.image import png
 
 clock = time.perf_counter if sys.platform == "win32" else time.thread_time  # Windows' ticks every 16 ms
 

@@ -28,7 +28,8 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, download, frame_sinks, profile, ranges, video_frames, video_window
+from cloud_storage import connect, download, profile, ranges
+from cloud_storage.media.video import frame_sinks, frame_window, video_frames
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from servers.fault_proxy import FaultProxy
@@ -90,7 +91,7 @@ def load(storage, key: str, skip: int, side: str, folder: Path) -> dict[str, flo
     """Bytes, seconds and mebibytes of one load; the first one of a process, so that its peak is its own."""
     before = memory_bytes("VmRSS")
     meter, began = Meter(), time.perf_counter()
-    window = video_window.Window(frame_load_cap=FRAMES, skip_first_frames=skip)
+    window = frame_window.Window(frame_load_cap=FRAMES, skip_first_frames=skip)
     with contextlib.ExitStack() as stack:
         if side == "download":
             source = folder / "film.mp4"

@@ -9,7 +9,8 @@ from pathlib import Path
 import films
 import pytest
 import torch
-from cloud_storage import choices, errors, media_image, nodes_load, storage
+from cloud_storage import choices, errors, nodes_load, storage
+from cloud_storage.media.image import image_encoder
 from cloud_storage.system.meter import Meter
 from conftest import run_node
 
@@ -18,7 +19,7 @@ PLAIN = (errors.StorageError, errors.MediaError)
 
 def put_picture(cloud, key="in/a.png"):
     noise = torch.rand((64, 64, 3), generator=torch.Generator().manual_seed(1))
-    cloud.put(key, media_image.encode(noise, "png").data, storage.PutOptions(), Meter())
+    cloud.put(key, image_encoder.encode(noise, "png").data, storage.PutOptions(), Meter())
 
 
 def film():

@@ -7,7 +7,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from cloud_storage import frame_pixels, media_container
+from cloud_storage.media import container
+from cloud_storage.media.video import frame_pixels
 
 # Red's and blue's share of the luma (ITU-R BT.601, BT.709, BT.2020; SMPTE 240M), by FFmpeg's numbers for the
 # tag.
@@ -77,7 +78,7 @@ def expected(matrix):
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_colours_are_those_that_the_tags_of_a_film_mean(tmp_path, form, matrix, full):
     path = recording(tmp_path / "f.mkv", form, matrix, full)
-    with media_container.opened(path, "f", "a video") as file:
+    with container.opened(path, "f", "a video") as file:
         frame = next(file.decode(video=0))
         deep = frame_pixels.is_deep(frame)
         pixels = frame_pixels.Painter().pixels(frame, transparent=False, deep=deep)
@@ -92,7 +93,7 @@ def test_a_painter_follows_frames_that_change_their_size_and_tags(tmp_path):
     painter, found = frame_pixels.Painter(), []
     for number, (form, matrix) in enumerate([("yuv420p", 1), ("yuv444p10le", 9), ("yuv420p", 6)]):
         path = recording(tmp_path / f"{number}.mkv", form, matrix, False)
-        with media_container.opened(path, "f", "a video") as file:
+        with container.opened(path, "f", "a video") as file:
             found.append(painter.pixels(next(file.decode(video=0)), transparent=False))
     for pixels, matrix in zip(found, (1, 9, 6), strict=True):
         values = pixels[SIDE // 2, SIDE // 2 :: SIDE] / 255

@@ -16,9 +16,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from cloud_storage import damage, errors, image_decoder, image_ends, png
-from cloud_storage.image_decoder import CHANNELS, ImageFile
-from cloud_storage.media_image import encode
+from cloud_storage import errors
+from cloud_storage.media import damage
+from cloud_storage.media.image import image_decoder, image_end, png
+from cloud_storage.media.image.image_decoder import CHANNELS, ImageFile
+from cloud_storage.media.image.image_encoder import encode
 from odd_images import HEIGHT, WIDTH, junk_metadata, odd_images, raw_png, saved
 from PIL import Image, ImageOps, ImageSequence
 from PIL import ImageFile as PillowFile
@@ -333,7 +335,7 @@ def test_what_lacks_none_of_its_pixels_is_not_called_cut_off(tmp_path, make, lac
 def test_a_webp_may_lack_the_byte_that_makes_its_length_even(lacking, said):
     """Whether it is decoded then is the decoder's own to say: some FFmpeg do, Pillow 13 does not."""
     data = odd_webp()
-    assert image_ends.damage(io.BytesIO(data[: -lacking or None])) == said
+    assert image_end.damage(io.BytesIO(data[: -lacking or None])) == said
 
 
 class Parts:
@@ -395,7 +397,8 @@ spec = importlib.util.spec_from_file_location(
     "cloud_storage", root + "/__init__.py", submodule_search_locations=[root]
 )
 sys.modules["cloud_storage"] = importlib.util.module_from_spec(spec)
-from cloud_storage import comfyui_video, image_decoder
+from cloud_storage import comfyui_video
+from cloud_storage.media.image import image_decoder
 from pathlib import Path
 sys.path.insert(0, core)
 sys.argv = ["main.py", "--cpu"]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloud_storage import comfyui_server, errors, image_decoder, image_frames
-from cloud_storage.image_decoder import ImageFile
+from cloud_storage import comfyui_server, errors
+from cloud_storage.media.image import image_decoder, image_frames
+from cloud_storage.media.image.image_decoder import ImageFile
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, run_node
@@ -30,7 +31,7 @@ spec = importlib.util.spec_from_file_location(
     "cloud_storage", root + "/__init__.py", submodule_search_locations=[root]
 )
 sys.modules["cloud_storage"] = importlib.util.module_from_spec(spec)
-from cloud_storage.image_decoder import ImageFile
+from cloud_storage.media.image.image_decoder import ImageFile
 from PIL import Image
 Image.init()
 small = Path(cases.pop(0))

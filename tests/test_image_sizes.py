@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cloud_storage import image_sizes
+from cloud_storage.media.image import batch_sizes
 
 
 def gathered(pictures, size_mode):
-    return image_sizes.gathered(iter(pictures), len(pictures), size_mode)
+    return batch_sizes.gathered(iter(pictures), len(pictures), size_mode)
 
 
 def picture(height, width, value=None):
@@ -17,13 +17,13 @@ def picture(height, width, value=None):
     return (image if value is None else torch.full_like(image, value)), torch.zeros((1, height, width))
 
 
-@pytest.mark.parametrize("size_mode", image_sizes.SIZE_MODES)
+@pytest.mark.parametrize("size_mode", batch_sizes.SIZE_MODES)
 def test_equal_sizes_stay_as_they_are_bit_for_bit(size_mode):
     pictures = [picture(8, 6), picture(8, 6, 0.25)]
     images, masks = gathered(pictures, size_mode)
     assert torch.equal(torch.cat(images), torch.cat([image for image, _ in pictures]))
     assert torch.equal(torch.cat(masks), torch.zeros((2, 8, 6)))
-    assert len(images) == len(masks) == (2 if size_mode == image_sizes.SEPARATE else 1)
+    assert len(images) == len(masks) == (2 if size_mode == batch_sizes.SEPARATE else 1)
 
 
 def test_pad_keeps_the_whole_picture_and_masks_what_was_added():
@@ -64,6 +64,6 @@ def test_any_size_fits_and_stays_between_black_and_white(size_mode, size):
 
 
 def test_one_item_each_keeps_every_size():
-    images, masks = gathered([picture(3, 4), picture(5, 6)], image_sizes.SEPARATE)
+    images, masks = gathered([picture(3, 4), picture(5, 6)], batch_sizes.SEPARATE)
     assert [image.shape for image in images] == [(1, 3, 4, 3), (1, 5, 6, 3)]
     assert [mask.shape for mask in masks] == [(1, 3, 4), (1, 5, 6)]

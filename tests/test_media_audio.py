@@ -10,9 +10,10 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, media_audio, media_audio_reader
-from cloud_storage.media_audio import FORMATS
-from cloud_storage.media_metadata import Metadata
+from cloud_storage import errors
+from cloud_storage.media.audio import audio_encoder, audio_reader
+from cloud_storage.media.audio.audio_encoder import FORMATS
+from cloud_storage.media.workflow_metadata import Metadata
 from cloud_storage.system.meter import Meter
 
 METADATA = Metadata({"3": {"class_type": "KSampler"}}, {"workflow": {"nodes": [1, 2]}})
@@ -23,12 +24,12 @@ CODEC_FRAME = {"mp3": 1152, "opus": 960}  # samples at the file's own rate
 def encode(folder, samples, rate, format, quality="auto", metadata=None):
     target = folder / f"sound.{FORMATS[format].extension}"
     clip = torch.from_numpy(samples)
-    notes = media_audio.encode(clip, rate, FORMATS[format], quality, metadata, target, Meter())
+    notes = audio_encoder.encode(clip, rate, FORMATS[format], quality, metadata, target, Meter())
     return target, notes
 
 
 def load(path, start=0, duration=0):
-    audio, _ = media_audio_reader.load(path, path.name, start, duration, Meter())
+    audio, _ = audio_reader.load(path, path.name, start, duration, Meter())
     assert audio["waveform"].dtype == torch.float32
     assert audio["waveform"].ndim == 3
     return audio["waveform"][0].numpy(), audio["sample_rate"]
@@ -125,7 +126,7 @@ def test_a_stopped_meter_ends_it_and_leaves_no_file(tmp_path):
     meter.stop()
     clip = torch.from_numpy(films.tones(1, 5))
     with pytest.raises(errors.TransferCancelled):
-        media_audio.encode(clip, 48000, FORMATS["flac"], "auto", None, tmp_path / "x.flac", meter)
+        audio_encoder.encode(clip, 48000, FORMATS["flac"], "auto", None, tmp_path / "x.flac", meter)
     assert not list(tmp_path.iterdir())
 
 
@@ -150,7 +151,7 @@ def test_a_waveform_that_is_no_tensor_is_taken(kind):
         waveform = (waveform * -float(np.iinfo(kind).min)).astype(kind)
     else:
         waveform = waveform.astype(kind)
-    clips, rate = media_audio.clips({"waveform": waveform, "sample_rate": 44100.0})
+    clips, rate = audio_encoder.clips({"waveform": waveform, "sample_rate": 44100.0})
     assert rate == 44100
     assert np.allclose(clips.numpy(), [[[0, 0.5, -1]]])
 
@@ -168,7 +169,7 @@ def test_a_waveform_that_is_no_tensor_is_taken(kind):
 )
 def test_what_is_no_audio_is_refused_in_words(audio):
     with pytest.raises(errors.MediaError, match="Wire AUDIO"):
-        media_audio.clips(audio)
+        audio_encoder.clips(audio)
 
 
 def test_audio_of_any_mapping_is_taken():
@@ -176,9 +177,9 @@ def test_audio_of_any_mapping_is_taken():
         def __getitem__(self, key):
             return {"waveform": torch.zeros((2, 1, 5)), "sample_rate": 8000}[key]
 
-    clips, rate = media_audio.clips(Lazy())
+    clips, rate = audio_encoder.clips(Lazy())
     assert (clips.shape, rate) == ((2, 1, 5), 8000)
-    assert media_audio.clips({"waveform": torch.zeros((1, 5)), "sample_rate": 8000})[0].shape == (1, 1, 5)
+    assert audio_encoder.clips({"waveform": torch.zeros((1, 5)), "sample_rate": 8000})[0].shape == (1, 1, 5)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_audio_of_any_mapping_is_taken():
 )
 def test_what_is_no_sound_is_refused(audio):
     with pytest.raises(errors.MediaError):
-        media_audio.clips(audio)
+        audio_encoder.clips(audio)
 
 
 # --------------------------------------------------------------------------------------- windows
@@ -275,10 +276,10 @@ def test_of_a_sound_that_is_cut_off_comes_what_is_there_and_a_line_says_so(tmp_p
     path, _ = encode(tmp_path, noise, 48000, format)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    audio, notes = media_audio_reader.load(path, path.name, 0, 0, Meter())
+    audio, notes = audio_reader.load(path, path.name, 0, 0, Meter())
     assert abs(audio["waveform"].shape[2] / 240_000 - share) < 0.05
     assert any("cut off after " in note for note in notes)
     with pytest.raises(errors.MediaError, match=r"on_damage to `load what is there`"):
-        media_audio_reader.load(path, path.name, 0, 0, Meter(), "fail")
-    part, notes = media_audio_reader.load(path, path.name, 0, 0.5, Meter(), "fail")
+        audio_reader.load(path, path.name, 0, 0, Meter(), "fail")
+    part, notes = audio_reader.load(path, path.name, 0, 0.5, Meter(), "fail")
     assert (part["waveform"].shape[2], notes) == (24000, ())

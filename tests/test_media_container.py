@@ -9,8 +9,10 @@ import wave
 import av
 import films
 import pytest
-from cloud_storage import errors, media_container, media_film_writer, media_length
+from cloud_storage import errors
 from cloud_storage.errors import Changed
+from cloud_storage.media import container, file_length
+from cloud_storage.media.video import video_writer
 from films import KINDS
 
 
@@ -26,7 +28,7 @@ def test_a_file_on_disk_that_names_others_opens_none_of_them(tmp_path):
         if name == "concat":  # else this test could not fail
             with av.open(str(path)) as file:
                 assert file.format.name == "concat"
-        with pytest.raises(errors.MediaError, match="unknown"), media_container.opened(path, name, "a video"):
+        with pytest.raises(errors.MediaError, match="unknown"), container.opened(path, name, "a video"):
             raise AssertionError(name)
 
 
@@ -43,7 +45,7 @@ def test_what_ffmpeg_took_for_the_end_of_the_file_is_raised_all_the_same(tmp_pat
             return super().read(size)
 
     source = Ending(path.read_bytes() * 8)
-    with pytest.raises(Changed), media_container.opened(source, "f.ts", "a video") as file:
+    with pytest.raises(Changed), container.opened(source, "f.ts", "a video") as file:
         for _ in file.decode(video=0):
             pass
 
@@ -53,7 +55,7 @@ def test_every_packet_that_is_copied_tells_when_it_is_decoded(tmp_path):
     with av.open(str(path)) as file:
         assert any(packet.dts is None for packet in file.demux() if packet.size)  # else this is no test
         file.seek(0)
-        packets = [(packet.pts, packet.dts) for packet in media_film_writer._ordered(file.demux())]
+        packets = [(packet.pts, packet.dts) for packet in video_writer._ordered(file.demux())]
     times = [decoded for _, decoded in packets]
     assert len(packets) == 50
     assert times == sorted(set(times))
@@ -78,16 +80,16 @@ TRAILERS = {
 def test_bytes_behind_the_last_box_make_no_film_a_cut_off_one(tmp_path, kind, trailer):
     whole = films.write(tmp_path / f"f.{kind}", KINDS[kind], films.numbered(20), 25).read_bytes()
     source = io.BytesIO(whole + TRAILERS[trailer])
-    assert len(whole) <= media_length.declared_bytes(source) <= len(source.getvalue())
+    assert len(whole) <= file_length.declared_bytes(source) <= len(source.getvalue())
 
 
 def test_a_film_cut_off_in_any_box_behind_one_of_the_cameras_own_is_told(tmp_path):
     whole = films.write(tmp_path / "f.mp4", KINDS["mp4"], films.numbered(20), 25).read_bytes()
     first = int.from_bytes(whole[:4], "big")
     whole = whole[:first] + b"\0\0\0\x0cthumabcd" + whole[first:]
-    assert not media_length.is_cut_off(io.BytesIO(whole))
+    assert not file_length.is_cut_off(io.BytesIO(whole))
     for share in (0.1, 0.5, 0.99):
-        assert media_length.is_cut_off(io.BytesIO(whole[: int(len(whole) * share)]))
+        assert file_length.is_cut_off(io.BytesIO(whole[: int(len(whole) * share)]))
 
 
 def riff(length, size):
@@ -110,10 +112,10 @@ def riff(length, size):
 
 @pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x7FFFF024, 0x7FFFFFFF, 0x80000024, 0xFFFFFFFF])
 def test_the_length_that_a_pipe_left_in_a_wav_says_nothing(length):
-    assert media_length.declared_bytes(riff(length, 16044)) is None
+    assert file_length.declared_bytes(riff(length, 16044)) is None
 
 
 def test_a_wav_cut_off_near_the_length_of_a_placeholder_is_told():
-    assert media_length.is_cut_off(riff(0x7FFFF024, 0x7F000000))
-    assert media_length.is_cut_off(riff(0x70000000, 16044))
-    assert not media_length.is_cut_off(riff(0x7FFFF024, 0x7FFFF024 + 44))
+    assert file_length.is_cut_off(riff(0x7FFFF024, 0x7F000000))
+    assert file_length.is_cut_off(riff(0x70000000, 16044))
+    assert not file_length.is_cut_off(riff(0x7FFFF024, 0x7FFFF024 + 44))

@@ -7,8 +7,8 @@ from fractions import Fraction
 import av
 import films
 import pytest
-from cloud_storage import media_film_check
-from cloud_storage.media_output import Refused
+from cloud_storage.media.output_file import Refused
+from cloud_storage.media.video import video_check
 from cloud_storage.system.meter import Meter
 
 COUNT = 100
@@ -49,19 +49,19 @@ def spoil(path, first):
 
 
 def test_a_recording_with_a_single_key_frame_is_not_decoded_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(media_film_check, "END_PACKETS", 20)
+    monkeypatch.setattr(video_check, "END_PACKETS", 20)
     meter = Counter()
-    media_film_check.check(film(tmp_path / "a.mp4", 1000), None, meter)
+    video_check.check(film(tmp_path / "a.mp4", 1000), None, meter)
     assert 20 < meter.asked < 40
 
 
 @pytest.mark.parametrize("group", [1, 10, 1000])
 def test_an_end_that_is_broken_is_seen_as_far_as_a_key_frame_is_near(tmp_path, monkeypatch, group):
     path = film(tmp_path / "a.mp4", group)
-    media_film_check.check(path, None, Meter())
+    video_check.check(path, None, Meter())
     spoil(path, 90)
     with pytest.raises(Refused, match="decoded"):
-        media_film_check.check(path, None, Meter())
+        video_check.check(path, None, Meter())
     if group == 1000:  # said to be not seen in the docstring
-        monkeypatch.setattr(media_film_check, "END_PACKETS", 20)
-        media_film_check.check(path, None, Meter())
+        monkeypatch.setattr(video_check, "END_PACKETS", 20)
+        video_check.check(path, None, Meter())

@@ -12,9 +12,10 @@ import av
 import films
 import numpy as np
 import pytest
-from cloud_storage import errors, media_film_writer, video_plan
+from cloud_storage import errors
+from cloud_storage.media.video import video_plan, video_writer
+from cloud_storage.media.video.video_plan import Recording
 from cloud_storage.system.meter import Meter
-from cloud_storage.video_plan import Recording
 
 # Where CI is set the tests run without it, and fail.
 NO_FFMPEG = shutil.which("ffmpeg") is None and not os.environ.get("CI")
@@ -58,7 +59,7 @@ def made(path, name="mkv", count=50, sound=True, **options):
 def save(source, format="auto", codec="auto", crf=-1):
     plan = video_plan.plan(Recording(source), format, codec, crf)
     target = source.parent / f"saved.{plan.container.extension}"
-    notes = media_film_writer.write(plan, Recording(source), target, None, Meter())
+    notes = video_writer.write(plan, Recording(source), target, None, Meter())
     return target, plan, notes
 
 
@@ -239,7 +240,7 @@ def spoilt(target):
 
 
 def test_a_copy_that_cannot_be_decoded_is_replaced_by_an_encode(tmp_path, monkeypatch):
-    real, seen = media_film_writer.check, []
+    real, seen = video_writer.check, []
 
     def check(target, wanted, meter):
         if not seen:
@@ -247,7 +248,7 @@ def test_a_copy_that_cannot_be_decoded_is_replaced_by_an_encode(tmp_path, monkey
             spoilt(target)
         real(target, wanted, meter)
 
-    monkeypatch.setattr(media_film_writer, "check", check)
+    monkeypatch.setattr(video_writer, "check", check)
     source = made(tmp_path / "source.mp4", "mp4")
     path, plan, notes = save(source)
     assert plan.copies
@@ -257,13 +258,13 @@ def test_a_copy_that_cannot_be_decoded_is_replaced_by_an_encode(tmp_path, monkey
 
 
 def test_an_encode_that_cannot_be_decoded_is_an_error_and_no_file(tmp_path, monkeypatch):
-    real = media_film_writer.check
+    real = video_writer.check
 
     def check(target, wanted, meter):
         spoilt(target)
         real(target, wanted, meter)
 
-    monkeypatch.setattr(media_film_writer, "check", check)
+    monkeypatch.setattr(video_writer, "check", check)
     source = made(tmp_path / "source.mp4", "mp4")
     with pytest.raises(errors.MediaError, match=r"decoded.*Try another format or codec"):
         save(source, crf=40)

@@ -12,10 +12,11 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, frame_sinks, media_film_writer, video_frames, video_plan, video_window
-from cloud_storage.media_metadata import Metadata
+from cloud_storage import errors
+from cloud_storage.media.video import frame_sinks, frame_window, video_frames, video_plan, video_writer
+from cloud_storage.media.video.video_plan import Pictures, Recording
+from cloud_storage.media.workflow_metadata import Metadata
 from cloud_storage.system.meter import Meter
-from cloud_storage.video_plan import Pictures, Recording
 
 METADATA = Metadata({"3": {"class_type": "KSampler"}}, {"workflow": {"nodes": [1, 2]}})
 PLENTY = 1 << 40
@@ -33,12 +34,12 @@ def pictures(count=12, sound=2, rate=Fraction(24), channels=3, **size):
 def write(folder, clip, format="auto", codec="auto", crf=-1, metadata=METADATA):
     plan = video_plan.plan(clip, format, codec, crf)
     target = folder / f"written.{plan.container.extension}"
-    notes = media_film_writer.write(plan, clip, target, metadata, Meter())
+    notes = video_writer.write(plan, clip, target, metadata, Meter())
     return target, plan, notes
 
 
 def load(path):
-    return video_frames.load(path, "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: PLENTY)
+    return video_frames.load(path, "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: PLENTY)
 
 
 def codecs(path):
@@ -431,7 +432,7 @@ def test_a_stopped_meter_ends_it_and_leaves_no_file(tmp_path, name):
     meter = Stopping()
     target = tmp_path / "target.mp4"
     with pytest.raises(errors.TransferCancelled):
-        media_film_writer.write(plan, clip, target, None, meter)
+        video_writer.write(plan, clip, target, None, meter)
     assert meter.frames_done == 5
     assert not target.exists()
 
@@ -444,7 +445,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path):
     link.symlink_to(target)
     plan = video_plan.plan(pictures(), "mkv", "auto")
     with pytest.raises(errors.MediaError, match=r"as mkv.*No space left on device.*Free room on the disk"):
-        media_film_writer.write(plan, pictures(), link, None, Meter())
+        video_writer.write(plan, pictures(), link, None, Meter())
     assert not link.is_symlink()
 
 
@@ -457,7 +458,7 @@ def test_a_disk_that_is_full_is_not_told_as_a_damaged_file(tmp_path, name, endin
     link = tmp_path / f"f.{ending}"
     link.symlink_to("/dev/full")
     with pytest.raises(errors.MediaError, match=r"No space left on device.*Free room on the disk"):
-        media_film_writer.write(plan, clip, link, None, Meter())
+        video_writer.write(plan, clip, link, None, Meter())
     assert not link.is_symlink()
 
 

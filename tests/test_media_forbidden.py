@@ -6,7 +6,9 @@ import av
 import films
 import pytest
 from av.format import ContainerFormat
-from cloud_storage import errors, frame_sinks, media_container, media_forbidden, video_frames, video_window
+from cloud_storage import errors
+from cloud_storage.media import container, forbidden_formats
+from cloud_storage.media.video import frame_sinks, frame_window, video_frames
 from cloud_storage.system.meter import Meter
 
 NAMES_FILES = (
@@ -37,7 +39,7 @@ def demuxers():
 
 
 def test_no_demuxer_that_names_files_or_opens_them_itself_is_allowed():
-    allowed = media_container._allowed().split(",")
+    allowed = container._allowed().split(",")
     assert "matroska" in allowed
     assert "mp3" in allowed
     for name, flags in demuxers().items():
@@ -46,7 +48,7 @@ def test_no_demuxer_that_names_files_or_opens_them_itself_is_allowed():
 
 
 def test_every_reason_is_one_of_a_demuxer_that_some_ffmpeg_has():
-    assert all(reason and name == name.lower() for name, reason in media_forbidden.FORBIDDEN.items())
+    assert all(reason and name == name.lower() for name, reason in forbidden_formats.FORBIDDEN.items())
 
 
 SCRIPTS = {
@@ -75,21 +77,21 @@ def test_a_file_that_names_another_opens_nothing(tmp_path, script, on_disk, monk
     path = tmp_path / f"f.{script}"
     path.write_text(SCRIPTS[script].format(secret=secret))
     with path.open("rb") as file, pytest.raises(errors.MediaError):
-        window = video_window.Window()
+        window = frame_window.Window()
         source = path if on_disk else file
         video_frames.load(source, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
 
 
 def test_even_an_allowed_demuxer_could_open_nothing_by_a_name(tmp_path, monkeypatch):
     """The second fence alone: with every demuxer allowed no protocol is."""
-    monkeypatch.setattr(media_container, "_allowed", lambda: ",".join(demuxers()))
+    monkeypatch.setattr(container, "_allowed", lambda: ",".join(demuxers()))
     secret = films.write(tmp_path / "secret.mp4", films.KINDS["mp4"], films.numbered(3), 25)
     for script in ("concat", "hls"):
         path = tmp_path / f"f.{script}"
         path.write_text(SCRIPTS[script].format(secret=secret))
         with pytest.raises(errors.MediaError):
             video_frames.load(
-                path, "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
+                path, "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
             )
 
 
@@ -121,7 +123,7 @@ def test_any_kind_of_film_is_loaded(tmp_path, kind):
         pytest.skip(f"this PyAV has no {row.encoder}")
     path = films.write(tmp_path / "f.bin", row, films.numbered(30), 25)
     loaded = video_frames.load(
-        path, "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40, "fail"
+        path, "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40, "fail"
     )
     assert films.numbers(loaded.frames) == list(range(30))
     assert loaded.rate == 25
@@ -131,7 +133,7 @@ def test_any_kind_of_film_is_loaded(tmp_path, kind):
 def test_an_avif_that_moves_is_a_film_and_one_that_does_not_an_image(tmp_path, count):
     kind = films.Kind("avif", "libsvtav1", muxer="avif", encoder_options={"preset": "8"})
     path = films.write(tmp_path / "f.avif", kind, films.numbered(count), 25)
-    window = video_window.Window()
+    window = frame_window.Window()
     if count == 1:
         with pytest.raises(errors.MediaError, match=r"an AVIF image.*Load Image from Cloud"):
             video_frames.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
@@ -145,5 +147,5 @@ def test_a_photograph_of_boxes_is_sent_to_the_node_for_it(tmp_path, brand):
     (tmp_path / "f.mp4").write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(200))
     with pytest.raises(errors.MediaError, match="Load Image from Cloud"):
         video_frames.load(
-            tmp_path / "f.mp4", "f", video_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
+            tmp_path / "f.mp4", "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
         )

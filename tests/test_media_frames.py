@@ -14,17 +14,10 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import (
-    errors,
-    frame_pixels,
-    frame_sinks,
-    media_container,
-    media_film,
-    media_packets,
-    memory,
-    video_frames,
-    video_window,
-)
+from cloud_storage import errors
+from cloud_storage.media import container, memory_budget
+from cloud_storage.media import packets as media_packets
+from cloud_storage.media.video import frame_pixels, frame_sinks, frame_window, video_frames, video_reader
 from cloud_storage.system.meter import Meter
 from films import KINDS
 
@@ -49,7 +42,7 @@ def load(path, *, sink=None, free=PLENTY, on_damage="load what is there", **wind
     def free_bytes():
         return free() if callable(free) else free - meter.frames_done * FRAME_BYTES
 
-    window = video_window.window(**numbers)
+    window = frame_window.window(**numbers)
     return video_frames.load(path, "f.mp4", window, sink, meter, free_bytes, on_damage)
 
 
@@ -122,26 +115,26 @@ with_an_index = pytest.mark.skipif(not films.HAS_INDEX, reason="this PyAV gives 
 @with_an_index
 @pytest.mark.parametrize("kind", ["mp4", "mp4, index at its end", "mp4, open groups", "mov"])
 def test_counting_begins_at_a_key_near_by_where_the_index_is_whole(film, kind):
-    window = video_window.Window(skip_first_frames=50)
-    with media_container.opened(film(kind), "f", "a video") as file:
-        first = next(media_film.Film(file, film(kind), "f", Meter()).pictures(window))
+    window = frame_window.Window(skip_first_frames=50)
+    with container.opened(film(kind), "f", "a video") as file:
+        first = next(video_reader.Film(file, film(kind), "f", Meter()).pictures(window))
     assert 50 - 3 - 12 <= first.index <= 50  # a group of pictures, and the lead that sound gets
     assert films.number(torch.from_numpy(first.frame.to_ndarray(format="rgb24")) / 255) == first.index
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mp4, fragmented", "mov", "mkv", "webm"])
 def test_a_rate_begins_at_a_key_near_by(film, kind):
-    window = video_window.Window(force_rate=25, skip_first_frames=50)
-    with media_container.opened(film(kind), "f", "a video") as file:
-        first = next(media_film.Film(file, film(kind), "f", Meter()).pictures(window))
+    window = frame_window.Window(force_rate=25, skip_first_frames=50)
+    with container.opened(film(kind), "f", "a video") as file:
+        first = next(video_reader.Film(file, film(kind), "f", Meter()).pictures(window))
     assert 1 <= first.seconds <= 2
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mp4, fragmented", "mov", "mkv", "webm", "ts"])
 def test_a_film_can_be_read_again_from_its_start(film, kind):
-    everything = video_window.Window()
-    with media_container.opened(film(kind), "f", "a video") as file:
-        opened = media_film.Film(file, film(kind), "f", Meter())
+    everything = frame_window.Window()
+    with container.opened(film(kind), "f", "a video") as file:
+        opened = video_reader.Film(file, film(kind), "f", Meter())
         assert [each.index for each in itertools.islice(opened.pictures(everything), 30)] == list(range(30))
         again = [each.frame.to_ndarray(format="rgb24") for each in opened.pictures(everything)]
     assert films.numbers(torch.from_numpy(np.stack(again)) / 255) == list(range(COUNT))
@@ -335,7 +328,7 @@ def test_a_preset_sets_rate_and_count(film, preset, rate, count):
     loaded = load(film("mp4"), preset=preset)
     assert loaded.rate == rate
     assert loaded.count == len(loaded.frames) == count
-    assert (count - video_window.PRESETS[preset].frames[1]) % video_window.PRESETS[preset].frames[0] == 0
+    assert (count - frame_window.PRESETS[preset].frames[1]) % frame_window.PRESETS[preset].frames[0] == 0
 
 
 def test_a_rate_that_is_set_is_stronger_than_the_presets(film):
@@ -410,7 +403,7 @@ def test_the_ten_facts_are_told(film):
 
 def test_frames_are_counted_on_the_meter(film):
     meter = Meter()
-    window = video_window.Window(frame_load_cap=12)
+    window = frame_window.Window(frame_load_cap=12)
     video_frames.load(film("mp4"), "f", window, frame_sinks.Tensor(), meter, lambda: PLENTY)
     assert (meter.frames_done, meter.frames_total) == (12, 12)
 
@@ -424,7 +417,7 @@ def test_a_stopped_meter_ends_a_load(film):
 
     meter = Meter()
     with pytest.raises(errors.TransferCancelled):
-        video_frames.load(film("mp4"), "f", video_window.Window(), Stopping(), meter, lambda: PLENTY)
+        video_frames.load(film("mp4"), "f", frame_window.Window(), Stopping(), meter, lambda: PLENTY)
     assert meter.frames_done == 5
 
 
@@ -541,7 +534,7 @@ def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
 
 
 def test_a_film_that_tells_too_few_frames_is_still_loaded_whole(film, monkeypatch):
-    monkeypatch.setattr(media_film.Film, "frames", property(lambda film: 3))
+    monkeypatch.setattr(video_reader.Film, "frames", property(lambda film: 3))
     assert numbers(film("mp4")) == list(range(COUNT))
 
 
@@ -636,7 +629,7 @@ def test_the_memory_of_a_load_that_failed_is_free_again(film):
 
 def test_a_film_that_tells_no_length_grows_into_nothing_that_another_was_promised(live):
     shared = Shared(COUNT)
-    with memory.Promise(shared.free) as other:
+    with memory_budget.Promise(shared.free) as other:
 
         def meanwhile(filled):
             if filled == 1:
@@ -726,24 +719,24 @@ def test_of_a_film_that_is_cut_off_a_window_that_is_there_can_be_loaded(film, tm
 
 
 def test_the_module_of_pyav_that_has_no_index_costs_time_only(film, monkeypatch):
-    monkeypatch.setattr(media_film.Film, "_index", lambda self: [])
+    monkeypatch.setattr(video_reader.Film, "_index", lambda self: [])
     assert numbers(film("mp4"), skip_first_frames=50, frame_load_cap=3) == [50, 51, 52]
 
 
 @with_an_index
 def test_a_seek_that_misses_is_made_good(film, monkeypatch):
     late = SimpleNamespace(tries=0)
-    real = media_film.Film._entries
+    real = video_reader.Film._entries
 
     def entries(self, window):
         for entry in real(self, window):
             late.tries += 1
             if entry.timestamp is not None:
-                yield media_film._Entry(entry.timestamp + 20 * 512, entry.counted)
+                yield video_reader._Entry(entry.timestamp + 20 * 512, entry.counted)
             else:
                 yield entry
 
-    monkeypatch.setattr(media_film.Film, "_entries", entries)
+    monkeypatch.setattr(video_reader.Film, "_entries", entries)
     assert numbers(film("mp4"), skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
     assert late.tries > 1
     assert numbers(film("mp4"), force_rate=25, skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
@@ -867,14 +860,14 @@ def test_what_a_matroska_keeps_beside_uneven_pictures_is_no_damage(tmp_path, mon
 
 def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):
     path = films.write(tmp_path / "f.mov", DAMAGED["png"], noisy(COUNT), RATE)
-    real = media_film.Film._decode
+    real = video_reader.Film._decode
     tried = []
 
     def decode(film, packet, *rest):
         tried.append(film)
         return None if not packet.size and not film._careful else real(film, packet, *rest)
 
-    monkeypatch.setattr(media_film.Film, "_decode", decode)
+    monkeypatch.setattr(video_reader.Film, "_decode", decode)
     loaded = load(path)
     assert films.numbers(loaded.frames) == list(range(COUNT))
     assert len(set(map(id, tried))) == 2

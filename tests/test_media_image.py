@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.media_image import FORMATS, Metadata, encode
+from cloud_storage.media.image.image_encoder import FORMATS, Metadata, encode
 from odd_images import odd_images, saved
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo

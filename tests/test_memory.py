@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from cloud_storage import memory
-from cloud_storage.memory import Promise
+from cloud_storage.media import memory_budget
+from cloud_storage.media.memory_budget import Promise
 
 
 class Heap:
@@ -76,7 +76,7 @@ def test_who_asks_while_another_chooses_is_told_what_that_leaves(monkeypatch):
         def __exit__(self, *_):
             lock.release()
 
-    monkeypatch.setattr(memory, "_lock", Queue())
+    monkeypatch.setattr(memory_budget, "_lock", Queue())
     with Promise(lambda: 100) as one, Promise(lambda: 100) as other:
 
         def ask():

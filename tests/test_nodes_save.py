@@ -16,12 +16,12 @@ from cloud_storage import (
     comfyui_results,
     errors,
     list_order,
-    media_image,
     nodes_save,
     numbering,
     storage,
     store_file,
 )
+from cloud_storage.media.image import image_encoder
 from cloud_storage.outbox import Outbox
 from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
@@ -92,7 +92,7 @@ def test_a_second_run_never_replaces_the_first(cloud):
 @pytest.fixture
 def first_is_slowest(monkeypatch):
     """An encoder that is done with the largest pictures when it has seen all others."""
-    encode, seen, all_others = media_image.encode, [], threading.Event()
+    encode, seen, all_others = image_encoder.encode, [], threading.Event()
 
     def slow(image, *args):
         if len(image) > 24:
@@ -101,7 +101,7 @@ def first_is_slowest(monkeypatch):
             all_others.set()
         return encode(image, *args)
 
-    monkeypatch.setattr(media_image, "encode", slow)
+    monkeypatch.setattr(image_encoder, "encode", slow)
 
 
 LISTED = [pictures(1, 48), *(pictures(1, height) for height in (8, 16, 24))]
@@ -194,7 +194,7 @@ def test_items_of_other_names_do_not_wait_nor_any_for_a_long_upload(cloud, monke
 
 @pytest.mark.parametrize("filename", ["picture", "x_%batch_num%", "%batch_num%_%counter%"])
 def test_batches_of_a_list_whose_images_are_of_several_series_keep_their_order(cloud, monkeypatch, filename):
-    put, encode, others, seen = storage.Storage.put, media_image.encode, threading.Event(), []
+    put, encode, others, seen = storage.Storage.put, image_encoder.encode, threading.Event(), []
 
     def slow(image, *args):
         if len(image) == 48 and len(seen.append(image) or seen) == 2:
@@ -208,7 +208,7 @@ def test_batches_of_a_list_whose_images_are_of_several_series_keep_their_order(c
         return info
 
     tried = []
-    monkeypatch.setattr(media_image, "encode", slow)
+    monkeypatch.setattr(image_encoder, "encode", slow)
     monkeypatch.setattr(storage.Storage, "put", told)
     items = [{"images": pictures(2, height), "filename": filename} for height in (48, 8)]
     first, second = (saved["result"][1] for saved in of_a_list("SaveImageToCloud", items))

@@ -12,7 +12,8 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import comfyui_progress, errors, freshness, media_film_writer, nodes_load, video_frames
+from cloud_storage import comfyui_progress, errors, freshness, nodes_load
+from cloud_storage.media.video import video_frames, video_writer
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
@@ -116,7 +117,7 @@ def test_a_video_whose_name_is_taken_is_not_encoded(cloud, monkeypatch, if_exist
 
     (key,) = save()["result"][1]
     etag = cloud.stat(key).etag
-    monkeypatch.setattr(media_film_writer, "write", None)
+    monkeypatch.setattr(video_writer, "write", None)
     if if_exists == "skip":
         saved = save()
         assert saved["result"][:2] == (cloud.url(key), [key])

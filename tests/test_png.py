@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloud_storage import png
+from cloud_storage.media.image import png
 from PIL import Image
 
 PICTURES = runpy.run_path(str(Path(__file__).resolve().parent.parent / "benchmarks" / "pictures.py"))

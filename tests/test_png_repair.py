@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from cloud_storage import png, png_repair
+from cloud_storage.media.image import png, png_repair
 from PIL import Image
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (60, 50, 3), dtype=np.uint8)

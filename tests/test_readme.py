@@ -16,7 +16,6 @@ from cloud_storage import (
     connect,
     diagnosis,
     error_codes,
-    media_formats,
     names,
     outbox,
     profile,
@@ -25,6 +24,7 @@ from cloud_storage import (
     storage,
 )
 from cloud_storage.config import settings
+from cloud_storage.media import formats
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, tables, text_of
@@ -88,9 +88,9 @@ def test_the_kinds_of_video_are_listed():
         name: (codecs.split(", ") if codecs else [], sound)
         for name, codecs, sound, *_ in table("Save a video")
     }
-    assert list(rows) == list(media_formats.CONTAINERS)
+    assert list(rows) == list(formats.CONTAINERS)
     sounds = {"aac": "AAC", "libopus": "Opus", "flac": "FLAC"}
-    for name, row in media_formats.CONTAINERS.items():
+    for name, row in formats.CONTAINERS.items():
         assert rows[name] == (list(row.codecs), sounds[row.sound.encoder] if row.sound else "none")
 
 

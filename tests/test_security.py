@@ -23,10 +23,10 @@ from cloud_storage import (
     connect,
     diagnosis,
     errors,
-    image_decoder,
     retries,
 )
 from cloud_storage.config import profiles_file
+from cloud_storage.media.image import image_decoder
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, lines_of, outputs_of, run_node

@@ -58,7 +58,8 @@ def enter_comfyui() -> Any:
 
 
 def image_here(path: Path) -> Outcome:
-    from cloud_storage import comfyui_video, image_decoder  # type: ignore[import-not-found]
+    from cloud_storage import comfyui_video
+    from cloud_storage.media.image import image_decoder  # type: ignore[import-not-found]
 
     file = image_decoder.ImageFile(
         path, path.name, comfyui_video.image_reader(path), None, lambda: FREE_BYTES
@@ -121,11 +122,11 @@ def _as_load_image(path: Path) -> Outcome:
 
 
 def audio_here(path: Path) -> Outcome:
-    from cloud_storage import media_audio_reader
+    from cloud_storage.media.audio import audio_reader
     from cloud_storage.system.meter import Meter
 
     with path.open("rb") as file:
-        loaded, _ = media_audio_reader.load(file, path.name, 0, 0, Meter())
+        loaded, _ = audio_reader.load(file, path.name, 0, 0, Meter())
     return (loaded["waveform"][0].numpy(),)
 
 
@@ -156,10 +157,10 @@ def _planar(frame: Any) -> npt.NDArray[Any]:
 
 
 def video_here(path: Path) -> Outcome:
-    from cloud_storage import frame_sinks, video_frames, video_window
+    from cloud_storage.media.video import frame_sinks, frame_window, video_frames
     from cloud_storage.system.meter import Meter
 
-    window = video_window.window(0, 0, 0, FRAMES, 0, 1, video_window.NONE)
+    window = frame_window.window(0, 0, 0, FRAMES, 0, 1, frame_window.NONE)
     with path.open("rb") as file:
         sink = frame_sinks.Tensor()
         loaded = video_frames.load(file, path.name, window, sink, Meter(), lambda: FREE_BYTES)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from ...system.meter import Meter
+from ...system.one_at_a_time import OneAtATime
 from .frame_pixels import Pixels
-from .system.meter import Meter
-from .system.one_at_a_time import OneAtATime
 
 if TYPE_CHECKING:
     pass

@@ -17,13 +17,14 @@ from typing import BinaryIO
 
 import torch
 
-from . import image_batch, image_ends, image_frames, image_host, media_kind, png, png_repair
-from .damage import Damage
-from .errors import MediaError, sentence
+from ...errors import MediaError, sentence
+from .. import file_kind
+from ..damage import Damage
+from ..memory_budget import Promise
+from . import image_batch, image_core_reader, image_end, image_frames, png, png_repair
 from .image_batch import CHANNELS, Batch
+from .image_core_reader import Components
 from .image_frames import Refused, Size
-from .image_host import Components
-from .memory import Promise
 
 __all__ = ["CHANNELS", "TRIED", "ImageFile"]
 
@@ -102,7 +103,7 @@ class ImageFile:
                     damage.found(missing)
                 return batch
             file.seek(0)
-            said, advice = _diagnosis(file.read(media_kind.HEAD_BYTES), problem)
+            said, advice = _diagnosis(file.read(file_kind.HEAD_BYTES), problem)
         raise MediaError(sentence(TRIED, self.name, said, advice)) from problem
 
     @contextlib.contextmanager
@@ -185,11 +186,11 @@ def _by_host(
     room.ask(size)
     problems: list[str] = []
     try:
-        if size.pixels <= image_host.MAX_PIXELS:
-            frames = image_host.frames(path, reader, problems.append)
+        if size.pixels <= image_core_reader.MAX_PIXELS:
+            frames = image_core_reader.frames(path, reader, problems.append)
             batch = _frame_by_frame(frames, room, first_only=first_only)
         elif size.count == 1:
-            batch = _of_one([image_host.large_frame(path)], room)
+            batch = _of_one([image_core_reader.large_frame(path)], room)
         else:
             return None
     except MediaError:
@@ -200,13 +201,15 @@ def _by_host(
     if batch is None:
         return None
     with path.open("rb") as file:
-        said = image_ends.damage(file) or ", ".join(dict.fromkeys(problems))
+        said = image_end.damage(file) or ", ".join(dict.fromkeys(problems))
     if said:
         damage.found(f"{said}; what could not be read of the picture is empty")
     return batch
 
 
-def _frame_by_frame(frames: Iterator[image_host.Frame], room: _Room, *, first_only: bool) -> Batch | None:
+def _frame_by_frame(
+    frames: Iterator[image_core_reader.Frame], room: _Room, *, first_only: bool
+) -> Batch | None:
     batch = None
     for colours, alpha in frames:
         batch = batch or room.begin(*colours.shape[:2])
@@ -218,7 +221,7 @@ def _frame_by_frame(frames: Iterator[image_host.Frame], room: _Room, *, first_on
     return batch
 
 
-def _of_one(frame: list[image_host.Frame], room: _Room) -> Batch:
+def _of_one(frame: list[image_core_reader.Frame], room: _Room) -> Batch:
     """The batch of one frame, which is taken out of its list, or it would stay in memory until the end."""
 
     def taken() -> Iterator[image_batch.Band]:
@@ -237,7 +240,7 @@ def _repaired(file: BinaryIO) -> Iterator[tuple[bytes, str]]:
     file.seek(0)
     data = file.read()
     if head.startswith(b"\xff\xd8"):
-        yield image_ends.without_metadata(data), ""
+        yield image_end.without_metadata(data), ""
         return
     for kept in png_repair.without_metadata(data):
         yield kept, ""
@@ -254,12 +257,12 @@ def _diagnosis(head: bytes, error: Exception) -> tuple[str, str]:
         return "there is not enough memory for it", "Make it smaller, or free memory."
     if not head:
         return "the file is empty", "Upload it again."
-    kind, unidentified = media_kind.kind(head), isinstance(error, UnidentifiedImageError)
-    if media_kind.is_picture(head) and unidentified and not media_kind.is_common_image(head):
+    kind, unidentified = file_kind.kind(head), isinstance(error, UnidentifiedImageError)
+    if file_kind.is_picture(head) and unidentified and not file_kind.is_common_image(head):
         return f"it is {kind}, which is not read here", "Save it as PNG, JPEG or WebP."
-    if media_kind.is_picture(head) or not unidentified:
+    if file_kind.is_picture(head) or not unidentified:
         said = f"the file is damaged or cut off, it begins like {kind} ({image_frames.said(error)})"
         return said, "Upload it again."
-    recorded = media_kind.is_recording(head)
+    recorded = file_kind.is_recording(head)
     advice = "Load Video or Load Audio from Cloud reads it." if recorded else "Choose an image."
     return f"the file is no image but {kind}", advice

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .errors import MediaError, sentence
-from .media_formats import _NAMED, SoundCodec
-from .system.meter import Meter
+from ..errors import MediaError, sentence
+from ..system.meter import Meter
+from .formats import _NAMED, SoundCodec
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
 
-    from .media_output import Output
+    from .output_file import Output
 
 Samples = npt.NDArray[np.float32]  # [channels, samples]
 # One sample of every channel, then the next: PyAV's arrays of one channel after another end at seven.

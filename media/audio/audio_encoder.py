@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from .audio_stream import MP3, SoundEncoder
-from .errors import MediaError, sentence
-from .media_formats import FLAC, OPUS, PCM, SoundCodec
-from .media_metadata import Metadata
-from .media_output import Output
-from .system.meter import Meter
+from ...errors import MediaError, sentence
+from ...system.meter import Meter
+from ..audio_stream import MP3, SoundEncoder
+from ..formats import FLAC, OPUS, PCM, SoundCodec
+from ..output_file import Output
+from ..workflow_metadata import Metadata
 
 AUTO = "auto"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from .media_container import has_side_alpha, may_restart
-from .media_length import File
+from .container import has_side_alpha, may_restart
+from .file_length import File
 
 if TYPE_CHECKING:
     from av.container import InputContainer

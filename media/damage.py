@@ -5,7 +5,7 @@ Where the user asks for it (``on_damage``), the load fails instead.
 
 from __future__ import annotations
 
-from .errors import MediaError, sentence
+from ..errors import MediaError, sentence
 
 LOAD, FAIL = "load what is there", "fail"
 ON_DAMAGE = (LOAD, FAIL)  # in the order in which the nodes offer them

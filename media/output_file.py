@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import MediaError, sentence
+from ..errors import MediaError, sentence
 
 _OF_THE_DISK = frozenset(
     {

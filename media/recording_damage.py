@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from ..errors import MediaError, sentence
 from .damage import FAIL, LOAD
-from .errors import MediaError, sentence
 
 MOST_SPANS = 6  # named in a line; of more it says how many
 GAP_SECONDS = Fraction(1, 4)  # between damaged moments of sound that are told as one

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .audio_stream import Recorder
-from .damage import LOAD
-from .errors import MediaError, sentence
-from .media_container import demuxer, opened, picture_stream, sound_stream
-from .media_damage import RecordingDamage
-from .media_film import SOUND_LEAD_SECONDS, leave_out_others, rewind
-from .media_length import File, is_cut_off, mp3_frame_bytes
-from .media_packets import packets
-from .memory import Promise
-from .system.meter import Meter
+from ...errors import MediaError, sentence
+from ...system.meter import Meter
+from ..audio_stream import Recorder
+from ..container import demuxer, opened, picture_stream, sound_stream
+from ..damage import LOAD
+from ..file_length import File, is_cut_off, mp3_frame_bytes
+from ..memory_budget import Promise
+from ..packets import packets
+from ..recording_damage import RecordingDamage
+from ..video.video_reader import SOUND_LEAD_SECONDS, leave_out_others, rewind
 
 if TYPE_CHECKING:
     from av.container import InputContainer

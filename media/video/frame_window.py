@@ -15,7 +15,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from .errors import MediaError, sentence
+from ...errors import MediaError, sentence
 
 NONE = "None"
 # Of the rounding of times in a file; 1 ms in Matroska, and finer in most others.

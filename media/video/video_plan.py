@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from .errors import MediaError, sentence
-from .media_container import demuxer, has_side_alpha, opened, picture_stream
-from .media_film_check import playable_sounds
-from .media_formats import AUTO, CODEC_CHOICES, CODECS, CONTAINERS, FORMATS, Codec, Container
+from ...errors import MediaError, sentence
+from ..container import demuxer, has_side_alpha, opened, picture_stream
+from ..formats import AUTO, CODEC_CHOICES, CODECS, CONTAINERS, FORMATS, Codec, Container
+from .video_check import playable_sounds
 
 HDR_TRANSFERS = (16, 18)  # PQ and HLG, in ITU-T H.273
 CRF_OF_CODEC = -1  # the node's default: each codec's own

@@ -17,18 +17,18 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from .audio_stream import Samples, SoundEncoder
-from .media_container import opened, picture_stream
-from .media_film import Film
-from .media_film_check import check, left_out, playable_sounds, traits
-from .media_formats import AUTO, Container
-from .media_metadata import Metadata
-from .media_output import Output, Refused
-from .media_screens import Look, screen
-from .pixels import eight_bits
-from .system.meter import Meter
+from ...system.meter import Meter
+from ..audio_stream import Samples, SoundEncoder
+from ..container import opened, picture_stream
+from ..formats import AUTO, Container
+from ..output_file import Output, Refused
+from ..pixels import eight_bits
+from ..workflow_metadata import Metadata
+from .frame_window import Window
+from .video_check import check, left_out, playable_sounds, traits
+from .video_encoders import Look, screen
 from .video_plan import Clip, Pictures, Plan, Recording, encoded, plan
-from .video_window import Window
+from .video_reader import Film
 
 _WORKFLOW_TAGS = ("prompt", "workflow")
 # Of sound that was encoded already: what follows joins on to it. A file's times are rounded, to milliseconds

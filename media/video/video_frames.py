@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .damage import LOAD
-from .errors import MediaError, sentence
+from ...errors import MediaError, sentence
+from ...system.meter import Meter
+from ..container import opened
+from ..damage import LOAD
+from ..file_length import File
+from ..memory_budget import Promise
+from ..recording_damage import RecordingDamage
 from .frame_pixels import Painter, Pixels, fitted, is_deep, is_transparent
 from .frame_sinks import Sink
-from .media_container import opened
-from .media_damage import RecordingDamage
-from .media_film import Film, Picture
-from .media_length import File
-from .memory import Promise
-from .system.meter import Meter
-from .video_window import Window
+from .frame_window import Window
+from .video_reader import Film, Picture
 
 if TYPE_CHECKING:
     from av import VideoFrame

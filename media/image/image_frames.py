@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
-from . import image_batch, image_ends
-from .damage import Damage
+from ..damage import Damage
+from . import image_batch, image_end
 from .image_batch import Array, Band, Batch
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _load(file: Image, damage: Damage, index: int) -> None:
                 source = getattr(file, "fp", None)  # which loading may let go of
                 _end_with(file, _END_OF_JPEG)
                 file.load()
-                if source is not None and not source.closed and image_ends.lacks_only_its_end(source):
+                if source is not None and not source.closed and image_end.lacks_only_its_end(source):
                     return
             else:
                 _forgiving()(file)

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ...errors import MediaError, sentence
+from ..pixels import Pixels, eight_bits
+from ..workflow_metadata import Metadata
 from . import png
-from .errors import MediaError, sentence
-from .media_metadata import Metadata
-from .pixels import Pixels, eight_bits
 
 if TYPE_CHECKING:
     from PIL.Image import Exif

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
-from .errors import MediaError, sentence
+from ...errors import MediaError, sentence
+from ..formats import Codec
+from ..output_file import Output
 from .frame_converter import BT709, Converter, bits, has_alpha, is_rgb, lies_on_its_side
-from .media_formats import Codec
-from .media_output import Output
 from .video_plan import CRF_OF_CODEC, HDR_TRANSFERS, Plan
 
 LIMITED_RANGE = 1

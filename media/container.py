@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from . import media_kind
-from .errors import MediaError, sentence
-from .media_forbidden import is_forbidden
-from .media_length import File
+from ..errors import MediaError, sentence
+from . import file_kind
+from .file_length import File
+from .forbidden_formats import is_forbidden
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -85,10 +85,10 @@ def opened(source: File | Path, name: str, wanted: str) -> Iterator[InputContain
     head = _head(source)
     if not head:
         raise _refusal(name, wanted, "the file is empty", "Upload it again.")
-    if media_kind.is_picture(head) and not media_kind.is_animation(head):
-        raise _refusal(name, wanted, f"it is {media_kind.kind(head)}", "Load Image from Cloud reads it.")
-    if media_kind.is_document(head):
-        raise _refusal(name, wanted, f"it is {media_kind.kind(head)}", f"Choose the key of {wanted}.")
+    if file_kind.is_picture(head) and not file_kind.is_animation(head):
+        raise _refusal(name, wanted, f"it is {file_kind.kind(head)}", "Load Image from Cloud reads it.")
+    if file_kind.is_document(head):
+        raise _refusal(name, wanted, f"it is {file_kind.kind(head)}", f"Choose the key of {wanted}.")
     options = {"format_whitelist": _allowed(), "protocol_whitelist": ""}
     try:
         with contextlib.ExitStack() as stack:
@@ -138,10 +138,10 @@ def may_restart(container: InputContainer) -> bool:
 
 def damaged(name: str, wanted: str, head: bytes, error: Exception) -> MediaError:
     """Why FFmpeg gave up on a file that begins with ``head``."""
-    if media_kind.is_recording(head):
+    if file_kind.is_recording(head):
         said = f"the file is damaged or cut off ({_reason(error)})"
         return _refusal(name, wanted, said, "Upload it again.")
-    return _refusal(name, wanted, f"it is {media_kind.kind(head)}", f"Choose the key of {wanted}.")
+    return _refusal(name, wanted, f"it is {file_kind.kind(head)}", f"Choose the key of {wanted}.")
 
 
 def picture_stream(container: InputContainer) -> Any | None:  # noqa: ANN401  a stream of PyAV

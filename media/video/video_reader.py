@@ -19,14 +19,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .audio_stream import Recorder
-from .errors import MediaError, sentence
-from .media_container import demuxer, has_side_alpha, opened, picture_stream, sound_stream
-from .media_damage import RecordingDamage
-from .media_length import File, is_cut_off
-from .media_packets import Holes, packets
-from .system.meter import Meter
-from .video_window import TOLERANCE_SECONDS, Window
+from ...errors import MediaError, sentence
+from ...system.meter import Meter
+from ..audio_stream import Recorder
+from ..container import demuxer, has_side_alpha, opened, picture_stream, sound_stream
+from ..file_length import File, is_cut_off
+from ..packets import Holes, packets
+from ..recording_damage import RecordingDamage
+from .frame_window import TOLERANCE_SECONDS, Window
 
 if TYPE_CHECKING:
     from av import VideoFrame

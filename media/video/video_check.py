@@ -13,11 +13,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import MediaError, sentence
-from .media_container import opened, picture_stream
-from .media_length import File
-from .media_output import Refused
-from .system.meter import Meter
+from ...errors import MediaError, sentence
+from ...system.meter import Meter
+from ..container import opened, picture_stream
+from ..file_length import File
+from ..output_file import Refused
 
 if TYPE_CHECKING:
     from av.container import InputContainer
