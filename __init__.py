@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import (
-    input_values,
     nodes_browse,
     nodes_files,
     nodes_folder,
@@ -14,6 +13,7 @@ from . import (
     nodes_save,
     routes,
 )
+from .comfyui import input_values
 
 NODE_CLASS_MAPPINGS = {
     **nodes_profile.NODE_CLASS_MAPPINGS,

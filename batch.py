@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import numbering, sending, status_text, store_file
+from . import numbering, sending, store_file
 from .choices import FAIL, KEEP_AND_STOP, NEW_NAME, NO_LINK, OBJECT_URL, PRESIGNED, STOP
+from .comfyui import status_text
+from .comfyui.node_lines import WARNING, Line
 from .connect import Unopened, storage_of
 from .errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
 from .list_order import Call
 from .names import Name
-from .node_lines import WARNING, Line
 from .outbox import Address, Entry, Outbox, Sender
 from .profile import Profile
 from .storage import Storage

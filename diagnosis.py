@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from .comfyui.node_lines import ERROR, WARNING, Line
 from .config.profiles_file import exposed
 from .errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
-from .node_lines import ERROR, WARNING, Line
 from .profile import Profile, credentials
 from .storage import ObjectInfo, Storage
 from .system.meter import Meter

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from . import cache, comfyui_folders, comfyui_server, comfyui_video, listing
-from .amounts import several
+from . import cache, listing
+from .comfyui import folders, server, video
+from .comfyui.amounts import several
 from .errors import NotFound
 from .media.damage import LOAD, Damage
 from .media.image import batch_sizes
@@ -92,13 +93,11 @@ class Loading:
 
         def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames]:
             def run() -> batch_sizes.Frames:
-                copy = cache.fetch(
-                    storage, info.key, comfyui_folders.temp_folder() / "cache", _Uncounted(meter)
-                )
+                copy = cache.fetch(storage, info.key, folders.temp_folder() / "cache", _Uncounted(meter))
                 if not copy.etag:
                     old.append(info.key)
-                reader, damage = comfyui_video.image_reader(copy.path), Damage(info.key, TRIED, on_damage)
-                file = ImageFile(copy.path, info.key, reader, damage, comfyui_server.free_memory)
+                reader, damage = video.image_reader(copy.path), Damage(info.key, TRIED, on_damage)
+                file = ImageFile(copy.path, info.key, reader, damage, server.free_memory)
                 frame = file.decode(first_only=True)
                 self._done += 1
                 meter.add(info.size)

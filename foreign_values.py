@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .choices import IF_EXISTS, LINKS, NEW_NAME, OBJECT_URL, PRESIGNED
-from .input_values import shown
+from .comfyui.input_values import shown
 
 MIN_HOURS, MAX_HOURS = 1, 168
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import comfyui_folders, comfyui_prompt
+from .comfyui import folders, prompt
 from .config.profiles_file import ENVIRONMENT
 from .config.settings import SETTINGS
 from .connect import connect
@@ -95,7 +95,7 @@ _memories: dict[tuple[str, str], _Memory] = {}
 
 def _memory(node_id: str) -> _Memory:
     """That of the node and all that leads to it: the same node with other inputs is another one."""
-    name = node_id, comfyui_prompt.lineage(node_id)
+    name = node_id, prompt.lineage(node_id)
     with _lock:
         memory = _memories[name] = _memories.pop(name) if name in _memories else _Memory()
         if len(_memories) > MEMORIES:
@@ -152,7 +152,7 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
     found: list[tuple[_Use, str]] = []
     failures: list[Exception] = []
     meter = Meter()
-    file = comfyui_folders.profiles_file()
+    file = folders.profiles_file()
 
     @functools.cache
     def storage(name: str, overrides: tuple[tuple[str, str], ...]) -> Storage:
@@ -197,16 +197,16 @@ def _profile(node_id: str | None) -> Hashable:
     """The profile that a node will get: the environment's without a wire, or that of the profile node it is
     wired to; WIRED where something else stands between, or the node is none of the prompt's own.
     """
-    linked = comfyui_prompt.linked_widgets(node_id, "profile")
+    linked = prompt.linked_widgets(node_id, "profile")
     if linked is None:
-        return _named() if comfyui_prompt.is_of_prompt(node_id) else WIRED
+        return _named() if prompt.is_of_prompt(node_id) else WIRED
     node_class, widgets = linked
     if node_class != PROFILE_NODE or any(isinstance(value, list) for value in widgets.values()):
         return WIRED
     name = str(widgets.get("profile") or ENVIRONMENT)
     overrides = {name: str(widgets[name]) for name, row in SETTINGS.items() if row.widget and name in widgets}
     try:  # the form in which it travels on a wire
-        found = resolve(name, overrides, comfyui_folders.profiles_file())
+        found = resolve(name, overrides, folders.profiles_file())
         return _named(found.name, found.overrides)
     except ConfigurationError:  # asking through it will come to the same
         return _named(name, overrides)

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import browsing, local_files
+from . import browsing
 from .browsing import Kind, Listing
+from .comfyui import uploadable_files
 from .errors import ConfigurationError, NotFound, sentence
 from .storage import ObjectInfo
 from .system.meter import Meter
@@ -59,18 +60,18 @@ def listing(
 def _entries(folder: str) -> Iterator[tuple[str, Path]]:
     """What lies directly in a folder and may be read: keys and resolved paths."""
     if not folder:
-        yield from ((name, path) for name, path in local_files.folders().items() if _is_folder(path))
+        yield from ((name, path) for name, path in uploadable_files.folders().items() if _is_folder(path))
         return
     name, *rest = folder.strip("/").split("/")
-    root = local_files.folders().get(name)
+    root = uploadable_files.folders().get(name)
     try:
         named = root and root.joinpath(*rest)
-        path = None if named is None or local_files.asks_elsewhere(named) else named.resolve()
-        if path and local_files.may_be_read(path):
+        path = None if named is None or uploadable_files.asks_elsewhere(named) else named.resolve()
+        if path and uploadable_files.may_be_read(path):
             with os.scandir(path) as entries:
                 for entry in entries:
                     resolved = _resolved(path / entry.name)
-                    if not entry.name.startswith(".") and resolved and local_files.may_be_read(resolved):
+                    if not entry.name.startswith(".") and resolved and uploadable_files.may_be_read(resolved):
                         yield f"{folder}{entry.name}", resolved
             return
         said = "there is no such folder in ComfyUI's output, input, temp or models folder"

@@ -7,8 +7,10 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import comfyui_folders, comfyui_progress, comfyui_results, freshness, inputs, listing
-from .amounts import in_bytes, several
+from . import freshness, inputs, listing
+from .comfyui import folders, results
+from .comfyui.amounts import in_bytes, several
+from .comfyui.progress import Progress
 from .connect import storage_of
 from .errors import NotFound
 from .storage import ObjectInfo, Storage
@@ -92,10 +94,10 @@ class ListBucketContents:
         pattern: str = "*",
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Listed")
+        meter, progress = Meter(), Progress(unique_id, "Listed")
 
         def collect() -> list[ObjectInfo]:
-            storage = storage_of(profile, comfyui_folders.profiles_file())
+            storage = storage_of(profile, folders.profiles_file())
             found = []
             for info in _objects(storage, prefix, max_results, pattern):
                 meter.check()
@@ -115,9 +117,7 @@ class ListBucketContents:
         progress.text(count)
         further = ["…"] if len(lines) > SHOWN_LINES else []
         result = ("\n".join(lines), [info.key for info in found], len(found))
-        return comfyui_results.shown(
-            result, [f"{count}, times in UTC", *map(_shown, found[:SHOWN_LINES]), *further]
-        )
+        return results.shown(result, [f"{count}, times in UTC", *map(_shown, found[:SHOWN_LINES]), *further])
 
 
 class GeneratePresignedURL:
@@ -158,16 +158,16 @@ class GeneratePresignedURL:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         def sign() -> str:
-            storage = storage_of(profile, comfyui_folders.profiles_file())
+            storage = storage_of(profile, folders.profiles_file())
             name = inputs.key_for(storage, key)
             storage.stat(name)  # an address of nothing would only fail in somebody else's browser
             return storage.signed_url(name, timedelta(hours=expires_hours))
 
-        progress = comfyui_progress.Progress(unique_id, "Signed")
+        progress = Progress(unique_id, "Signed")
         url = await watched(sign, Meter(), progress)
         status = f"{key}: shared for {expires_hours} h"
         progress.text(status)
-        return comfyui_results.shown((url,), [status, url])
+        return results.shown((url,), [status, url])
 
 
 def _objects(storage: Storage, prefix: str, max_results: int, pattern: str) -> list[ObjectInfo]:

@@ -5,22 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import (
-    batch,
-    choices,
-    comfyui_folders,
-    comfyui_progress,
-    comfyui_results,
-    freshness,
-    inputs,
-    local_files,
-    publishing,
-    sending,
-)
+from . import batch, choices, freshness, inputs, publishing, sending
+from .comfyui import folders, results, uploadable_files
+from .comfyui.node_lines import Line
+from .comfyui.progress import Progress
 from .connect import storage_of
 from .list_order import Call
 from .names import NameContext
-from .node_lines import Line
 from .save_order import in_order
 from .system.meter import Meter
 
@@ -85,7 +76,7 @@ class UploadFileToCloud:
         unique_id: str | None = None,
     ) -> str:
         """Changes when the file does."""
-        return freshness.answer_of_files(unique_id) if file is None else local_files.state(file)
+        return freshness.answer_of_files(unique_id) if file is None else uploadable_files.state(file)
 
     async def upload(
         self,
@@ -100,23 +91,23 @@ class UploadFileToCloud:
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), Progress(unique_id, "Uploaded")
 
         def store(call: Call) -> tuple[publishing.Published, str, list[Line]]:
-            path = local_files.chosen(file)
+            path = uploadable_files.chosen(file)
             freshness.remember_file(unique_id, path)
-            storage = storage_of(profile, comfyui_folders.profiles_file())
+            storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
             published = publishing.publish(storage, name, path, if_exists, meter, progress.text, call)
             url = batch.link(storage, published.key, link, timedelta(hours=expires_hours))
-            through = sending.sender(profile, comfyui_folders.profiles_file())
+            through = sending.sender(profile, folders.profiles_file())
             links = batch.addresses(through, [published.key], [url], link) if url else []
             return published, url, links
 
         published, url, links = await in_order(unique_id, store, meter, progress)
         progress.text(published.status)
-        return comfyui_results.shown((url, [published.key]), [published.status, *links])
+        return results.shown((url, [published.key]), [published.status, *links])
 
 
 NODE_CLASS_MAPPINGS = {"UploadFileToCloud": UploadFileToCloud}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import comfyui_folders, comfyui_progress, comfyui_results, folder, freshness, inputs, listing
+from . import folder, freshness, inputs, listing
+from .comfyui import folders, results
+from .comfyui.progress import Progress
 from .connect import storage_of
 from .media.damage import LOAD
 from .media.image import batch_sizes
@@ -108,10 +110,10 @@ class LoadImagesFromCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, loading = Meter(), folder.Loading()
-        progress = comfyui_progress.Progress(unique_id, loading.words)
+        progress = Progress(unique_id, loading.words)
 
         def load() -> folder.Loaded:
-            storage = storage_of(profile, comfyui_folders.profiles_file())
+            storage = storage_of(profile, folders.profiles_file())
             chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
             found = folder.images(storage, prefix, pattern, chosen)
             how = freshness.given(pattern, sort, skip_first, select_every_nth, limit)
@@ -121,7 +123,7 @@ class LoadImagesFromCloud:
         loaded = await watched(load, meter, progress)
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
-        return comfyui_results.shown(outputs, [loaded.status, *loaded.notes])
+        return results.shown(outputs, [loaded.status, *loaded.notes])
 
 
 NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}

@@ -12,17 +12,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from . import (
-    cache,
-    comfyui_folders,
-    comfyui_progress,
-    comfyui_results,
-    comfyui_server,
-    comfyui_video,
-    freshness,
-    inputs,
-)
-from .amounts import in_bytes
+from . import cache, freshness, inputs
+from .comfyui import folders, results, server
+from .comfyui import video as comfyui_video
+from .comfyui.amounts import in_bytes
+from .comfyui.progress import Progress
 from .connect import storage_of
 from .media.audio import audio_reader
 from .media.damage import LOAD, Damage
@@ -88,7 +82,7 @@ class LoadImageFromCloud:
             return (image, mask), _picture(image)
 
         (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
-        return comfyui_results.shown(outputs, lines, **picture)
+        return results.shown(outputs, lines, **picture)
 
 
 class LoadMaskFromCloud:
@@ -133,7 +127,7 @@ class LoadMaskFromCloud:
             return (mask,), _picture(mask[..., None].expand(-1, -1, -1, 3))
 
         (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
-        return comfyui_results.shown(outputs, lines, **picture)
+        return results.shown(outputs, lines, **picture)
 
 
 class LoadVideoFromCloud:
@@ -245,22 +239,20 @@ class LoadVideoFromCloud:
 
         def decode(source: File, name: str, meter: Meter) -> tuple[video_frames.Loaded, dict[str, Any]]:
             sink = frame_sinks.Tensor() if vae is None else frame_sinks.Latents(vae, meter)
-            loaded = video_frames.load(
-                source, name, window, sink, meter, comfyui_server.free_memory, on_damage
-            )
+            loaded = video_frames.load(source, name, window, sink, meter, server.free_memory, on_damage)
             return loaded, _picture(loaded.frames) if vae is None else {}
 
         (loaded, picture), status = await _read(key, profile, unique_id, decode)
         lines = [status, *loaded.notes]
         facts = (loaded.count, loaded.sound, loaded.info)
         if vae is not None:
-            video = comfyui_results.blocked(
+            video = results.blocked(
                 "With a vae connected, Load Video from Cloud keeps no frames for a video."
             )
-            return comfyui_results.shown(({"samples": loaded.frames}, *facts, video), lines)
+            return results.shown(({"samples": loaded.frames}, *facts, video), lines)
         sound = loaded.sound if loaded.has_sound else None
         video = comfyui_video.video_of(loaded.frames[..., :3], sound, loaded.rate)
-        return comfyui_results.shown((loaded.frames, *facts, video), lines, **picture)
+        return results.shown((loaded.frames, *facts, video), lines, **picture)
 
 
 class LoadAudioFromCloud:
@@ -309,21 +301,21 @@ class LoadAudioFromCloud:
     ) -> dict[str, Any]:
         def decode(source: File, name: str, meter: Meter) -> tuple[dict[str, Any], tuple[str, ...]]:
             return audio_reader.load(
-                source, name, start_seconds, duration_seconds, meter, on_damage, comfyui_server.free_memory
+                source, name, start_seconds, duration_seconds, meter, on_damage, server.free_memory
             )
 
         (audio, notes), status = await _read(key, profile, unique_id, decode)
-        return comfyui_results.shown((audio,), [status, *notes])
+        return results.shown((audio,), [status, *notes])
 
 
 async def _read(
     key: str, profile: Profile | None, node_id: str | None, decode: Callable[[File, str, Meter], T]
 ) -> tuple[T, str]:
     """What ``decode`` makes of the object, read by ranges, and a line on it; with progress and Cancel."""
-    meter, progress = Meter(), comfyui_progress.Progress(node_id, "Downloaded", "Loaded")
+    meter, progress = Meter(), Progress(node_id, "Downloaded", "Loaded")
 
     def read() -> T:
-        storage = storage_of(profile, comfyui_folders.profiles_file())
+        storage = storage_of(profile, folders.profiles_file())
         name = inputs.key_for(storage, key)
         with contextlib.closing(RangeReader(storage, name, meter)) as source:
             freshness.remember(node_id, profile, key, source.info.etag)
@@ -343,7 +335,7 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
     """
     count, height, width = frames.shape[:3]
     try:
-        shown = comfyui_results.preview(preview.small(frames), "webp")
+        shown = results.preview(preview.small(frames), "webp")
     except Exception as error:  # noqa: BLE001  a preview is not worth what was loaded
         log.warning("There is no preview of what was loaded: %s", error)
         return {PICTURES: []}
@@ -364,16 +356,16 @@ async def _loaded(
     """The object's content, decoded, and lines on where it came from and what is missing; with progress and
     Cancel.
     """
-    meter, progress = Meter(), comfyui_progress.Progress(node_id, "Downloaded")
+    meter, progress = Meter(), Progress(node_id, "Downloaded")
     damage = Damage(key, image_decoder.TRIED, on_damage)
 
     def fetch() -> tuple[T, bool]:
-        storage = storage_of(profile, comfyui_folders.profiles_file())
+        storage = storage_of(profile, folders.profiles_file())
         name = inputs.key_for(storage, key)
-        copy = cache.fetch(storage, name, comfyui_folders.temp_folder() / "cache", meter)
+        copy = cache.fetch(storage, name, folders.temp_folder() / "cache", meter)
         freshness.remember(node_id, profile, key, copy.etag or None)
         reader = comfyui_video.image_reader(copy.path)
-        file = image_decoder.ImageFile(copy.path, name, reader, damage, comfyui_server.free_memory)
+        file = image_decoder.ImageFile(copy.path, name, reader, damage, server.free_memory)
         return decode(file), bool(copy.etag)
 
     result, current = await watched(fetch, meter, progress)

@@ -5,24 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import (
-    batch,
-    choices,
-    comfyui_folders,
-    comfyui_interrupt,
-    comfyui_progress,
-    comfyui_results,
-    freshness,
-    inputs,
-    model_folders,
-    models,
-    publishing,
-    sending,
-)
+from . import batch, choices, freshness, inputs, models, publishing, sending
+from .comfyui import folders, interrupt, model_folders, results
+from .comfyui.node_lines import Line
+from .comfyui.progress import Progress
 from .connect import storage_of
 from .list_order import Call
 from .names import NameContext
-from .node_lines import Line
 from .storage import Storage
 from .system.meter import Meter
 from .system.watch import watched
@@ -123,10 +112,10 @@ class LoadModelFromCloud:
         subfolder: str = "",
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Downloaded")
+        meter, progress = Meter(), Progress(unique_id, "Downloaded")
 
         def fetch() -> tuple[str, str]:
-            storage = storage_of(profile, comfyui_folders.profiles_file())
+            storage = storage_of(profile, folders.profiles_file())
             name = inputs.key_for(storage, key)
             place = model_folders.place(model_type, name, subfolder)
             wanted = models.Wanted(name, place.path, models.clean_sha256(sha256), force_redownload)
@@ -138,7 +127,7 @@ class LoadModelFromCloud:
         model_filename, status = await watched(fetch, meter, progress)
         told = list(filter(None, (status, model_folders.warning(model_filename))))
         progress.text(" ".join(told))
-        return comfyui_results.shown((model_filename,), told)
+        return results.shown((model_filename,), told)
 
 
 class UploadModelToCloud:
@@ -199,12 +188,12 @@ class UploadModelToCloud:
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), Progress(unique_id, "Uploaded")
 
         def store() -> tuple[publishing.Published, str, list[Line]]:
             place = model_folders.local(model_type, model)
             freshness.remember_file(unique_id, place.path)
-            storage = storage_of(profile, comfyui_folders.profiles_file())
+            storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
             name = publishing.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
@@ -214,15 +203,13 @@ class UploadModelToCloud:
                 )
             url, through = (
                 storage.url(published.key),
-                sending.sender(profile, comfyui_folders.profiles_file()),
+                sending.sender(profile, folders.profiles_file()),
             )
             return published, url, batch.addresses(through, [published.key], [url], choices.OBJECT_URL)
 
-        published, url, links = await watched(
-            store, meter, progress, finish_unless=comfyui_interrupt.is_interrupted
-        )
+        published, url, links = await watched(store, meter, progress, finish_unless=interrupt.is_interrupted)
         progress.text(published.status)
-        return comfyui_results.shown((published.key, url), [published.status, *links])
+        return results.shown((published.key, url), [published.status, *links])
 
 
 NODE_CLASS_MAPPINGS = {

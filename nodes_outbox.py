@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from . import comfyui_folders, comfyui_progress, comfyui_results, inputs, sending
+from . import inputs, sending
+from .comfyui import folders, results
+from .comfyui.progress import Progress
 from .outbox import Entry, Outbox
 from .system.meter import Meter
 from .system.watch import watched
@@ -41,22 +43,22 @@ class RetryPendingUploads:
         return uuid.uuid4().hex
 
     async def retry(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), Progress(unique_id, "Uploaded")
 
-        file = comfyui_folders.profiles_file()
+        file = folders.profiles_file()
 
         def wanted(entry: Entry) -> bool:
             return profile is None or sending.settled(entry.sender, file) == sending.sender(profile, file)
 
         def send() -> sending.Report:
-            own = Outbox(comfyui_folders.outbox_folder())
-            earlier = Outbox(comfyui_folders.earlier_outbox_folder(), is_own=False)
+            own = Outbox(folders.outbox_folder())
+            earlier = Outbox(folders.earlier_outbox_folder(), is_own=False)
             report = sending.send(own, file, wanted, meter, progress.text)
             return report + sending.send(earlier, file, wanted, meter, progress.text)
 
         report = await watched(send, meter, progress)
         progress.text(str(report))
-        return comfyui_results.shown((report.sent, report.left, str(report)), str(report).splitlines())
+        return results.shown((report.sent, report.left, str(report)), str(report).splitlines())
 
 
 NODE_CLASS_MAPPINGS = {"RetryPendingUploads": RetryPendingUploads}

@@ -6,11 +6,13 @@ import hashlib
 import uuid
 from typing import Any
 
-from . import comfyui_folders, comfyui_progress, comfyui_results, connect, diagnosis, inputs, providers
+from . import connect, diagnosis, inputs, providers
+from .comfyui import folders, results
+from .comfyui.node_lines import Line
+from .comfyui.progress import Progress
 from .config.profiles_file import ENVIRONMENT, FILE_NAME
 from .config.settings import FROM_PROFILE, profile_names
 from .errors import ConfigurationError
-from .node_lines import Line
 from .profile import Profile, fingerprint, resolve
 from .system.meter import Meter
 from .system.watch import watched
@@ -32,7 +34,7 @@ class CloudStorageProfile:
         return {
             "required": {
                 "profile": (
-                    profile_names(comfyui_folders.profiles_file()),
+                    profile_names(folders.profiles_file()),
                     {
                         "tooltip": "A profile of profiles.json on the server; (env vars): the COMFY_S3_… "
                         "environment variables or, where they set no bucket, the default profile."
@@ -85,7 +87,7 @@ class CloudStorageProfile:
         if found.name == (profile or ENVIRONMENT):
             return (found,)
         words = f"No bucket is set in the environment, so the profile {found.name} of {FILE_NAME} is used."
-        return comfyui_results.shown((found,), [words])
+        return results.shown((found,), [words])
 
 
 class TestCloudConnection:
@@ -109,21 +111,21 @@ class TestCloudConnection:
         return uuid.uuid4().hex
 
     async def test(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Tested")
+        meter, progress = Meter(), Progress(unique_id, "Tested")
 
         def try_everything() -> list[Line]:
-            used = profile or resolve(ENVIRONMENT, {}, comfyui_folders.profiles_file())
+            used = profile or resolve(ENVIRONMENT, {}, folders.profiles_file())
             return diagnosis.lines(used, connect.connect(used), meter)
 
         lines = await watched(try_everything, meter, progress)
         report = "\n".join(map(str, lines))
         progress.text(report)
-        return comfyui_results.shown((report,), lines)
+        return results.shown((report,), lines)
 
 
 def _resolved(profile: str | None, provider: str, bucket: str, path_prefix: str, region: str) -> Profile:
     overrides = {"provider": provider, "bucket": bucket, "path_prefix": path_prefix, "region": region}
-    return resolve(profile or ENVIRONMENT, overrides, comfyui_folders.profiles_file())
+    return resolve(profile or ENVIRONMENT, overrides, folders.profiles_file())
 
 
 NODE_CLASS_MAPPINGS = {

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import choices, comfyui_progress, comfyui_results, comfyui_video, foreign_values, inputs, save_order
+from . import choices, foreign_values, inputs, save_order
 from .choices import NEW_NAME
+from .comfyui import results
+from .comfyui import video as comfyui_video
+from .comfyui.progress import Progress
 from .list_order import Call
 from .media import formats
 from .media.audio import audio_encoder
@@ -90,7 +93,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
@@ -102,7 +105,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
             return File(encoded.data, encoded.content_type, encoded.notes)
 
         def show(file: File, key: str) -> dict[str, str]:
-            return comfyui_results.preview(file.source, extension, key)
+            return results.preview(file.source, extension, key)
 
         def store(call: Call) -> save_order.Stored:
             names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
@@ -111,7 +114,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
-        return comfyui_results.shown((stored.urls, stored.keys, images), lines, images=stored.shown)
+        return results.shown((stored.urls, stored.keys, images), lines, images=stored.shown)
 
 
 class SaveVideoToCloud(foreign_values.Tolerant):
@@ -192,7 +195,7 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded", "Encoded")
+        meter, progress = Meter(), Progress(unique_id, "Uploaded", "Encoded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
@@ -201,17 +204,15 @@ class SaveVideoToCloud(foreign_values.Tolerant):
             with comfyui_video.video_clip(video) as clip:
                 plan = video_plan.plan(clip, format, codec, crf)
                 extension = plan.container.extension
-                target = comfyui_results.new_preview(extension)
+                target = results.new_preview(extension)
 
                 def encode(_index: int) -> File:
                     notes = video_writer.write(plan, clip, target, metadata, meter)
                     return File(target, plan.container.content_type, notes, linkable=True)
 
                 def show(_file: File, key: str) -> dict[str, str]:
-                    film = video_writer.playable(
-                        target, plan.container, comfyui_results.new_preview, meter.part()
-                    )
-                    return comfyui_results.preview(film, film.suffix, key)
+                    film = video_writer.playable(target, plan.container, results.new_preview, meter.part())
+                    return results.preview(film, film.suffix, key)
 
                 names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
                 return order.carry_out(names, encode, show, meter, call, look_first=True)
@@ -219,9 +220,7 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
-        return comfyui_results.shown(
-            (stored.urls, stored.keys, video), lines, **comfyui_results.player(stored.shown)
-        )
+        return results.shown((stored.urls, stored.keys, video), lines, **results.player(stored.shown))
 
 
 class SaveAudioToCloud(foreign_values.Tolerant):
@@ -293,7 +292,7 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, progress = Meter(), comfyui_progress.Progress(unique_id, "Uploaded")
+        meter, progress = Meter(), Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
@@ -301,12 +300,12 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         form = audio_encoder.FORMATS[format]
 
         def encode(index: int) -> File:
-            target = comfyui_results.new_preview(form.extension)
+            target = results.new_preview(form.extension)
             notes = audio_encoder.encode(clips[index], rate, form, quality, metadata, target, meter)
             return File(target, form.content_type, notes, linkable=True)
 
         def show(file: File, key: str) -> dict[str, str]:
-            return comfyui_results.preview(file.source, form.extension, key)
+            return results.preview(file.source, form.extension, key)
 
         def store(call: Call) -> save_order.Stored:
             names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)
@@ -315,7 +314,7 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         stored = await save_order.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
-        return comfyui_results.shown((stored.urls, stored.keys, audio), lines, audio=stored.shown)
+        return results.shown((stored.urls, stored.keys, audio), lines, audio=stored.shown)
 
 
 NODE_CLASS_MAPPINGS = {

@@ -16,7 +16,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import browsing, comfyui_folders, comfyui_server, diagnosis, local_browsing, local_files, thumbnails
+from . import browsing, diagnosis, local_browsing, thumbnails
+from .comfyui import folders, server, uploadable_files
+from .comfyui.node_lines import for_page
 from .config.profiles_file import ENVIRONMENT
 from .config.settings import SETTINGS
 from .connect import connect
@@ -30,7 +32,6 @@ from .errors import (
     Throttled,
     Unreachable,
 )
-from .node_lines import for_page
 from .object_keys import existing_key
 from .profile import Profile, resolve
 from .storage import ObjectInfo
@@ -80,7 +81,7 @@ def register() -> bool:
     """Have ComfyUI's server answer; False where there is none."""
     busy = asyncio.Semaphore(AT_ONCE)
     paths = {f"/cloud_storage/{name}": _handler(work, busy) for name, work in _WORK.items()}
-    return all(comfyui_server.answer_get(path, handler) for path, handler in paths.items())
+    return all(server.answer_get(path, handler) for path, handler in paths.items())
 
 
 def _handler(work: Work, busy: asyncio.Semaphore) -> Callable[[Request], Awaitable[Response]]:
@@ -180,7 +181,7 @@ def _thumbnail(query: Query, meter: Meter) -> Reply:
 
 
 def _local_thumbnail(query: Query, _meter: Meter) -> Reply:
-    return Reply(thumbnails.of_file(local_files.chosen(query.get("key", ""))), THUMBNAIL_SECONDS)
+    return Reply(thumbnails.of_file(uploadable_files.chosen(query.get("key", ""))), THUMBNAIL_SECONDS)
 
 
 def _open(query: Query, meter: Meter) -> Reply:
@@ -202,7 +203,7 @@ def _test(query: Query, meter: Meter) -> Reply:
 
 def _profile(query: Query) -> Profile:
     overrides = {name: query[name] for name, row in SETTINGS.items() if row.widget and name in query}
-    return resolve(query.get("profile") or ENVIRONMENT, overrides, comfyui_folders.profiles_file())
+    return resolve(query.get("profile") or ENVIRONMENT, overrides, folders.profiles_file())
 
 
 _WORK: dict[str, Work] = {

@@ -8,20 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import (
-    batch,
-    comfyui_folders,
-    comfyui_interrupt,
-    comfyui_progress,
-    comfyui_server,
-    inputs,
-    list_order,
-    numbering,
-)
+from . import batch, inputs, list_order, numbering
+from .comfyui import folders, interrupt, server
+from .comfyui.node_lines import Line
+from .comfyui.progress import Progress
 from .list_order import Call
 from .media.workflow_metadata import Metadata
 from .names import Name, NameContext, Template
-from .node_lines import Line
 from .store_file import File
 from .system.meter import Meter
 from .system.watch import watched
@@ -71,9 +64,7 @@ class Order:
     @functools.cached_property
     def target(self) -> batch.Target:
         """Asked for in a worker thread: the first time imports an SDK."""
-        return batch.target(
-            self.profile, comfyui_folders.profiles_file(), comfyui_folders.outbox_folder(), self.on_failure
-        )
+        return batch.target(self.profile, folders.profiles_file(), folders.outbox_folder(), self.on_failure)
 
     def names(
         self,
@@ -118,9 +109,7 @@ class Order:
         return Stored(links, [one.key for one in saved], shown, lines)
 
 
-async def in_order(
-    node_id: str | None, store: Callable[[Call], T], meter: Meter, progress: comfyui_progress.Progress
-) -> T:
+async def in_order(node_id: str | None, store: Callable[[Call], T], meter: Meter, progress: Progress) -> T:
     """What ``store`` comes to, in a thread of its own; what has begun is completed, see ``transfer.watched``.
 
     To be awaited before anything else is, so that the calls of a node come in ComfyUI's order.
@@ -133,13 +122,11 @@ async def in_order(
             finally:
                 call.end()  # at once, not when the event loop finds the time
 
-        return await watched(work, meter, progress, finish_unless=comfyui_interrupt.is_interrupted)
+        return await watched(work, meter, progress, finish_unless=interrupt.is_interrupted)
 
 
 def metadata(
     embed_workflow: bool, prompt: dict[str, Any] | None, extra_pnginfo: dict[str, Any] | None
 ) -> Metadata | None:
     """What goes into the file; None where the user or the server wants nothing there."""
-    return (
-        Metadata(prompt, extra_pnginfo) if embed_workflow and not comfyui_server.metadata_disabled() else None
-    )
+    return Metadata(prompt, extra_pnginfo) if embed_workflow and not server.metadata_disabled() else None

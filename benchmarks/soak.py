@@ -39,7 +39,6 @@ if __name__ == "__main__":
 import folder_paths  # the stand-in for ComfyUI
 import torch
 from cloud_storage import (
-    comfyui_folders,
     errors,
     nodes_browse,
     nodes_load,
@@ -49,6 +48,7 @@ from cloud_storage import (
     s3_client,
     wire,
 )
+from cloud_storage.comfyui import folders
 from PIL import Image
 from servers.certificates import certificates
 from servers.fault_proxy import FaultProxy
@@ -332,7 +332,7 @@ def _look(outcome: Outcome) -> None:
     """Compare every object with what was saved."""
     from cloud_storage.connect import storage_of
 
-    storage = storage_of(None, comfyui_folders.profiles_file())
+    storage = storage_of(None, folders.profiles_file())
     found: Counter[int] = Counter()
     for info in list(storage.list("soak/")):
         pixels = torch.frombuffer(

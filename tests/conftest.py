@@ -241,11 +241,12 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
     """A bucket of each backend in the environment of a ComfyUI, below a prefix of its own; returns its
     storage.
     """
-    from cloud_storage import comfyui_folders, connect
+    from cloud_storage import connect
+    from cloud_storage.comfyui import folders
 
     for name, value in fast_place.settings({"path_prefix": own_prefix()}).items():
         monkeypatch.setenv(name, value)
-    return connect.storage_of(None, comfyui_folders.profiles_file())
+    return connect.storage_of(None, folders.profiles_file())
 
 
 @pytest.fixture

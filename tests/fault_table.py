@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cloud_storage import comfyui_folders
+from cloud_storage.comfyui import folders
 from servers.faults import Action, Answer, Cut, Drip, Fault, Flip, Headers, listing, s3_error
 
 Direction = Literal["up", "down", "list"]
@@ -168,9 +168,7 @@ def _kill(line: Line, request: Request) -> Any:
     """Another process of this machine, with the same settings, is killed while it uploads in parts."""
     half = line.proxy.add(Fault(Cut("request body", 0.5, "silence"), "PUT", query="uploadId"))
     program = Path(__file__).with_name("killed_upload.py")
-    process = subprocess.Popen(
-        [sys.executable, str(program), str(comfyui_folders.profiles_file()), "killed.bin"]
-    )
+    process = subprocess.Popen([sys.executable, str(program), str(folders.profiles_file()), "killed.bin"])
     half.wait(60)
     process.kill()
     process.wait()

@@ -9,7 +9,8 @@ import os
 
 import pytest
 import torch
-from cloud_storage import comfyui_folders, comfyui_prompt, connect, errors, outbox, sending
+from cloud_storage import connect, errors, outbox, sending
+from cloud_storage.comfyui import folders, prompt
 from cloud_storage.nodes_load import LoadImageFromCloud
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
@@ -24,7 +25,7 @@ def fields(environ):
 def home(comfyui, fast_place):
     """A bucket of each backend in profiles.json as the profile ``home``, and nothing in the environment."""
     entry = fields(fast_place.settings({"path_prefix": own_prefix()}))
-    file = comfyui_folders.profiles_file()
+    file = folders.profiles_file()
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"profiles": {"home": entry}}))
     assert not [name for name in os.environ if name.startswith("COMFY_S3_")]
@@ -32,7 +33,7 @@ def home(comfyui, fast_place):
 
 
 def add_another(**top):
-    file = comfyui_folders.profiles_file()
+    file = folders.profiles_file()
     written = json.loads(file.read_text())
     written["profiles"]["away"] = {"bucket": "away", "auth": "anonymous"}
     file.write_text(json.dumps({**top, **written}))
@@ -57,7 +58,7 @@ def test_is_changed_follows_the_object_with_a_wire_and_without(home, monkeypatch
     (wire,) = run_node("CloudStorageProfile", profile="(env vars)")["result"]
     profile_node = {"profile": "(env vars)", "provider": "(from profile)", "bucket": ""}
     for linked, profile in (None, None), (("CloudStorageProfile", profile_node), wire):
-        monkeypatch.setattr(comfyui_prompt, "linked_widgets", lambda *_, linked=linked: linked)
+        monkeypatch.setattr(prompt, "linked_widgets", lambda *_, linked=linked: linked)
         node = {"key": "a.png", "profile": None, "unique_id": f"node {linked is None}"}
         run_node("LoadImageFromCloud", **{**node, "profile": profile})
         first = LoadImageFromCloud.IS_CHANGED(**node)
@@ -76,7 +77,7 @@ def test_several_profiles_need_a_default(home):
 
 
 def test_what_waits_belongs_to_the_profile_that_was_meant(home):
-    file = comfyui_folders.profiles_file()
+    file = folders.profiles_file()
     through = sending.sender(None, file)
     assert through == outbox.Sender("home")
     assert sending.settled(outbox.Sender("(env vars)"), file) == through, "kept by a version before"

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from cloud_storage import (
-    comfyui_folders,
     errors,
     freshness,
     oss_client,
@@ -24,6 +23,7 @@ from cloud_storage import (
     storage_http,
     wire,
 )
+from cloud_storage.comfyui import folders
 from cloud_storage.connect import BACKENDS, storage_of
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import PutOptions
@@ -121,20 +121,20 @@ def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeyp
         line.proxy.resume()
     line.proxy.clear()
     direct = place.open(path_prefix=os.environ["COMFY_S3_PATH_PREFIX"])
-    box = Outbox(comfyui_folders.outbox_folder())
+    box = Outbox(folders.outbox_folder())
     assert len(box.contents().entries) == (outcome == KEPT)
     if outcome == KEPT:
         assert outputs_of("RetryPendingUploads")[:2] == (1, 0)
     elif outcome == ERROR:
         whole = [direct.read(info.key) for info in direct.list(folder)]
-        left = [path for path in comfyui_folders.temp_folder().rglob("*") if path.is_file()]
+        left = [path for path in folders.temp_folder().rglob("*") if path.is_file()]
         assert [path for path in left if path.read_bytes() not in whole] == [], "no half file"
         result = operation.run(folder)
     assert operation.is_right(direct, folder, result)
     assert len(list(direct.list(folder))) == operation.objects, "once and no more"
     assert box.is_empty
     if operation.request.direction != "up":  # what a process that was killed has left, the next upload ends
-        storage_of(None, comfyui_folders.profiles_file()).put(f"next-{folder}a", b"", PutOptions(), Meter())
+        storage_of(None, folders.profiles_file()).put(f"next-{folder}a", b"", PutOptions(), Meter())
     assert place.open_uploads() == []
 
 

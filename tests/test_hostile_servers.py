@@ -15,18 +15,9 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from cloud_storage import (
-    comfyui_folders,
-    connect,
-    diagnosis,
-    error_codes,
-    errors,
-    freshness,
-    multipart,
-    pages,
-    wire,
-)
+from cloud_storage import connect, diagnosis, error_codes, errors, freshness, multipart, pages, wire
 from cloud_storage import profile as profiles
+from cloud_storage.comfyui import folders
 from cloud_storage.ranges import RangeReader
 from cloud_storage.storage import PutOptions
 from cloud_storage.system import watch
@@ -299,7 +290,7 @@ def test_a_server_that_takes_nothing_more_of_an_upload_ends_it(shaky, proxy, dir
 def through(cloud, proxy, monkeypatch):
     """The user's settings lead through the proxy; gives the storage."""
     monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
-    return connect.storage_of(None, comfyui_folders.profiles_file())
+    return connect.storage_of(None, folders.profiles_file())
 
 
 CANCELLED = {
@@ -458,7 +449,7 @@ def test_a_region_that_is_none_is_named(tmp_path, provider, region):
 
 def begin_and_kill(proxy, key):
     half = proxy.add(Fault(Cut("request body", 0.5, "silence"), "PUT", query="uploadId"))
-    program = [sys.executable, str(HERE / "killed_upload.py"), str(comfyui_folders.profiles_file()), key]
+    program = [sys.executable, str(HERE / "killed_upload.py"), str(folders.profiles_file()), key]
     process = subprocess.Popen(program)
     half.wait(60)
     return process
@@ -490,7 +481,7 @@ def test_an_upload_of_another_machine_or_program_is_left_alone(through, proxy, f
             stays()
     assert through.unfinished() == 0
     put(through, "b.bin")
-    notes = list((comfyui_folders.profiles_file().parent / "uploads").glob("*.json"))
+    notes = list((folders.profiles_file().parent / "uploads").glob("*.json"))
     assert len(notes) == 1
     assert not [record for record in proxy.requests if record.method == "DELETE"]
     assert len(fast_place.open_uploads()) == others
@@ -511,7 +502,7 @@ def test_an_upload_that_could_not_be_aborted_is_ended_later(through, proxy, fast
 
 @pytest.mark.parametrize("written", [b"", b"{", b"[]", b'{"place": 1}', b"\xff" * 100_000])
 def test_a_note_that_makes_no_sense_stops_nobody(through, written):
-    folder = comfyui_folders.profiles_file().parent / "uploads"
+    folder = folders.profiles_file().parent / "uploads"
     folder.mkdir(parents=True)
     (folder / "x.json").write_bytes(written)
     put(through, "b.bin")
@@ -519,7 +510,7 @@ def test_a_note_that_makes_no_sense_stops_nobody(through, written):
 
 
 def test_a_disk_that_takes_no_note_fails_no_upload(through, fast_place, caplog):
-    folder = comfyui_folders.profiles_file().parent
+    folder = folders.profiles_file().parent
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "uploads").write_bytes(b"a file in the way")
     put(through, "a.bin", LARGE)

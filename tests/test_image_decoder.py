@@ -397,7 +397,7 @@ spec = importlib.util.spec_from_file_location(
     "cloud_storage", root + "/__init__.py", submodule_search_locations=[root]
 )
 sys.modules["cloud_storage"] = importlib.util.module_from_spec(spec)
-from cloud_storage import comfyui_video
+from cloud_storage.comfyui import video
 from cloud_storage.media.image import image_decoder
 from pathlib import Path
 sys.path.insert(0, core)
@@ -419,7 +419,7 @@ for name in sorted(set(os.listdir(folder)) - worse_there):
         continue
     if mask.shape[1:] == (64, 64) != image.shape[1:3]:
         mask = torch.zeros(image.shape[:3])
-    found = image_decoder.ImageFile(Path(path), name, comfyui_video.image_reader(path)).decode()
+    found = image_decoder.ImageFile(Path(path), name, video.image_reader(path)).decode()
     if not (torch.equal(found[0], image) and torch.equal(found[1], mask)):
         print("different:", name)
 """

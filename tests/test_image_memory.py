@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloud_storage import comfyui_server, errors
+from cloud_storage import errors
+from cloud_storage.comfyui import server
 from cloud_storage.media.image import image_decoder, image_frames
 from cloud_storage.media.image.image_decoder import ImageFile
 from cloud_storage.storage import PutOptions
@@ -118,6 +119,6 @@ def test_the_nodes_ask_how_much_memory_is_free(cloud, monkeypatch, node_id, inpu
     data = io.BytesIO()
     Image.new("RGB", (64, 64)).save(data, "PNG")
     cloud.put("set/a.png", data.getvalue(), PutOptions(), Meter())
-    monkeypatch.setattr(comfyui_server, "free_memory", lambda: 0)
+    monkeypatch.setattr(server, "free_memory", lambda: 0)
     with pytest.raises(errors.MediaError, match=r"set/a\.png.*GB of memory are free"):
         run_node(node_id, **inputs)

@@ -9,16 +9,8 @@ from datetime import datetime, timezone
 
 import pytest
 import torch
-from cloud_storage import (
-    batch,
-    comfyui_folders,
-    counter,
-    multipart,
-    nodes_save,
-    providers,
-    storage_s3,
-    store_file,
-)
+from cloud_storage import batch, counter, multipart, nodes_save, providers, storage_s3, store_file
+from cloud_storage.comfyui import folders
 from cloud_storage.names import Name
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import ObjectInfo, PutOptions
@@ -77,7 +69,7 @@ def test_a_thousand_images_are_kept_with_few_of_them_in_memory(cloud, counted, m
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "")
     with pytest.raises(ValueError, match="1000 files are kept"):
         run_node("SaveImageToCloud", images=torch.zeros((1000, 8, 8, 3)))
-    assert len(Outbox(comfyui_folders.outbox_folder()).contents().entries) == 1000
+    assert len(Outbox(folders.outbox_folder()).contents().entries) == 1000
     # One at work in each thread, and one that the failure of each thread's first try holds on to.
     assert 0 < counted.most <= 2 * batch.UPLOAD_THREADS
 

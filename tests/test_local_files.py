@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PureWindowsPath
 
 import pytest
-from cloud_storage import errors, local_browsing, local_files
+from cloud_storage import errors, local_browsing
+from cloud_storage.comfyui import uploadable_files
 from cloud_storage.system.meter import Meter
 
 
@@ -25,7 +26,7 @@ def root(comfyui, tmp_path):
 
 
 def test_a_path_below_comfyuis_folders_is_taken_absolute_or_not(root):
-    assert local_files.chosen(str(root / "output/video/a.mp4")) == root / "output/video/a.mp4"
+    assert uploadable_files.chosen(str(root / "output/video/a.mp4")) == root / "output/video/a.mp4"
     for text, name in [
         ("video/a.mp4", "output/video/a.mp4"),
         ("output/video/a.mp4", "output/video/a.mp4"),
@@ -33,18 +34,18 @@ def test_a_path_below_comfyuis_folders_is_taken_absolute_or_not(root):
         ("t.bin", "temp/t.bin"),
         ("loras/l.pt", "models/loras/l.pt"),
     ]:
-        assert local_files.chosen(text) == root / name
+        assert uploadable_files.chosen(text) == root / name
 
 
 def test_a_wire_of_videohelpersuite_means_its_finished_video(root):
     paths = [str(root / "input/in.png"), str(root / "output/video/a.mp4")]
-    assert local_files.chosen((True, paths)) == root / "output/video/a.mp4"
-    assert local_files.chosen([False, paths]) == root / "output/video/a.mp4"
+    assert uploadable_files.chosen((True, paths)) == root / "output/video/a.mp4"
+    assert uploadable_files.chosen([False, paths]) == root / "output/video/a.mp4"
     for empty in ((True, []), (), (True, [None])):
         with pytest.raises(errors.NotFound, match="wire"):
-            local_files.chosen(empty)
+            uploadable_files.chosen(empty)
     with pytest.raises(errors.NotFound, match="in ComfyUI's output, input, temp or models folder"):
-        local_files.chosen((True, [str(root / "outside/secret.txt")]))
+        uploadable_files.chosen((True, [str(root / "outside/secret.txt")]))
 
 
 def links_out(root):
@@ -73,7 +74,7 @@ def links_out(root):
 def test_what_lies_elsewhere_is_out_of_reach_by_links_too(root, path):
     links_out(root)
     with pytest.raises(errors.NotFound, match="in ComfyUI's output, input, temp or models folder"):
-        local_files.chosen(path.format(root=root))
+        uploadable_files.chosen(path.format(root=root))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_profiles_and_hidden_files_are_out_of_reach_wherever_they_lie(root, path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"secret")
     with pytest.raises(errors.NotFound):
-        local_files.chosen(str(file))
+        uploadable_files.chosen(str(file))
 
 
 def test_a_link_to_profiles_is_no_way_round(root):
@@ -97,12 +98,12 @@ def test_a_link_to_profiles_is_no_way_round(root):
     profiles.write_text("{}")
     (root / "output" / "a.txt").symlink_to(profiles)
     with pytest.raises(errors.NotFound):
-        local_files.chosen("a.txt")
+        uploadable_files.chosen("a.txt")
 
 
 def test_a_link_within_comfyuis_folders_is_followed(root):
     (root / "output" / "same.mp4").symlink_to(root / "output" / "video" / "a.mp4")
-    assert local_files.chosen("same.mp4") == root / "output" / "video" / "a.mp4"
+    assert uploadable_files.chosen("same.mp4") == root / "output" / "video" / "a.mp4"
 
 
 def test_of_a_model_folder_elsewhere_only_models_are_taken(root):
@@ -113,24 +114,29 @@ def test_of_a_model_folder_elsewhere_only_models_are_taken(root):
     for name in ("w.safetensors", "config.json", "nodes.py"):
         (pack / name).write_bytes(b"content")
     folder_paths.folder_names_and_paths["pack"] = ([str(pack)], set())
-    assert local_files.chosen(str(pack / "w.safetensors")) == pack / "w.safetensors"
+    assert uploadable_files.chosen(str(pack / "w.safetensors")) == pack / "w.safetensors"
     for name in ("config.json", "nodes.py"):
         with pytest.raises(errors.NotFound):
-            local_files.chosen(str(pack / name))
+            uploadable_files.chosen(str(pack / name))
 
 
 @pytest.mark.parametrize("path", ["gone.png", "output/gone.png", "video", ""])
 def test_what_is_no_file_is_an_error_that_says_where_to_look(root, path):
     with pytest.raises((errors.NotFound, errors.ConfigurationError), match="output, input, temp or models"):
-        local_files.chosen(path)
+        uploadable_files.chosen(path)
 
 
 def test_the_state_is_another_one_when_the_file_is_and_names_no_path(root):
-    before = local_files.state("in.png")
+    before = uploadable_files.state("in.png")
     (root / "input" / "in.png").write_bytes(b"other content")
-    assert local_files.state("in.png") != before
+    assert uploadable_files.state("in.png") != before
     assert "in.png" not in before
-    assert local_files.state(None) == local_files.state("gone.png") == local_files.state("/etc/passwd") == ""
+    assert (
+        uploadable_files.state(None)
+        == uploadable_files.state("gone.png")
+        == uploadable_files.state("/etc/passwd")
+        == ""
+    )
 
 
 WINDOWS = [PureWindowsPath(rf"C:\ComfyUI\{name}") for name in ("output", "input", "temp")]
@@ -145,18 +151,18 @@ WINDOWS = [PureWindowsPath(rf"C:\ComfyUI\{name}") for name in ("output", "input"
 )
 def test_on_windows_no_other_machine_is_asked_for_a_file(monkeypatch, path):
     """A PureWindowsPath resolves nothing: what would be looked at is an AttributeError."""
-    monkeypatch.setattr(local_files, "Path", PureWindowsPath)
+    monkeypatch.setattr(uploadable_files, "Path", PureWindowsPath)
     folders = [*WINDOWS, PureWindowsPath(r"\\nas\models\all")]
-    monkeypatch.setattr(local_files.host, "file_folders", lambda: folders)
-    monkeypatch.setattr(local_files.model_folders, "elsewhere", lambda ending: [])
+    monkeypatch.setattr(uploadable_files.host, "file_folders", lambda: folders)
+    monkeypatch.setattr(uploadable_files.model_folders, "elsewhere", lambda ending: [])
     with pytest.raises(errors.NotFound):
-        local_files.chosen(path)
+        uploadable_files.chosen(path)
     for folder in (f"output/{path}", f"output/{path[:-6]}") if path[0] == "\\" else ():
         with pytest.raises(errors.NotFound):
             list(local_browsing._entries(folder))
     for own in (r"C:\ComfyUI\output\a.png", r"\\NAS\models\all\a.safetensors", "a.png"):
         with pytest.raises(AttributeError, match="resolve"):
-            local_files.chosen(own)
+            uploadable_files.chosen(own)
 
 
 def test_a_folder_that_may_not_be_looked_into_hides_no_other(root, monkeypatch):

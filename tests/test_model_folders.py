@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from cloud_storage import errors, model_folders
+from cloud_storage import errors
+from cloud_storage.comfyui import model_folders
 
 pytestmark = pytest.mark.usefixtures("comfyui")
 

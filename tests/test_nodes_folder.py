@@ -7,7 +7,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from cloud_storage import comfyui_progress, comfyui_results, errors, freshness, nodes_folder
+from cloud_storage import errors, freshness, nodes_folder
+from cloud_storage.comfyui import progress, results
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import model_management, utils
@@ -59,7 +60,7 @@ def test_a_folder_becomes_a_batch_bit_for_bit_with_its_keys(cloud, five):
 
 def test_one_image_is_one_and_more_are_many(cloud, five, monkeypatch):
     def told(limit):
-        return run_node("LoadImagesFromCloud", prefix="set/", limit=limit)["ui"][comfyui_results.LINES]
+        return run_node("LoadImagesFromCloud", prefix="set/", limit=limit)["ui"][results.LINES]
 
     assert [told(1), told(2)] == [["Loaded 1 image."], ["Loaded 2 images."]]
 
@@ -115,7 +116,7 @@ def test_a_damaged_image_is_named(cloud, five):
 
 
 def test_progress_is_told_per_file(cloud, five, comfyui, proxy, monkeypatch):
-    monkeypatch.setattr(comfyui_progress, "DRAW_SECONDS", 0)
+    monkeypatch.setattr(progress, "DRAW_SECONDS", 0)
     monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
     proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET", path="3.png"))
 

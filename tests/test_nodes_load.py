@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cloud_storage import comfyui_results, connect, errors, freshness, nodes_load, storage
+from cloud_storage import connect, errors, freshness, nodes_load, storage
+from cloud_storage.comfyui import results
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import of_a_list, outputs_of, run_node
@@ -128,9 +129,7 @@ def test_the_node_shows_a_small_picture_and_where_it_came_from(cloud, comfyui):
             assert picture.size == (384, 5)
             for place, colour in (((60, 2), left), ((320, 2), right)):
                 assert np.abs(np.subtract(picture.convert("RGB").getpixel(place), colour)).max() < 20
-        assert re.fullmatch(
-            r"Loaded a\.png, ([\d.]+ kB downloaded|unchanged)\.", told[comfyui_results.LINES][0]
-        )
+        assert re.fullmatch(r"Loaded a\.png, ([\d.]+ kB downloaded|unchanged)\.", told[results.LINES][0])
 
 
 @pytest.mark.parametrize("fails", ["the encoder", "the disk"])
@@ -142,7 +141,7 @@ def test_a_picture_that_cannot_be_shown_costs_no_load(cloud, monkeypatch, caplog
     if fails == "the encoder":
         monkeypatch.setattr(nodes_load.media_preview, "small", fail)
     else:
-        monkeypatch.setattr(comfyui_results, "preview", fail)
+        monkeypatch.setattr(results, "preview", fail)
     stored(cloud, "a.png", Image.fromarray(noise()))
     for node in ("LoadImageFromCloud", "LoadMaskFromCloud"):
         loaded = run_node(node, key="a.png")
@@ -153,7 +152,7 @@ def test_a_picture_that_cannot_be_shown_costs_no_load(cloud, monkeypatch, caplog
 
 def test_a_node_that_loads_again_says_that_nothing_was_downloaded(cloud):
     stored(cloud, "a.png", Image.fromarray(noise()))
-    lines = [run_node("LoadImageFromCloud", key="a.png")["ui"][comfyui_results.LINES] for _ in range(2)]
+    lines = [run_node("LoadImageFromCloud", key="a.png")["ui"][results.LINES] for _ in range(2)]
     assert "downloaded" in lines[0][0]
     assert lines[1] == ["Loaded a.png, unchanged."]
 
@@ -220,7 +219,7 @@ def test_is_changed_tells_a_missing_object_from_a_present_one(cloud, comfyui):
 
 
 def test_is_changed_follows_the_wire_to_the_profile_node(cloud, comfyui, monkeypatch, fast_place):
-    inner = connect.storage_of(None, freshness.comfyui_folders.profiles_file())
+    inner = connect.storage_of(None, freshness.folders.profiles_file())
     prefix = f"{inner.path_prefix}inner/"
     wired = {
         "8": {"class_type": "CloudStorageProfile", "inputs": {"profile": "(env vars)", "path_prefix": prefix}}

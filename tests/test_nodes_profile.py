@@ -4,7 +4,8 @@ import json
 import threading
 
 import pytest
-from cloud_storage import comfyui_folders, errors, nodes_profile, status_text
+from cloud_storage import errors, nodes_profile
+from cloud_storage.comfyui import folders, status_text
 from cloud_storage.diagnosis import PROBE_HEAD
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
@@ -12,7 +13,7 @@ from conftest import lines_of, of_a_list, outputs_of, run_node
 
 
 def write_profiles(**profiles):
-    file = comfyui_folders.profiles_file()
+    file = folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": profiles}))
 
@@ -24,7 +25,7 @@ def test_the_drop_down_follows_the_file(comfyui):
     assert offered() == ["(env vars)"]
     write_profiles(team={"bucket": "b"}, mine={"bucket": "c"})
     assert offered() == ["(env vars)", "team", "mine"]
-    comfyui_folders.profiles_file().write_text('{"profiles": {"te')
+    folders.profiles_file().write_text('{"profiles": {"te')
     assert offered() == ["(env vars)"]
 
 
@@ -33,7 +34,7 @@ def test_an_unknown_or_unreadable_profile_says_so_when_it_is_used(comfyui):
     with pytest.raises(errors.ConfigurationError, match="gone"):
         run_node("CloudStorageProfile", profile="gone")
     write_profiles(team={"bucket": "b"})
-    comfyui_folders.profiles_file().write_text('{"profiles": {"te')
+    folders.profiles_file().write_text('{"profiles": {"te')
     with pytest.raises(errors.ConfigurationError, match=r"profiles\.json on the server is not valid JSON"):
         run_node("CloudStorageProfile", profile="team")
     assert isinstance(nodes_profile.CloudStorageProfile.IS_CHANGED(profile="team"), str)

@@ -10,17 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import (
-    choices,
-    comfyui_folders,
-    comfyui_results,
-    errors,
-    list_order,
-    nodes_save,
-    numbering,
-    storage,
-    store_file,
-)
+from cloud_storage import choices, errors, list_order, nodes_save, numbering, storage, store_file
+from cloud_storage.comfyui import folders, results
 from cloud_storage.media.image import image_encoder
 from cloud_storage.outbox import Outbox
 from cloud_storage.system.meter import Meter
@@ -73,7 +64,7 @@ def test_a_preview_that_cannot_be_written_keeps_nothing_from_being_stored(cloud,
     def preview(source, extension, key):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(comfyui_results, "preview", preview)
+    monkeypatch.setattr(results, "preview", preview)
     saved = run_node("SaveImageToCloud", images=pictures(3), unique_id="9")
     assert [info.key for info in cloud.list("")] == saved["result"][1]
     assert len(saved["result"][1]) == 3
@@ -245,7 +236,7 @@ def test_cancel_ends_all_items_of_a_list(cloud, monkeypatch):
     found = of_a_list("SaveImageToCloud", [{"images": pictures(1), "filename": "%uuid%"} for _ in range(4)])
     assert {type(one) for one in found} == {model_management.InterruptProcessingException}
     assert list(cloud.list("")) == []
-    assert not comfyui_folders.outbox_folder().exists()
+    assert not folders.outbox_folder().exists()
 
 
 def test_items_that_cannot_be_sent_do_not_try_it_one_after_another(cloud, monkeypatch):
@@ -260,7 +251,7 @@ def test_items_that_cannot_be_sent_do_not_try_it_one_after_another(cloud, monkey
     monkeypatch.setattr(type(cloud), "list", fails)
     found = of_a_list("SaveImageToCloud", [{"images": images} for images in LISTED[1:]])
     assert [type(one) for one in found] == [errors.Unreachable] * 3
-    kept = Outbox(comfyui_folders.outbox_folder()).contents().entries
+    kept = Outbox(folders.outbox_folder()).contents().entries
     assert [Image.open(entry.path).height for entry in kept] == [8, 16, 24], "in the order of the list"
 
 

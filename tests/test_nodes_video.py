@@ -12,7 +12,8 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import comfyui_progress, errors, freshness, nodes_load
+from cloud_storage import errors, freshness, nodes_load
+from cloud_storage.comfyui import progress
 from cloud_storage.media.video import video_frames, video_writer
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
@@ -179,7 +180,7 @@ def test_the_workflow_is_inside_unless_somebody_says_no(cloud, monkeypatch):
 
 
 def test_frames_are_drawn_on_the_node_while_they_are_encoded(cloud, comfyui, monkeypatch):
-    monkeypatch.setattr(comfyui_progress, "DRAW_SECONDS", 0)
+    monkeypatch.setattr(progress, "DRAW_SECONDS", 0)
     run_node("SaveVideoToCloud", video=video(200, sound=0, width=640, height=480), unique_id="7")
     texts = [text for text, node_id, _ in comfyui.texts if node_id == "7"]
     assert any(text.startswith("Encoded ") and text.endswith(" of 200 frames") for text in texts), texts
@@ -318,7 +319,7 @@ def test_the_node_shows_a_moving_picture_of_the_frames(cloud, tmp_path):
 
 
 def test_frames_and_bytes_are_drawn_on_the_node_while_they_are_loaded(cloud, tmp_path, comfyui, monkeypatch):
-    monkeypatch.setattr(comfyui_progress, "DRAW_SECONDS", 0)
+    monkeypatch.setattr(progress, "DRAW_SECONDS", 0)
     put_film(cloud, tmp_path, count=400)
     load(unique_id="7", custom_width=640)
     texts = [text for text, node_id, _ in comfyui.texts if node_id == "7"]

@@ -7,8 +7,9 @@ import io
 from types import SimpleNamespace
 
 import pytest
-from cloud_storage import comfyui_progress
-from cloud_storage.amounts import Rate, in_bytes, in_time, several
+from cloud_storage.comfyui import progress
+from cloud_storage.comfyui.amounts import Rate, in_bytes, in_time, several
+from cloud_storage.comfyui.progress import Progress
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import utils
@@ -18,21 +19,21 @@ from PIL import Image
 
 @pytest.fixture(autouse=True)
 def every_look_is_drawn(monkeypatch):
-    monkeypatch.setattr(comfyui_progress, "DRAW_SECONDS", 0)
+    monkeypatch.setattr(progress, "DRAW_SECONDS", 0)
     frozen(monkeypatch)
 
 
 def frozen(monkeypatch, *seconds):
     """A clock that stands still, or shows these times one after another."""
     times = iter(seconds)
-    monkeypatch.setattr(comfyui_progress, "time", SimpleNamespace(monotonic=lambda: next(times, 0.0)))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(times, 0.0)))
 
 
 class Call:
     """A call of a node that expects so many bytes, and draws as they arrive."""
 
     def __init__(self, node_id: str, total: int) -> None:
-        self.meter, self.progress = Meter(total), comfyui_progress.Progress(node_id, "Downloaded", "Loaded")
+        self.meter, self.progress = Meter(total), Progress(node_id, "Downloaded", "Loaded")
 
     def arrive(self, count: int) -> None:
         self.meter.add(count)
@@ -111,8 +112,8 @@ def test_the_next_run_counts_anew_though_a_failed_call_lives_on(comfyui):
 
 @pytest.mark.parametrize("since_boot", [0.0, 5.0, 1e7])
 def test_what_is_drawn_is_as_often_for_a_list_as_for_one(comfyui, monkeypatch, since_boot):
-    monkeypatch.setattr(comfyui_progress, "DRAW_SECONDS", 3600)
-    monkeypatch.setattr(comfyui_progress, "time", SimpleNamespace(monotonic=lambda: since_boot))
+    monkeypatch.setattr(progress, "DRAW_SECONDS", 3600)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: since_boot))
 
     def work():
         for call in [Call("9", 1000) for _ in range(20)]:

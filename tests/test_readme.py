@@ -12,7 +12,6 @@ import cloud_storage
 import pytest
 from cloud_storage import (
     choices,
-    comfyui_folders,
     connect,
     diagnosis,
     error_codes,
@@ -23,6 +22,7 @@ from cloud_storage import (
     retries,
     storage,
 )
+from cloud_storage.comfyui import folders
 from cloud_storage.config import settings
 from cloud_storage.media import formats
 from cloud_storage.system.meter import Meter
@@ -78,7 +78,7 @@ def test_the_figures_of_the_outbox_are_the_codes():
     words = section("When a save fails")
     assert f"takes {outbox.MAX_BYTES >> 30} GiB" in words
     assert outbox.WARN_BYTES == outbox.MAX_BYTES * 4 // 5
-    assert f"`{comfyui_folders.OUTBOX_FOLDER}`" in words
+    assert f"`{folders.OUTBOX_FOLDER}`" in words
     assert (retries.ATTEMPTS, retries.THROTTLED_ATTEMPTS) == (4, 8)
     assert (storage.READ_SECONDS, storage.CONNECT_SECONDS) <= (30, 30)
 

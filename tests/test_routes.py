@@ -16,7 +16,9 @@ from io import BytesIO
 
 import pytest
 from aiohttp import web
-from cloud_storage import browsing, comfyui_folders, local_files, routes, thumbnails
+from cloud_storage import browsing, routes, thumbnails
+from cloud_storage.comfyui import folders as comfyui_folders
+from cloud_storage.comfyui import uploadable_files
 from cloud_storage.storage import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, load_package
@@ -227,7 +229,7 @@ def test_comfyuis_own_folders_are_listed_as_upload_file_takes_them(local, ask):
     assert file["size"] == len(picture())
     assert file["modified"].endswith("+00:00")
     for key in ("output/a.png", "output/clips/film.mp4", "models/loras/l.safetensors"):
-        assert local_files.chosen(key) == local / key
+        assert uploadable_files.chosen(key) == local / key
     assert Image.open(BytesIO(ask("local_thumbnail", key="output/a.png").body)).size == (160, 80)
     assert ask("local_thumbnail", key="input/in.txt").status == 415
 
@@ -243,8 +245,8 @@ def test_a_key_of_the_list_means_that_file_even_where_another_fits_too(local, as
     other.parent.mkdir()
     other.write_bytes(b"another")
     assert "output/a.png" in keys(ask("local", folder="output/"))[1]
-    assert local_files.chosen("output/a.png") == local / "output" / "a.png"
-    assert local_files.chosen("output/output/a.png") == other
+    assert uploadable_files.chosen("output/a.png") == local / "output" / "a.png"
+    assert uploadable_files.chosen("output/output/a.png") == other
 
 
 def test_long_local_folders_come_in_pages_and_in_order(local, ask, monkeypatch):

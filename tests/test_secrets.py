@@ -14,7 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cloud_storage import comfyui_folders, connect, nodes_profile, profile
+from cloud_storage import connect, nodes_profile, profile
+from cloud_storage.comfyui import folders
 from cloud_storage.config import settings
 from cloud_storage.errors import ConfigurationError
 from cloud_storage.storage import PutOptions
@@ -288,7 +289,7 @@ def test_no_log_shows_a_secret(written, caplog):
     "broken", [{}, *BROKEN.values(), *BROKEN_ADDRESSES.values()], ids=["nothing", *BROKEN, *BROKEN_ADDRESSES]
 )
 def test_is_changed_shows_no_secret_and_no_digest_of_one(comfyui, written, monkeypatch, broken):
-    monkeypatch.setattr(comfyui_folders, "profiles_file", lambda: written(**broken))
+    monkeypatch.setattr(folders, "profiles_file", lambda: written(**broken))
     shown = nodes_profile.CloudStorageProfile.IS_CHANGED(profile="team")
     assert json.loads(json.dumps(shown)) == shown
     assert hidden(shown)

@@ -15,16 +15,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import (
-    cache,
-    comfyui_folders,
-    comfyui_results,
-    comfyui_video,
-    connect,
-    diagnosis,
-    errors,
-    retries,
-)
+from cloud_storage import cache, connect, diagnosis, errors, retries
+from cloud_storage.comfyui import folders, results, video
 from cloud_storage.config import profiles_file
 from cloud_storage.media.image import image_decoder
 from cloud_storage.storage import PutOptions
@@ -56,7 +48,7 @@ def profiles(**entries):
         for name, value in os.environ.items()
         if name.startswith("COMFY_S3_")
     }
-    file = comfyui_folders.profiles_file()
+    file = folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": {name: {**known, **entry} for name, entry in entries.items()}}))
     file.chmod(0o600)
@@ -127,7 +119,7 @@ def test_a_presigned_link_is_in_its_output_and_on_its_node_and_nowhere_else(clou
         keys[0],
     ):
         assert signature not in place
-    assert set(done["ui"]) == {"images", comfyui_results.LINES}
+    assert set(done["ui"]) == {"images", results.LINES}
     assert signature in lines_of(done)[1]
 
 
@@ -281,7 +273,7 @@ def test_an_image_of_more_pixels_than_fit_is_refused_unread(cloud, monkeypatch, 
     asked = []
     if core == "FFmpeg":
         monkeypatch.setattr(
-            comfyui_video, "image_reader", lambda path: lambda container: asked.append(path) or torch.zeros(1)
+            video, "image_reader", lambda path: lambda container: asked.append(path) or torch.zeros(1)
         )
     cloud.put("bomb.png", bomb(60_000, 60_000), PutOptions("image/png"), Meter())
     with pytest.raises(errors.MediaError, match=r"bomb\.png.*pixels.*smaller"):

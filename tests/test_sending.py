@@ -21,8 +21,6 @@ import torch
 from cloud_storage import (
     batch,
     choices,
-    comfyui_folders,
-    comfyui_progress,
     connect,
     errors,
     nodes_outbox,
@@ -32,6 +30,7 @@ from cloud_storage import (
     sending,
     store_file,
 )
+from cloud_storage.comfyui import folders, progress
 from cloud_storage.list_order import Call
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import PutOptions
@@ -89,7 +88,7 @@ def proxy(cloud, fast_place, monkeypatch):
 
 @pytest.fixture
 def box(comfyui):
-    return Outbox(comfyui_folders.outbox_folder())
+    return Outbox(folders.outbox_folder())
 
 
 def pictures(count=1, seed=0):
@@ -111,7 +110,7 @@ def written():
         for name, value in os.environ.items()
         if name.startswith("COMFY_S3_")
     }
-    file = comfyui_folders.profiles_file()
+    file = folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": {"renders": entry}}))
     return file, entry
@@ -213,9 +212,7 @@ def test_going_on_gives_empty_keys_for_what_is_kept_and_says_so_on_the_node(clou
     stored = [key for key in keys if key]
     assert len(keys) == 5
     assert keys[2] == ""
-    assert urls == ";".join(
-        connect.storage_of(None, comfyui_folders.profiles_file()).url(key) for key in stored
-    )
+    assert urls == ";".join(connect.storage_of(None, folders.profiles_file()).url(key) for key in stored)
     assert len(done["ui"]["images"]) == 5
     assert passed is images
     assert len(kept(box)) == 5 - len(stored)
@@ -291,9 +288,7 @@ def test_a_file_on_disk_is_kept_as_well(cloud, proxy, box, tmp_path):
     source = tmp_path / "film.mp4"
     source.write_bytes(b"film" * 1000)
     proxy.refuse()
-    target = batch.target(
-        None, comfyui_folders.profiles_file(), comfyui_folders.outbox_folder(), choices.KEEP_AND_STOP
-    )
+    target = batch.target(None, folders.profiles_file(), folders.outbox_folder(), choices.KEEP_AND_STOP)
     name = outbox.Name(("films/a",), ".mp4")
     file = store_file.File(source, "video/mp4", linkable=True)
     with pytest.raises(errors.Unreachable):
@@ -315,7 +310,7 @@ def test_what_lies_in_the_output_folder_is_sent_when_asked_for_and_replaces_noth
     before = cloud.read("comfyui/images/mine.png")
     refused(proxy, if_exists="overwrite", filename="mine", images=pictures(1, seed=9))
     (entry,) = kept(box)
-    earlier = Outbox(comfyui_folders.earlier_outbox_folder(), is_own=False)
+    earlier = Outbox(folders.earlier_outbox_folder(), is_own=False)
     earlier.folder.mkdir()
     entry.folder.rename(earlier.folder / entry.folder.name)
     save(filename="another")  # sends what waits, and not what somebody may have put there
@@ -477,7 +472,7 @@ def test_a_save_through_another_profile_leaves_what_waits(cloud, proxy, box, fas
 
 def test_nothing_waits_and_nothing_is_sent(comfyui):
     assert retry() == (0, 0, "Nothing is waiting.")
-    assert not comfyui_folders.outbox_folder().exists()
+    assert not folders.outbox_folder().exists()
 
 
 def test_retry_runs_every_time(comfyui):
@@ -507,7 +502,7 @@ def forge(entry, **changes):
 
 
 def sent_all(box):
-    return sending.send(box, comfyui_folders.profiles_file(), lambda entry: True, Meter())
+    return sending.send(box, folders.profiles_file(), lambda entry: True, Meter())
 
 
 OWN_CODES = ("KeyTooLongError", "InvalidObjectName", "EntityTooLarge", "FileImmutable")
@@ -898,7 +893,7 @@ def test_who_sends_beside_another_sends_what_that_one_leaves(cloud, proxy, box, 
     waits, beside = threading.Event(), []
 
     def send_beside():
-        everything = box, comfyui_folders.profiles_file(), lambda entry: True, Meter()
+        everything = box, folders.profiles_file(), lambda entry: True, Meter()
         beside.append(sending.send(*everything, lambda text: waits.set()))
         waits.set()
 
@@ -910,7 +905,7 @@ def test_who_sends_beside_another_sends_what_that_one_leaves(cloud, proxy, box, 
             waits.wait()
         return entry.sender.profile == "renders"
 
-    assert sending.send(box, comfyui_folders.profiles_file(), wanted, Meter()).sent == 1
+    assert sending.send(box, folders.profiles_file(), wanted, Meter()).sent == 1
     thread.join()
     assert [(report.sent, report.left) for report in beside] == [(1, 0)], str(beside[0])
     assert len(keys_of(cloud)) == 2
@@ -924,7 +919,7 @@ def test_the_node_says_that_it_waits_for_another_and_can_be_cancelled(cloud, pro
         shown.append(text)
         then()
 
-    monkeypatch.setattr(comfyui_progress, "show_text", show)
+    monkeypatch.setattr(progress, "show_text", show)
     with contextlib.ExitStack() as other:
         other.enter_context(box.alone())
         then = model_management.interrupt_current_processing
@@ -990,11 +985,12 @@ def test_a_sender_killed_at_any_step_sends_everything_once_in_the_end(cloud, pro
         + """
 import os, signal
 from pathlib import Path
-from cloud_storage import connect, comfyui_folders, sending
+from cloud_storage import connect, sending
+from cloud_storage.comfyui import folders
 from cloud_storage.system.meter import Meter
 from cloud_storage.outbox import Outbox
-connect.storage_of(None, comfyui_folders.profiles_file())  # the SDK is imported once, before the forks
-folder, left = str(comfyui_folders.outbox_folder()), 1
+connect.storage_of(None, folders.profiles_file())  # the SDK is imported once, before the forks
+folder, left = str(folders.outbox_folder()), 1
 
 def hook(event, arguments):
     global left
@@ -1006,11 +1002,11 @@ def hook(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 
 while True:
-    box = Outbox(comfyui_folders.outbox_folder())
+    box = Outbox(folders.outbox_folder())
     pid = os.fork()
     if pid == 0:
         sys.addaudithook(hook)
-        report = sending.send(box, comfyui_folders.profiles_file(), lambda entry: True, Meter())
+        report = sending.send(box, folders.profiles_file(), lambda entry: True, Meter())
         os._exit(0 if report.left == 0 else 1)
     status = os.waitpid(pid, 0)[1]
     print(status, flush=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from cloud_storage import comfyui_progress, errors, status_text
+from cloud_storage import errors
+from cloud_storage.comfyui import status_text
+from cloud_storage.comfyui.progress import show_text
 from hostile_texts import TEXTS
 
 MEANS_SOMETHING = (
@@ -18,7 +20,7 @@ MEANS_SOMETHING = (
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_nothing_that_means_something_to_a_page_gets_into_a_status(comfyui, text):
-    comfyui_progress.show_text("7", f"Loaded {text}.")
+    show_text("7", f"Loaded {text}.")
     ((shown, _, _),) = comfyui.texts
     assert not [each.pattern for each in MEANS_SOMETHING if each.search(shown)]
     assert len(shown) == len(f"Loaded {text}."), "each character has one that looks alike"

@@ -11,7 +11,8 @@ import cloud_storage
 import numpy as np
 import pytest
 import torch
-from cloud_storage import comfyui_folders, errors, freshness, storage
+from cloud_storage import errors, freshness, storage
+from cloud_storage.comfyui import folders
 from cloud_storage.media.image import image_encoder
 from cloud_storage.system.meter import Meter
 from comfy_api.input_impl import VideoFromComponents
@@ -158,7 +159,7 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
     monkeypatch.setattr(freshness, "_memories", {})
     for name, value in bucket.settings({"path_prefix": own_prefix()}).items():
         monkeypatch.setenv(name, value)
-    store = connect.connect(connect.resolve("", {}, comfyui_folders.profiles_file()))
+    store = connect.connect(connect.resolve("", {}, folders.profiles_file()))
     picture = image_encoder.encode(torch.zeros((16, 16, 3)), "png").data
     for key in ("in/a.png", "in/loras/a.safetensors"):
         store.put(key, picture, storage.PutOptions(), Meter())

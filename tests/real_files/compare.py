@@ -58,12 +58,10 @@ def enter_comfyui() -> Any:
 
 
 def image_here(path: Path) -> Outcome:
-    from cloud_storage import comfyui_video
+    from cloud_storage.comfyui import video
     from cloud_storage.media.image import image_decoder  # type: ignore[import-not-found]
 
-    file = image_decoder.ImageFile(
-        path, path.name, comfyui_video.image_reader(path), None, lambda: FREE_BYTES
-    )
+    file = image_decoder.ImageFile(path, path.name, video.image_reader(path), None, lambda: FREE_BYTES)
     image, mask = file.decode()
     return image.numpy(), mask.numpy()
 

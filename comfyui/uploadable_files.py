@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from . import comfyui_folders, model_folders
-from .config.profiles_file import FILE_NAME
-from .errors import ConfigurationError, NotFound, sentence
-from .system import file_mark
+from ..config.profiles_file import FILE_NAME
+from ..errors import ConfigurationError, NotFound, sentence
+from ..system import file_mark
+from . import folders as comfyui_folders
+from . import model_folders
 
 NAMES = ("output", "input", "temp", "models")  # of host.file_folders
 _ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import comfyui_folders
-from .comfyui_folders import ModelFolders
-from .errors import ConfigurationError, NotFound, sentence
-from .system import file_mark
+from ..errors import ConfigurationError, NotFound, sentence
+from ..system import file_mark
+from . import folders as comfyui_folders
+from .folders import ModelFolders
 
 FIRST = "checkpoints"
 _NO_MODELS = ("custom_nodes", "datasets")  # folders of code, and of pictures to train on

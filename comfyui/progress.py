@@ -8,10 +8,10 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..system.meter import Counted, Meter, counted
 from . import status_text
 from .amounts import Rate, in_bytes
-from .comfyui_interrupt import raise_if_interrupted
-from .system.meter import Counted, Meter, counted
+from .interrupt import raise_if_interrupted
 
 if TYPE_CHECKING:
     pass

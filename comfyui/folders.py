@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config.profiles_file import FILE_NAME
-from .errors import DISK_ADVICE, disk_told
+from ..config.profiles_file import FILE_NAME
+from ..errors import DISK_ADVICE, disk_told
 
 if TYPE_CHECKING:
     pass

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .comfyui_folders import PREVIEW_FOLDER, TEMP, temp_folder
-from .errors import DISK_ADVICE, disk_told
+from ..errors import DISK_ADVICE, disk_told
+from .folders import PREVIEW_FOLDER, TEMP, temp_folder
 from .node_lines import Line, file_name, for_page
 
 if TYPE_CHECKING:

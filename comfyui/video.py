@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .comfyui_results import new_preview
-from .errors import MediaError, sentence
-from .media.audio.audio_encoder import clips
-from .media.pixels import is_batch
-from .media.video.video_plan import Clip, Pictures, Recording, frame_rate
+from ..errors import MediaError, sentence
+from ..media.audio.audio_encoder import clips
+from ..media.pixels import is_batch
+from ..media.video.video_plan import Clip, Pictures, Recording, frame_rate
+from .results import new_preview
 
 if TYPE_CHECKING:
     import torch

@@ -15,9 +15,9 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import ConfigurationError, MediaError, sentence
-from .media.pixels import is_batch
-from .profile import Profile
+from ..errors import ConfigurationError, MediaError, sentence
+from ..media.pixels import is_batch
+from ..profile import Profile
 
 # Lists of what this server has: the node says of a name that is not there what is known instead.
 _OF_THIS_SERVER = ("profile", "provider", "model_type", "model")
