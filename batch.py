@@ -20,13 +20,13 @@ from . import numbering, sending, store_file
 from .choices import FAIL, KEEP_AND_STOP, NEW_NAME, NO_LINK, OBJECT_URL, PRESIGNED, STOP
 from .comfyui import status_text
 from .comfyui.node_lines import WARNING, Line
-from .connect import Unopened, storage_of
 from .errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
 from .list_order import Call
 from .names import Name
 from .outbox import Address, Entry, Outbox, Sender
 from .profile import Profile
-from .storage import Storage
+from .storage.base import Storage
+from .storage.connect import Unopened, storage_of
 from .store_file import File, Outcome
 from .system import thread_pool
 from .system.meter import Meter

@@ -16,8 +16,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .errors import ConfigurationError
-from .object_keys import existing_prefix
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
+from .storage.keys import existing_prefix
 from .system.meter import Meter
 
 PAGE_ENTRIES = 500

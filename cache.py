@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .download import download
 from .errors import DISK_ADVICE, MediaError, Unreachable, disk_told, sentence
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
 from .system.meter import Meter
 from .system.one_at_a_time import OneAtATime
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .errors import IntegrityError, sentence
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
 from .system import thread_pool
 from .system.concurrency import FIRST, MOST, Lanes
 from .system.digests import file_sha256

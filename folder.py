@@ -14,7 +14,7 @@ from .errors import NotFound
 from .media.damage import LOAD, Damage
 from .media.image import batch_sizes
 from .media.image.image_decoder import TRIED, ImageFile
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
 from .system import thread_pool
 from .system.meter import Meter
 

@@ -19,10 +19,10 @@ from typing import Any
 from .comfyui import folders, prompt
 from .config.profiles_file import ENVIRONMENT
 from .config.settings import SETTINGS
-from .connect import connect
 from .errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
 from .profile import Profile, resolve
-from .storage import Storage
+from .storage.base import Storage
+from .storage.connect import connect
 from .system import file_mark, thread_pool
 from .system.meter import Meter
 

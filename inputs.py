@@ -6,8 +6,8 @@ from .choices import IF_EXISTS as IF_EXISTS_CHOICES
 from .choices import LINKS as LINK_CHOICES
 from .choices import ON_FAILURE as ON_FAILURE_CHOICES
 from .media.damage import ON_DAMAGE as ON_DAMAGE_CHOICES
-from .object_keys import existing_key
-from .storage import Storage
+from .storage.base import Storage
+from .storage.keys import existing_key
 
 PROFILE = (
     "S3_PROFILE",

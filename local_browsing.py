@@ -15,7 +15,7 @@ from . import browsing
 from .browsing import Kind, Listing
 from .comfyui import uploadable_files
 from .errors import ConfigurationError, NotFound, sentence
-from .storage import ObjectInfo
+from .storage.base import ObjectInfo
 from .system.meter import Meter
 
 

@@ -26,7 +26,7 @@ from .errors import (
 from .journal import journal_of
 from .model_record import Record
 from .resumable import Digest
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
 from .system import digests, file_lock, file_mark
 from .system.file_mark import Mark
 from .system.meter import Meter

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from . import prompt_values
 from .errors import BadKey, ConfigurationError, sentence
-from .object_keys import MAX_KEY_BYTES, clean_key, shown_key, without_empty_folders, without_leading_slashes
+from .storage.keys import MAX_KEY_BYTES, clean_key, shown_key, without_empty_folders, without_leading_slashes
 
 MAX_TEMPLATE_CHARACTERS = 8192  # room for many tokens; each percent sign may begin one, and is looked at so
 COUNTER_DIGITS = 5  # at least

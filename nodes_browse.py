@@ -11,9 +11,9 @@ from . import freshness, inputs, listing
 from .comfyui import folders, results
 from .comfyui.amounts import in_bytes, several
 from .comfyui.progress import Progress
-from .connect import storage_of
 from .errors import NotFound
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
+from .storage.connect import storage_of
 from .system.meter import Meter
 from .system.watch import watched
 

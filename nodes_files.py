@@ -9,10 +9,10 @@ from . import batch, choices, freshness, inputs, publishing, sending
 from .comfyui import folders, results, uploadable_files
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
-from .connect import storage_of
 from .list_order import Call
 from .names import NameContext
 from .save_order import in_order
+from .storage.connect import storage_of
 from .system.meter import Meter
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from . import folder, freshness, inputs, listing
 from .comfyui import folders, results
 from .comfyui.progress import Progress
-from .connect import storage_of
 from .media.damage import LOAD
 from .media.image import batch_sizes
-from .storage import Storage
+from .storage.base import Storage
+from .storage.connect import storage_of
 from .system.meter import Meter
 from .system.watch import watched
 

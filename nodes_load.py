@@ -17,14 +17,14 @@ from .comfyui import folders, results, server
 from .comfyui import video as comfyui_video
 from .comfyui.amounts import in_bytes
 from .comfyui.progress import Progress
-from .connect import storage_of
 from .media.audio import audio_reader
 from .media.damage import LOAD, Damage
 from .media.file_length import File
 from .media.image import image_decoder, preview
 from .media.video import frame_sinks, frame_window, video_frames
 from .ranges import RangeReader
-from .storage import Storage
+from .storage.base import Storage
+from .storage.connect import storage_of
 from .system.meter import Meter
 from .system.watch import watched
 

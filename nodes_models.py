@@ -9,10 +9,10 @@ from . import batch, choices, freshness, inputs, models, publishing, sending
 from .comfyui import folders, interrupt, model_folders, results
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
-from .connect import storage_of
 from .list_order import Call
 from .names import NameContext
-from .storage import Storage
+from .storage.base import Storage
+from .storage.connect import storage_of
 from .system.meter import Meter
 from .system.watch import watched
 

@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from typing import Any
 
-from . import connect, diagnosis, inputs, providers
+from . import inputs, providers
 from .comfyui import folders, results
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
@@ -14,6 +14,7 @@ from .config.profiles_file import ENVIRONMENT, FILE_NAME
 from .config.settings import FROM_PROFILE, profile_names
 from .errors import ConfigurationError
 from .profile import Profile, fingerprint, resolve
+from .storage import connect, connection_test
 from .system.meter import Meter
 from .system.watch import watched
 
@@ -115,7 +116,7 @@ class TestCloudConnection:
 
         def try_everything() -> list[Line]:
             used = profile or resolve(ENVIRONMENT, {}, folders.profiles_file())
-            return diagnosis.lines(used, connect.connect(used), meter)
+            return connection_test.lines(used, connect.connect(used), meter)
 
         lines = await watched(try_everything, meter, progress)
         report = "\n".join(map(str, lines))

@@ -11,7 +11,7 @@ from .counter import CounterMemory, Series
 from .errors import AccessDenied, StorageError, is_policy
 from .list_order import Call, Place
 from .names import Name
-from .storage import Storage
+from .storage.base import Storage
 from .system.meter import Meter
 
 _NEEDS_LISTING = "A counter needs the right to list; with %uuid% in its place none is needed."

@@ -20,7 +20,7 @@ from . import choices, numbering, store_file
 from .errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
 from .list_order import Call
 from .names import COUNTER_DIGITS, Name, NameContext, Template
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
 from .system import digests, file_mark
 from .system.meter import Meter
 from .system.one_at_a_time import OneAtATime

@@ -15,7 +15,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from .errors import IntegrityError, sentence
-from .storage import Storage
+from .storage.base import Storage
 from .system.meter import Meter
 
 BLOCK_BYTES = 64 << 10  # what is kept and dropped, and the least that is asked for

@@ -17,7 +17,7 @@ from pathlib import Path
 from .download import fetch_ranges, ranges
 from .errors import IntegrityError, StorageError, disk_told, sentence
 from .journal import Journal, Version, sync
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
 from .system.meter import Meter
 
 WAIT_SECONDS = 0.2  # of the thread that digests, until it looks whether it is still wanted

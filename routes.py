@@ -16,12 +16,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import browsing, diagnosis, local_browsing, thumbnails
+from . import browsing, local_browsing, thumbnails
 from .comfyui import folders, server, uploadable_files
 from .comfyui.node_lines import for_page
 from .config.profiles_file import ENVIRONMENT
 from .config.settings import SETTINGS
-from .connect import connect
 from .errors import (
     AccessDenied,
     Changed,
@@ -32,9 +31,11 @@ from .errors import (
     Throttled,
     Unreachable,
 )
-from .object_keys import existing_key
 from .profile import Profile, resolve
-from .storage import ObjectInfo
+from .storage import connection_test
+from .storage.base import ObjectInfo
+from .storage.connect import connect
+from .storage.keys import existing_key
 from .system.meter import Meter
 from .system.watch import watched
 
@@ -198,7 +199,9 @@ def _open(query: Query, meter: Meter) -> Reply:
 
 def _test(query: Query, meter: Meter) -> Reply:
     profile = _profile(query)
-    return Reply({"lines": for_page(diagnosis.lines(profile, connect(profile), meter, looks_only=True))})
+    return Reply(
+        {"lines": for_page(connection_test.lines(profile, connect(profile), meter, looks_only=True))}
+    )
 
 
 def _profile(query: Query) -> Profile:

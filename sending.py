@@ -21,7 +21,6 @@ from . import numbering, store_file
 from .choices import NEW_NAME, OVERWRITE
 from .config.profiles_file import ENVIRONMENT
 from .config.settings import chosen
-from .connect import connect
 from .errors import (
     DISK_ADVICE,
     AccessDenied,
@@ -38,7 +37,8 @@ from .errors import (
 from .list_order import Call
 from .outbox import Entry, Outbox, Sender
 from .profile import Profile, resolve
-from .storage import ObjectInfo, Storage
+from .storage.base import ObjectInfo, Storage
+from .storage.connect import connect
 from .store_file import File
 from .system import thread_pool
 from .system.digests import file_sha256

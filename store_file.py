@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import multipart
 from .choices import FAIL, OVERWRITE, SKIP
 from .errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
 from .names import Name
 from .numbering import Turn
-from .storage import SHA256_METADATA, ObjectInfo, PutOptions, Storage
+from .storage import multipart
+from .storage.base import SHA256_METADATA, ObjectInfo, PutOptions, Storage
 from .system.digests import file_sha256
 from .system.meter import Meter
 

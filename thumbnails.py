@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError, MediaError, sentence
-from .storage import Storage
+from .storage.base import Storage
 from .system.meter import Meter
 
 if TYPE_CHECKING:

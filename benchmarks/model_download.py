@@ -47,7 +47,8 @@ def opened(settings):
     from package import load_package
 
     load_package()
-    from cloud_storage import connect, profile
+    from cloud_storage import profile
+    from cloud_storage.storage import connect
 
     environ = {f"COMFY_S3_{name}": value for name, value in settings.items()}
     environ["COMFY_S3_PROVIDER"] = "Custom"

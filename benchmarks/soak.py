@@ -38,17 +38,11 @@ if __name__ == "__main__":
 
 import folder_paths  # the stand-in for ComfyUI
 import torch
-from cloud_storage import (
-    errors,
-    nodes_browse,
-    nodes_load,
-    nodes_outbox,
-    nodes_save,
-    oss_client,
-    s3_client,
-    wire,
-)
+from cloud_storage import errors, nodes_browse, nodes_load, nodes_outbox, nodes_save
 from cloud_storage.comfyui import folders
+from cloud_storage.storage import wire
+from cloud_storage.storage.oss import client as oss_client
+from cloud_storage.storage.s3 import client as s3_client
 from PIL import Image
 from servers.certificates import certificates
 from servers.fault_proxy import FaultProxy
@@ -330,7 +324,7 @@ def _settle(outcome: Outcome) -> None:
 
 def _look(outcome: Outcome) -> None:
     """Compare every object with what was saved."""
-    from cloud_storage.connect import storage_of
+    from cloud_storage.storage.connect import storage_of
 
     storage = storage_of(None, folders.profiles_file())
     found: Counter[int] = Counter()

@@ -26,8 +26,9 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, download, profile
-from cloud_storage.storage import PutOptions
+from cloud_storage import download, profile
+from cloud_storage.storage import connect
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import thread_pool
 from cloud_storage.system.meter import Meter
 from servers.ceph import CephRgw

@@ -28,9 +28,10 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import connect, download, profile, ranges
+from cloud_storage import download, profile, ranges
 from cloud_storage.media.video import frame_sinks, frame_window, video_frames
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import connect
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from servers.fault_proxy import FaultProxy
 from servers.ministack import MiniStack

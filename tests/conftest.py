@@ -86,7 +86,7 @@ class Place:
 
     def open(self, **changes: str):
         """A storage with some settings changed."""
-        from cloud_storage import connect
+        from cloud_storage.storage import connect
 
         return connect.connect(self.profile(**changes), self.settings(changes))
 
@@ -241,8 +241,8 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
     """A bucket of each backend in the environment of a ComfyUI, below a prefix of its own; returns its
     storage.
     """
-    from cloud_storage import connect
     from cloud_storage.comfyui import folders
+    from cloud_storage.storage import connect
 
     for name, value in fast_place.settings({"path_prefix": own_prefix()}).items():
         monkeypatch.setenv(name, value)
@@ -252,9 +252,9 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back off for as good as no time; what is tested is what happens, not how long it takes."""
-    from cloud_storage import multipart, retries, storage
+    from cloud_storage.storage import base, multipart, retries
 
-    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(multipart, "RETRY_SECONDS", 0.001)
 

@@ -23,7 +23,7 @@ import films
 import folder_paths
 import numpy as np
 import torch
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy_api.input_impl import VideoFromComponents
 from comfy_api.util import VideoComponents

@@ -10,8 +10,8 @@ from conftest import load_package
 
 def main(profiles_file: str, key: str) -> None:
     load_package()
-    from cloud_storage import connect, multipart
-    from cloud_storage.storage import PutOptions
+    from cloud_storage.storage import connect, multipart
+    from cloud_storage.storage.base import PutOptions
     from cloud_storage.system.meter import Meter
 
     storage = connect.storage_of(None, Path(profiles_file))

@@ -11,7 +11,7 @@ from io import BytesIO
 import hostile_texts
 import pytest
 from cloud_storage import browsing, routes
-from cloud_storage.storage import ObjectInfo, Page, PutOptions
+from cloud_storage.storage.base import ObjectInfo, Page, PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, make_place
 from PIL import Image

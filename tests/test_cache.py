@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cloud_storage import cache, errors
-from cloud_storage.storage import ObjectInfo, Opened, Storage
+from cloud_storage.storage.base import ObjectInfo, Opened, Storage
 from cloud_storage.system.meter import Meter
 
 

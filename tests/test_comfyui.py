@@ -14,7 +14,7 @@ from io import BytesIO
 import hostile_texts
 import pytest
 from cloud_storage.comfyui import status_text
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, make_place
 from PIL import Image

@@ -8,8 +8,9 @@ import threading
 import types
 
 import pytest
-from cloud_storage import connect, profile, providers
+from cloud_storage import profile, providers
 from cloud_storage.errors import ConfigurationError
+from cloud_storage.storage import connect
 from conftest import ROOT
 
 KEYS = {"COMFY_S3_ACCESS_KEY": "AK", "COMFY_S3_SECRET_KEY": "SK"}
@@ -35,7 +36,7 @@ class Recorded:
 def recorded(monkeypatch):
     """A backend of the name s3 that builds nothing but Recorded, and an empty cache."""
     kind = type("Fresh", (Recorded,), {"built": 0})
-    module = types.ModuleType("cloud_storage.recorded")
+    module = types.ModuleType("cloud_storage.storage.recorded")
     module.Fresh = kind
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(connect.BACKENDS, "s3", connect.Backend("recorded", "Fresh"))
@@ -184,7 +185,8 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 sys.dont_write_bytecode = True
 import conftest
 from pathlib import Path
-from cloud_storage import connect, errors, profile
+from cloud_storage.storage import connect
+from cloud_storage import errors, profile
 def opened(**environ):
     environ = {{f"COMFY_S3_{{name.upper()}}": value for name, value in environ.items()}}
     return connect.connect(profile.resolve("", {{}}, Path("none.json"), environ), environ)

@@ -9,10 +9,11 @@ import os
 
 import pytest
 import torch
-from cloud_storage import connect, errors, outbox, sending
+from cloud_storage import errors, outbox, sending
 from cloud_storage.comfyui import folders, prompt
 from cloud_storage.nodes_load import LoadImageFromCloud
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import connect
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import outputs_of, own_prefix, run_node
 

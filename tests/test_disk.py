@@ -9,8 +9,9 @@ from pathlib import Path
 import films
 import pytest
 import torch
-from cloud_storage import choices, errors, nodes_load, storage
+from cloud_storage import choices, errors, nodes_load
 from cloud_storage.media.image import image_encoder
+from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
 from conftest import run_node
 
@@ -19,7 +20,7 @@ PLAIN = (errors.StorageError, errors.MediaError)
 
 def put_picture(cloud, key="in/a.png"):
     noise = torch.rand((64, 64, 3), generator=torch.Generator().manual_seed(1))
-    cloud.put(key, image_encoder.encode(noise, "png").data, storage.PutOptions(), Meter())
+    cloud.put(key, image_encoder.encode(noise, "png").data, base.PutOptions(), Meter())
 
 
 def film():
@@ -118,7 +119,7 @@ def test_a_load_from_a_full_disk_says_what_to_do(cloud, full_temp):
 
 def test_a_film_is_loaded_where_no_preview_of_it_can_be_written(cloud, file_for_temp, tmp_path):
     path = films.write(tmp_path / "f.mp4", films.KINDS["mp4"], films.numbered(3), 8)
-    cloud.put("f.mp4", path.read_bytes(), storage.PutOptions(), Meter())
+    cloud.put("f.mp4", path.read_bytes(), base.PutOptions(), Meter())
     loaded = run_node("LoadVideoFromCloud", key="f.mp4")
     assert loaded["result"][1] == 3
     assert loaded["ui"][nodes_load.PICTURES] == []

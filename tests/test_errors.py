@@ -10,7 +10,8 @@ import ssl
 from datetime import datetime, timezone
 
 import pytest
-from cloud_storage import error_codes, errors, multipart
+from cloud_storage import errors
+from cloud_storage.storage import error_codes, multipart
 
 ROWS = {**error_codes.CODES, **error_codes.FAILURES}
 

@@ -12,21 +12,14 @@ import urllib.parse
 from typing import Any
 
 import pytest
-from cloud_storage import (
-    errors,
-    freshness,
-    oss_client,
-    pages,
-    retries,
-    s3_client,
-    storage,
-    storage_http,
-    wire,
-)
+from cloud_storage import errors, freshness
 from cloud_storage.comfyui import folders
-from cloud_storage.connect import BACKENDS, storage_of
 from cloud_storage.outbox import Outbox
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import base, http, pages, retries, wire
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.storage.connect import BACKENDS, storage_of
+from cloud_storage.storage.oss import client as oss_client
+from cloud_storage.storage.s3 import client as s3_client
 from cloud_storage.system.meter import Meter
 from conftest import _oss, make_place, outputs_of, own_prefix
 from fault_operations import OPERATIONS
@@ -72,10 +65,10 @@ def line(place):
 @pytest.fixture(autouse=True)
 def user(comfyui, place, line, monkeypatch):
     """Somebody whose ComfyUI reaches the server through the line, and who has no time to wait."""
-    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0.001)
     for name in ("BACKOFF_SECONDS", "PACE_MIN_SECONDS", "PACE_MAX_SECONDS"):
         monkeypatch.setattr(retries, name, 0.001)
-    monkeypatch.setattr(storage_http, "PAGE_KEYS", 2)  # so that a listing has several requests
+    monkeypatch.setattr(http, "PAGE_KEYS", 2)  # so that a listing has several requests
     monkeypatch.setattr(pages, "EMPTY_PAGES_MAX", 5)
     monkeypatch.setattr(freshness, "_memories", {})
     for name, value in place.settings({"endpoint_url": line.proxy.url, "path_prefix": "calm/"}).items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from cloud_storage import errors, headers, providers
-from cloud_storage.storage import PutOptions
-from cloud_storage.storage_oss import OssStorage
-from cloud_storage.storage_s3 import S3Storage
+from cloud_storage import errors, providers
+from cloud_storage.storage import headers
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.storage.oss.storage import OssStorage
+from cloud_storage.storage.s3.storage import S3Storage
 
 DIALECTS = [S3Storage.dialect, OssStorage.dialect]
 

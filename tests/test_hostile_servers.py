@@ -15,11 +15,12 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from cloud_storage import connect, diagnosis, error_codes, errors, freshness, multipart, pages, wire
+from cloud_storage import errors, freshness
 from cloud_storage import profile as profiles
 from cloud_storage.comfyui import folders
 from cloud_storage.ranges import RangeReader
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import connect, connection_test, error_codes, multipart, pages, wire
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import watch
 from cloud_storage.system.meter import Meter
 from comfy import model_management
@@ -336,7 +337,9 @@ def test_cancel_ends_a_listing_between_two_answers(through, proxy):
 
 
 def test_what_a_cancelled_test_has_written_is_removed(through, proxy, cloud):
-    rule = proxy.add(Fault(Cut("response", how="silence"), "GET", path=diagnosis.PROBE_HEAD, times=None))
+    rule = proxy.add(
+        Fault(Cut("response", how="silence"), "GET", path=connection_test.PROBE_HEAD, times=None)
+    )
     cancel = threading.Thread(
         target=lambda: (rule.wait(), model_management.interrupt_current_processing(True))
     )
@@ -465,7 +468,7 @@ def test_an_upload_of_a_killed_process_is_ended_by_the_next_and_named_until_then
     process.wait()
     proxy.release()
     assert through.unfinished() == 1
-    looked = diagnosis.report(through._profile, through, Meter(), looks_only=True)
+    looked = connection_test.report(through._profile, through, Meter(), looks_only=True)
     assert "1 unfinished upload of a process that was killed: the next upload removes it" in looked
     report = run_node("TestCloudConnection")["result"][0]
     assert "1 unfinished upload of a process that was killed is removed" in report, "by that of its probe"

@@ -14,7 +14,7 @@ from cloud_storage import errors
 from cloud_storage.comfyui import server
 from cloud_storage.media.image import image_decoder, image_frames
 from cloud_storage.media.image.image_decoder import ImageFile
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, run_node
 from odd_images import odd_images, saved

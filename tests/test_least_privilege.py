@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import make_place, outputs_of, run_node
 from servers.s3_server import DELETE, LIST, READ, WRITE, allow

@@ -9,12 +9,14 @@ from datetime import datetime, timezone
 
 import pytest
 import torch
-from cloud_storage import batch, counter, multipart, nodes_save, providers, storage_s3, store_file
+from cloud_storage import batch, counter, nodes_save, providers, store_file
 from cloud_storage.comfyui import folders
 from cloud_storage.names import Name
 from cloud_storage.outbox import Outbox
-from cloud_storage.storage import ObjectInfo, PutOptions
-from cloud_storage.storage_http import PAGE_KEYS, Page
+from cloud_storage.storage import multipart
+from cloud_storage.storage.base import ObjectInfo, PutOptions
+from cloud_storage.storage.http import PAGE_KEYS, Page
+from cloud_storage.storage.s3 import storage as s3_storage
 from cloud_storage.system.meter import Meter
 from conftest import outputs_of, run_node
 
@@ -116,7 +118,7 @@ def crowded(cloud, fast_place, monkeypatch):
         found = [ObjectInfo(key, 1, "e", now) for _, key in zip(range(count), keys, strict=False)]
         return Page(found, found[-1].key if len(found) == count else "")
 
-    monkeypatch.setattr(storage_s3.S3Storage, "_page", page)
+    monkeypatch.setattr(s3_storage.S3Storage, "_page", page)
     yield names
 
 

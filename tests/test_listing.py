@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from cloud_storage import listing
 from cloud_storage.listing import Choice
-from cloud_storage.storage import ObjectInfo
+from cloud_storage.storage.base import ObjectInfo
 
 DAY = datetime(2026, 11, 21, tzinfo=timezone.utc)
 FOUND = [

@@ -13,7 +13,7 @@ import threading
 import pytest
 from cloud_storage import download, errors, journal, model_record, models, resumable
 from cloud_storage.models import Wanted
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from servers.faults import Answer, Cut, Fault, s3_error
@@ -363,7 +363,8 @@ import os, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 from pathlib import Path
-from cloud_storage import connect, models, profile
+from cloud_storage.storage import connect
+from cloud_storage import models, profile
 from cloud_storage.system.meter import Meter
 storage = connect.connect(profile.resolve("", {{}}, Path("none.json"), os.environ))
 wanted = models.Wanted("m.safetensors", Path(sys.argv[1]))

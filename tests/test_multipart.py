@@ -4,7 +4,8 @@ import io
 import os
 
 import pytest
-from cloud_storage import errors, multipart
+from cloud_storage import errors
+from cloud_storage.storage import multipart
 from cloud_storage.system.meter import Meter
 
 MIB = 1 << 20

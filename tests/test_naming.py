@@ -9,7 +9,7 @@ import pytest
 from cloud_storage import prompt_values
 from cloud_storage.errors import BadKey, ConfigurationError
 from cloud_storage.names import Name, NameContext, Template, format_date
-from cloud_storage.object_keys import clean_key, clean_prefix, existing_key, existing_prefix
+from cloud_storage.storage.keys import clean_key, clean_prefix, existing_key, existing_prefix
 
 NOW = datetime(2024, 3, 5, 7, 8, 9)
 

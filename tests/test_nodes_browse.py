@@ -5,7 +5,7 @@ import urllib.request
 import pytest
 from cloud_storage import errors, freshness, nodes_browse
 from cloud_storage.comfyui.amounts import in_bytes
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import outputs_of, run_node
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from cloud_storage import errors, freshness, nodes_folder
 from cloud_storage.comfyui import progress, results
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import model_management, utils
 from conftest import outputs_of, run_node

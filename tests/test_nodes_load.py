@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cloud_storage import connect, errors, freshness, nodes_load, storage
+from cloud_storage import errors, freshness, nodes_load
 from cloud_storage.comfyui import results
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import base, connect
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import of_a_list, outputs_of, run_node
 from PIL import Image
@@ -349,11 +350,11 @@ def test_is_changed_never_raises(comfyui):
 
 
 def test_the_seams_own_read_goes_on_after_a_broken_body(monkeypatch):
-    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0)
 
     opened = []
 
-    class Breaking(storage.Storage):
+    class Breaking(base.Storage):
         place, max_key_bytes = "here", 1024
 
         def _open(self, key, start, stop, etag):
@@ -364,7 +365,7 @@ def test_the_seams_own_read_goes_on_after_a_broken_body(monkeypatch):
                 if start < 9:
                     raise errors.Unreachable("Broken. Again.")
 
-            return storage.Opened(storage.ObjectInfo(key, 10, "tag"), 10 - start, chunks())
+            return base.Opened(base.ObjectInfo(key, 10, "tag"), 10 - start, chunks())
 
         stat = list = _put = _delete = url = signed_url = None
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from cloud_storage import errors, freshness, nodes_models, resumable
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import model_management
 from conftest import of_a_list, outputs_of

@@ -6,8 +6,8 @@ import threading
 import pytest
 from cloud_storage import errors, nodes_profile
 from cloud_storage.comfyui import folders, status_text
-from cloud_storage.diagnosis import PROBE_HEAD
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.storage.connection_test import PROBE_HEAD
 from cloud_storage.system.meter import Meter
 from conftest import lines_of, of_a_list, outputs_of, run_node
 

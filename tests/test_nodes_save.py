@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import choices, errors, list_order, nodes_save, numbering, storage, store_file
+from cloud_storage import choices, errors, list_order, nodes_save, numbering, store_file
 from cloud_storage.comfyui import folders, results
 from cloud_storage.media.image import image_encoder
 from cloud_storage.outbox import Outbox
+from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
 from conftest import lines_of, of_a_list, run_node
@@ -110,7 +111,7 @@ def test_the_items_of_a_list_get_their_numbers_in_order(cloud, filename):
 @pytest.mark.usefixtures("first_is_slowest")
 def test_a_number_taken_by_another_machine_moves_the_whole_list_on(cloud):
     run_node("SaveImageToCloud", images=pictures(1))
-    cloud.put("comfyui/images/ComfyUI_00002.png", b"theirs", storage.PutOptions(), Meter())
+    cloud.put("comfyui/images/ComfyUI_00002.png", b"theirs", base.PutOptions(), Meter())
     found = of_a_list("SaveImageToCloud", [{"images": images} for images in LISTED])
     keys = [saved["result"][1][0] for saved in found]
     assert keys == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in (3, 4, 5, 6)]
@@ -147,7 +148,7 @@ def test_batches_of_a_list_count_on(cloud):
 
 
 def test_an_item_waits_for_the_numbers_before_it_and_not_for_the_bytes(cloud, monkeypatch):
-    put, last, in_time = storage.Storage.put, threading.Event(), []
+    put, last, in_time = base.Storage.put, threading.Event(), []
 
     def held(self, key, *args, **options):
         if key.endswith(("2.png", "3.png")):  # of the first item's batch, and of the second item
@@ -157,7 +158,7 @@ def test_an_item_waits_for_the_numbers_before_it_and_not_for_the_bytes(cloud, mo
             last.set()
         return info
 
-    monkeypatch.setattr(storage.Storage, "put", held)
+    monkeypatch.setattr(base.Storage, "put", held)
     found = of_a_list("SaveImageToCloud", [{"images": pictures(count)} for count in (2, 1, 1)])
     keys = [saved["result"][1] for saved in found]
     assert [[key[-5] for key in each] for each in keys] == [["1", "2"], ["3"], ["4"]]
@@ -169,14 +170,14 @@ def test_an_item_waits_for_the_numbers_before_it_and_not_for_the_bytes(cloud, mo
     [["a", "b", "c"], ["a_%counter%", "b_%counter%", "c_%counter%"], ["a_%counter%"] * 3, ["a"] * 3],
 )
 def test_items_of_other_names_do_not_wait_nor_any_for_a_long_upload(cloud, monkeypatch, filenames):
-    put, all_there, tried = storage.Storage.put, threading.Barrier(3), []
+    put, all_there, tried = base.Storage.put, threading.Barrier(3), []
 
     def held(self, *args, **options):
         if len(tried.append(args) or tried) <= 3:
             all_there.wait(20)
         return put(self, *args, **options)
 
-    monkeypatch.setattr(storage.Storage, "put", held)
+    monkeypatch.setattr(base.Storage, "put", held)
     monkeypatch.setattr(list_order, "SOON_SECONDS", 0.0 if len(set(filenames)) == 1 else 1e9)
     items = [{"images": pictures(1), "filename": name} for name in filenames]
     keys = [saved["result"][1][0] for saved in of_a_list("SaveImageToCloud", items)]
@@ -185,7 +186,7 @@ def test_items_of_other_names_do_not_wait_nor_any_for_a_long_upload(cloud, monke
 
 @pytest.mark.parametrize("filename", ["picture", "x_%batch_num%", "%batch_num%_%counter%"])
 def test_batches_of_a_list_whose_images_are_of_several_series_keep_their_order(cloud, monkeypatch, filename):
-    put, encode, others, seen = storage.Storage.put, image_encoder.encode, threading.Event(), []
+    put, encode, others, seen = base.Storage.put, image_encoder.encode, threading.Event(), []
 
     def slow(image, *args):
         if len(image) == 48 and len(seen.append(image) or seen) == 2:
@@ -200,7 +201,7 @@ def test_batches_of_a_list_whose_images_are_of_several_series_keep_their_order(c
 
     tried = []
     monkeypatch.setattr(image_encoder, "encode", slow)
-    monkeypatch.setattr(storage.Storage, "put", told)
+    monkeypatch.setattr(base.Storage, "put", told)
     items = [{"images": pictures(2, height), "filename": filename} for height in (48, 8)]
     first, second = (saved["result"][1] for saved in of_a_list("SaveImageToCloud", items))
     assert all(before < behind for before, behind in zip(first, second, strict=True)), (first, second)
@@ -208,7 +209,7 @@ def test_batches_of_a_list_whose_images_are_of_several_series_keep_their_order(c
 
 def test_a_key_without_counter_is_sent_to_once(cloud, monkeypatch):
     """While it is under way nobody sees it there."""
-    put, there, sent = storage.Storage.put, threading.Event(), []
+    put, there, sent = base.Storage.put, threading.Event(), []
 
     def told(self, key, *args, **options):
         if len(sent.append(key) or sent) == 1:
@@ -217,7 +218,7 @@ def test_a_key_without_counter_is_sent_to_once(cloud, monkeypatch):
         there.set()
         return info
 
-    monkeypatch.setattr(storage.Storage, "put", told)
+    monkeypatch.setattr(base.Storage, "put", told)
     monkeypatch.setattr(list_order, "SOON_SECONDS", 0.0)
     found = of_a_list("SaveImageToCloud", [{"images": images, "filename": "a"} for images in LISTED[1:]])
     keys = [saved["result"][1][0] for saved in found]
@@ -232,7 +233,7 @@ def test_cancel_ends_all_items_of_a_list(cloud, monkeypatch):
         meter.check()
         raise AssertionError("nobody cancelled it")
 
-    monkeypatch.setattr(storage.Storage, "put", held)
+    monkeypatch.setattr(base.Storage, "put", held)
     found = of_a_list("SaveImageToCloud", [{"images": pictures(1), "filename": "%uuid%"} for _ in range(4)])
     assert {type(one) for one in found} == {model_management.InterruptProcessingException}
     assert list(cloud.list("")) == []

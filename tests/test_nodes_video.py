@@ -15,7 +15,7 @@ import torch
 from cloud_storage import errors, freshness, nodes_load
 from cloud_storage.comfyui import progress
 from cloud_storage.media.video import video_frames, video_writer
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
 from comfy_api.input_impl import VideoFromComponents, VideoFromFile

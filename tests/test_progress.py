@@ -10,7 +10,7 @@ import pytest
 from cloud_storage.comfyui import progress
 from cloud_storage.comfyui.amounts import Rate, in_bytes, in_time, several
 from cloud_storage.comfyui.progress import Progress
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import utils
 from conftest import of_a_list

@@ -10,7 +10,7 @@ import pytest
 from cloud_storage import choices, errors, publishing, store_file
 from cloud_storage.list_order import Call
 from cloud_storage.names import NameContext
-from cloud_storage.storage import SHA256_METADATA, PutOptions
+from cloud_storage.storage.base import SHA256_METADATA, PutOptions
 from cloud_storage.system.meter import Meter
 from servers.faults import Answer, Cut, Fault, s3_error
 

@@ -10,9 +10,10 @@ import random
 import threading
 
 import pytest
-from cloud_storage import errors, ranges, storage
+from cloud_storage import errors, ranges
 from cloud_storage.ranges import BLOCK_BYTES, RangeReader
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import base
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 
 MIB = 1 << 20
@@ -156,7 +157,7 @@ def test_a_stopped_meter_ends_a_read_that_waits(cloud, data, monkeypatch):
 
 
 def test_a_body_that_breaks_is_taken_up_where_it_ended(cloud, data, monkeypatch):
-    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0)
     cloud.put("film.mp4", data, PutOptions(), Meter())
     real, broken = type(cloud)._open, []
 
@@ -171,7 +172,7 @@ def test_a_body_that_breaks_is_taken_up_where_it_ended(cloud, data, monkeypatch)
                     raise errors.Unreachable("It broke. Again.")
                 yield chunk
 
-        return storage.Opened(opened.info, opened.length, chunks(), opened.close)
+        return base.Opened(opened.info, opened.length, chunks(), opened.close)
 
     monkeypatch.setattr(type(cloud), "_open", breaking)
     with contextlib.closing(RangeReader(cloud, "film.mp4", Meter())) as source:

@@ -10,21 +10,11 @@ from datetime import datetime
 
 import cloud_storage
 import pytest
-from cloud_storage import (
-    choices,
-    connect,
-    diagnosis,
-    error_codes,
-    names,
-    outbox,
-    profile,
-    providers,
-    retries,
-    storage,
-)
+from cloud_storage import choices, names, outbox, profile, providers
 from cloud_storage.comfyui import folders
 from cloud_storage.config import settings
 from cloud_storage.media import formats
+from cloud_storage.storage import base, connect, connection_test, error_codes, retries
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, tables, text_of
@@ -80,7 +70,7 @@ def test_the_figures_of_the_outbox_are_the_codes():
     assert outbox.WARN_BYTES == outbox.MAX_BYTES * 4 // 5
     assert f"`{folders.OUTBOX_FOLDER}`" in words
     assert (retries.ATTEMPTS, retries.THROTTLED_ATTEMPTS) == (4, 8)
-    assert (storage.READ_SECONDS, storage.CONNECT_SECONDS) <= (30, 30)
+    assert (base.READ_SECONDS, base.CONNECT_SECONDS) <= (30, 30)
 
 
 def test_the_kinds_of_video_are_listed():
@@ -232,7 +222,7 @@ def test_the_examples_are_listed():
 
 def test_the_start_names_every_line_of_the_report(fast_place, folder):
     profile, opened = fast_place.profile(path_prefix=folder), fast_place.open(path_prefix=folder)
-    findings = diagnosis._findings(profile, opened, Meter())
+    findings = connection_test._findings(profile, opened, Meter())
     (named,) = re.findall(r"a line each for (.*?)\. A", section("Start here"), re.DOTALL)
     assert re.findall("`(.*?)`", named) == [each.what for each in findings if each.works]
 

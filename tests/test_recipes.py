@@ -7,9 +7,10 @@ import re
 from dataclasses import fields
 
 import pytest
-from cloud_storage import connect, diagnosis, errors, multipart, profile, providers
+from cloud_storage import errors, profile, providers
 from cloud_storage.config import settings
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import connect, connection_test, multipart
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import SECRET, Place
 from documents import blocks, json_blocks, section, table
@@ -135,7 +136,9 @@ def allowed(servers, tmp_path):
 
 def findings(place, **changes):
     opened = place.open(**changes)
-    return {each.what: each.works for each in diagnosis._findings(place.profile(**changes), opened, Meter())}
+    return {
+        each.what: each.works for each in connection_test._findings(place.profile(**changes), opened, Meter())
+    }
 
 
 def without(policy, action):

@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 from cloud_storage import download as download_module
-from cloud_storage import errors, journal, oss_client, resumable, s3_client, storage
+from cloud_storage import errors, journal, resumable
 from cloud_storage.download import RANGE_MIN_BYTES, fetch_ranges
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import base
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.storage.oss import client as oss_client
+from cloud_storage.storage.s3 import client as s3_client
 from cloud_storage.system import concurrency, watch
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
@@ -33,7 +36,7 @@ LARGE = os.urandom(MIB) * (SIZE // MIB)
 
 # What one connection may lose: the chunk that it is reading, and what is on its way to it: the buffers of its
 # sockets grow to some 4 MiB, whatever a chunk is. Less than a range.
-LOST = storage.CHUNK_MAX_BYTES + 4 * MIB
+LOST = base.CHUNK_MAX_BYTES + 4 * MIB
 UNDER_WAY = LOST * concurrency.FIRST
 
 
@@ -126,7 +129,8 @@ import os, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 from pathlib import Path
-from cloud_storage import connect, profile, resumable
+from cloud_storage.storage import connect
+from cloud_storage import profile, resumable
 from cloud_storage.system.meter import Meter
 storage = connect.connect(profile.resolve("", {{}}, Path("none.json"), os.environ))
 info = storage.stat("a.bin")

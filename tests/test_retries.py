@@ -4,8 +4,9 @@ import io
 import ssl
 
 import pytest
-from cloud_storage import errors, retries
-from cloud_storage.retries import Pace, Retries, Verdict
+from cloud_storage import errors
+from cloud_storage.storage import retries
+from cloud_storage.storage.retries import Pace, Retries, Verdict
 from cloud_storage.system.meter import Meter
 
 

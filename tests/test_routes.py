@@ -19,7 +19,7 @@ from aiohttp import web
 from cloud_storage import browsing, routes, thumbnails
 from cloud_storage.comfyui import folders as comfyui_folders
 from cloud_storage.comfyui import uploadable_files
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, load_package
 from PIL import Image

@@ -14,11 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cloud_storage import connect, nodes_profile, profile
+from cloud_storage import nodes_profile, profile
 from cloud_storage.comfyui import folders
 from cloud_storage.config import settings
 from cloud_storage.errors import ConfigurationError
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import connect
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import cache, connect, diagnosis, errors, retries
+from cloud_storage import cache, errors
 from cloud_storage.comfyui import folders, results, video
 from cloud_storage.config import profiles_file
 from cloud_storage.media.image import image_decoder
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import connect, connection_test, retries
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, lines_of, outputs_of, run_node
 from odd_images import odd_images
@@ -251,7 +252,7 @@ def test_a_profiles_file_of_its_owner_alone_is_not_reported(cloud, tmp_path):
     assert profiles_file.exposed(file) == ""
     assert profiles_file.exposed(tmp_path / "none.json") == ""
     assert "Warning" not in outputs_of("TestCloudConnection")[0]
-    assert diagnosis.exposed is profiles_file.exposed
+    assert connection_test.exposed is profiles_file.exposed
 
 
 # ------------------------------------------------------------ hostile media

@@ -18,22 +18,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from cloud_storage import (
-    batch,
-    choices,
-    connect,
-    errors,
-    nodes_outbox,
-    nodes_save,
-    outbox,
-    retries,
-    sending,
-    store_file,
-)
+from cloud_storage import batch, choices, errors, nodes_outbox, nodes_save, outbox, sending, store_file
 from cloud_storage.comfyui import folders, progress
 from cloud_storage.list_order import Call
 from cloud_storage.outbox import Outbox
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage import connect, retries
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import durable_write, thread_pool
 from cloud_storage.system.meter import Meter
 from comfy import model_management
@@ -985,7 +975,8 @@ def test_a_sender_killed_at_any_step_sends_everything_once_in_the_end(cloud, pro
         + """
 import os, signal
 from pathlib import Path
-from cloud_storage import connect, sending
+from cloud_storage.storage import connect
+from cloud_storage import sending
 from cloud_storage.comfyui import folders
 from cloud_storage.system.meter import Meter
 from cloud_storage.outbox import Outbox

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 from cloud_storage import download, errors
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 
 MIB = 1 << 20

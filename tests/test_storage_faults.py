@@ -13,7 +13,7 @@ from email.utils import format_datetime
 import pytest
 from cloud_storage import download as download_module
 from cloud_storage import errors
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import watch
 from cloud_storage.system.meter import Meter
 from comfy import model_management
@@ -300,7 +300,8 @@ def test_a_certificate_nobody_vouches_for_is_named(fast_place, servers, tmp_path
 
 
 def test_a_silent_server_is_a_time_out(shaky, proxy, monkeypatch, fast_place):
-    from cloud_storage import oss_client, s3_client
+    from cloud_storage.storage.oss import client as oss_client
+    from cloud_storage.storage.s3 import client as s3_client
 
     monkeypatch.setattr(s3_client, "READ_SECONDS", 0.2)
     monkeypatch.setattr(oss_client, "READ_SECONDS", 0.2)

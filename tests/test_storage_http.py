@@ -11,8 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cloud_storage import errors, oss_client, retries, s3_client, storage
-from cloud_storage.storage import PutOptions
+from cloud_storage import errors
+from cloud_storage.storage import base, retries
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.storage.oss import client as oss_client
+from cloud_storage.storage.s3 import client as s3_client
 from cloud_storage.system.meter import Meter
 from servers.fault_proxy import FaultProxy
 from servers.faults import LOST_ANSWER, Answer, Cut, Fault, Headers, s3_error
@@ -23,7 +26,7 @@ LARGE = os.urandom(MIB) * 40  # two parts
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
 
 

@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from cloud_storage import connect, errors, oss_client, profile, ram_role, retries
-from cloud_storage.storage import PutOptions
+from cloud_storage import errors, profile
+from cloud_storage.storage import connect, retries
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.storage.oss import client as oss_client
+from cloud_storage.storage.oss import ram_role
 from cloud_storage.system.meter import Meter
 from servers.certificates import certificates
 from servers.fault_proxy import FaultProxy

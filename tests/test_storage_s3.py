@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 from cloud_storage import errors
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import make_place
 from servers.fault_proxy import FaultProxy

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.storage import PutOptions
+from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import outputs_of, own_prefix
 from odd_images import saved

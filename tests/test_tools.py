@@ -109,7 +109,8 @@ def test_a_kept_server_serves_what_it_printed_until_it_is_stopped(ministack, sto
 
 def _lists(environ):
     """What a ComfyUI would list with these settings."""
-    from cloud_storage import connect, profile
+    from cloud_storage import profile
+    from cloud_storage.storage import connect
 
     storage = connect.connect(profile.resolve("", {}, Path("none.json"), environ), environ)
     return [info.key for info in storage.list("comfyui/")]

@@ -6,7 +6,7 @@ import threading
 import pytest
 from cloud_storage import download, errors
 from cloud_storage.errors import TransferCancelled
-from cloud_storage.storage import ObjectInfo, Storage
+from cloud_storage.storage.base import ObjectInfo, Storage
 from cloud_storage.system import concurrency, watch
 from cloud_storage.system.meter import Meter
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from cloud_storage import errors
+from cloud_storage.storage.unfinished_uploads import Uploads
 from cloud_storage.system import file_lock
-from cloud_storage.unfinished import Uploads
 
 
 @pytest.fixture

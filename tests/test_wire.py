@@ -15,7 +15,8 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from cloud_storage import errors, wire
+from cloud_storage import errors
+from cloud_storage.storage import wire
 from cloud_storage.system.meter import Meter
 from servers.certificates import certificates
 

@@ -11,9 +11,10 @@ import cloud_storage
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness, storage
+from cloud_storage import errors, freshness
 from cloud_storage.comfyui import folders
 from cloud_storage.media.image import image_encoder
+from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
 from comfy_api.input_impl import VideoFromComponents
 from comfy_api.util import VideoComponents
@@ -154,7 +155,7 @@ def bucket(servers, tmp_path_factory):
 @pytest.fixture
 def right(comfyui, bucket, monkeypatch, tmp_path):
     """Values that each node works with, by input; the bucket has an object for each node that reads."""
-    from cloud_storage import connect
+    from cloud_storage.storage import connect
 
     monkeypatch.setattr(freshness, "_memories", {})
     for name, value in bucket.settings({"path_prefix": own_prefix()}).items():
@@ -162,7 +163,7 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
     store = connect.connect(connect.resolve("", {}, folders.profiles_file()))
     picture = image_encoder.encode(torch.zeros((16, 16, 3)), "png").data
     for key in ("in/a.png", "in/loras/a.safetensors"):
-        store.put(key, picture, storage.PutOptions(), Meter())
+        store.put(key, picture, base.PutOptions(), Meter())
     (tmp_path / "output" / "a.txt").write_bytes(b"text")
     lora = tmp_path / "models" / "loras" / "b.safetensors"
     lora.parent.mkdir(parents=True, exist_ok=True)

@@ -13,13 +13,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import s3_errors, wire
-from .errors import MissingDependency, StorageError
-from .storage import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
+from ...errors import MissingDependency, StorageError
+from .. import wire
+from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
+from . import errors as s3_errors
 
 if TYPE_CHECKING:
-    from .profile import Credentials, Profile
-    from .providers import Provider
+    from ...profile import Credentials, Profile
+    from ...providers import Provider
 
 SMALL_BYTES = 4 << 20  # a smaller body is sent without asking first, which saves a round trip
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from .errors import BadKey, ConfigurationError, IntegrityError, Unreachable, instant, sentence
-from .system.meter import Meter
+from ..errors import BadKey, ConfigurationError, IntegrityError, Unreachable, instant, sentence
+from ..system.meter import Meter
 
 # Of one request, with every SDK
 CONNECT_SECONDS = 10

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from . import wire
-from .errors import AccessDenied, TransferCancelled, sentence
-from .oss_errors import said_by
+from ...errors import AccessDenied, TransferCancelled, sentence
+from .. import wire
+from .errors import said_by
 
 # help.aliyun.com/en/ecs/user-guide/view-instance-metadata
 METADATA_URL = "http://100.100.100.200/latest"

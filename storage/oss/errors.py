@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from .error_codes import STRANGER, Meaning, ancestors, failure, meaning, refusal, without_quotes
-from .errors import AccessDenied, ConfigurationError, Scope, StorageError, Unreachable, scrub, sentence
+from ...errors import AccessDenied, ConfigurationError, Scope, StorageError, Unreachable, scrub, sentence
+from ..error_codes import STRANGER, Meaning, ancestors, failure, meaning, refusal, without_quotes
 
 if TYPE_CHECKING:
-    from .profile import Credentials
+    from ...profile import Credentials
 
 ERRORS_FROM, SERVER_ERROR = 400, 500  # of HTTP's statuses
 _INTERNAL = "Internal endpoints answer only inside Aliyun's network: use the public endpoint from elsewhere."

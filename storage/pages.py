@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .storage import Page
+from .base import Page
 
 PAGES_MAX = 100_000  # of one listing: a hundred million keys; whoever answers more often makes them up
 EMPTY_PAGES_MAX = 1000  # one after another: a server may have many deleted objects to pass over

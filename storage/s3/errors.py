@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from .error_codes import failure, meaning, refusal, without_quotes
-from .errors import ConfigurationError, StorageError, scrub, sentence
+from ...errors import ConfigurationError, StorageError, scrub, sentence
+from ..error_codes import failure, meaning, refusal, without_quotes
 
 if TYPE_CHECKING:
-    from .profile import Credentials
+    from ...profile import Credentials
 
 
 def code_of(error: BaseException) -> str:

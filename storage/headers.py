@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from .errors import ConfigurationError, instant
-from .storage import SHA256_METADATA, ObjectInfo, PutOptions
-from .system.meter import Meter
+from ..errors import ConfigurationError, instant
+from ..system.meter import Meter
+from .base import SHA256_METADATA, ObjectInfo, PutOptions
 
 if TYPE_CHECKING:
-    from .providers import Provider
+    from ..providers import Provider
 
 PARTIAL_CONTENT = 206
 _NUMBER = re.compile("[0-9]{1,20}")

@@ -12,16 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from . import headers, multipart, oss_client, oss_errors, wire
-from .headers import Reply, Upload
-from .multipart import Slice
-from .storage import ObjectInfo, Page, PutOptions
-from .storage_http import HttpStorage
-from .wire import NoAnswer
+from .. import headers, multipart, wire
+from ..base import ObjectInfo, Page, PutOptions
+from ..headers import Reply, Upload
+from ..http import HttpStorage
+from ..multipart import Slice
+from ..wire import NoAnswer
+from . import client as oss_client
+from . import errors as oss_errors
 
 if TYPE_CHECKING:
-    from .profile import Credentials, Profile
-    from .providers import Provider
+    from ...profile import Credentials, Profile
+    from ...providers import Provider
 
 _FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}
 _MAYBE_OUR_OWN = ("FileAlreadyExists", "NoSuchUpload")

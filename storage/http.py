@@ -16,9 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from . import headers, multipart, pages, retries
-from .error_codes import STRANGER
-from .errors import (
+from ..errors import (
     AccessDenied,
     Changed,
     ConfigurationError,
@@ -31,14 +29,16 @@ from .errors import (
     sentence,
     taken,
 )
+from ..system.meter import Meter
+from . import headers, multipart, pages, retries
+from .base import ObjectInfo, Opened, Page, PutOptions, Storage, paced
+from .error_codes import STRANGER
 from .headers import Dialect, Reply, Upload
-from .storage import ObjectInfo, Opened, Page, PutOptions, Storage, paced
-from .system.meter import Meter
-from .unfinished import Uploads
+from .unfinished_uploads import Uploads
 
 if TYPE_CHECKING:
-    from .profile import Credentials, Profile
-    from .providers import Provider
+    from ..profile import Credentials, Profile
+    from ..providers import Provider
 
 log = logging.getLogger("cloud_storage")
 

@@ -17,13 +17,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from .config.profiles_file import ENVIRONMENT, exposed
-from .errors import ConfigurationError, StorageError
-from .object_keys import MAX_KEY_BYTES, clean_prefix
-from .profile import Profile, mark, resolve, unlock
-from .providers import provider
-from .storage import ObjectInfo, Opened, Page, PutOptions, Storage
-from .system.meter import Meter
+from ..config.profiles_file import ENVIRONMENT, exposed
+from ..errors import ConfigurationError, StorageError
+from ..profile import Profile, mark, resolve, unlock
+from ..providers import provider
+from ..system.meter import Meter
+from .base import ObjectInfo, Opened, Page, PutOptions, Storage
+from .keys import MAX_KEY_BYTES, clean_prefix
 
 CACHED_CLIENTS = 16
 
@@ -39,8 +39,8 @@ class Backend:
 
 
 BACKENDS: dict[str, Backend] = {
-    "s3": Backend("storage_s3", "S3Storage"),
-    "oss": Backend("storage_oss", "OssStorage"),
+    "s3": Backend("s3.storage", "S3Storage"),
+    "oss": Backend("oss.storage", "OssStorage"),
 }
 
 _open: OrderedDict[str, Storage] = OrderedDict()

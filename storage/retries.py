@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from ..errors import IntegrityError, StorageError, Throttled, Unreachable
+from ..system.meter import Meter, current
+from .base import backoff
 from .error_codes import ancestors, meaning
-from .errors import IntegrityError, StorageError, Throttled, Unreachable
-from .storage import backoff
-from .system.meter import Meter, current
 
 T = TypeVar("T")
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from .errors import IntegrityError, StorageError, TooLarge, Unreachable, sentence
-from .storage import backoff
-from .system import thread_pool
-from .system.meter import Meter
+from ..errors import IntegrityError, StorageError, TooLarge, Unreachable, sentence
+from ..system import thread_pool
+from ..system.meter import Meter
+from .base import backoff
 
 MIB = 1 << 20
 SINGLE_MAX_BYTES = 16 * MIB  # above this an upload goes in parts

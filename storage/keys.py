@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .errors import BadKey, sentence
+from ..errors import BadKey, sentence
 
 MAX_KEY_BYTES = 1024  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; 1,023 on OSS
 _HALF_A_CHARACTER = (

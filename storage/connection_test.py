@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from .comfyui.node_lines import ERROR, WARNING, Line
-from .config.profiles_file import exposed
-from .errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
-from .profile import Profile, credentials
-from .storage import ObjectInfo, Storage
-from .system.meter import Meter
+from ..comfyui.node_lines import ERROR, WARNING, Line
+from ..config.profiles_file import exposed
+from ..errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
+from ..profile import Profile, credentials
+from ..system.meter import Meter
+from .base import ObjectInfo, Storage
 
 PROBE_HEAD = "comfyui-cloud-storage-probe-"  # of its key; the rest is each test's own
 PROBE = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"

@@ -13,17 +13,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import headers, multipart, s3_client, s3_errors, wire
-from .errors import AccessDenied, IntegrityError, sentence
-from .headers import Reply, Upload
-from .multipart import Slice
-from .storage import ObjectInfo, Page
-from .storage_http import HttpStorage
-from .wire import NoAnswer
+from ...errors import AccessDenied, IntegrityError, sentence
+from .. import headers, multipart, wire
+from ..base import ObjectInfo, Page
+from ..headers import Reply, Upload
+from ..http import HttpStorage
+from ..multipart import Slice
+from ..wire import NoAnswer
+from . import client as s3_client
+from . import errors as s3_errors
 
 if TYPE_CHECKING:
-    from .profile import Credentials, Profile
-    from .providers import Provider
+    from ...profile import Credentials, Profile
+    from ...providers import Provider
 
 _PUT, _COMPLETE = "PutObject", "CompleteMultipartUpload"
 _OF_A_PAGE = {"Name", "Prefix", "Contents", "IsTruncated", "MaxKeys", "KeyCount"}

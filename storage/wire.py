@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .system.meter import current
+from ..system.meter import current
 
 POLL_SECONDS = 0.1  # between two looks whether Cancel was pressed, while nothing comes
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .system import durable_write, file_lock
+from ..system import durable_write, file_lock
 
 FOLDER = "uploads"  # beside profiles.json
 NOTE_MAX_BYTES = 16 << 10  # a key has 1 KiB, an upload id some hundred bytes

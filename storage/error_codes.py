@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from .errors import (
+from ..errors import (
     TAKEN,
     AccessDenied,
     AlreadyExists,

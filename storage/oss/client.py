@@ -16,15 +16,16 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import oss_errors, wire
-from .errors import ConfigurationError, MissingDependency
-from .oss_errors import Refused
+from ...errors import ConfigurationError, MissingDependency
+from .. import wire
+from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
+from . import errors as oss_errors
+from .errors import Refused
 from .ram_role import RamRole
-from .storage import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
 
 if TYPE_CHECKING:
-    from .profile import Credentials, Profile
-    from .providers import Provider
+    from ...profile import Credentials, Profile
+    from ...providers import Provider
 
 # No custom domain may lie below these: help.aliyun.com/en/oss/user-guide/0018-00000401
 OWN_DOMAINS = (".aliyuncs.com", ".aliyun.com", ".aliyun-inc.com")
