@@ -7,11 +7,12 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import freshness, inputs, listing
+from . import inputs
 from .comfyui import folders, results
 from .comfyui.amounts import in_bytes, several
 from .comfyui.progress import Progress
 from .errors import NotFound
+from .loading import is_changed, selection
 from .storage.base import ObjectInfo, Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
@@ -82,9 +83,9 @@ class ListBucketContents:
         unique_id: str | None = None,
     ) -> str:
         def state(storage: Storage, prefix: str, how: tuple[int, str]) -> str:
-            return listing.state(_objects(storage, prefix, *how))
+            return selection.state(_objects(storage, prefix, *how))
 
-        return freshness.answer(unique_id, prefix, state, freshness.given(max_results, pattern))
+        return is_changed.answer(unique_id, prefix, state, is_changed.given(max_results, pattern))
 
     async def list_objects(
         self,
@@ -102,8 +103,8 @@ class ListBucketContents:
             for info in _objects(storage, prefix, max_results, pattern):
                 meter.check()
                 found.append(info)
-            how = freshness.given(max_results, pattern)
-            freshness.remember(unique_id, profile, prefix, listing.state(found), how)
+            how = is_changed.given(max_results, pattern)
+            is_changed.remember(unique_id, profile, prefix, selection.state(found), how)
             if not found:  # an empty list would fail in the next node, with words that name nothing
                 raise NotFound(
                     f"No object below {prefix!r} matches {pattern!r} ({storage.place}). "
@@ -171,7 +172,7 @@ class GeneratePresignedURL:
 
 
 def _objects(storage: Storage, prefix: str, max_results: int, pattern: str) -> list[ObjectInfo]:
-    return list(itertools.islice(listing.matching(storage, prefix, pattern), max_results))
+    return list(itertools.islice(selection.matching(storage, prefix, pattern), max_results))
 
 
 def _line(info: ObjectInfo) -> str:

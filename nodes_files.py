@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import batch, choices, freshness, inputs, publishing, sending
+from . import batch, choices, inputs, publishing, sending
 from .comfyui import folders, results, uploadable_files
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
 from .list_order import Call
+from .loading import is_changed
 from .names import NameContext
 from .save_order import in_order
 from .storage.connect import storage_of
@@ -76,7 +77,7 @@ class UploadFileToCloud:
         unique_id: str | None = None,
     ) -> str:
         """Changes when the file does."""
-        return freshness.answer_of_files(unique_id) if file is None else uploadable_files.state(file)
+        return is_changed.answer_of_files(unique_id) if file is None else uploadable_files.state(file)
 
     async def upload(
         self,
@@ -95,7 +96,7 @@ class UploadFileToCloud:
 
         def store(call: Call) -> tuple[publishing.Published, str, list[Line]]:
             path = uploadable_files.chosen(file)
-            freshness.remember_file(unique_id, path)
+            is_changed.remember_file(unique_id, path)
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import folder, freshness, inputs, listing
+from . import inputs
 from .comfyui import folders, results
 from .comfyui.progress import Progress
+from .loading import image_folder, is_changed, selection
 from .media.damage import LOAD
 from .media.image import batch_sizes
 from .storage.base import Storage
@@ -49,7 +50,7 @@ class LoadImagesFromCloud:
                         "tooltip": "Only keys that match this after the prefix: *.png, cat_??.webp.",
                     },
                 ),
-                "sort": (list(listing.SORTS), {"tooltip": "Sort order."}),
+                "sort": (list(selection.SORTS), {"tooltip": "Sort order."}),
                 "skip_first": (
                     "INT",
                     {"default": 0, "min": 0, "max": 100_000, "tooltip": "Skip this many images."},
@@ -90,17 +91,17 @@ class LoadImagesFromCloud:
     ) -> str:
         def state(storage: Storage, prefix: str, how: tuple[str, str, int, int, int]) -> str:
             pattern, sort, skip, nth, limit = how
-            chosen = listing.Choice(sort, skip, nth, limit)
-            return listing.state(folder.images(storage, prefix, pattern, chosen))
+            chosen = selection.Choice(sort, skip, nth, limit)
+            return selection.state(image_folder.images(storage, prefix, pattern, chosen))
 
-        how = freshness.given(pattern, sort, skip_first, select_every_nth, limit)
-        return freshness.answer(unique_id, prefix, state, how)
+        how = is_changed.given(pattern, sort, skip_first, select_every_nth, limit)
+        return is_changed.answer(unique_id, prefix, state, how)
 
     async def load(
         self,
         prefix: str = "",
         pattern: str = "*",
-        sort: str = listing.NAME,
+        sort: str = selection.NAME,
         skip_first: int = 0,
         select_every_nth: int = 1,
         limit: int = 16,
@@ -109,15 +110,15 @@ class LoadImagesFromCloud:
         on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        meter, loading = Meter(), folder.Loading()
+        meter, loading = Meter(), image_folder.Loading()
         progress = Progress(unique_id, loading.words)
 
-        def load() -> folder.Loaded:
+        def load() -> image_folder.Loaded:
             storage = storage_of(profile, folders.profiles_file())
-            chosen = listing.Choice(sort, skip_first, select_every_nth, limit)
-            found = folder.images(storage, prefix, pattern, chosen)
-            how = freshness.given(pattern, sort, skip_first, select_every_nth, limit)
-            freshness.remember(unique_id, profile, prefix, listing.state(found), how)
+            chosen = selection.Choice(sort, skip_first, select_every_nth, limit)
+            found = image_folder.images(storage, prefix, pattern, chosen)
+            how = is_changed.given(pattern, sort, skip_first, select_every_nth, limit)
+            is_changed.remember(unique_id, profile, prefix, selection.state(found), how)
             return loading.load(storage, found, size_mode, meter, on_damage)
 
         loaded = await watched(load, meter, progress)

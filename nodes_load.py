@@ -12,17 +12,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from . import cache, freshness, inputs
+from . import inputs
 from .comfyui import folders, results, server
 from .comfyui import video as comfyui_video
 from .comfyui.amounts import in_bytes
 from .comfyui.progress import Progress
+from .loading import is_changed, object_cache
+from .loading.range_reader import RangeReader
 from .media.audio import audio_reader
 from .media.damage import LOAD, Damage
 from .media.file_length import File
 from .media.image import image_decoder, preview
 from .media.video import frame_sinks, frame_window, video_frames
-from .ranges import RangeReader
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
@@ -68,7 +69,7 @@ class LoadImageFromCloud:
         on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
-        return freshness.answer(unique_id, key, _etag)
+        return is_changed.answer(unique_id, key, _etag)
 
     async def load(
         self,
@@ -112,7 +113,7 @@ class LoadMaskFromCloud:
         on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
-        return freshness.answer(unique_id, key, _etag)
+        return is_changed.answer(unique_id, key, _etag)
 
     async def load(
         self,
@@ -210,7 +211,7 @@ class LoadVideoFromCloud:
         on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
-        return freshness.answer(unique_id, key, _etag)
+        return is_changed.answer(unique_id, key, _etag)
 
     async def load(
         self,
@@ -288,7 +289,7 @@ class LoadAudioFromCloud:
         on_damage: str | None = None,
         unique_id: str | None = None,
     ) -> str:
-        return freshness.answer(unique_id, key, _etag)
+        return is_changed.answer(unique_id, key, _etag)
 
     async def load(
         self,
@@ -318,7 +319,7 @@ async def _read(
         storage = storage_of(profile, folders.profiles_file())
         name = inputs.key_for(storage, key)
         with contextlib.closing(RangeReader(storage, name, meter)) as source:
-            freshness.remember(node_id, profile, key, source.info.etag)
+            is_changed.remember(node_id, profile, key, source.info.etag)
             return decode(source, name, meter)
 
     result = await watched(read, meter, progress)
@@ -362,8 +363,8 @@ async def _loaded(
     def fetch() -> tuple[T, bool]:
         storage = storage_of(profile, folders.profiles_file())
         name = inputs.key_for(storage, key)
-        copy = cache.fetch(storage, name, folders.temp_folder() / "cache", meter)
-        freshness.remember(node_id, profile, key, copy.etag or None)
+        copy = object_cache.fetch(storage, name, folders.temp_folder() / "cache", meter)
+        is_changed.remember(node_id, profile, key, copy.etag or None)
         reader = comfyui_video.image_reader(copy.path)
         file = image_decoder.ImageFile(copy.path, name, reader, damage, server.free_memory)
         return decode(file), bool(copy.etag)

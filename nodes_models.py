@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import batch, choices, freshness, inputs, models, publishing, sending
+from . import batch, choices, inputs, publishing, sending
 from .comfyui import folders, interrupt, model_folders, results
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
 from .list_order import Call
+from .loading import is_changed, model_file
 from .names import NameContext
 from .storage.base import Storage
 from .storage.connect import storage_of
@@ -98,9 +99,9 @@ class LoadModelFromCloud:
         def state(storage: Storage, key: str, how: tuple[str, str]) -> str:
             name = inputs.key_for(storage, key)
             model_type, subfolder = how
-            return models.state(storage, name, model_folders.place(model_type, name, subfolder).path)
+            return model_file.state(storage, name, model_folders.place(model_type, name, subfolder).path)
 
-        return freshness.answer(unique_id, key, state, freshness.given(model_type, subfolder))
+        return is_changed.answer(unique_id, key, state, is_changed.given(model_type, subfolder))
 
     async def download(
         self,
@@ -118,10 +119,10 @@ class LoadModelFromCloud:
             storage = storage_of(profile, folders.profiles_file())
             name = inputs.key_for(storage, key)
             place = model_folders.place(model_type, name, subfolder)
-            wanted = models.Wanted(name, place.path, models.clean_sha256(sha256), force_redownload)
-            fetched = models.fetch(storage, wanted, meter, progress.text)
-            how = freshness.given(model_type, subfolder)
-            freshness.remember(unique_id, profile, key, fetched.etag or None, how)
+            wanted = model_file.Wanted(name, place.path, model_file.clean_sha256(sha256), force_redownload)
+            fetched = model_file.fetch(storage, wanted, meter, progress.text)
+            how = is_changed.given(model_type, subfolder)
+            is_changed.remember(unique_id, profile, key, fetched.etag or None, how)
             return place.name, fetched.status
 
         model_filename, status = await watched(fetch, meter, progress)
@@ -174,7 +175,7 @@ class UploadModelToCloud:
     ) -> str:
         """Changes when the file does."""
         if model_type is None or model is None:
-            return freshness.answer_of_files(unique_id)
+            return is_changed.answer_of_files(unique_id)
         return model_folders.state(model_type, model)
 
     async def upload(
@@ -192,7 +193,7 @@ class UploadModelToCloud:
 
         def store() -> tuple[publishing.Published, str, list[Line]]:
             place = model_folders.local(model_type, model)
-            freshness.remember_file(unique_id, place.path)
+            is_changed.remember_file(unique_id, place.path)
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)

@@ -57,10 +57,10 @@ def opened(settings):
 
 def ours(settings, target, key=KEY):
     storage = opened(settings)
-    from cloud_storage import models
+    from cloud_storage.loading import model_file
     from cloud_storage.system.meter import Meter
 
-    return lambda: models.fetch(storage, models.Wanted(key, target), Meter(), lambda text: None)
+    return lambda: model_file.fetch(storage, model_file.Wanted(key, target), Meter(), lambda text: None)
 
 
 def checked(settings, target):
@@ -70,7 +70,7 @@ def checked(settings, target):
 def killed(settings, target):
     """The same, until the process kills itself."""
     storage = opened(settings)
-    from cloud_storage import models
+    from cloud_storage.loading import model_file
     from cloud_storage.system.meter import Meter
 
     class Deadly(Meter):
@@ -79,7 +79,7 @@ def killed(settings, target):
             if self.done >= KILLED_AT * self.total:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return lambda: models.fetch(storage, models.Wanted(OWN_KEY, target), Deadly(), lambda text: None)
+    return lambda: model_file.fetch(storage, model_file.Wanted(OWN_KEY, target), Deadly(), lambda text: None)
 
 
 def boto3_client(settings):

@@ -26,7 +26,8 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import download, profile
+from cloud_storage import profile
+from cloud_storage.loading import download
 from cloud_storage.storage import connect
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import thread_pool

@@ -28,7 +28,8 @@ from package import load_package
 
 load_package()
 
-from cloud_storage import download, profile, ranges
+from cloud_storage import profile
+from cloud_storage.loading import download, range_reader
 from cloud_storage.media.video import frame_sinks, frame_window, video_frames
 from cloud_storage.storage import connect
 from cloud_storage.storage.base import PutOptions
@@ -98,7 +99,7 @@ def load(storage, key: str, skip: int, side: str, folder: Path) -> dict[str, flo
             source = folder / "film.mp4"
             download.download(storage, key, source, meter)
         else:
-            source = stack.enter_context(contextlib.closing(ranges.RangeReader(storage, key, meter)))
+            source = stack.enter_context(contextlib.closing(range_reader.RangeReader(storage, key, meter)))
         loaded = video_frames.load(source, key, window, frame_sinks.Tensor(), meter, lambda: 1 << 40)
     seconds = time.perf_counter() - began
     assert loaded.count == FRAMES

@@ -5,7 +5,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cloud_storage import cache, errors
+from cloud_storage import errors
+from cloud_storage.loading import object_cache
 from cloud_storage.storage.base import ObjectInfo, Opened, Storage
 from cloud_storage.system.meter import Meter
 
@@ -50,70 +51,73 @@ def shelf():
 
 def test_an_unchanged_object_is_not_downloaded_again(shelf, tmp_path):
     shelf.objects["a"] = b"content"
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
+    assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
     shelf.requests.clear()
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
+    assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
     assert shelf.requests == ["stat"]
 
 
 def test_a_changed_object_is(shelf, tmp_path):
     shelf.objects["a"] = b"before"
-    cache.fetch(shelf, "a", tmp_path, Meter())
+    object_cache.fetch(shelf, "a", tmp_path, Meter())
     shelf.objects["a"] = b"after!"
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"after!"
+    assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"after!"
 
 
 def test_offline_the_last_copy_stands_and_is_not_called_current(shelf, tmp_path):
     shelf.objects["a"] = b"content"
     shelf.objects["b"] = b"never loaded"
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).etag != ""
+    assert object_cache.fetch(shelf, "a", tmp_path, Meter()).etag != ""
     shelf.offline = True
-    copy = cache.fetch(shelf, "a", tmp_path, Meter())
+    copy = object_cache.fetch(shelf, "a", tmp_path, Meter())
     assert (copy.path.read_bytes(), copy.etag) == (b"content", "")
     with pytest.raises(errors.Unreachable):
-        cache.fetch(shelf, "b", tmp_path, Meter())
+        object_cache.fetch(shelf, "b", tmp_path, Meter())
 
 
 def test_a_missing_object_is_not_found_even_with_a_copy_at_hand(shelf, tmp_path):
     shelf.objects["a"] = b"content"
-    cache.fetch(shelf, "a", tmp_path, Meter())
+    object_cache.fetch(shelf, "a", tmp_path, Meter())
     del shelf.objects["a"]
     with pytest.raises(errors.NotFound):
-        cache.fetch(shelf, "a", tmp_path, Meter())
+        object_cache.fetch(shelf, "a", tmp_path, Meter())
 
 
 def test_two_places_do_not_share_copies(shelf, tmp_path):
     other = Shelf()
     other.place = "another shelf"
     shelf.objects["a"], other.objects["a"] = b"one", b"two"
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).path != cache.fetch(other, "a", tmp_path, Meter()).path
+    assert (
+        object_cache.fetch(shelf, "a", tmp_path, Meter()).path
+        != object_cache.fetch(other, "a", tmp_path, Meter()).path
+    )
 
 
 def test_a_copy_cut_short_is_downloaded_again(shelf, tmp_path):
     shelf.objects["a"] = b"content"
-    cache.fetch(shelf, "a", tmp_path, Meter()).path.write_bytes(b"con")
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
+    object_cache.fetch(shelf, "a", tmp_path, Meter()).path.write_bytes(b"con")
+    assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
 
 
 def test_the_least_recently_used_copies_go_when_the_folder_is_full(shelf, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "MAX_BYTES", 250)
+    monkeypatch.setattr(object_cache, "MAX_BYTES", 250)
     for number, key in enumerate("abc"):
         shelf.objects[key] = bytes([number]) * 100
-        path = cache.fetch(shelf, key, tmp_path, Meter()).path
+        path = object_cache.fetch(shelf, key, tmp_path, Meter()).path
         os.utime(path, (number, number))
     assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == [100, 100]
     shelf.requests.clear()
-    cache.fetch(shelf, "c", tmp_path, Meter())
-    cache.fetch(shelf, "b", tmp_path, Meter())
+    object_cache.fetch(shelf, "c", tmp_path, Meter())
+    object_cache.fetch(shelf, "b", tmp_path, Meter())
     assert shelf.requests == ["stat", "stat"]
-    cache.fetch(shelf, "a", tmp_path, Meter())
+    object_cache.fetch(shelf, "a", tmp_path, Meter())
     assert shelf.requests[2:] == ["stat", "open"]
 
 
 def test_an_object_larger_than_the_folder_is_still_loaded(shelf, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "MAX_BYTES", 10)
+    monkeypatch.setattr(object_cache, "MAX_BYTES", 10)
     shelf.objects["a"] = b"x" * 100
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"x" * 100
+    assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"x" * 100
 
 
 # ------------------------------------------------------------ several at once
@@ -145,7 +149,7 @@ class Crowd(Shelf):
     def fetched(self, folder, meter):
         """The content, or what was raised."""
         try:
-            return cache.fetch(self, "a", folder, meter).path.read_bytes()
+            return object_cache.fetch(self, "a", folder, meter).path.read_bytes()
         except errors.StorageError as error:
             return type(error)
 
@@ -172,7 +176,7 @@ def test_an_object_that_several_ask_for_at_once_is_downloaded_once(tmp_path):
     crowd.objects["a"] = b"content"
     assert all_at_once(crowd, tmp_path) == [b"content"] * 4
     assert sorted(crowd.requests) == ["open"] + ["stat"] * 4
-    assert not cache._arriving._taken
+    assert not object_cache._arriving._taken
 
 
 def test_when_that_download_fails_the_next_one_tries(tmp_path):
@@ -182,7 +186,7 @@ def test_when_that_download_fails_the_next_one_tries(tmp_path):
     assert results.count(errors.AccessDenied) == 1
     assert results.count(b"content") == 3
     assert crowd.requests.count("open") == 1
-    assert not cache._arriving._taken
+    assert not object_cache._arriving._taken
 
 
 def test_who_waits_for_a_download_can_be_cancelled(tmp_path):
@@ -201,10 +205,10 @@ def test_who_waits_for_a_download_can_be_cancelled(tmp_path):
 
 def test_a_copy_at_hand_is_not_replaced_while_somebody_may_read_it(shelf, tmp_path):
     shelf.objects["a"] = b"before"
-    path = cache.fetch(shelf, "a", tmp_path, Meter()).path
+    path = object_cache.fetch(shelf, "a", tmp_path, Meter()).path
     node = path.stat().st_ino
     seen = ObjectInfo("a", 6, "an etag of a moment ago")
     shelf.stat = lambda key: seen
-    assert cache.fetch(shelf, "a", tmp_path, Meter()).path == path
+    assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path == path
     assert path.stat().st_ino == node
     assert list(tmp_path.iterdir()) == [path]

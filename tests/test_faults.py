@@ -12,8 +12,9 @@ import urllib.parse
 from typing import Any
 
 import pytest
-from cloud_storage import errors, freshness
+from cloud_storage import errors
 from cloud_storage.comfyui import folders
+from cloud_storage.loading import is_changed
 from cloud_storage.outbox import Outbox
 from cloud_storage.storage import base, http, pages, retries, wire
 from cloud_storage.storage.base import PutOptions
@@ -70,7 +71,7 @@ def user(comfyui, place, line, monkeypatch):
         monkeypatch.setattr(retries, name, 0.001)
     monkeypatch.setattr(http, "PAGE_KEYS", 2)  # so that a listing has several requests
     monkeypatch.setattr(pages, "EMPTY_PAGES_MAX", 5)
-    monkeypatch.setattr(freshness, "_memories", {})
+    monkeypatch.setattr(is_changed, "_memories", {})
     for name, value in place.settings({"endpoint_url": line.proxy.url, "path_prefix": "calm/"}).items():
         monkeypatch.setenv(name, value)
     yield

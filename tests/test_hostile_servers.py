@@ -15,10 +15,11 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from cloud_storage import errors, freshness
+from cloud_storage import errors
 from cloud_storage import profile as profiles
 from cloud_storage.comfyui import folders
-from cloud_storage.ranges import RangeReader
+from cloud_storage.loading import is_changed
+from cloud_storage.loading.range_reader import RangeReader
 from cloud_storage.storage import connect, connection_test, error_codes, multipart, pages, wire
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import watch
@@ -353,10 +354,10 @@ def test_what_a_cancelled_test_has_written_is_removed(through, proxy, cloud):
 
 
 def test_is_changed_asks_no_longer_than_it_is_waited_for(through, proxy, monkeypatch):
-    monkeypatch.setattr(freshness, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(freshness, "_memories", {})  # else it answers what other tests have known
+    monkeypatch.setattr(is_changed, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(is_changed, "_memories", {})  # else it answers what other tests have known
     silent = proxy.add(Fault(Cut("response", how="silence"), times=None))
-    assert freshness.answer("9", "a", lambda storage, key, _: storage.stat(key).etag) == freshness.UNKNOWN
+    assert is_changed.answer("9", "a", lambda storage, key, _: storage.stat(key).etag) == is_changed.UNKNOWN
     for thread in transfers():
         thread.join(20)
     assert transfers() == []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cloud_storage import journal
-from cloud_storage.journal import Journal, Version
+from cloud_storage.loading import download_journal
+from cloud_storage.loading.download_journal import Journal, Version
 
 VERSION = Version("place/", "a.bin", "tag", 100)
 
@@ -71,7 +71,7 @@ def test_half_a_line_ends_the_notes(part):
     with Journal(part, VERSION) as notes:
         notes.note(0, 50)
         notes.note(50, 90)
-    path = journal.journal_of(part)
+    path = download_journal.journal_of(part)
     path.write_text(path.read_text()[:-4])
     with Journal(part, VERSION) as notes:
         assert gaps(notes) == [(50, 100)]
@@ -80,27 +80,27 @@ def test_half_a_line_ends_the_notes(part):
 @pytest.mark.parametrize("rubbish", ["", "{", "[]\n[0, 5]\n", "\0" * 40])
 def test_notes_that_cannot_be_read_are_none(part, rubbish):
     part.write_bytes(b"x" * 100)
-    journal.journal_of(part).write_text(rubbish)
+    download_journal.journal_of(part).write_text(rubbish)
     with Journal(part, VERSION) as notes:
         assert gaps(notes) == [(0, 100)]
 
 
 def test_after_a_loss_of_power_only_what_was_forced_to_disk_counts(part, monkeypatch):
-    monkeypatch.setattr(journal, "_boot", lambda: "first")
+    monkeypatch.setattr(download_journal, "_boot", lambda: "first")
     with Journal(part, VERSION) as notes:
-        monkeypatch.setattr(journal, "SYNC_SECONDS", 0)
+        monkeypatch.setattr(download_journal, "SYNC_SECONDS", 0)
         notes.note(0, 10)
-        monkeypatch.setattr(journal, "SYNC_SECONDS", 3600)
+        monkeypatch.setattr(download_journal, "SYNC_SECONDS", 3600)
         notes.note(10, 20)
-    monkeypatch.setattr(journal, "_boot", lambda: "second")
+    monkeypatch.setattr(download_journal, "_boot", lambda: "second")
     with Journal(part, VERSION) as notes:
         assert gaps(notes) == [(10, 100)]
 
 
 def test_where_no_start_of_the_machine_is_known_every_note_is_forced_to_disk(part, monkeypatch):
     forced = []
-    monkeypatch.setattr(journal, "_boot", lambda: "")
-    monkeypatch.setattr(journal, "sync", forced.append)
+    monkeypatch.setattr(download_journal, "_boot", lambda: "")
+    monkeypatch.setattr(download_journal, "sync", forced.append)
     with Journal(part, VERSION) as notes:
         notes.note(0, 10)
         notes.note(10, 20)

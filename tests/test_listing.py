@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from cloud_storage import listing
-from cloud_storage.listing import Choice
+from cloud_storage.loading import selection
+from cloud_storage.loading.selection import Choice
 from cloud_storage.storage.base import ObjectInfo
 
 DAY = datetime(2026, 11, 21, tzinfo=timezone.utc)
@@ -49,5 +49,5 @@ def test_an_object_without_a_date_is_the_oldest():
 
 def test_the_state_is_another_one_when_an_object_is():
     changed = [*FOUND[:-1], ObjectInfo("e.png", 1, "another")]
-    assert listing.state(FOUND) == listing.state(list(FOUND))
-    assert len({listing.state(FOUND), listing.state(FOUND[1:]), listing.state(changed)}) == 3
+    assert selection.state(FOUND) == selection.state(list(FOUND))
+    assert len({selection.state(FOUND), selection.state(FOUND[1:]), selection.state(changed)}) == 3

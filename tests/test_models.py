@@ -11,8 +11,9 @@ import sys
 import threading
 
 import pytest
-from cloud_storage import download, errors, journal, model_record, models, resumable
-from cloud_storage.models import Wanted
+from cloud_storage import errors
+from cloud_storage.loading import download, download_journal, model_file, model_record, resumable_download
+from cloud_storage.loading.model_file import Wanted
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
@@ -45,7 +46,7 @@ def target(tmp_path):
 @pytest.fixture
 def fetch(shaky, target):
     def fetch(meter=None, say=lambda text: None, **wanted):
-        return models.fetch(shaky, Wanted("m.safetensors", target, **wanted), meter or Meter(), say)
+        return model_file.fetch(shaky, Wanted("m.safetensors", target, **wanted), meter or Meter(), say)
 
     return fetch
 
@@ -152,7 +153,9 @@ def test_the_copy_of_another_object_is_never_replaced_unless_forced(
     direct.put("v2/m.safetensors", DATA[::-1], PutOptions(metadata=metadata), Meter())
 
     def fetch_other(**wanted):
-        return models.fetch(shaky, Wanted("v2/m.safetensors", target, **wanted), Meter(), lambda text: None)
+        return model_file.fetch(
+            shaky, Wanted("v2/m.safetensors", target, **wanted), Meter(), lambda text: None
+        )
 
     with pytest.raises(errors.AlreadyExists, match=r"copy of another object, '.*m.safetensors'.*subfolder"):
         fetch_other()
@@ -167,12 +170,12 @@ def test_the_copy_of_another_object_is_never_replaced_unless_forced(
 
 def test_an_object_by_another_address_is_the_same(direct, put, fetch, target, fast_place, folder, proxy):
     put(DATA, recorded=False)
-    models.fetch(direct, Wanted("m.safetensors", target), Meter(), lambda text: None)
+    model_file.fetch(direct, Wanted("m.safetensors", target), Meter(), lambda text: None)
     proxy.clear()
     assert "Unchanged" in fetch().status
     whole = fast_place.open(path_prefix="")
     wanted = Wanted(f"{folder}m.safetensors", target)
-    assert "Unchanged" in models.fetch(whole, wanted, Meter(), lambda text: None).status
+    assert "Unchanged" in model_file.fetch(whole, wanted, Meter(), lambda text: None).status
     put(DATA[::-1], recorded=False)
     assert "Downloaded" in fetch().status
     assert target.read_bytes() == DATA[::-1]
@@ -269,11 +272,11 @@ def test_a_sha256_given_later_is_held_against_the_file_that_is_there(put, fetch,
 
 
 def test_a_sha256_is_taken_as_people_copy_it_and_refused_otherwise():
-    assert models.clean_sha256(f" SHA256:{'A' * 64}\n") == "a" * 64
-    assert models.clean_sha256("") == ""
+    assert model_file.clean_sha256(f" SHA256:{'A' * 64}\n") == "a" * 64
+    assert model_file.clean_sha256("") == ""
     for bad in ("abc", "g" * 64, "a" * 63):
         with pytest.raises(errors.ConfigurationError, match="64 hexadecimal"):
-            models.clean_sha256(bad)
+            model_file.clean_sha256(bad)
 
 
 # ------------------------------------------------------------ replaced, cancelled, failed
@@ -302,7 +305,7 @@ def test_an_object_that_is_replaced_again_and_again_is_given_up(put, fetch, targ
     def changed(*_):
         raise errors.Changed("Another one. Again.")
 
-    monkeypatch.setattr(resumable, "download", changed)
+    monkeypatch.setattr(resumable_download, "download", changed)
     with pytest.raises(errors.Changed):
         fetch()
     assert not target.exists()
@@ -364,11 +367,12 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 from pathlib import Path
 from cloud_storage.storage import connect
-from cloud_storage import models, profile
+from cloud_storage.loading import model_file
+from cloud_storage import profile
 from cloud_storage.system.meter import Meter
 storage = connect.connect(profile.resolve("", {{}}, Path("none.json"), os.environ))
-wanted = models.Wanted("m.safetensors", Path(sys.argv[1]))
-print(models.fetch(storage, wanted, Meter(), lambda text: print(text, flush=True)).status, flush=True)
+wanted = model_file.Wanted("m.safetensors", Path(sys.argv[1]))
+print(model_file.fetch(storage, wanted, Meter(), lambda text: print(text, flush=True)).status, flush=True)
 """
 
 
@@ -410,7 +414,7 @@ def test_cancel_ends_the_wait_for_somebody_else(put, fetch, proxy, target):
 
 def test_the_state_is_another_one_when_object_or_copy_is(put, fetch, shaky, target):
     def state():
-        return models.state(shaky, "m.safetensors", target)
+        return model_file.state(shaky, "m.safetensors", target)
 
     info = put(DATA)
     missing = state()
@@ -426,11 +430,11 @@ def test_a_copy_of_another_key_or_place_is_no_copy(direct, put, fetch, shaky, ta
     info = put(DATA)
     other = direct.put("v2/m.safetensors", DATA[::-1], PutOptions(), Meter())
     fetch()
-    assert models.state(shaky, "v2/m.safetensors", target) == f"{other.etag} and no copy"
-    assert models.state(shaky, "m.safetensors", target) == info.etag
+    assert model_file.state(shaky, "v2/m.safetensors", target) == f"{other.etag} and no copy"
+    assert model_file.state(shaky, "m.safetensors", target) == info.etag
     record = model_record.read(target)
     model_record.write(target, dataclasses.replace(record, bucket="another"))
-    assert models.state(shaky, "m.safetensors", target) == f"{info.etag} and no copy"
+    assert model_file.state(shaky, "m.safetensors", target) == f"{info.etag} and no copy"
 
 
 def test_notes_of_another_key_are_not_gone_on_with(direct, put, fetch, shaky, target, proxy):
@@ -439,8 +443,10 @@ def test_notes_of_another_key_are_not_gone_on_with(direct, put, fetch, shaky, ta
     proxy.add(Fault(Cut("response body", 0.5, "close"), "GET", times=None))
     with pytest.raises(errors.Unreachable):
         fetch()
-    assert journal.journal_of(resumable.part_of(target)).exists()
-    assert json.loads(journal.journal_of(resumable.part_of(target)).read_text().splitlines()[0])["key"]
+    assert download_journal.journal_of(resumable_download.part_of(target)).exists()
+    assert json.loads(
+        download_journal.journal_of(resumable_download.part_of(target)).read_text().splitlines()[0]
+    )["key"]
     proxy.clear()
-    models.fetch(shaky, Wanted("other.safetensors", target), Meter(), lambda text: None)
+    model_file.fetch(shaky, Wanted("other.safetensors", target), Meter(), lambda text: None)
     assert target.read_bytes() == DATA[::-1]

@@ -3,8 +3,9 @@ from __future__ import annotations
 import urllib.request
 
 import pytest
-from cloud_storage import errors, freshness, nodes_browse
+from cloud_storage import errors, nodes_browse
 from cloud_storage.comfyui.amounts import in_bytes
+from cloud_storage.loading import is_changed
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import outputs_of, run_node
@@ -12,7 +13,7 @@ from conftest import outputs_of, run_node
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch):
-    monkeypatch.setattr(freshness, "_memories", {})
+    monkeypatch.setattr(is_changed, "_memories", {})
 
 
 @pytest.fixture

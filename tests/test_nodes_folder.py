@@ -7,8 +7,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness, nodes_folder
+from cloud_storage import errors, nodes_folder
 from cloud_storage.comfyui import progress, results
+from cloud_storage.loading import is_changed
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import model_management, utils
@@ -19,7 +20,7 @@ from servers.faults import Cut, Fault
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch):
-    monkeypatch.setattr(freshness, "_memories", {})
+    monkeypatch.setattr(is_changed, "_memories", {})
 
 
 def noise(height=12, width=16, seed=1):

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness, nodes_load
+from cloud_storage import errors, nodes_load
 from cloud_storage.comfyui import results
+from cloud_storage.loading import is_changed
 from cloud_storage.storage import base, connect
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -174,7 +175,7 @@ def changed(key="a.png", node_id="4"):
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch):
-    monkeypatch.setattr(freshness, "_memories", {})
+    monkeypatch.setattr(is_changed, "_memories", {})
 
 
 def queue(comfyui, inputs, others=None):
@@ -220,7 +221,7 @@ def test_is_changed_tells_a_missing_object_from_a_present_one(cloud, comfyui):
 
 
 def test_is_changed_follows_the_wire_to_the_profile_node(cloud, comfyui, monkeypatch, fast_place):
-    inner = connect.storage_of(None, freshness.folders.profiles_file())
+    inner = connect.storage_of(None, is_changed.folders.profiles_file())
     prefix = f"{inner.path_prefix}inner/"
     wired = {
         "8": {"class_type": "CloudStorageProfile", "inputs": {"profile": "(env vars)", "path_prefix": prefix}}
@@ -311,8 +312,8 @@ def test_a_list_that_takes_too_long_to_ask_for_is_asked_for_in_turns(cloud, comf
 
     over = threading.Event()
     monkeypatch.setattr(type(cloud), "stat", slow)
-    monkeypatch.setattr(freshness, "THREADS", 1)
-    monkeypatch.setattr(freshness, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(is_changed, "THREADS", 1)
+    monkeypatch.setattr(is_changed, "ANSWER_SECONDS", 0.5)
     stored(cloud, keys[-1], Image.fromarray(noise(seed=5)))
     assert any(changed(key=None) != first for _ in range(12))
     over.set()
@@ -339,7 +340,7 @@ def test_is_changed_gives_up_on_a_server_that_does_not_answer(cloud, comfyui, mo
     before = changed()
     silent = threading.Event()
     monkeypatch.setattr(type(cloud), "stat", lambda self, key: silent.wait())
-    monkeypatch.setattr(freshness, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(is_changed, "ANSWER_SECONDS", 0.05)
     assert changed() == before
     silent.set()
 

@@ -8,7 +8,8 @@ import os
 import threading
 
 import pytest
-from cloud_storage import errors, freshness, nodes_models, resumable
+from cloud_storage import errors, nodes_models
+from cloud_storage.loading import is_changed, resumable_download
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import model_management
@@ -21,7 +22,7 @@ DATA = os.urandom(MIB)
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch):
-    monkeypatch.setattr(freshness, "_memories", {})
+    monkeypatch.setattr(is_changed, "_memories", {})
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def test_cancel_ends_a_download_and_the_next_run_goes_on(cloud, proxy, monkeypat
         outputs_of("LoadModelFromCloud", model_type="loras", key="loras/a.safetensors")
     target = tmp_path / "models" / "loras" / "a.safetensors"
     assert not target.exists()
-    assert resumable.part_of(target).stat().st_size == len(data)
+    assert resumable_download.part_of(target).stat().st_size == len(data)
     proxy.clear()
     outputs_of("LoadModelFromCloud", model_type="loras", key="loras/a.safetensors")
     assert target.read_bytes() == data

@@ -12,8 +12,9 @@ import films
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness, nodes_load
+from cloud_storage import errors, nodes_load
 from cloud_storage.comfyui import progress
+from cloud_storage.loading import is_changed
 from cloud_storage.media.video import video_frames, video_writer
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -30,7 +31,7 @@ WORKFLOW = {"workflow": {"nodes": []}}
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch):
-    monkeypatch.setattr(freshness, "_memories", {})
+    monkeypatch.setattr(is_changed, "_memories", {})
 
 
 def video(count=12, sound=2, rate=24, **options):

@@ -10,8 +10,9 @@ import random
 import threading
 
 import pytest
-from cloud_storage import errors, ranges
-from cloud_storage.ranges import BLOCK_BYTES, RangeReader
+from cloud_storage import errors
+from cloud_storage.loading import range_reader
+from cloud_storage.loading.range_reader import BLOCK_BYTES, RangeReader
 from cloud_storage.storage import base
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -105,8 +106,8 @@ def test_two_places_can_be_read_in_turn_without_going_back(reader, data):
 
 
 def test_blocks_that_were_dropped_are_fetched_again(reader, data, monkeypatch):
-    monkeypatch.setattr(ranges, "CACHE_BLOCKS", 8)
-    monkeypatch.setattr(ranges, "AHEAD_BLOCKS", 2)
+    monkeypatch.setattr(range_reader, "CACHE_BLOCKS", 8)
+    monkeypatch.setattr(range_reader, "AHEAD_BLOCKS", 2)
     source, _ = reader
     assert all_of(source) == data
     source.seek(0)

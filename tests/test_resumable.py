@@ -16,9 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cloud_storage import download as download_module
-from cloud_storage import errors, journal, resumable
-from cloud_storage.download import RANGE_MIN_BYTES, fetch_ranges
+from cloud_storage import errors
+from cloud_storage.loading import download as download_module
+from cloud_storage.loading import download_journal, resumable_download
+from cloud_storage.loading.download import RANGE_MIN_BYTES, fetch_ranges
 from cloud_storage.storage import base
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.oss import client as oss_client
@@ -57,8 +58,8 @@ def part(tmp_path):
 
 
 def download(opened, info, part, meter=None, **changes):
-    digest = changes.get("digest", resumable.expected(info))
-    resumable.download(opened, info, part, digest, meter or Meter())
+    digest = changes.get("digest", resumable_download.expected(info))
+    resumable_download.download(opened, info, part, digest, meter or Meter())
 
 
 def moved(proxy):
@@ -67,7 +68,7 @@ def moved(proxy):
 
 def noted(part):
     """Bytes that the notes say are there."""
-    lines = [json.loads(line) for line in journal.journal_of(part).read_text().splitlines()[1:]]
+    lines = [json.loads(line) for line in download_journal.journal_of(part).read_text().splitlines()[1:]]
     return sum(line[1] - line[0] for line in lines if isinstance(line, list))
 
 
@@ -130,11 +131,12 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 from pathlib import Path
 from cloud_storage.storage import connect
-from cloud_storage import profile, resumable
+from cloud_storage import profile
+from cloud_storage.loading import resumable_download
 from cloud_storage.system.meter import Meter
 storage = connect.connect(profile.resolve("", {{}}, Path("none.json"), os.environ))
 info = storage.stat("a.bin")
-resumable.download(storage, info, Path(sys.argv[1]), resumable.expected(info), Meter())
+resumable_download.download(storage, info, Path(sys.argv[1]), resumable_download.expected(info), Meter())
 """
 
 
@@ -228,7 +230,7 @@ def test_a_flipped_bit_is_noticed_by_an_etag_that_is_an_md5(shaky, proxy, direct
 def test_an_etag_of_parts_is_no_md5(direct, stored):
     direct.put("parts.bin", LARGE, PutOptions(), Meter())
     assert direct.stat("parts.bin").md5 == ""
-    assert resumable.expected(direct.stat("parts.bin")) is None
+    assert resumable_download.expected(direct.stat("parts.bin")) is None
 
 
 def test_a_size_that_is_not_the_objects_is_noticed(shaky, direct, part, tmp_path):
@@ -247,7 +249,7 @@ def test_a_file_that_grows_while_it_arrives_is_refused(shaky, direct, part, tmp_
         with part.open("ab") as file:
             file.write(b"more")
 
-    monkeypatch.setattr(resumable, "fetch_ranges", fetch)
+    monkeypatch.setattr(resumable_download, "fetch_ranges", fetch)
     with pytest.raises(errors.IntegrityError, match="14 of 10 bytes"):
         download(shaky, direct.stat("s.bin"), part)
     assert list(tmp_path.iterdir()) == []
@@ -287,7 +289,7 @@ def test_a_disk_that_fills_up_meanwhile_fails_and_the_next_run_goes_on(
     shaky, proxy, stored, small_disk, monkeypatch
 ):
     part = small_disk / "a.bin.part"
-    monkeypatch.setattr(resumable, "_refuse_full_disk", lambda *_: None)
+    monkeypatch.setattr(resumable_download, "_refuse_full_disk", lambda *_: None)
     with pytest.raises(errors.StorageError, match="No space left"):
         download(shaky, stored, part)
     kept = noted(part)

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import cache, errors
+from cloud_storage import errors
 from cloud_storage.comfyui import folders, results, video
 from cloud_storage.config import profiles_file
+from cloud_storage.loading import object_cache
 from cloud_storage.media.image import image_decoder
 from cloud_storage.storage import connect, connection_test, retries
 from cloud_storage.storage.base import PutOptions
@@ -294,7 +295,7 @@ def test_frames_that_fit_one_by_one_and_not_together_are_refused_before_ffmpeg_r
 
 def test_an_object_that_is_too_large_for_an_image_is_refused_before_it_travels(cloud, monkeypatch):
     cloud.put("model.safetensors", bytes(5000), PutOptions(), Meter())
-    monkeypatch.setattr(cache, "OBJECT_MAX_BYTES", 4999)
+    monkeypatch.setattr(object_cache, "OBJECT_MAX_BYTES", 4999)
     monkeypatch.setattr(type(cloud), "_open", lambda *_: pytest.fail("it was asked for"))
     with pytest.raises(errors.MediaError, match=r"5,000 bytes.*Choose an image\."):
         run_node("LoadImageFromCloud", key="model.safetensors")

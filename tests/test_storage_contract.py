@@ -11,7 +11,8 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
-from cloud_storage import download, errors
+from cloud_storage import errors
+from cloud_storage.loading import download
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 

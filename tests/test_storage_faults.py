@@ -11,8 +11,8 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from cloud_storage import download as download_module
 from cloud_storage import errors
+from cloud_storage.loading import download as download_module
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import watch
 from cloud_storage.system.meter import Meter

@@ -4,8 +4,9 @@ import asyncio
 import threading
 
 import pytest
-from cloud_storage import download, errors
+from cloud_storage import errors
 from cloud_storage.errors import TransferCancelled
+from cloud_storage.loading import download
 from cloud_storage.storage.base import ObjectInfo, Storage
 from cloud_storage.system import concurrency, watch
 from cloud_storage.system.meter import Meter

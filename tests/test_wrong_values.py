@@ -11,8 +11,9 @@ import cloud_storage
 import numpy as np
 import pytest
 import torch
-from cloud_storage import errors, freshness
+from cloud_storage import errors
 from cloud_storage.comfyui import folders
+from cloud_storage.loading import is_changed
 from cloud_storage.media.image import image_encoder
 from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
@@ -157,7 +158,7 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
     """Values that each node works with, by input; the bucket has an object for each node that reads."""
     from cloud_storage.storage import connect
 
-    monkeypatch.setattr(freshness, "_memories", {})
+    monkeypatch.setattr(is_changed, "_memories", {})
     for name, value in bucket.settings({"path_prefix": own_prefix()}).items():
         monkeypatch.setenv(name, value)
     store = connect.connect(connect.resolve("", {}, folders.profiles_file()))

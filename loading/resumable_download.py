@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import IntegrityError, StorageError, disk_told, sentence
+from ..storage.base import ObjectInfo, Storage
+from ..system.meter import Meter
 from .download import fetch_ranges, ranges
-from .errors import IntegrityError, StorageError, disk_told, sentence
-from .journal import Journal, Version, sync
-from .storage.base import ObjectInfo, Storage
-from .system.meter import Meter
+from .download_journal import Journal, Version, sync
 
 WAIT_SECONDS = 0.2  # of the thread that digests, until it looks whether it is still wanted
 BLOCK_BYTES = 1 << 20

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import model_record, resumable
-from .errors import (
+from ..errors import (
     AlreadyExists,
     Changed,
     ConfigurationError,
@@ -23,13 +22,14 @@ from .errors import (
     disk_told,
     sentence,
 )
-from .journal import journal_of
+from ..storage.base import ObjectInfo, Storage
+from ..system import digests, file_lock, file_mark
+from ..system.file_mark import Mark
+from ..system.meter import Meter
+from . import model_record, resumable_download
+from .download_journal import journal_of
 from .model_record import Record
-from .resumable import Digest
-from .storage.base import ObjectInfo, Storage
-from .system import digests, file_lock, file_mark
-from .system.file_mark import Mark
-from .system.meter import Meter
+from .resumable_download import Digest
 
 RESTARTS = 3  # in one run, when the object is replaced while it arrives
 SHA256_DIGITS = 64
@@ -163,7 +163,7 @@ def _digest(storage: Storage, info: ObjectInfo, wanted: Wanted) -> Digest | None
         said = f"its upload recorded the sha256 {info.sha256}, which is not the one given"
         advice = "Check sha256 and the key; the object is another file than the one you mean."
         raise IntegrityError(sentence(f"download {wanted.key!r}", storage.place, said, advice))
-    return resumable.expected(info, wanted.sha256)
+    return resumable_download.expected(info, wanted.sha256)
 
 
 def _same(path: Path, size: int, digest: Digest | None, meter: Meter) -> bool:
@@ -190,12 +190,12 @@ def _arrive(
 ) -> ObjectInfo:
     """Download the object and give it its name; anew, when it is replaced by another one meanwhile."""
     target = wanted.target
-    part = resumable.part_of(target)
+    part = resumable_download.part_of(target)
     for again in range(RESTARTS + 1):
         digest = _digest(storage, info, wanted)
         own = meter.part()
         try:
-            resumable.download(storage, info, part, digest, own)
+            resumable_download.download(storage, info, part, digest, own)
             break
         except Changed:
             if again == RESTARTS:

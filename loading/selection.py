@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 
-from .storage.base import ObjectInfo, Storage
-from .storage.keys import existing_prefix
+from ..storage.base import ObjectInfo, Storage
+from ..storage.keys import existing_prefix
 
 NAME, NEWEST, OLDEST = "name", "newest", "oldest"
 SORTS = (NAME, NEWEST, OLDEST)

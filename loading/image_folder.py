@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from . import cache, listing
-from .comfyui import folders, server, video
-from .comfyui.amounts import several
-from .errors import NotFound
-from .media.damage import LOAD, Damage
-from .media.image import batch_sizes
-from .media.image.image_decoder import TRIED, ImageFile
-from .storage.base import ObjectInfo, Storage
-from .system import thread_pool
-from .system.meter import Meter
+from ..comfyui import folders, server, video
+from ..comfyui.amounts import several
+from ..errors import NotFound
+from ..media.damage import LOAD, Damage
+from ..media.image import batch_sizes
+from ..media.image.image_decoder import TRIED, ImageFile
+from ..storage.base import ObjectInfo, Storage
+from ..system import thread_pool
+from ..system.meter import Meter
+from . import object_cache, selection
 
 if TYPE_CHECKING:
     import torch
@@ -46,13 +46,13 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
-def images(storage: Storage, prefix: str, pattern: str, choice: listing.Choice) -> Sequence[ObjectInfo]:
+def images(storage: Storage, prefix: str, pattern: str, choice: selection.Choice) -> Sequence[ObjectInfo]:
     """The images that are meant, by their extensions: other files of the folder do not count. Raises
     NotFound.
     """
     found = choice.of(
         info
-        for info in listing.matching(storage, prefix, pattern)
+        for info in selection.matching(storage, prefix, pattern)
         if PurePosixPath(info.key).suffix.lower() in EXTENSIONS
     )
     if not found:  # an empty list would fail in the next node, with words that name nothing
@@ -93,7 +93,9 @@ class Loading:
 
         def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames]:
             def run() -> batch_sizes.Frames:
-                copy = cache.fetch(storage, info.key, folders.temp_folder() / "cache", _Uncounted(meter))
+                copy = object_cache.fetch(
+                    storage, info.key, folders.temp_folder() / "cache", _Uncounted(meter)
+                )
                 if not copy.etag:
                     old.append(info.key)
                 reader, damage = video.image_reader(copy.path), Damage(info.key, TRIED, on_damage)

@@ -16,11 +16,11 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import DISK_ADVICE, MediaError, Unreachable, disk_told, sentence
+from ..storage.base import ObjectInfo, Storage
+from ..system.meter import Meter
+from ..system.one_at_a_time import OneAtATime
 from .download import download
-from .errors import DISK_ADVICE, MediaError, Unreachable, disk_told, sentence
-from .storage.base import ObjectInfo, Storage
-from .system.meter import Meter
-from .system.one_at_a_time import OneAtATime
 
 MAX_BYTES = 2 << 30
 OBJECT_MAX_BYTES = 4 << 30  # no image that fits into memory as pixels is larger; a model soon is

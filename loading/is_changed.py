@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .comfyui import folders, prompt
-from .config.profiles_file import ENVIRONMENT
-from .config.settings import SETTINGS
-from .errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
-from .profile import Profile, resolve
-from .storage.base import Storage
-from .storage.connect import connect
-from .system import file_mark, thread_pool
-from .system.meter import Meter
+from ..comfyui import folders, prompt
+from ..config.profiles_file import ENVIRONMENT
+from ..config.settings import SETTINGS
+from ..errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
+from ..profile import Profile, resolve
+from ..storage.base import Storage
+from ..storage.connect import connect
+from ..system import file_mark, thread_pool
+from ..system.meter import Meter
 
 ANSWER_SECONDS = 3.0
 THREADS = 16

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from .errors import IntegrityError, sentence
-from .storage.base import ObjectInfo, Storage
-from .system import thread_pool
-from .system.concurrency import FIRST, MOST, Lanes
-from .system.digests import file_sha256
-from .system.durable_write import write_all
-from .system.meter import Meter
+from ..errors import IntegrityError, sentence
+from ..storage.base import ObjectInfo, Storage
+from ..system import thread_pool
+from ..system.concurrency import FIRST, MOST, Lanes
+from ..system.digests import file_sha256
+from ..system.durable_write import write_all
+from ..system.meter import Meter
 
 T = TypeVar("T")
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object

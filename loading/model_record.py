@@ -12,7 +12,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .system.file_mark import Mark
+from ..system.file_mark import Mark
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-from .errors import IntegrityError, sentence
-from .storage.base import Storage
-from .system.meter import Meter
+from ..errors import IntegrityError, sentence
+from ..storage.base import Storage
+from ..system.meter import Meter
 
 BLOCK_BYTES = 64 << 10  # what is kept and dropped, and the least that is asked for
 REQUEST_BLOCKS = 64  # at most in one request: 4 MiB, after which the speed grows no more
