@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .choices import IF_EXISTS as IF_EXISTS_CHOICES
-from .choices import LINKS as LINK_CHOICES
-from .choices import ON_FAILURE as ON_FAILURE_CHOICES
 from .media.damage import ON_DAMAGE as ON_DAMAGE_CHOICES
+from .saving.choices import IF_EXISTS as IF_EXISTS_CHOICES
+from .saving.choices import LINKS as LINK_CHOICES
+from .saving.choices import ON_FAILURE as ON_FAILURE_CHOICES
 from .storage.base import Storage
 from .storage.keys import existing_key
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import batch, choices, inputs, publishing, sending
+from . import inputs
 from .comfyui import folders, results, uploadable_files
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
-from .list_order import Call
 from .loading import is_changed
-from .names import NameContext
-from .save_order import in_order
+from .saving import batch, choices, outbox_sender, upload_file
+from .saving.list_order import Call
+from .saving.names import NameContext
+from .saving.save_request import in_order
 from .storage.connect import storage_of
 from .system.meter import Meter
 
@@ -94,15 +95,15 @@ class UploadFileToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
 
-        def store(call: Call) -> tuple[publishing.Published, str, list[Line]]:
+        def store(call: Call) -> tuple[upload_file.Published, str, list[Line]]:
             path = uploadable_files.chosen(file)
             is_changed.remember_file(unique_id, path)
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
-            name = publishing.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
-            published = publishing.publish(storage, name, path, if_exists, meter, progress.text, call)
+            name = upload_file.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
+            published = upload_file.publish(storage, name, path, if_exists, meter, progress.text, call)
             url = batch.link(storage, published.key, link, timedelta(hours=expires_hours))
-            through = sending.sender(profile, folders.profiles_file())
+            through = outbox_sender.sender(profile, folders.profiles_file())
             links = batch.addresses(through, [published.key], [url], link) if url else []
             return published, url, links
 

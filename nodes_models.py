@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import batch, choices, inputs, publishing, sending
+from . import inputs
 from .comfyui import folders, interrupt, model_folders, results
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
-from .list_order import Call
 from .loading import is_changed, model_file
-from .names import NameContext
+from .saving import batch, choices, outbox_sender, upload_file
+from .saving.list_order import Call
+from .saving.names import NameContext
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
@@ -191,20 +192,20 @@ class UploadModelToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
 
-        def store() -> tuple[publishing.Published, str, list[Line]]:
+        def store() -> tuple[upload_file.Published, str, list[Line]]:
             place = model_folders.local(model_type, model)
             is_changed.remember_file(unique_id, place.path)
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
-            name = publishing.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
-            with publishing.of_one_file.alone(place.path, meter):  # which a list may name twice
-                published = publishing.publish(
+            name = upload_file.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
+            with upload_file.of_one_file.alone(place.path, meter):  # which a list may name twice
+                published = upload_file.publish(
                     storage, name, place.path, if_exists, meter, progress.text, Call()
                 )
             url, through = (
                 storage.url(published.key),
-                sending.sender(profile, folders.profiles_file()),
+                outbox_sender.sender(profile, folders.profiles_file()),
             )
             return published, url, batch.addresses(through, [published.key], [url], choices.OBJECT_URL)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from . import inputs, sending
+from . import inputs
 from .comfyui import folders, results
 from .comfyui.progress import Progress
-from .outbox import Entry, Outbox
+from .saving import outbox_sender
+from .saving.outbox import Entry, Outbox
 from .system.meter import Meter
 from .system.watch import watched
 
@@ -48,13 +49,15 @@ class RetryPendingUploads:
         file = folders.profiles_file()
 
         def wanted(entry: Entry) -> bool:
-            return profile is None or sending.settled(entry.sender, file) == sending.sender(profile, file)
+            return profile is None or outbox_sender.settled(entry.sender, file) == outbox_sender.sender(
+                profile, file
+            )
 
-        def send() -> sending.Report:
+        def send() -> outbox_sender.Report:
             own = Outbox(folders.outbox_folder())
             earlier = Outbox(folders.earlier_outbox_folder(), is_own=False)
-            report = sending.send(own, file, wanted, meter, progress.text)
-            return report + sending.send(earlier, file, wanted, meter, progress.text)
+            report = outbox_sender.send(own, file, wanted, meter, progress.text)
+            return report + outbox_sender.send(earlier, file, wanted, meter, progress.text)
 
         report = await watched(send, meter, progress)
         progress.text(str(report))

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import choices, foreign_values, inputs, save_order
-from .choices import NEW_NAME
+from . import inputs
 from .comfyui import results
 from .comfyui import video as comfyui_video
 from .comfyui.progress import Progress
-from .list_order import Call
 from .media import formats
 from .media.audio import audio_encoder
 from .media.image import image_encoder
 from .media.video import video_plan, video_writer
-from .store_file import File
+from .saving import choices, foreign_values, save_request
+from .saving.choices import NEW_NAME
+from .saving.list_order import Call
+from .saving.store_file import File
 from .system.meter import Meter
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class SaveImageToCloud(foreign_values.Tolerant):
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
-        metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
+        order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
+        metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
         extension = image_encoder.FORMATS[format].extension
         height, width = images.shape[1:3]
 
@@ -107,11 +108,11 @@ class SaveImageToCloud(foreign_values.Tolerant):
         def show(file: File, key: str) -> dict[str, str]:
             return results.preview(file.source, extension, key)
 
-        def store(call: Call) -> save_order.Stored:
+        def store(call: Call) -> save_request.Stored:
             names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
             return order.carry_out(names, encode, show, meter, call)
 
-        stored = await save_order.in_order(unique_id, store, meter, progress)
+        stored = await save_request.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
         return results.shown((stored.urls, stored.keys, images), lines, images=stored.shown)
@@ -197,10 +198,10 @@ class SaveVideoToCloud(foreign_values.Tolerant):
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded", "Encoded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
-        metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
+        order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
+        metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
 
-        def store(call: Call) -> save_order.Stored:
+        def store(call: Call) -> save_request.Stored:
             with comfyui_video.video_clip(video) as clip:
                 plan = video_plan.plan(clip, format, codec, crf)
                 extension = plan.container.extension
@@ -217,7 +218,7 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
                 return order.carry_out(names, encode, show, meter, call, look_first=True)
 
-        stored = await save_order.in_order(unique_id, store, meter, progress)
+        stored = await save_request.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
         return results.shown((stored.urls, stored.keys, video), lines, **results.player(stored.shown))
@@ -294,8 +295,8 @@ class SaveAudioToCloud(foreign_values.Tolerant):
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_order.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
-        metadata = save_order.metadata(embed_workflow, prompt, extra_pnginfo)
+        order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
+        metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
         clips, rate = audio_encoder.clips(audio)
         form = audio_encoder.FORMATS[format]
 
@@ -307,11 +308,11 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         def show(file: File, key: str) -> dict[str, str]:
             return results.preview(file.source, form.extension, key)
 
-        def store(call: Call) -> save_order.Stored:
+        def store(call: Call) -> save_request.Stored:
             names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)
             return order.carry_out(names, encode, show, meter, call)
 
-        stored = await save_order.in_order(unique_id, store, meter, progress)
+        stored = await save_request.in_order(unique_id, store, meter, progress)
         progress.text(stored.summary)
         lines = meant.before(stored.lines)
         return results.shown((stored.urls, stored.keys, audio), lines, audio=stored.shown)

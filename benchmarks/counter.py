@@ -27,9 +27,9 @@ from package import load_package
 load_package()
 
 from cloud_storage import profile
-from cloud_storage.counter import PAGE_KEYS, CounterMemory, Series
 from cloud_storage.errors import AlreadyExists
-from cloud_storage.names import Name
+from cloud_storage.saving.counter import PAGE_KEYS, CounterMemory, Series
+from cloud_storage.saving.names import Name
 from cloud_storage.storage import connect
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter

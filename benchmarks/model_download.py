@@ -338,9 +338,9 @@ def main() -> None:
 def stored(settings, folder, mebibytes):
     """Put the object there by boto3, and by this package, which records the sha256."""
     storage = opened(settings)
-    from cloud_storage import choices, publishing
-    from cloud_storage.list_order import Call
-    from cloud_storage.names import Name
+    from cloud_storage.saving import choices, upload_file
+    from cloud_storage.saving.list_order import Call
+    from cloud_storage.saving.names import Name
     from cloud_storage.system.meter import Meter
 
     large, block = folder / "large.bin", os.urandom(MIB)
@@ -348,7 +348,7 @@ def stored(settings, folder, mebibytes):
         for number in range(mebibytes):
             file.write(number.to_bytes(8, "big") + block[8:])
     boto3_client(settings).upload_file(str(large), settings["BUCKET"], KEY)
-    publishing.publish(storage, Name((OWN_KEY,)), large, choices.FAIL, Meter(), lambda text: None, Call())
+    upload_file.publish(storage, Name((OWN_KEY,)), large, choices.FAIL, Meter(), lambda text: None, Call())
     large.unlink()
 
 

@@ -7,7 +7,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-from cloud_storage import errors, list_order
+from cloud_storage import errors
+from cloud_storage.saving import list_order
 from cloud_storage.system import utc_clock
 from cloud_storage.system.meter import Meter
 

@@ -6,9 +6,9 @@ import threading
 from itertools import islice
 
 import pytest
-from cloud_storage import counter
-from cloud_storage.counter import CounterMemory, Series, counter_of, next_counter
-from cloud_storage.names import Name
+from cloud_storage.saving import counter
+from cloud_storage.saving.counter import CounterMemory, Series, counter_of, next_counter
+from cloud_storage.saving.names import Name
 
 HEAD = "comfyui/images/ComfyUI_"
 MOST_LISTINGS = 20  # half of what the benchmark allows

@@ -9,9 +9,10 @@ import os
 
 import pytest
 import torch
-from cloud_storage import errors, outbox, sending
+from cloud_storage import errors
 from cloud_storage.comfyui import folders, prompt
 from cloud_storage.nodes_load import LoadImageFromCloud
+from cloud_storage.saving import outbox, outbox_sender
 from cloud_storage.storage import connect
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -79,11 +80,11 @@ def test_several_profiles_need_a_default(home):
 
 def test_what_waits_belongs_to_the_profile_that_was_meant(home):
     file = folders.profiles_file()
-    through = sending.sender(None, file)
+    through = outbox_sender.sender(None, file)
     assert through == outbox.Sender("home")
-    assert sending.settled(outbox.Sender("(env vars)"), file) == through, "kept by a version before"
+    assert outbox_sender.settled(outbox.Sender("(env vars)"), file) == through, "kept by a version before"
     add_another()
-    assert sending.sender(None, file) == outbox.Sender("(env vars)")
+    assert outbox_sender.sender(None, file) == outbox.Sender("(env vars)")
 
 
 def _png(colour):

@@ -9,8 +9,9 @@ from pathlib import Path
 import films
 import pytest
 import torch
-from cloud_storage import choices, errors, nodes_load
+from cloud_storage import errors, nodes_load
 from cloud_storage.media.image import image_encoder
+from cloud_storage.saving import choices
 from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
 from conftest import run_node

@@ -15,7 +15,7 @@ import pytest
 from cloud_storage import errors
 from cloud_storage.comfyui import folders
 from cloud_storage.loading import is_changed
-from cloud_storage.outbox import Outbox
+from cloud_storage.saving.outbox import Outbox
 from cloud_storage.storage import base, http, pages, retries, wire
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.connect import BACKENDS, storage_of

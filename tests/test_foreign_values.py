@@ -7,7 +7,7 @@ import inspect
 import cloud_storage
 import pytest
 import torch
-from cloud_storage.foreign_values import meant
+from cloud_storage.saving.foreign_values import meant
 from conftest import run_node
 
 SAVERS = ("SaveImageToCloud", "SaveVideoToCloud", "SaveAudioToCloud")

@@ -9,10 +9,11 @@ from datetime import datetime, timezone
 
 import pytest
 import torch
-from cloud_storage import batch, counter, nodes_save, providers, store_file
+from cloud_storage import nodes_save, providers
 from cloud_storage.comfyui import folders
-from cloud_storage.names import Name
-from cloud_storage.outbox import Outbox
+from cloud_storage.saving import batch, counter, store_file
+from cloud_storage.saving.names import Name
+from cloud_storage.saving.outbox import Outbox
 from cloud_storage.storage import multipart
 from cloud_storage.storage.base import ObjectInfo, PutOptions
 from cloud_storage.storage.http import PAGE_KEYS, Page

@@ -6,9 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 import pytest
-from cloud_storage import prompt_values
 from cloud_storage.errors import BadKey, ConfigurationError
-from cloud_storage.names import Name, NameContext, Template, format_date
+from cloud_storage.saving import widget_values
+from cloud_storage.saving.names import Name, NameContext, Template, format_date
 from cloud_storage.storage.keys import clean_key, clean_prefix, existing_key, existing_prefix
 
 NOW = datetime(2024, 3, 5, 7, 8, 9)
@@ -232,7 +232,7 @@ def test_a_value_may_be_nested_as_deep_as_anybody_likes(depth):
 def test_of_a_path_through_subgraphs_no_more_is_kept_than_may_lie_in_each_other():
     """A path of 200,000 parts has as many beginnings, 40 GB of them: looked at here is one of 2,000."""
     prompt = {":".join(["1"] * 2_000): {"class_type": "N", "inputs": {"x": 7}}}
-    assert len(prompt_values._holders(prompt)) <= prompt_values.MAX_DEPTH
+    assert len(widget_values._holders(prompt)) <= widget_values.MAX_DEPTH
     assert filled("%N.x%", prompt=prompt, extra_pnginfo=workflow(drawn(1, "s-1"))) == "7"
 
 

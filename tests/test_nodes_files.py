@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from cloud_storage import choices, errors, nodes_files
+from cloud_storage import errors, nodes_files
+from cloud_storage.saving import choices
 from conftest import of_a_list, outputs_of
 
 DATA = b"a film" * 1000

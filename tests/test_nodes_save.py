@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from cloud_storage import choices, errors, list_order, nodes_save, numbering, store_file
+from cloud_storage import errors, nodes_save
 from cloud_storage.comfyui import folders, results
 from cloud_storage.media.image import image_encoder
-from cloud_storage.outbox import Outbox
+from cloud_storage.saving import choices, list_order, numbering, store_file
+from cloud_storage.saving.outbox import Outbox
 from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils

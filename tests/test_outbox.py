@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cloud_storage import errors, outbox
-from cloud_storage.names import Name
-from cloud_storage.outbox import Address, Entry, Outbox, Sender
+from cloud_storage import errors
+from cloud_storage.saving import outbox
+from cloud_storage.saving.names import Name
+from cloud_storage.saving.outbox import Address, Entry, Outbox, Sender
 from cloud_storage.system import durable_write, utc_clock
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
@@ -187,7 +188,7 @@ _KILLED = (
 import os, signal
 from pathlib import Path
 from cloud_storage.system import utc_clock, durable_write
-from cloud_storage import outbox
+from cloud_storage.saving import outbox
 from cloud_storage.system.meter import Meter
 
 folder, steps = Path(sys.argv[1]), 0
@@ -271,7 +272,7 @@ def test_one_sends_at_a_time_and_a_killed_one_holds_up_nobody(box):
         _LIGHT
         + """
 from pathlib import Path
-from cloud_storage.outbox import Outbox
+from cloud_storage.saving.outbox import Outbox
 with Outbox(Path(sys.argv[1])).alone() as alone:
     print(alone, flush=True)
     sys.stdin.read()

@@ -7,9 +7,10 @@ import os
 from datetime import datetime
 
 import pytest
-from cloud_storage import choices, errors, publishing, store_file
-from cloud_storage.list_order import Call
-from cloud_storage.names import NameContext
+from cloud_storage import errors
+from cloud_storage.saving import choices, store_file, upload_file
+from cloud_storage.saving.list_order import Call
+from cloud_storage.saving.names import NameContext
 from cloud_storage.storage.base import SHA256_METADATA, PutOptions
 from cloud_storage.system.meter import Meter
 from servers.faults import Answer, Cut, Fault, s3_error
@@ -33,8 +34,8 @@ def path(tmp_path):
 
 
 def publish(storage, path, if_exists=choices.NEW_NAME, filename="", meter=None):
-    name = publishing.name("m/", filename, path.name, CONTEXT, 1000)
-    return publishing.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None, Call())
+    name = upload_file.name("m/", filename, path.name, CONTEXT, 1000)
+    return upload_file.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None, Call())
 
 
 def test_a_file_is_stored_with_its_checksum_and_its_own_name(shaky, direct, path):
@@ -105,7 +106,7 @@ def test_skip_tells_whether_what_another_was_faster_to_store_is_the_same(
 
 @pytest.mark.parametrize("moment", ["before its bytes are sent", "while they are"])
 def test_a_file_that_is_written_to_meanwhile_is_not_taken_for_whole(shaky, direct, path, monkeypatch, moment):
-    module, name = (publishing, "_namesakes") if moment.startswith("before") else (store_file, "store")
+    module, name = (upload_file, "_namesakes") if moment.startswith("before") else (store_file, "store")
     step = getattr(module, name)
 
     def step_while_another_writes(*given):
@@ -121,7 +122,7 @@ def test_a_file_that_is_written_to_meanwhile_is_not_taken_for_whole(shaky, direc
 
 
 def test_a_number_stands_before_the_extension_of_the_file_and_of_no_folder():
-    name = publishing.name("m/", "", "v1.5/model", CONTEXT, 1000)
+    name = upload_file.name("m/", "", "v1.5/model", CONTEXT, 1000)
     assert next(iter(name.candidates(iter((2, 3)), bare_is_taken=True))) == "m/v1.5/model_00002"
 
 
@@ -174,13 +175,13 @@ def test_a_file_that_is_gone_is_named(shaky, tmp_path):
     ],
 )
 def test_a_file_keeps_its_name_or_gets_the_one_that_is_asked_for(filename, file, key):
-    assert publishing.name("m/", filename, file, CONTEXT, 1000).fixed() == key
+    assert upload_file.name("m/", filename, file, CONTEXT, 1000).fixed() == key
 
 
 def test_tokens_in_the_folder_are_replaced_and_folders_of_the_file_kept():
-    name = publishing.kept_name("%date%/", "loras/x/a.pt", CONTEXT, 1000)
+    name = upload_file.kept_name("%date%/", "loras/x/a.pt", CONTEXT, 1000)
     assert name.fixed() == "2026-11-21/loras/x/a.pt"
     assert name.numbered(2) == "2026-11-21/loras/x/a_00002.pt"
-    assert publishing.kept_name("", "a.pt", CONTEXT, 1000).fixed() == "a.pt"
+    assert upload_file.kept_name("", "a.pt", CONTEXT, 1000).fixed() == "a.pt"
     with pytest.raises(errors.ConfigurationError):
-        publishing.kept_name("", "a.pt" * 400, CONTEXT, 1000)
+        upload_file.kept_name("", "a.pt" * 400, CONTEXT, 1000)

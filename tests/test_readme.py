@@ -10,10 +10,11 @@ from datetime import datetime
 
 import cloud_storage
 import pytest
-from cloud_storage import choices, names, outbox, profile, providers
+from cloud_storage import profile, providers
 from cloud_storage.comfyui import folders
 from cloud_storage.config import settings
 from cloud_storage.media import formats
+from cloud_storage.saving import choices, names, outbox
 from cloud_storage.storage import base, connect, connection_test, error_codes, retries
 from cloud_storage.system.meter import Meter
 from conftest import ROOT

@@ -18,10 +18,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from cloud_storage import batch, choices, errors, nodes_outbox, nodes_save, outbox, sending, store_file
+from cloud_storage import errors, nodes_outbox, nodes_save
 from cloud_storage.comfyui import folders, progress
-from cloud_storage.list_order import Call
-from cloud_storage.outbox import Outbox
+from cloud_storage.saving import batch, choices, outbox, outbox_sender, store_file
+from cloud_storage.saving.list_order import Call
+from cloud_storage.saving.outbox import Outbox
 from cloud_storage.storage import connect, retries
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import durable_write, thread_pool
@@ -53,7 +54,7 @@ def started(monkeypatch):
     a test says otherwise.
     """
     threads = Started()
-    real = sending.begin
+    real = outbox_sender.begin
 
     def begin(*arguments):
         thread = real(*arguments)
@@ -63,7 +64,7 @@ def started(monkeypatch):
                 thread.join()
         return thread
 
-    monkeypatch.setattr(sending, "begin", begin)
+    monkeypatch.setattr(outbox_sender, "begin", begin)
     return threads
 
 
@@ -400,7 +401,7 @@ def test_the_next_save_that_succeeds_sends_what_waits(cloud, proxy, box, started
 def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box, monkeypatch, started):
     refused(proxy, filename="slow")
     entered, release = threading.Event(), threading.Event()
-    real = sending._send
+    real = outbox_sender._send
 
     def send(*arguments):
         entered.set()
@@ -408,7 +409,7 @@ def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box,
         real(*arguments)
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(sending, "_send", send)
+    monkeypatch.setattr(outbox_sender, "_send", send)
     started.are_waited_for = False
     save(pictures(1, 1))
     assert entered.wait(60)
@@ -426,7 +427,7 @@ def test_a_machine_that_starts_no_more_threads_fails_no_save(cloud, proxy, box, 
             raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as tired:
-        tired.setattr(sending, "threading", SimpleNamespace(Thread=Tired))
+        tired.setattr(outbox_sender, "threading", SimpleNamespace(Thread=Tired))
         save(pictures(1, 1))
     assert len(kept(box)) == 1
     save(pictures(1, 2))
@@ -481,7 +482,7 @@ def test_what_fails_again_stays_and_the_report_says_why(cloud, proxy, box):
     assert "and 1 more (profile (env vars)): Could not" in waiting
     assert report.count("AccessDenied") == 1, "the same reason is told once"
     assert str(box.folder) not in report, "key and profile first, no path"
-    assert rule.seen <= sending.SEND_THREADS, "the rest is not tried"
+    assert rule.seen <= outbox_sender.SEND_THREADS, "the rest is not tried"
     proxy.clear()
     assert retry()[:2] == (6, 0)
 
@@ -492,7 +493,7 @@ def forge(entry, **changes):
 
 
 def sent_all(box):
-    return sending.send(box, folders.profiles_file(), lambda entry: True, Meter())
+    return outbox_sender.send(box, folders.profiles_file(), lambda entry: True, Meter())
 
 
 OWN_CODES = ("KeyTooLongError", "InvalidObjectName", "EntityTooLarge", "FileImmutable")
@@ -529,7 +530,7 @@ def test_a_refusal_that_may_be_of_one_folder_keeps_no_other_away(cloud, proxy, b
         rule = proxy.add(Fault(answer, "PUT", path="wrong", times=None))
         report = sent_all(box)
         assert report.left == 8
-        assert rule.seen <= sending.SEND_THREADS + 1, "the rest of the folder is not tried"
+        assert rule.seen <= outbox_sender.SEND_THREADS + 1, "the rest of the folder is not tried"
         assert report.stuck == set(), "it is tried again once the policy may have changed"
         assert keys_of(cloud) == ["right/ComfyUI_00001.png", "right/ComfyUI_00002.png", "right/x.png"]
         proxy.clear()
@@ -537,7 +538,7 @@ def test_a_refusal_that_may_be_of_one_folder_keeps_no_other_away(cloud, proxy, b
 
 
 def test_a_policy_that_forbids_to_list_one_folder_keeps_no_other_away(cloud, proxy, box, monkeypatch):
-    monkeypatch.setattr(sending, "SEND_THREADS", 1)
+    monkeypatch.setattr(outbox_sender, "SEND_THREADS", 1)
     for folder in ("wrong", "wrong", "right"):
         refused(proxy, key_prefix=folder)
     proxy.add(Fault(FORBIDDEN, "GET", query="wrong", times=None))
@@ -820,13 +821,13 @@ def test_what_cannot_be_read_is_left_and_reported_and_keeps_nothing_else_away(cl
 
 def test_what_somebody_removes_meanwhile_is_nobodys_failure(cloud, proxy, box, monkeypatch):
     refused(proxy, images=pictures(1), filename="x")
-    real = sending.file_sha256
+    real = outbox_sender.file_sha256
 
     def removed(path, meter):
         shutil.rmtree(path.parent)
         return real(path, meter)
 
-    monkeypatch.setattr(sending, "file_sha256", removed)
+    monkeypatch.setattr(outbox_sender, "file_sha256", removed)
     assert retry()[:2] == (0, 0)
 
 
@@ -884,7 +885,7 @@ def test_who_sends_beside_another_sends_what_that_one_leaves(cloud, proxy, box, 
 
     def send_beside():
         everything = box, folders.profiles_file(), lambda entry: True, Meter()
-        beside.append(sending.send(*everything, lambda text: waits.set()))
+        beside.append(outbox_sender.send(*everything, lambda text: waits.set()))
         waits.set()
 
     thread = threading.Thread(target=send_beside)
@@ -895,7 +896,7 @@ def test_who_sends_beside_another_sends_what_that_one_leaves(cloud, proxy, box, 
             waits.wait()
         return entry.sender.profile == "renders"
 
-    assert sending.send(box, folders.profiles_file(), wanted, Meter()).sent == 1
+    assert outbox_sender.send(box, folders.profiles_file(), wanted, Meter()).sent == 1
     thread.join()
     assert [(report.sent, report.left) for report in beside] == [(1, 0)], str(beside[0])
     assert len(keys_of(cloud)) == 2
@@ -976,10 +977,10 @@ def test_a_sender_killed_at_any_step_sends_everything_once_in_the_end(cloud, pro
 import os, signal
 from pathlib import Path
 from cloud_storage.storage import connect
-from cloud_storage import sending
+from cloud_storage.saving import outbox_sender
 from cloud_storage.comfyui import folders
 from cloud_storage.system.meter import Meter
-from cloud_storage.outbox import Outbox
+from cloud_storage.saving.outbox import Outbox
 connect.storage_of(None, folders.profiles_file())  # the SDK is imported once, before the forks
 folder, left = str(folders.outbox_folder()), 1
 
@@ -997,7 +998,7 @@ while True:
     pid = os.fork()
     if pid == 0:
         sys.addaudithook(hook)
-        report = sending.send(box, folders.profiles_file(), lambda entry: True, Meter())
+        report = outbox_sender.send(box, folders.profiles_file(), lambda entry: True, Meter())
         os._exit(0 if report.left == 0 else 1)
     status = os.waitpid(pid, 0)[1]
     print(status, flush=True)
@@ -1044,4 +1045,4 @@ def test_workers_of_the_outbox_are_few(monkeypatch, cloud, proxy, box):
         lambda jobs, threads, **more: (seen.append(threads), real(jobs, threads, **more))[1],
     )
     assert retry()[:2] == (12, 0)
-    assert seen == [sending.SEND_THREADS]
+    assert seen == [outbox_sender.SEND_THREADS]

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
-from . import prompt_values
-from .errors import BadKey, ConfigurationError, sentence
-from .storage.keys import MAX_KEY_BYTES, clean_key, shown_key, without_empty_folders, without_leading_slashes
+from ..errors import BadKey, ConfigurationError, sentence
+from ..storage.keys import MAX_KEY_BYTES, clean_key, shown_key, without_empty_folders, without_leading_slashes
+from . import widget_values
 
 MAX_TEMPLATE_CHARACTERS = 8192  # room for many tokens; each percent sign may begin one, and is looked at so
 COUNTER_DIGITS = 5  # at least
@@ -61,7 +61,7 @@ _TOKENS: Mapping[str, Callable[[NameContext], object]] = {
     "second": _date("ss"),
     "width": lambda context: context.width,
     "height": lambda context: context.height,
-    "seed": lambda context: prompt_values.seed(context.prompt or {}, context.node_id),
+    "seed": lambda context: widget_values.seed(context.prompt or {}, context.node_id),
 }
 _DISTINCT = {"counter", "batch_num", "uuid"}  # each keeps the images of one batch apart
 _DATE_LETTERS: Mapping[str, Callable[[datetime], int]] = {
@@ -201,7 +201,7 @@ def _replacement(token: str, context: NameContext) -> str | None:
     if token in _TOKENS:
         value = _TOKENS[token](context)
         return None if value is None else str(value)
-    return prompt_values.of_widget(token, context.prompt or {}, context.extra_pnginfo or {})
+    return widget_values.of_widget(token, context.prompt or {}, context.extra_pnginfo or {})
 
 
 def format_date(letters: str, date: datetime) -> str:

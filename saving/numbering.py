@@ -6,13 +6,13 @@ import threading
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..errors import AccessDenied, StorageError, is_policy
+from ..storage.base import Storage
+from ..system.meter import Meter
 from .choices import NEW_NAME
 from .counter import CounterMemory, Series
-from .errors import AccessDenied, StorageError, is_policy
 from .list_order import Call, Place
 from .names import Name
-from .storage.base import Storage
-from .system.meter import Meter
 
 _NEEDS_LISTING = "A counter needs the right to list; with %uuid% in its place none is needed."
 counters = CounterMemory()  # the last number of each series, for as long as ComfyUI runs

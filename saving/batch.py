@@ -16,20 +16,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from . import numbering, sending, store_file
+from ..comfyui import status_text
+from ..comfyui.node_lines import WARNING, Line
+from ..errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
+from ..profile import Profile
+from ..storage.base import Storage
+from ..storage.connect import Unopened, storage_of
+from ..system import thread_pool
+from ..system.meter import Meter
+from . import numbering, outbox_sender, store_file
 from .choices import FAIL, KEEP_AND_STOP, NEW_NAME, NO_LINK, OBJECT_URL, PRESIGNED, STOP
-from .comfyui import status_text
-from .comfyui.node_lines import WARNING, Line
-from .errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
 from .list_order import Call
 from .names import Name
 from .outbox import Address, Entry, Outbox, Sender
-from .profile import Profile
-from .storage.base import Storage
-from .storage.connect import Unopened, storage_of
 from .store_file import File, Outcome
-from .system import thread_pool
-from .system.meter import Meter
 
 S = TypeVar("S")
 log = logging.getLogger("cloud_storage")
@@ -63,7 +63,7 @@ def target(profile: Profile | None, profiles_file: Path, outbox_folder: Path, on
         if on_failure == STOP:
             raise
         storage = Unopened(error)
-    sender = sending.sender(profile, profiles_file)
+    sender = outbox_sender.sender(profile, profiles_file)
     return Target(storage, sender, Outbox(outbox_folder), profiles_file, on_failure)
 
 
@@ -286,7 +286,7 @@ class _Batch:
         """Raise what failed, if the user is to be stopped by it; send what waits, if nothing failed."""
         where = self.where
         if self.failure is None:
-            sending.begin(where.outbox, where.profiles_file, where.sender)
+            outbox_sender.begin(where.outbox, where.profiles_file, where.sender)
             return
         entries = [one.kept for one in saved if one.kept]
         words = [str(self.failure)]

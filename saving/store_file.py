@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
+from ..storage import multipart
+from ..storage.base import SHA256_METADATA, ObjectInfo, PutOptions, Storage
+from ..system.digests import file_sha256
+from ..system.meter import Meter
 from .choices import FAIL, OVERWRITE, SKIP
-from .errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
 from .names import Name
 from .numbering import Turn
-from .storage import multipart
-from .storage.base import SHA256_METADATA, ObjectInfo, PutOptions, Storage
-from .system.digests import file_sha256
-from .system.meter import Meter
 
 
 @dataclass(frozen=True)

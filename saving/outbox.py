@@ -23,10 +23,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .errors import DISK_ADVICE, StorageError, disk_told, sentence
+from ..errors import DISK_ADVICE, StorageError, disk_told, sentence
+from ..system import durable_write, file_lock
+from ..system.meter import Meter
 from .names import Name
-from .system import durable_write, file_lock
-from .system.meter import Meter
 
 MAX_BYTES = 32 << 30  # of all entries together
 WARN_BYTES = MAX_BYTES * 4 // 5

@@ -14,8 +14,8 @@ import time
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .system.meter import Meter
-from .system.utc_clock import now
+from ..system.meter import Meter
+from ..system.utc_clock import now
 
 LOOK_SECONDS = 0.2  # between two looks whether the one who waits was told to stop
 SOON_SECONDS = 3.0

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import batch, inputs, list_order, numbering
-from .comfyui import folders, interrupt, server
-from .comfyui.node_lines import Line
-from .comfyui.progress import Progress
+from .. import inputs
+from ..comfyui import folders, interrupt, server
+from ..comfyui.node_lines import Line
+from ..comfyui.progress import Progress
+from ..media.workflow_metadata import Metadata
+from ..system.meter import Meter
+from ..system.watch import watched
+from . import batch, list_order, numbering
 from .list_order import Call
-from .media.workflow_metadata import Metadata
 from .names import Name, NameContext, Template
 from .store_file import File
-from .system.meter import Meter
-from .system.watch import watched
 
 if TYPE_CHECKING:
-    from .profile import Profile
+    from ..profile import Profile
 
 
 T = TypeVar("T")

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ..errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
+from ..storage.base import ObjectInfo, Storage
+from ..system import digests, file_mark
+from ..system.meter import Meter
+from ..system.one_at_a_time import OneAtATime
 from . import choices, numbering, store_file
-from .errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
 from .list_order import Call
 from .names import COUNTER_DIGITS, Name, NameContext, Template
-from .storage.base import ObjectInfo, Storage
-from .system import digests, file_mark
-from .system.meter import Meter
-from .system.one_at_a_time import OneAtATime
 
 of_one_file = OneAtATime()  # for who knows that one file has one name: the second upload finds the first
 

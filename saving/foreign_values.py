@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..comfyui.input_values import shown
 from .choices import IF_EXISTS, LINKS, NEW_NAME, OBJECT_URL, PRESIGNED
-from .comfyui.input_values import shown
 
 MIN_HOURS, MAX_HOURS = 1, 168
 

@@ -17,11 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from . import numbering, store_file
-from .choices import NEW_NAME, OVERWRITE
-from .config.profiles_file import ENVIRONMENT
-from .config.settings import chosen
-from .errors import (
+from ..config.profiles_file import ENVIRONMENT
+from ..config.settings import chosen
+from ..errors import (
     DISK_ADVICE,
     AccessDenied,
     ConfigurationError,
@@ -34,15 +32,17 @@ from .errors import (
     is_policy,
     sentence,
 )
+from ..profile import Profile, resolve
+from ..storage.base import ObjectInfo, Storage
+from ..storage.connect import connect
+from ..system import thread_pool
+from ..system.digests import file_sha256
+from ..system.meter import Meter
+from . import numbering, store_file
+from .choices import NEW_NAME, OVERWRITE
 from .list_order import Call
 from .outbox import Entry, Outbox, Sender
-from .profile import Profile, resolve
-from .storage.base import ObjectInfo, Storage
-from .storage.connect import connect
 from .store_file import File
-from .system import thread_pool
-from .system.digests import file_sha256
-from .system.meter import Meter
 
 SEND_THREADS = 4  # of the outbox; what is saved meanwhile has as many more as it needs
 REPORTED = 50  # lines of a report
