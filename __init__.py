@@ -11,9 +11,9 @@ from . import (
     nodes_outbox,
     nodes_profile,
     nodes_save,
-    routes,
 )
 from .comfyui import input_values
+from .page import routes
 
 NODE_CLASS_MAPPINGS = {
     **nodes_profile.NODE_CLASS_MAPPINGS,

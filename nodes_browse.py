@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+from . import node_inputs
 from .comfyui import folders, results
 from .comfyui.amounts import in_bytes, several
 from .comfyui.progress import Progress
@@ -61,7 +61,7 @@ class ListBucketContents:
                 ),
             },
             "optional": {
-                "profile": inputs.PROFILE,
+                "profile": node_inputs.PROFILE,
                 "pattern": (
                     "STRING",
                     {
@@ -70,7 +70,7 @@ class ListBucketContents:
                     },
                 ),
             },
-            "hidden": inputs.UNIQUE_ID,
+            "hidden": node_inputs.UNIQUE_ID,
         }
 
     @classmethod
@@ -135,9 +135,12 @@ class GeneratePresignedURL:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
-            "required": {"key": inputs.key("comfyui/images/a.png"), "expires_hours": inputs.EXPIRES_HOURS},
-            "optional": {"profile": inputs.PROFILE},
-            "hidden": inputs.UNIQUE_ID,
+            "required": {
+                "key": node_inputs.key("comfyui/images/a.png"),
+                "expires_hours": node_inputs.EXPIRES_HOURS,
+            },
+            "optional": {"profile": node_inputs.PROFILE},
+            "hidden": node_inputs.UNIQUE_ID,
         }
 
     @classmethod
@@ -160,7 +163,7 @@ class GeneratePresignedURL:
     ) -> dict[str, Any]:
         def sign() -> str:
             storage = storage_of(profile, folders.profiles_file())
-            name = inputs.key_for(storage, key)
+            name = node_inputs.key_for(storage, key)
             storage.stat(name)  # an address of nothing would only fail in somebody else's browser
             return storage.signed_url(name, timedelta(hours=expires_hours))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+from . import node_inputs
 from .comfyui import folders, results, uploadable_files
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
@@ -44,7 +44,7 @@ class UploadFileToCloud:
                         "Filenames of VideoHelperSuite's Video Combine: then its finished video.",
                     },
                 ),
-                "key_prefix": inputs.key_prefix("comfyui/files/"),
+                "key_prefix": node_inputs.key_prefix("comfyui/files/"),
                 "filename": (
                     "STRING",
                     {
@@ -55,12 +55,12 @@ class UploadFileToCloud:
                 ),
             },
             "optional": {
-                "profile": inputs.PROFILE,
-                "if_exists": inputs.IF_EXISTS,
-                "link": inputs.LINK,
-                "expires_hours": inputs.EXPIRES_HOURS,
+                "profile": node_inputs.PROFILE,
+                "if_exists": node_inputs.IF_EXISTS,
+                "link": node_inputs.LINK,
+                "expires_hours": node_inputs.EXPIRES_HOURS,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
         }
 
     @classmethod
@@ -100,7 +100,9 @@ class UploadFileToCloud:
             is_changed.remember_file(unique_id, path)
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
-            name = upload_file.name(key_prefix, filename, path.name, context, inputs.room_for_key(storage))
+            name = upload_file.name(
+                key_prefix, filename, path.name, context, node_inputs.room_for_key(storage)
+            )
             published = upload_file.publish(storage, name, path, if_exists, meter, progress.text, call)
             url = batch.link(storage, published.key, link, timedelta(hours=expires_hours))
             through = outbox_sender.sender(profile, folders.profiles_file())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+from . import node_inputs
 from .comfyui import folders, results
 from .comfyui.progress import Progress
 from .loading import image_folder, is_changed, selection
@@ -71,8 +71,8 @@ class LoadImagesFromCloud:
                     },
                 ),
             },
-            "optional": {"profile": inputs.PROFILE, "on_damage": inputs.ON_DAMAGE},
-            "hidden": inputs.UNIQUE_ID,
+            "optional": {"profile": node_inputs.PROFILE, "on_damage": node_inputs.ON_DAMAGE},
+            "hidden": node_inputs.UNIQUE_ID,
         }
 
     @classmethod

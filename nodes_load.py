@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from . import inputs
+from . import node_inputs
 from .comfyui import folders, results, server
 from .comfyui import video as comfyui_video
 from .comfyui.amounts import in_bytes
@@ -156,7 +156,7 @@ class LoadVideoFromCloud:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "key": inputs.key("comfyui/videos/a.mp4"),
+                "key": node_inputs.key("comfyui/videos/a.mp4"),
                 "force_rate": (
                     "FLOAT",
                     {
@@ -167,18 +167,18 @@ class LoadVideoFromCloud:
                         "tooltip": "Frames per second, picked by the file's own times; 0: every frame.",
                     },
                 ),
-                "custom_width": inputs.count(
+                "custom_width": node_inputs.count(
                     "In pixels; 0: as in the file, or the ratio to custom_height is kept.", 16384
                 ),
-                "custom_height": inputs.count(
+                "custom_height": node_inputs.count(
                     "In pixels; 0: as in the file, or the ratio to custom_width is kept.", 16384
                 ),
-                "frame_load_cap": inputs.count("Load at most this many frames; 0: all."),
-                "skip_first_frames": inputs.count("Skip this many frames at the start."),
-                "select_every_nth": inputs.count("Take every nth of the remaining frames.", least=1),
+                "frame_load_cap": node_inputs.count("Load at most this many frames; 0: all."),
+                "skip_first_frames": node_inputs.count("Skip this many frames at the start."),
+                "select_every_nth": node_inputs.count("Take every nth of the remaining frames.", least=1),
             },
             "optional": {
-                "profile": inputs.PROFILE,
+                "profile": node_inputs.PROFILE,
                 "vae": (
                     "VAE",
                     {"tooltip": "If connected, frames are encoded and the first output is a LATENT."},
@@ -190,9 +190,9 @@ class LoadVideoFromCloud:
                         "and a frame count that it accepts."
                     },
                 ),
-                "on_damage": inputs.ON_DAMAGE,
+                "on_damage": node_inputs.ON_DAMAGE,
             },
-            "hidden": inputs.UNIQUE_ID,
+            "hidden": node_inputs.UNIQUE_ID,
         }
 
     @classmethod
@@ -269,14 +269,14 @@ class LoadAudioFromCloud:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
-            "required": {"key": inputs.key("comfyui/audio/a.flac")},
+            "required": {"key": node_inputs.key("comfyui/audio/a.flac")},
             "optional": {
-                "profile": inputs.PROFILE,
-                "start_seconds": inputs.seconds("Start here."),
-                "duration_seconds": inputs.seconds("Load this much; 0: to the end."),
-                "on_damage": inputs.ON_DAMAGE,
+                "profile": node_inputs.PROFILE,
+                "start_seconds": node_inputs.seconds("Start here."),
+                "duration_seconds": node_inputs.seconds("Load this much; 0: to the end."),
+                "on_damage": node_inputs.ON_DAMAGE,
             },
-            "hidden": inputs.UNIQUE_ID,
+            "hidden": node_inputs.UNIQUE_ID,
         }
 
     @classmethod
@@ -317,7 +317,7 @@ async def _read(
 
     def read() -> T:
         storage = storage_of(profile, folders.profiles_file())
-        name = inputs.key_for(storage, key)
+        name = node_inputs.key_for(storage, key)
         with contextlib.closing(RangeReader(storage, name, meter)) as source:
             is_changed.remember(node_id, profile, key, source.info.etag)
             return decode(source, name, meter)
@@ -345,9 +345,9 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
 
 def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own form
     return {
-        "required": {"key": inputs.key("comfyui/images/a.png"), **further},
-        "optional": {"profile": inputs.PROFILE, "on_damage": inputs.ON_DAMAGE},
-        "hidden": inputs.UNIQUE_ID,
+        "required": {"key": node_inputs.key("comfyui/images/a.png"), **further},
+        "optional": {"profile": node_inputs.PROFILE, "on_damage": node_inputs.ON_DAMAGE},
+        "hidden": node_inputs.UNIQUE_ID,
     }
 
 
@@ -362,7 +362,7 @@ async def _loaded(
 
     def fetch() -> tuple[T, bool]:
         storage = storage_of(profile, folders.profiles_file())
-        name = inputs.key_for(storage, key)
+        name = node_inputs.key_for(storage, key)
         copy = object_cache.fetch(storage, name, folders.temp_folder() / "cache", meter)
         is_changed.remember(node_id, profile, key, copy.etag or None)
         reader = comfyui_video.image_reader(copy.path)
@@ -381,7 +381,7 @@ async def _loaded(
 
 
 def _etag(storage: Storage, key: str, _how: None) -> str:
-    return storage.stat(inputs.key_for(storage, key)).etag
+    return storage.stat(node_inputs.key_for(storage, key)).etag
 
 
 NODE_CLASS_MAPPINGS = {

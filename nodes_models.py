@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+from . import node_inputs
 from .comfyui import folders, interrupt, model_folders, results
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
@@ -60,7 +60,7 @@ class LoadModelFromCloud:
         return {
             "required": {
                 "model_type": _model_type(),
-                "key": inputs.key("models/loras/a.safetensors"),
+                "key": node_inputs.key("models/loras/a.safetensors"),
                 "force_redownload": (
                     "BOOLEAN",
                     {
@@ -70,7 +70,7 @@ class LoadModelFromCloud:
                 ),
             },
             "optional": {
-                "profile": inputs.PROFILE,
+                "profile": node_inputs.PROFILE,
                 "sha256": (
                     "STRING",
                     {"default": "", "tooltip": "Expected SHA-256 (64 hex digits); empty: no check."},
@@ -83,7 +83,7 @@ class LoadModelFromCloud:
                     },
                 ),
             },
-            "hidden": inputs.UNIQUE_ID,
+            "hidden": node_inputs.UNIQUE_ID,
         }
 
     @classmethod
@@ -98,7 +98,7 @@ class LoadModelFromCloud:
         unique_id: str | None = None,
     ) -> str:
         def state(storage: Storage, key: str, how: tuple[str, str]) -> str:
-            name = inputs.key_for(storage, key)
+            name = node_inputs.key_for(storage, key)
             model_type, subfolder = how
             return model_file.state(storage, name, model_folders.place(model_type, name, subfolder).path)
 
@@ -118,7 +118,7 @@ class LoadModelFromCloud:
 
         def fetch() -> tuple[str, str]:
             storage = storage_of(profile, folders.profiles_file())
-            name = inputs.key_for(storage, key)
+            name = node_inputs.key_for(storage, key)
             place = model_folders.place(model_type, name, subfolder)
             wanted = model_file.Wanted(name, place.path, model_file.clean_sha256(sha256), force_redownload)
             fetched = model_file.fetch(storage, wanted, meter, progress.text)
@@ -158,8 +158,8 @@ class UploadModelToCloud:
                     },
                 ),
             },
-            "optional": {"profile": inputs.PROFILE, "if_exists": inputs.IF_EXISTS},
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+            "optional": {"profile": node_inputs.PROFILE, "if_exists": node_inputs.IF_EXISTS},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
         }
 
     @classmethod
@@ -198,7 +198,7 @@ class UploadModelToCloud:
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
-            name = upload_file.kept_name(key_prefix, below, context, inputs.room_for_key(storage))
+            name = upload_file.kept_name(key_prefix, below, context, node_inputs.room_for_key(storage))
             with upload_file.of_one_file.alone(place.path, meter):  # which a list may name twice
                 published = upload_file.publish(
                     storage, name, place.path, if_exists, meter, progress.text, Call()

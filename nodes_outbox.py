@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+from . import node_inputs
 from .comfyui import folders, results
 from .comfyui.progress import Progress
 from .saving import outbox_sender
@@ -36,7 +36,10 @@ class RetryPendingUploads:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         tooltip = "Only files that were saved through this profile; not connected: all that wait."
-        return {"optional": {"profile": ("S3_PROFILE", {"tooltip": tooltip})}, "hidden": inputs.UNIQUE_ID}
+        return {
+            "optional": {"profile": ("S3_PROFILE", {"tooltip": tooltip})},
+            "hidden": node_inputs.UNIQUE_ID,
+        }
 
     @classmethod
     def IS_CHANGED(cls, profile: Profile | None = None, unique_id: str | None = None) -> str:

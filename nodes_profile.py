@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from typing import Any
 
-from . import inputs, providers
+from . import node_inputs, providers
 from .comfyui import folders, results
 from .comfyui.node_lines import Line
 from .comfyui.progress import Progress
@@ -104,7 +104,7 @@ class TestCloudConnection:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"optional": {"profile": inputs.PROFILE}, "hidden": inputs.UNIQUE_ID}
+        return {"optional": {"profile": node_inputs.PROFILE}, "hidden": node_inputs.UNIQUE_ID}
 
     @classmethod
     def IS_CHANGED(cls, profile: None = None, unique_id: str | None = None) -> str:

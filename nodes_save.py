@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+from . import node_inputs
 from .comfyui import results
 from .comfyui import video as comfyui_video
 from .comfyui.progress import Progress
@@ -50,8 +50,8 @@ class SaveImageToCloud(foreign_values.Tolerant):
         return {
             "required": {
                 "images": ("IMAGE", {"tooltip": "The images to save; each becomes an object of its own."}),
-                "key_prefix": inputs.key_prefix("comfyui/images/"),
-                "filename": inputs.FILENAME,
+                "key_prefix": node_inputs.key_prefix("comfyui/images/"),
+                "filename": node_inputs.FILENAME,
                 "format": (
                     list(image_encoder.FORMATS),
                     {"tooltip": "png is lossless; png and webp restore the workflow if dropped on the page."},
@@ -67,14 +67,14 @@ class SaveImageToCloud(foreign_values.Tolerant):
                 ),
             },
             "optional": {
-                "profile": inputs.PROFILE,
-                "if_exists": inputs.IF_EXISTS,
-                "link": inputs.LINK,
-                "expires_hours": inputs.EXPIRES_HOURS,
-                "embed_workflow": inputs.EMBED_WORKFLOW,
-                "on_failure": inputs.ON_FAILURE,
+                "profile": node_inputs.PROFILE,
+                "if_exists": node_inputs.IF_EXISTS,
+                "link": node_inputs.LINK,
+                "expires_hours": node_inputs.EXPIRES_HOURS,
+                "embed_workflow": node_inputs.EMBED_WORKFLOW,
+                "on_failure": node_inputs.ON_FAILURE,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
         }
 
     async def save(
@@ -140,8 +140,8 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         return {
             "required": {
                 "video": ("VIDEO", {"tooltip": "The video to save."}),
-                "key_prefix": inputs.key_prefix("comfyui/videos/"),
-                "filename": inputs.FILENAME,
+                "key_prefix": node_inputs.key_prefix("comfyui/videos/"),
+                "filename": node_inputs.FILENAME,
                 "format": (
                     list(formats.FORMATS),
                     {
@@ -158,11 +158,11 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 ),
             },
             "optional": {
-                "profile": inputs.PROFILE,
-                "if_exists": inputs.IF_EXISTS,
-                "link": inputs.LINK,
-                "expires_hours": inputs.EXPIRES_HOURS,
-                "embed_workflow": inputs.EMBED_WORKFLOW,
+                "profile": node_inputs.PROFILE,
+                "if_exists": node_inputs.IF_EXISTS,
+                "link": node_inputs.LINK,
+                "expires_hours": node_inputs.EXPIRES_HOURS,
+                "embed_workflow": node_inputs.EMBED_WORKFLOW,
                 "crf": (
                     "INT",
                     {
@@ -173,9 +173,9 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                         "19, h265 22, vp9 26, av1 28. Any other value always encodes.",
                     },
                 ),
-                "on_failure": inputs.ON_FAILURE,
+                "on_failure": node_inputs.ON_FAILURE,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
         }
 
     async def save(
@@ -249,15 +249,15 @@ class SaveAudioToCloud(foreign_values.Tolerant):
                     "AUDIO",
                     {"tooltip": "The audio to save; each clip becomes an object of its own."},
                 ),
-                "key_prefix": inputs.key_prefix("comfyui/audio/"),
-                "filename": inputs.FILENAME,
+                "key_prefix": node_inputs.key_prefix("comfyui/audio/"),
+                "filename": node_inputs.FILENAME,
                 "format": (
                     list(audio_encoder.FORMATS),
                     {"tooltip": "flac and wav are lossless at 24 bits; wav cannot restore the workflow."},
                 ),
             },
             "optional": {
-                "profile": inputs.PROFILE,
+                "profile": node_inputs.PROFILE,
                 "quality": (
                     list(audio_encoder.QUALITIES),
                     {
@@ -265,14 +265,14 @@ class SaveAudioToCloud(foreign_values.Tolerant):
                         "are lossless."
                     },
                 ),
-                "if_exists": inputs.IF_EXISTS,
-                "link": inputs.LINK,
-                "expires_hours": inputs.EXPIRES_HOURS,
-                "embed_workflow": inputs.EMBED_WORKFLOW,
-                "on_failure": inputs.ON_FAILURE,
-                "audioUI": inputs.AUDIO_PLAYER,
+                "if_exists": node_inputs.IF_EXISTS,
+                "link": node_inputs.LINK,
+                "expires_hours": node_inputs.EXPIRES_HOURS,
+                "embed_workflow": node_inputs.EMBED_WORKFLOW,
+                "on_failure": node_inputs.ON_FAILURE,
+                "audioUI": node_inputs.AUDIO_PLAYER,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **inputs.UNIQUE_ID},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
         }
 
     async def save(

@@ -10,7 +10,7 @@ from io import BytesIO
 
 import hostile_texts
 import pytest
-from cloud_storage import browsing, routes
+from cloud_storage.page import browse, routes
 from cloud_storage.storage.base import ObjectInfo, Page, PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, make_place
@@ -202,7 +202,7 @@ def test_a_key_is_never_taken_for_html(filled, ours):
 
 
 def test_a_long_folder_is_loaded_as_it_is_scrolled(cloud, ours, monkeypatch):
-    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 50)
+    monkeypatch.setattr(browse, "PAGE_ENTRIES", 50)
     for number in range(160):
         cloud.put(f"{number:03}.txt", b"", PutOptions(), Meter())
     opened(ours)
@@ -218,7 +218,7 @@ def test_a_long_folder_is_loaded_as_it_is_scrolled(cloud, ours, monkeypatch):
 
 
 def test_a_search_finds_what_lies_deeper(filled, ours, monkeypatch):
-    monkeypatch.setattr(browsing, "SEARCHED_KEYS", 2)
+    monkeypatch.setattr(browse, "SEARCHED_KEYS", 2)
     opened(ours, {"start": "a/"})
     field = ours.get_by_role("searchbox")
     field.fill("DEEP")
@@ -316,7 +316,7 @@ def test_it_fits_a_small_screen(filled, ours):
 @pytest.fixture
 def long(cloud, ours, monkeypatch):
     """The picker, open on the first 20 of 60 files. The last one is the largest, and the newest."""
-    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 20)
+    monkeypatch.setattr(browse, "PAGE_ENTRIES", 20)
     for number in range(60):
         cloud.put(f"{number:02}.txt", b"x" * number, PutOptions(), Meter())
     undated = type(cloud).page
@@ -446,14 +446,14 @@ def test_an_order_is_that_of_the_whole_folder_however_little_of_it_is_loaded(lon
 
 @pytest.mark.parametrize("order", ["newest", "largest"])
 def test_an_order_that_is_not_of_everything_says_so(long, monkeypatch, order):
-    monkeypatch.setattr(browsing, "ORDERED_FILES", 5)
+    monkeypatch.setattr(browse, "ORDERED_FILES", 5)
     opened(long)
     long.get_by_label("Order").select_option(order)
     loaded(long, 5)
     title = "Newest first" if order == "newest" else "Largest first"
     expect(long.get_by_role("status")).to_have_text(f"{title}: the first 5 of 60 files")
     assert long.locator(".cs-hint").inner_text() == ""
-    monkeypatch.setattr(browsing, "ORDERED_KEYS", 30)
+    monkeypatch.setattr(browse, "ORDERED_KEYS", 30)
     long.get_by_role("button", name="Reload").click()
     expect(long.locator(".cs-hint")).to_contain_text("Only 30 of them")
     assert names(long) == [f"{number:02}.txt" for number in reversed(range(25, 30))]

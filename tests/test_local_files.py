@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PureWindowsPath
 
 import pytest
-from cloud_storage import errors, local_browsing
+from cloud_storage import errors
 from cloud_storage.comfyui import uploadable_files
+from cloud_storage.page import browse_local
 from cloud_storage.system.meter import Meter
 
 
@@ -159,7 +160,7 @@ def test_on_windows_no_other_machine_is_asked_for_a_file(monkeypatch, path):
         uploadable_files.chosen(path)
     for folder in (f"output/{path}", f"output/{path[:-6]}") if path[0] == "\\" else ():
         with pytest.raises(errors.NotFound):
-            list(local_browsing._entries(folder))
+            list(browse_local._entries(folder))
     for own in (r"C:\ComfyUI\output\a.png", r"\\NAS\models\all\a.safetensors", "a.png"):
         with pytest.raises(AttributeError, match="resolve"):
             uploadable_files.chosen(own)
@@ -176,7 +177,7 @@ def test_a_folder_that_may_not_be_looked_into_hides_no_other(root, monkeypatch):
 
     (root / "output" / "closed").mkdir()
     monkeypatch.setattr(Path, "is_dir", is_dir)
-    shown = local_browsing.listing("output", "", "", "", Meter())
+    shown = browse_local.listing("output", "", "", "", Meter())
     assert shown.folders == ("output/video/",)
-    found = local_browsing.listing("output", "a.mp4", "", "", Meter())
+    found = browse_local.listing("output", "a.mp4", "", "", Meter())
     assert [info.key for info in found.files] == ["output/video/a.mp4"]

@@ -16,9 +16,9 @@ from io import BytesIO
 
 import pytest
 from aiohttp import web
-from cloud_storage import browsing, routes, thumbnails
 from cloud_storage.comfyui import folders as comfyui_folders
 from cloud_storage.comfyui import uploadable_files
+from cloud_storage.page import browse, routes, thumbnails
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, load_package
@@ -93,7 +93,7 @@ def test_a_folder_is_listed_with_its_folders_files_sizes_and_dates(cloud, ask):
 
 
 def test_long_folders_come_in_pages(cloud, ask, monkeypatch):
-    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 2)
+    monkeypatch.setattr(browse, "PAGE_ENTRIES", 2)
     keys = [f"{number}.txt" for number in range(5)]
     put(cloud, *keys)
     found, token = [], ""
@@ -116,8 +116,8 @@ def test_a_search_finds_what_lies_anywhere_below_in_small_letters_or_capitals(cl
 
 
 def test_a_search_looks_at_a_bounded_number_of_keys_and_goes_on_from_there(cloud, ask, monkeypatch):
-    monkeypatch.setattr(browsing, "SEARCHED_KEYS", 3)
-    monkeypatch.setattr(browsing, "FOUND_KEYS", 2)
+    monkeypatch.setattr(browse, "SEARCHED_KEYS", 3)
+    monkeypatch.setattr(browse, "FOUND_KEYS", 2)
     put(cloud, *(f"{number}.txt" for number in range(4)), "5-found", "6-found", "7-found")
     found, token, asked = [], "", 0
     while True:
@@ -144,7 +144,7 @@ def test_nothing_outside_the_prefix_is_ever_listed_or_shown(cloud, ask, fast_pla
 
 
 def test_a_token_of_another_folder_leads_nowhere_else(cloud, ask, fast_place, monkeypatch):
-    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 1)
+    monkeypatch.setattr(browse, "PAGE_ENTRIES", 1)
     outer = fast_place.open(path_prefix="")
     put(outer, "zz-outside-1", "zz-outside-2")
     put(cloud, "1", "2")
@@ -152,18 +152,18 @@ def test_a_token_of_another_folder_leads_nowhere_else(cloud, ask, fast_place, mo
     assert token
     assert b"outside" not in ask("list", token=token).body
     assert b"outside" not in ask("list", token="zz-outside-", search="o").body
-    assert ask("list", token="x" * (browsing.TOKEN_CHARACTERS + 1)).status == 400
+    assert ask("list", token="x" * (browse.TOKEN_CHARACTERS + 1)).status == 400
 
 
 def test_only_files_with_one_of_the_endings_are_listed_and_the_others_are_counted(cloud, ask, monkeypatch):
-    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 2)
+    monkeypatch.setattr(browse, "PAGE_ENTRIES", 2)
     put(cloud, "1.txt", "2.txt", "3.txt", "4.PNG", "5.txt", "6.jpeg")
     first = ask("list", endings=".png,.jpeg").json
     assert ([file["key"] for file in first["files"]], first["hidden"]) == (["4.PNG"], 3)
     second = ask("list", endings=".png,.jpeg", token=first["following"]).json
     assert ([file["key"] for file in second["files"]], second["hidden"]) == (["6.jpeg"], 1)
     assert second["following"] == ""
-    monkeypatch.setattr(browsing, "EMPTY_PAGES", 1)
+    monkeypatch.setattr(browse, "EMPTY_PAGES", 1)
     page = ask("list", endings=".png").json
     assert (page["files"], page["hidden"]) == ([], 2)
     assert page["following"], "an empty page is not the end"
@@ -183,11 +183,11 @@ def test_an_order_is_of_all_files_and_says_where_it_is_not(cloud, ask, monkeypat
     assert (found["folders"], found["total"], found["complete"]) == (["a/b/"], 8, True)
     deeper = ask("list", folder="a/", order="largest", search="9").json
     assert [file["key"] for file in deeper["files"]] == ["a/b/9.txt"]
-    monkeypatch.setattr(browsing, "ORDERED_FILES", 2)
+    monkeypatch.setattr(browse, "ORDERED_FILES", 2)
     found = ask("list", folder="a/", order="largest").json
     assert [file["size"] for file in found["files"]] == [7, 6]
     assert (found["total"], found["complete"]) == (8, True)
-    monkeypatch.setattr(browsing, "ORDERED_KEYS", 3)
+    monkeypatch.setattr(browse, "ORDERED_KEYS", 3)
     for search in ("", "t"):
         assert ask("list", folder="a/", order="largest", search=search).json["complete"] is False
     answer = ask("list", order="oddest")
@@ -250,7 +250,7 @@ def test_a_key_of_the_list_means_that_file_even_where_another_fits_too(local, as
 
 
 def test_long_local_folders_come_in_pages_and_in_order(local, ask, monkeypatch):
-    monkeypatch.setattr(browsing, "PAGE_ENTRIES", 2)
+    monkeypatch.setattr(browse, "PAGE_ENTRIES", 2)
     for number in range(5):
         (local / "temp" / f"{number}.txt").write_bytes(b"x" * number)
         os.utime(local / "temp" / f"{number}.txt", (0, 1000 - number))
@@ -264,7 +264,7 @@ def test_long_local_folders_come_in_pages_and_in_order(local, ask, monkeypatch):
     assert found == [f"temp/{number}.txt" for number in range(5)]
     assert keys(ask("local", folder="temp/", order="largest"))[1] == found[::-1]
     assert keys(ask("local", folder="temp/", order="newest"))[1] == found
-    monkeypatch.setattr(browsing, "ORDERED_KEYS", 3)
+    monkeypatch.setattr(browse, "ORDERED_KEYS", 3)
     assert ask("local", folder="temp/", order="newest").json["complete"] is False
 
 
@@ -547,7 +547,7 @@ def test_an_error_is_json_with_our_message_and_without_a_secret(cloud, ask, monk
 def test_a_server_that_never_answers_is_given_up(cloud, ask, monkeypatch):
     never = threading.Event()
     monkeypatch.setattr(routes, "ANSWER_SECONDS", 0.0)
-    monkeypatch.setattr(browsing, "folder", lambda *_: never.wait())
+    monkeypatch.setattr(browse, "folder", lambda *_: never.wait())
     try:
         answer = ask("list")
     finally:
@@ -560,14 +560,14 @@ def test_a_server_that_never_answers_is_given_up(cloud, ask, monkeypatch):
 
 def test_the_loop_answers_others_while_a_bucket_is_slow(cloud, ask, monkeypatch):
     began, may_end = threading.Event(), threading.Event()
-    folder = browsing.folder
+    folder = browse.folder
 
     def slow(*given):
         began.set()
         assert may_end.wait(30)
         return folder(*given)
 
-    monkeypatch.setattr(browsing, "folder", slow)
+    monkeypatch.setattr(browse, "folder", slow)
     answers = []
     asking = threading.Thread(target=lambda: answers.append(ask("list")))
     asking.start()

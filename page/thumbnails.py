@@ -14,9 +14,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import ConfigurationError, MediaError, sentence
-from .storage.base import Storage
-from .system.meter import Meter
+from ..errors import ConfigurationError, MediaError, sentence
+from ..storage.base import Storage
+from ..system.meter import Meter
 
 if TYPE_CHECKING:
     from PIL.Image import Image

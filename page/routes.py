@@ -16,12 +16,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import browsing, local_browsing, thumbnails
-from .comfyui import folders, server, uploadable_files
-from .comfyui.node_lines import for_page
-from .config.profiles_file import ENVIRONMENT
-from .config.settings import SETTINGS
-from .errors import (
+from ..comfyui import folders, server, uploadable_files
+from ..comfyui.node_lines import for_page
+from ..config.profiles_file import ENVIRONMENT
+from ..config.settings import SETTINGS
+from ..errors import (
     AccessDenied,
     Changed,
     ConfigurationError,
@@ -31,13 +30,14 @@ from .errors import (
     Throttled,
     Unreachable,
 )
-from .profile import Profile, resolve
-from .storage import connection_test
-from .storage.base import ObjectInfo
-from .storage.connect import connect
-from .storage.keys import existing_key
-from .system.meter import Meter
-from .system.watch import watched
+from ..profile import Profile, resolve
+from ..storage import connection_test
+from ..storage.base import ObjectInfo
+from ..storage.connect import connect
+from ..storage.keys import existing_key
+from ..system.meter import Meter
+from ..system.watch import watched
+from . import browse, browse_local, thumbnails
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -140,17 +140,17 @@ def _list(query: Query, meter: Meter) -> Reply:
     storage = connect(_profile(query))
     folder, token, text, order, endings = _asked(query)
     if order:
-        found = browsing.ordered(storage, folder, text, order, meter, endings)
+        found = browse.ordered(storage, folder, text, order, meter, endings)
     elif text:
-        found = browsing.search(storage, folder, text, token, meter, endings)
+        found = browse.search(storage, folder, text, token, meter, endings)
     else:
-        found = browsing.folder(storage, folder, token, meter, endings)
+        found = browse.folder(storage, folder, token, meter, endings)
     return Reply({"place": f"{storage.bucket}/{storage.path_prefix}", **_listed(found)}, LISTING_SECONDS)
 
 
 def _local(query: Query, meter: Meter) -> Reply:
     folder, token, text, order, endings = _asked(query)
-    return Reply(_listed(local_browsing.listing(folder, text, order, token, meter, endings)))
+    return Reply(_listed(browse_local.listing(folder, text, order, token, meter, endings)))
 
 
 def _asked(query: Query) -> tuple[str, str, str, str, tuple[str, ...]]:
@@ -159,7 +159,7 @@ def _asked(query: Query) -> tuple[str, str, str, str, tuple[str, ...]]:
     return folder, token, text, order, endings
 
 
-def _listed(found: browsing.Listing) -> dict[str, Any]:
+def _listed(found: browse.Listing) -> dict[str, Any]:
     return {
         "folders": found.folders,
         "files": [_described(info) for info in found.files],

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import browsing
-from .browsing import Kind, Listing
-from .comfyui import uploadable_files
-from .errors import ConfigurationError, NotFound, sentence
-from .storage.base import ObjectInfo
-from .system.meter import Meter
+from ..comfyui import uploadable_files
+from ..errors import ConfigurationError, NotFound, sentence
+from ..storage.base import ObjectInfo
+from ..system.meter import Meter
+from . import browse
+from .browse import Kind, Listing
 
 
 def listing(
@@ -27,8 +27,8 @@ def listing(
     By name in pages of PAGE_ENTRIES files, or the first ORDERED_FILES in one of ORDERS. At most ORDERED_KEYS
     entries are looked at. Raises NotFound and ConfigurationError.
     """
-    if order and order not in browsing.ORDERS:
-        raise ConfigurationError(f"There is no order {order!r}. Choose {' or '.join(browsing.ORDERS)}.")
+    if order and order not in browse.ORDERS:
+        raise ConfigurationError(f"There is no order {order!r}. Choose {' or '.join(browse.ORDERS)}.")
     folder = f"{folder.strip('/')}/" if folder.strip("/") else ""
     wanted, kind = text.casefold(), Kind(endings)
     folders: list[str] = []
@@ -36,7 +36,7 @@ def listing(
     complete = True
     for count, (key, path) in enumerate(_below(folder) if text else _entries(folder)):
         meter.check()
-        if count == browsing.ORDERED_KEYS:
+        if count == browse.ORDERED_KEYS:
             complete = False
             break
         if _is_folder(path):
@@ -46,10 +46,10 @@ def listing(
     files.sort(key=lambda info: info.key)
     names = () if text else tuple(sorted(folders))
     if order:
-        files.sort(key=browsing.ORDERS[order], reverse=True)
-        return Listing(names, tuple(files[: browsing.ORDERED_FILES]), "", kind.hidden, len(files), complete)
-    start = int(token) if token.isdecimal() and len(token) < browsing.ENDING_CHARACTERS else 0
-    end = start + browsing.PAGE_ENTRIES
+        files.sort(key=browse.ORDERS[order], reverse=True)
+        return Listing(names, tuple(files[: browse.ORDERED_FILES]), "", kind.hidden, len(files), complete)
+    start = int(token) if token.isdecimal() and len(token) < browse.ENDING_CHARACTERS else 0
+    end = start + browse.PAGE_ENTRIES
     following = str(end) if end < len(files) else ""
     if start:
         return Listing((), tuple(files[start:end]), following)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from .errors import ConfigurationError
-from .storage.base import ObjectInfo, Storage
-from .storage.keys import existing_prefix
-from .system.meter import Meter
+from ..errors import ConfigurationError
+from ..storage.base import ObjectInfo, Storage
+from ..storage.keys import existing_prefix
+from ..system.meter import Meter
 
 PAGE_ENTRIES = 500
 EMPTY_PAGES = 20  # of one request, where no file in them has one of the endings
