@@ -96,11 +96,6 @@ def seconds(tooltip: str) -> tuple[str, dict[str, object]]:
     return ("FLOAT", {"default": 0, "min": 0, "max": 1e7, "step": 0.01, "tooltip": tooltip})
 
 
-def room_for_key(storage: Storage) -> int:
-    """How many bytes of UTF-8 a key may have below the profile's prefix."""
-    return storage.max_key_bytes - len(storage.path_prefix.encode())
-
-
 def key_for(storage: Storage, key: str) -> str:
     """The key of an existing object, typed or wired, checked for this storage. Raises ConfigurationError."""
-    return existing_key(key, room_for_key(storage))
+    return existing_key(key, storage.room_for_key)

@@ -100,9 +100,7 @@ class UploadFileToCloud:
             is_changed.remember_file(unique_id, path)
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
-            name = upload_file.name(
-                key_prefix, filename, path.name, context, node_inputs.room_for_key(storage)
-            )
+            name = upload_file.name(key_prefix, filename, path.name, context, storage.room_for_key)
             published = upload_file.publish(storage, name, path, if_exists, meter, progress.text, call)
             url = batch.link(storage, published.key, link, timedelta(hours=expires_hours))
             through = outbox_sender.sender(profile, folders.profiles_file())

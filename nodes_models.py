@@ -198,7 +198,7 @@ class UploadModelToCloud:
             storage = storage_of(profile, folders.profiles_file())
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
-            name = upload_file.kept_name(key_prefix, below, context, node_inputs.room_for_key(storage))
+            name = upload_file.kept_name(key_prefix, below, context, storage.room_for_key)
             with upload_file.of_one_file.alone(place.path, meter):  # which a list may name twice
                 published = upload_file.publish(
                     storage, name, place.path, if_exists, meter, progress.text, Call()

@@ -116,7 +116,7 @@ class TestCloudConnection:
 
         def try_everything() -> list[Line]:
             used = profile or resolve(ENVIRONMENT, {}, folders.profiles_file())
-            return connection_test.lines(used, connect.connect(used), meter)
+            return [Line(*line) for line in connection_test.lines(used, connect.connect(used), meter)]
 
         lines = await watched(try_everything, meter, progress)
         report = "\n".join(map(str, lines))

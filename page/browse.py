@@ -153,7 +153,7 @@ def _entries(storage: Storage, name: str, meter: Meter) -> Iterator[str | Object
 
 def _folder(storage: Storage, name: str) -> str:
     """A folder's name as it stands in front of keys. Raises ConfigurationError."""
-    name = existing_prefix(name, storage.max_key_bytes - len(storage.path_prefix.encode()))
+    name = existing_prefix(name, storage.room_for_key)
     return name if not name or name.endswith("/") else f"{name}/"
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..comfyui import folders, server, uploadable_files
-from ..comfyui.node_lines import for_page
+from ..comfyui.node_lines import Line, for_page
 from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import SETTINGS
 from ..errors import (
@@ -177,7 +177,7 @@ def _described(info: ObjectInfo) -> dict[str, Any]:
 
 def _thumbnail(query: Query, meter: Meter) -> Reply:
     storage = connect(_profile(query))
-    key = existing_key(query.get("key", ""), storage.max_key_bytes - len(storage.path_prefix.encode()))
+    key = existing_key(query.get("key", ""), storage.room_for_key)
     return Reply(thumbnails.thumbnail(storage, key, query.get("etag", ""), meter), THUMBNAIL_SECONDS)
 
 
@@ -192,7 +192,7 @@ def _open(query: Query, meter: Meter) -> Reply:
     could not be told from one that a page of another site sends here.
     """
     storage = connect(_profile(query))
-    key = existing_key(query.get("key", ""), storage.max_key_bytes - len(storage.path_prefix.encode()))
+    key = existing_key(query.get("key", ""), storage.room_for_key)
     storage.stat(key)
     return Reply({"address": storage.signed_url(key, timedelta(seconds=OPEN_SECONDS))})
 
@@ -200,7 +200,14 @@ def _open(query: Query, meter: Meter) -> Reply:
 def _test(query: Query, meter: Meter) -> Reply:
     profile = _profile(query)
     return Reply(
-        {"lines": for_page(connection_test.lines(profile, connect(profile), meter, looks_only=True))}
+        {
+            "lines": for_page(
+                [
+                    Line(*line)
+                    for line in connection_test.lines(profile, connect(profile), meter, looks_only=True)
+                ]
+            )
+        }
     )
 
 

@@ -214,7 +214,7 @@ def _send_group(
         for entry in entries:
             report.stays(entry, error)
         return
-    room = storage.max_key_bytes - len(storage.path_prefix.encode())
+    room = storage.room_for_key
     group = _Group(outbox, storage, meter, report)
     rest = [replace(entry, name=replace(entry.name, max_bytes=room)) for entry in entries if group.may(entry)]
     rest = [entry for entry in rest if not group.has_arrived(entry)]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .. import node_inputs
 from ..comfyui import folders, interrupt, server
 from ..comfyui.node_lines import Line
 from ..comfyui.progress import Progress
@@ -77,7 +76,7 @@ class Order:
         extra_pnginfo: dict[str, Any] | None,
     ) -> list[Name]:
         """A name for each of ``count`` files. Raises ConfigurationError for a bad one."""
-        now, room = datetime.now(), node_inputs.room_for_key(self.target.storage)
+        now, room = datetime.now(), self.target.storage.room_for_key
         template = Template(self.key_prefix, self.filename, extension, room)
         node_id = self.node_id or ""
         return [

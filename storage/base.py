@@ -149,6 +149,11 @@ class Storage(ABC):
         """What keys are relative to, for what is remembered of them: equal for the same place only."""
         return f"{self.place}/{self.path_prefix}"
 
+    @property
+    def room_for_key(self) -> int:
+        """Bytes that a key may have in UTF-8: what the provider allows, without ``path_prefix``."""
+        return self.max_key_bytes - len(self.path_prefix.encode())
+
     def _full(self, key: str) -> str:
         """The whole key. Raises BadKey for one that is below path_prefix only as long as nobody resolves its
         "..": a server that keeps objects in folders may, and a workflow may be meant to see no more.

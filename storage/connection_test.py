@@ -13,8 +13,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import NamedTuple
 
-from ..comfyui.node_lines import ERROR, WARNING, Line
 from ..config.profiles_file import exposed
 from ..errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
 from ..profile import Profile, credentials
@@ -25,6 +25,16 @@ PROBE_HEAD = "comfyui-cloud-storage-probe-"  # of its key; the rest is each test
 PROBE = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"
 CLOCK_RESOLUTION_SECONDS = 2  # a Date header has whole seconds, and travels
 CLOCK_LIMIT_SECONDS = 60  # providers refuse at 15 minutes; a minute off is worth a word
+
+
+WARNING, ERROR = "warning", "error"  # as comfyui/node_lines.py has them
+
+
+class ReportLine(NamedTuple):
+    """One line of the report; ``level`` is WARNING, ERROR or ""."""
+
+    text: str
+    level: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,10 @@ class Finding:
 
 def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> str:
     """The ``lines`` as one text."""
-    return "\n".join(map(str, lines(profile, storage, meter, looks_only=looks_only)))
+    return "\n".join(line.text for line in lines(profile, storage, meter, looks_only=looks_only))
 
 
-def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> list[Line]:
+def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> list[ReportLine]:
     """Try everything and describe it: first what came of it, then each thing that was tried, then settings.
     Raises TransferCancelled only. Holds no secret.
 
@@ -51,7 +61,7 @@ def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool 
     findings = _looks(storage, meter) if looks_only else _findings(profile, storage, meter)
     width = max(len(finding.what) for finding in findings)
     tried = [
-        Line(f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}", "" if f.works else ERROR)
+        ReportLine(f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}", "" if f.works else ERROR)
         for f in findings
     ]
     settings = [
@@ -71,18 +81,18 @@ def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool 
     return [
         _result(profile, findings),
         *tried,
-        *(Line(warning, WARNING) for warning in warnings),
-        *map(Line, settings),
+        *(ReportLine(warning, WARNING) for warning in warnings),
+        *map(ReportLine, settings),
     ]
 
 
-def _result(profile: Profile, findings: list[Finding]) -> Line:
+def _result(profile: Profile, findings: list[Finding]) -> ReportLine:
     if not any(finding.works for finding in findings if finding.what != "share"):  # signing asks no server
-        return Line(f"Profile {profile.name}: does NOT work", ERROR)
+        return ReportLine(f"Profile {profile.name}: does NOT work", ERROR)
     failed = [finding.what for finding in findings if not finding.works]
     if failed:
-        return Line(f"Profile {profile.name}: works, but not {', '.join(failed)}", WARNING)
-    return Line(f"Profile {profile.name}: works")
+        return ReportLine(f"Profile {profile.name}: works, but not {', '.join(failed)}", WARNING)
+    return ReportLine(f"Profile {profile.name}: works")
 
 
 def _unfinished(before: int, now: int) -> str:

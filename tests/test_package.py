@@ -10,6 +10,32 @@ import sys
 import pytest
 from package_modules import ROOT, imports, modules
 
+# What a package may import of the others, besides itself and the packages around it. "nodes" are the node
+# modules at the root; the root's other modules are packages of one module.
+NODE_FLOOR = ("node_inputs", "saving", "loading", "page")
+GROUND = ("profile", "config", "providers", "system", "errors")
+ROOMS = ("media", "media.image", "media.video", "media.audio")
+IMPORTS = {
+    "__init__": ("nodes", "page", "comfyui"),
+    "nodes": (*NODE_FLOOR, "comfyui", *ROOMS, "storage", *GROUND),
+    "node_inputs": ("saving", "media", "storage"),
+    "saving": ("comfyui", "media", "storage", *GROUND),
+    "loading": ("comfyui", *ROOMS, "storage", *GROUND),
+    "page": ("comfyui", *ROOMS, "storage", *GROUND),
+    "comfyui": (*ROOMS, "storage", *GROUND),
+    "media.audio": ("media.video", "system", "errors"),
+    "media.image": ("system", "errors"),
+    "media.video": ("system", "errors"),
+    "media": ("system", "errors"),
+    "storage.s3": GROUND,
+    "storage.oss": GROUND,
+    "storage": GROUND,
+    "profile": ("config", "providers", "errors"),
+    "config": ("providers", "errors"),
+    "providers": ("errors",),
+    "system": ("errors",),
+    "errors": (),
+}
 EMPTY = {name for name in modules() if name.endswith(".__init__")}
 SDK_DOORS = {"boto3": "storage.s3.", "botocore": "storage.s3.", "oss2": "storage.oss."}
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
@@ -123,6 +149,24 @@ CONTRACT = {
         ("STRING",),
     ),
 }
+
+
+def package(module):
+    folder, _, _ = module.rpartition(".")
+    return folder or ("nodes" if module.startswith("nodes_") else module)
+
+
+def test_every_package_is_in_the_table():
+    assert {package(name) for name in set(modules()) - EMPTY} == set(IMPORTS)
+
+
+def test_packages_import_what_the_table_allows():
+    for name, path in modules().items():
+        own = package(name)
+        for target in imports(name, path)[0]:
+            other = package(target)
+            inside = own == other and own != "nodes"
+            assert inside or own.startswith(f"{other}.") or other in IMPORTS[own], f"{name} imports {target}"
 
 
 def test_imports_make_no_circle():
