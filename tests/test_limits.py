@@ -48,13 +48,13 @@ class Payload(bytes):
 def counted(monkeypatch):
     monkeypatch.setattr(Payload, "alive", 0)
     monkeypatch.setattr(Payload, "most", 0)
-    real = nodes_save.media_image.encode
+    real = nodes_save.image_encoder.encode
 
     def encode(*arguments):
         encoded = real(*arguments)
         return dataclasses.replace(encoded, data=Payload(encoded.data))
 
-    monkeypatch.setattr(nodes_save.media_image, "encode", encode)
+    monkeypatch.setattr(nodes_save.image_encoder, "encode", encode)
     return Payload
 
 

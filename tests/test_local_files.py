@@ -154,7 +154,7 @@ def test_on_windows_no_other_machine_is_asked_for_a_file(monkeypatch, path):
     """A PureWindowsPath resolves nothing: what would be looked at is an AttributeError."""
     monkeypatch.setattr(uploadable_files, "Path", PureWindowsPath)
     folders = [*WINDOWS, PureWindowsPath(r"\\nas\models\all")]
-    monkeypatch.setattr(uploadable_files.host, "file_folders", lambda: folders)
+    monkeypatch.setattr(uploadable_files.comfyui_folders, "file_folders", lambda: folders)
     monkeypatch.setattr(uploadable_files.model_folders, "elsewhere", lambda ending: [])
     with pytest.raises(errors.NotFound):
         uploadable_files.chosen(path)

@@ -13,7 +13,7 @@ import torch
 from cloud_storage import errors, nodes_save
 from cloud_storage.comfyui import folders, results
 from cloud_storage.media.image import image_encoder
-from cloud_storage.saving import choices, list_order, numbering, store_file
+from cloud_storage.saving import choices, list_order, numbering
 from cloud_storage.saving.outbox import Outbox
 from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
@@ -269,7 +269,7 @@ def test_an_item_that_fails_holds_up_no_other(cloud):
 def test_another_machine_that_saves_at_once_is_not_overwritten(cloud, monkeypatch):
     run_node("SaveImageToCloud", images=pictures(1))
     with monkeypatch.context() as second_machine:
-        second_machine.setattr(numbering, "counters", store_file.CounterMemory())
+        second_machine.setattr(numbering, "counters", numbering.CounterMemory())
         other = run_node("SaveImageToCloud", images=pictures(1))["result"][1]
     assert other == ["comfyui/images/ComfyUI_00002.png"]
     # this machine had reserved 2 and 3; the first of them is taken, and the whole batch moves on, in order
@@ -417,14 +417,14 @@ def test_progress_is_drawn_on_the_node_in_bytes(cloud):
 
 def test_cancel_ends_the_node_as_the_host_does_and_stores_nothing_more(cloud, monkeypatch):
     reached = threading.Event()
-    real = nodes_save.media_image.encode
+    real = nodes_save.image_encoder.encode
 
     def encode(*arguments):
         reached.set()
         model_management.interrupt_current_processing()
         return real(*arguments)
 
-    monkeypatch.setattr(nodes_save.media_image, "encode", encode)
+    monkeypatch.setattr(nodes_save.image_encoder, "encode", encode)
     with pytest.raises(model_management.InterruptProcessingException):
         run_node("SaveImageToCloud", images=pictures(64, 700, 700))
     assert reached.is_set()
@@ -458,7 +458,7 @@ def test_the_folder_of_previews_holds_only_previews(cloud, tmp_path):
 
 @pytest.mark.parametrize("if_exists", choices.IF_EXISTS)
 def test_an_image_that_cannot_be_encoded_fails_the_node_and_holds_up_nobody(cloud, monkeypatch, if_exists):
-    real = nodes_save.media_image.encode
+    real = nodes_save.image_encoder.encode
     first = pictures(1)[0]
 
     def encode(image, *arguments):
@@ -466,6 +466,6 @@ def test_an_image_that_cannot_be_encoded_fails_the_node_and_holds_up_nobody(clou
             raise errors.MediaError("This one cannot be encoded. Leave it out.")
         return real(image, *arguments)
 
-    monkeypatch.setattr(nodes_save.media_image, "encode", encode)
+    monkeypatch.setattr(nodes_save.image_encoder, "encode", encode)
     with pytest.raises(errors.MediaError, match="cannot be encoded"):
         run_node("SaveImageToCloud", images=torch.cat([pictures(1), pictures(3)]), if_exists=if_exists)

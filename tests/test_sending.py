@@ -340,7 +340,7 @@ def test_an_image_that_cannot_be_encoded_is_not_kept(cloud, box, monkeypatch):
     def encode(*_):
         raise errors.MediaError("This one cannot be encoded. Leave it out.")
 
-    monkeypatch.setattr(nodes_save.media_image, "encode", encode)
+    monkeypatch.setattr(nodes_save.image_encoder, "encode", encode)
     with pytest.raises(errors.MediaError):
         save()
     assert kept(box) == []
