@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -256,3 +257,27 @@ def test_every_input_has_a_default_a_tooltip_and_a_place_in_the_method(comfyui):
         if hasattr(node, "IS_CHANGED"):
             known = inspect.signature(node.IS_CHANGED).parameters
             assert set(offered) | set(declared.get("hidden", {})) <= set(known), node_id
+
+
+def test_the_picture_in_contributing_shows_the_folders_that_there_are():
+    picture = re.search(r"```\n(├─.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
+    drawn, above = set(), ""
+    for line in picture[1].splitlines():
+        name = re.search(r"[├└]─ (\S+)", line)[1]
+        if line.startswith("│"):
+            drawn.add(above + name.rstrip("/"))
+        else:
+            above = name
+            drawn.add(name.rstrip("/"))
+    folders = {path.relative_to(ROOT).as_posix() for path in _tracked_folders()}
+    modules_there = {path.name for path in ROOT.glob("*.py") if not path.name.startswith("nodes_")}
+    assert {name for name in drawn if "." not in name} == folders
+    assert {name for name in drawn if "." in name} == {*modules_there, "nodes_*.py"}
+
+
+def _tracked_folders():
+    for path in ROOT.iterdir():
+        if path.is_dir() and not path.name.startswith((".", "__")):
+            yield path
+            if (path / "__init__.py").exists():
+                yield from (inner.parent for inner in path.glob("*/__init__.py"))
