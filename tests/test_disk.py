@@ -127,14 +127,14 @@ def test_a_film_is_loaded_where_no_preview_of_it_can_be_written(cloud, file_for_
 
 
 @pytest.mark.parametrize("node_id", ["LoadImageFromCloud", "LoadMaskFromCloud"])
-def test_a_picture_of_what_was_loaded_that_has_no_room_ends_plainly_and_leaves_no_half_file(
-    cloud, small_temp, node_id
-):
+def test_a_picture_that_has_no_room_costs_no_load_and_leaves_no_half_file(cloud, small_temp, node_id):
     put_picture(cloud)
     outcome(node_id)  # from here on the object itself is at hand
     before = files_below(small_temp)
     fill(small_temp)
-    assert "Errno" not in outcome(node_id)
+    said = outcome(node_id)
+    assert "Loaded in/a.png" in said
+    assert "Errno" not in said
     assert [path for path in files_below(small_temp) if path.name != "all"] == before
 
 
