@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from . import (
     nodes_browse,
     nodes_files,
@@ -41,6 +43,6 @@ for _node in NODE_CLASS_MAPPINGS.values():
 
 WEB_DIRECTORY = "./web"
 
-routes.register()
+routes.register(Path(__file__).parent.name)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

@@ -9,6 +9,8 @@ threads, a few at a time, within ANSWER_SECONDS.
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -41,6 +43,10 @@ from . import browse, browse_local, thumbnails
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
+
+log = logging.getLogger("cloud_storage")
+
+_SENT_AS_IT_IS = re.compile(r"[\w.~!$&'()*,;=:@+-]+", re.ASCII)  # in the path of an address
 
 ANSWER_SECONDS = 60.0
 AT_ONCE = 6  # requests of all browsers together; further ones wait
@@ -78,8 +84,18 @@ Query = Mapping[str, str]
 Work = Callable[[Query, Meter], Reply]
 
 
-def register() -> bool:
-    """Have ComfyUI's server answer; False where there is none."""
+def register(package_folder: str) -> bool:
+    """Have ComfyUI's server answer; False where there is none.
+
+    A warning tells where it cannot send our part of the page: aiohttp, which sends ``web/`` from below
+    /extensions/<name of the package's folder>, finds nothing for a name that an address has to escape.
+    """
+    if not _SENT_AS_IT_IS.fullmatch(package_folder):
+        log.warning(
+            "ComfyUI's page cannot load the buttons and links of the cloud storage nodes from a folder "
+            "called %r. Rename it to comfyui-cloud-storage and restart ComfyUI.",
+            package_folder,
+        )
     busy = asyncio.Semaphore(AT_ONCE)
     paths = {f"/cloud_storage/{name}": _handler(work, busy) for name, work in _WORK.items()}
     return all(server.answer_get(path, handler) for path, handler in paths.items())

@@ -44,7 +44,7 @@ def filled(cloud):
 @pytest.fixture
 def ours(page, comfyui):
     """The page, with every request that it makes noted in ``asked``."""
-    routes.register()
+    routes.register("comfyui-cloud-storage")
     folders = {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}
     with served(comfyui.routes, folders) as address:
         page.asked = []

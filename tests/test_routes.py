@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from io import BytesIO
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from cloud_storage.comfyui import folders as comfyui_folders
 from cloud_storage.comfyui import uploadable_files
 from cloud_storage.page import browse, routes, thumbnails
@@ -42,7 +44,7 @@ class Answer:
 @pytest.fixture
 def ask(comfyui):
     """``ask("list", folder="a/")`` is what a GET gives; the server is ComfyUI's stand-in with our routes."""
-    assert routes.register()
+    assert routes.register("comfyui-cloud-storage")
 
     @comfyui.routes.get("/elsewhere")
     async def elsewhere(_request):
@@ -519,7 +521,7 @@ def test_our_own_page_gets_an_answer(cloud, ask):
 
 
 def test_there_are_get_routes_and_no_others(comfyui):
-    assert routes.register()
+    assert routes.register("comfyui-cloud-storage")
     assert {(route.method, route.path) for route in comfyui.routes} == {
         ("GET", f"/cloud_storage/{name}")
         for name in ("list", "thumbnail", "local", "local_thumbnail", "open", "test")
@@ -598,6 +600,41 @@ spec = importlib.util.spec_from_file_location(
 package = importlib.util.module_from_spec(spec)
 sys.modules["package"] = package
 spec.loader.exec_module(package)
-assert package.routes.register() is False
+assert package.routes.register("comfyui-cloud-storage") is False
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd="/", stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *(
+            "comfyui-cloud-storage",
+            "comfyui-cloud-storage-main",
+            "comfyui-cloud-storage-1.2.0",
+            "Cloud_Storage~2",
+        ),
+        *("a(1)", "a+b", "a@b", "a'b", "a&b", "a,b", "a!b", "a;b", "a=b", "a$b", "a:b"),
+        *(
+            "comfyui-cloud-storage (1)",
+            "comfyui-cloud-storage - Copy",
+            "a%b",
+            "a%20b",
+            "a[1]",
+            "a#b",
+            "a{b}",
+            "ü",
+            "云",
+        ),
+    ],
+)
+def test_a_folder_that_comfyuis_page_can_load_nothing_from_is_told_in_the_log(
+    comfyui, tmp_path, folder, caplog
+):
+    (tmp_path / "x.js").write_text("")
+    app = web.Application()
+    app.add_routes([web.static(f"/extensions/{folder}", tmp_path)])  # as ComfyUI's server.py does
+    address = f"/extensions/{urllib.parse.quote(folder)}/x.js"  # and its get_extensions
+    found = asyncio.run(app.router.resolve(make_mocked_request("GET", address)))
+    routes.register(folder)
+    assert ("Rename it to comfyui-cloud-storage" in caplog.text) == (found.http_exception is not None)
