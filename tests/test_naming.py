@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from cloud_storage.errors import BadKey, ConfigurationError
-from cloud_storage.saving import widget_values
+from cloud_storage.saving import names, widget_values
 from cloud_storage.saving.names import Name, NameContext, Template, format_date
 from cloud_storage.storage.keys import clean_key, clean_prefix, existing_key, existing_prefix
 
@@ -238,9 +238,7 @@ def test_of_a_path_through_subgraphs_no_more_is_kept_than_may_lie_in_each_other(
 
 @pytest.mark.parametrize("filename", ["%" * 400_000, "%a" * 200_000, "x" * 400_000, "a." * 200_000 + "%"])
 def test_a_name_that_is_longer_than_any_is_refused_at_once(monkeypatch, filename):
-    monkeypatch.setattr(
-        "cloud_storage.saving.names._fill", lambda *_: pytest.fail("its percent signs are looked at")
-    )
+    monkeypatch.setattr(names, "_fill", lambda *_: pytest.fail("its percent signs are looked at"))
     with pytest.raises(ConfigurationError, match="characters"):
         name(filename)
 
