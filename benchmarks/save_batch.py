@@ -24,7 +24,7 @@ from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "comfyui")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "stand_in")]
 
 import numpy as np
 import torch

@@ -31,7 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "comfyui")]
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "stand_in")]
     from package import load_package
 
     load_package()

@@ -1,6 +1,6 @@
 """The seam: what every storage backend is, seen from the rest of the package.
 
-A backend implements the abstract methods and passes ``tests/test_storage_contract.py``. Reading is built
+A backend implements the abstract methods and passes ``tests/storage/test_contract.py``. Reading is built
 once, here, on one ranged request (``_open``): broken bodies are taken up again where they ended, guarded by
 the ETag.
 """

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-STAND_IN = ROOT / "tests" / "comfyui"
+STAND_IN = ROOT / "tests" / "stand_in"
 
 
 def load_package(name: str = "cloud_storage"):

@@ -1,7 +1,7 @@
 """The operations of the table of faults: what each needs in the bucket, does through a node, and must give.
 
-A new operation is one row of OPERATIONS: ``tests/test_faults.py`` then makes every fault happen to it, and
-the README's table gets its column.
+A new operation is one row of OPERATIONS: ``tests/faults/test_faults.py`` then makes every fault happen to it,
+and the README's table gets its column.
 """
 
 from __future__ import annotations

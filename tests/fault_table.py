@@ -1,6 +1,6 @@
 """The table of faults: what is done to the line, and what must hold for each kind of operation.
 
-``tests/test_faults.py`` makes every cell happen, ``README.md`` shows it. A new operation is one row of
+``tests/faults/test_faults.py`` makes every cell happen, ``README.md`` shows it. A new operation is one row of
 OPERATIONS there; what holds for it is what holds for its direction, unless it stands in ``exceptions`` here.
 """
 

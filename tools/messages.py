@@ -5,7 +5,8 @@
 
 A text is a template: ``{}`` stands for what is filled in. Templates are found in the source itself: every
 string with words in it that is not a docstring, written to the log, or a text of locales/. New ones get an
-empty row, to be filled in by hand; tests/test_messages.py tells of them. Rows that nothing says any more go.
+empty row, to be filled in by hand; tests/package/test_messages.py tells of them. Rows that nothing says any
+more go.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ With them, in both languages, what each page of help says of its node, its input
 
     python3 tools/nodedefs.py
 
-Other languages are written by hand, beside it. tests/test_texts.py tells when one of them is behind.
+Other languages are written by hand, beside it. tests/package/test_texts.py tells when one of them is behind.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def _get(url: str) -> tuple[int, str, bytes]:
 
 def load_package(folder: Path) -> ModuleType:
     """The package, loaded by path in a ComfyUI that is the tests' stand-in; ``folder`` holds its folders."""
-    sys.path.append(str(ROOT / "tests" / "comfyui"))
+    sys.path.append(str(ROOT / "tests" / "stand_in"))
     import folder_paths
 
     folder_paths.base_path = str(folder)

@@ -51,9 +51,10 @@ def main(arguments: list[str]) -> int:
 
 
 def modules(folder: Path) -> list[Path]:
-    """The modules in a folder and in the packages below it."""
+    """The modules in a folder and in the packages below it, but no test."""
     packages = [module.parent for module in folder.glob("*/__init__.py")]
-    return [*folder.glob("*.py"), *(module for package in packages for module in package.rglob("*.py"))]
+    found = [*folder.glob("*.py"), *(module for package in packages for module in package.rglob("*.py"))]
+    return [module for module in found if not module.name.startswith("test_")]
 
 
 def ruff() -> int:

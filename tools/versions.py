@@ -21,23 +21,16 @@ import environment
 from environment import BIN, HOME, ROOT
 
 MEDIA = (
-    "test_frame_*.py",
-    "test_image_*.py",
-    "test_media_*.py",
-    "test_memory.py",
-    "test_nodes_folder.py",
-    "test_nodes_load.py",
-    "test_nodes_video.py",
-    "test_png.py",
-    "test_png_repair.py",
+    "media/**/test_*.py",
+    "nodes/test_nodes_folder.py",
+    "nodes/test_nodes_load.py",
+    "nodes/test_nodes_video.py",
 )
 STORAGE = (
-    "test_connect.py",
-    "test_multipart.py",
-    "test_nodes_browse.py",
-    "test_nodes_save.py",
-    "test_resumable.py",
-    "test_storage_*.py",
+    "storage/**/test_*.py",
+    "loading/test_resumable_download.py",
+    "nodes/test_nodes_browse.py",
+    "nodes/test_nodes_save.py",
 )
 
 

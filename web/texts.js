@@ -1,7 +1,7 @@
 /**
  * Every text that web/ shows, in English and Chinese. Names of nodes and inputs are in locales/ instead.
  *
- * A text may hold {name}, which `texts(locale)(key, {name: value})` fills in. tests/test_texts.py checks that each
+ * A text may hold {name}, which `texts(locale)(key, {name: value})` fills in. tests/package/test_texts.py checks that each
  * key is there in both languages, with the same names in it.
  */
 

@@ -42,7 +42,7 @@ def load_package() -> None:
 def enter_comfyui() -> Any:
     """Import ComfyUI where there is one, else the stand-in's folder goes onto the path."""
     core = os.environ.get("COMFYUI_PATH")
-    sys.path.append(core or str(ROOT / "tests" / "comfyui"))
+    sys.path.append(core or str(ROOT / "tests" / "stand_in"))
     if not core:
         return None
     sys.argv = ["main.py", "--cpu"]

@@ -9,14 +9,14 @@ import sys
 import threading
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cloud_storage.media.image import png
+from conftest import ROOT
 from PIL import Image
 
-PICTURES = runpy.run_path(str(Path(__file__).resolve().parent.parent / "benchmarks" / "pictures.py"))
+PICTURES = runpy.run_path(str(ROOT / "benchmarks" / "pictures.py"))
 
 ENGINES = {"isal": png.engine(), "zlib": png.ZLIB}
 RECIPES = [

@@ -12,8 +12,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "tools"
 KEEPS_UP = "Ctrl-C stops it."
 
@@ -243,8 +243,8 @@ def test_the_tests_of_further_versions_are_there(tools):
     for each in versions.SETS:
         for pattern in each.tests:
             assert list((ROOT / "tests").glob(pattern)), f"no test file is called {pattern}"
-    media = {path.name for path in (ROOT / "tests").glob("test_media_*.py")}
-    assert all(media <= {Path(file).name for file in versions.files(each)} for each in versions.SETS)
+    media = {str(path) for path in (ROOT / "tests" / "media").rglob("test_*.py")}
+    assert all(media <= set(map(str, versions.files(each))) for each in versions.SETS)
 
 
 def test_the_oldest_versions_are_those_that_the_requirements_name(tools):

@@ -936,7 +936,7 @@ def test_a_save_s_own_sending_waits_for_nobody(cloud, proxy, box, started):
 
 _SENDER = f"""
 import sys
-sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "tests" / "comfyui")!r}]
+sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "tests" / "stand_in")!r}]
 from conftest import run_node, outputs_of
 import folder_paths
 folder_paths.base_path = sys.argv[1]

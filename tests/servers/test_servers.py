@@ -342,7 +342,7 @@ def test_a_server_ends_with_a_process_that_is_killed(ministack, tmp_path):
         "print(server._processes.process_id('ministack'), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     ended = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
         env=environment,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from pathlib import Path
 
 import cloud_storage
 import pytest
+from conftest import ROOT
 from PIL import Image
 
-WORKFLOWS = sorted((Path(__file__).resolve().parent.parent / "example_workflows").glob("*.json"))
+WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.json"))
 SOCKETS = ("IMAGE", "MASK", "S3_PROFILE", "VIDEO", "AUDIO", "AUDIO_UI", "VAE")
 KINDS = {"STRING": str, "INT": int, "FLOAT": float, "BOOLEAN": bool}
 CORE = {  # of ComfyUI itself, in 0.3.64 and 0.33.0, and deprecated in neither

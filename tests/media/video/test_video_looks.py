@@ -7,7 +7,7 @@ from fractions import Fraction
 import films
 import numpy as np
 import pytest
-from test_media_film_copy import NO_FFMPEG, ffmpeg, frames_by_ffmpeg, made, probe, save, turned
+from media.video.test_video_copy import NO_FFMPEG, ffmpeg, frames_by_ffmpeg, made, probe, save, turned
 
 pytestmark = pytest.mark.skipif(NO_FFMPEG, reason="ffmpeg, which judges the files, is not installed")
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from pathlib import Path
 
 import pytest
 from cloud_storage import errors
@@ -25,11 +24,11 @@ from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import watch
 from cloud_storage.system.meter import Meter
 from comfy import model_management
-from conftest import run_node
+from conftest import ROOT, run_node
 from servers.faults import Answer, Cut, Drip, Fault, Headers, listing, s3_error
 
 pytestmark = pytest.mark.usefixtures("impatient")
-HERE = Path(__file__).parent
+HERE = ROOT / "tests"
 PAGE = b"<!doctype html><html><body>Please log in<p></body></html>"
 LARGE = bytes(multipart.SINGLE_MAX_BYTES + 1)
 MIB = 1 << 20

@@ -179,7 +179,7 @@ package = types.ModuleType("cloud_storage")
 package.__path__ = [{str(ROOT)!r}]
 sys.modules["cloud_storage"] = package
 sys.path.insert(0, {str(ROOT / "tests")!r})
-sys.path.insert(1, {str(ROOT / "tests" / "comfyui")!r})
+sys.path.insert(1, {str(ROOT / "tests" / "stand_in")!r})
 """
 
 _KILLED = (

@@ -21,6 +21,7 @@ from cloud_storage.media import damage
 from cloud_storage.media.image import image_decoder, image_end, png
 from cloud_storage.media.image.image_decoder import CHANNELS, ImageFile
 from cloud_storage.media.image.image_encoder import encode
+from conftest import ROOT
 from odd_images import HEIGHT, WIDTH, junk_metadata, odd_images, raw_png, saved
 from PIL import Image, ImageOps, ImageSequence
 from PIL import ImageFile as PillowFile
@@ -433,7 +434,7 @@ def test_comfyui_itself_reads_every_file_the_same_way(tmp_path):
     python = os.environ.get("COMFYUI_PYTHON", sys.executable)
     for name, data in ODD_IMAGES.items():
         (tmp_path / name).write_bytes(data)
-    root = Path(__file__).resolve().parent.parent
+    root = ROOT
     ran = subprocess.run(
         [python, "-c", COMPARE, str(root), str(tmp_path), str(core)],
         cwd=core,

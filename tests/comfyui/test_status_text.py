@@ -1,4 +1,4 @@
-"""What a status text lets through; what ComfyUI's page makes of it is in test_comfyui.py."""
+"""What a status text lets through; what ComfyUI's page makes of it is in tests/real_comfyui."""
 
 from __future__ import annotations
 
