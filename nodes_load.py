@@ -252,7 +252,10 @@ class LoadVideoFromCloud:
             )
             return results.shown(({"samples": loaded.frames}, *facts, video), lines)
         sound = loaded.sound if loaded.has_sound else None
-        video = comfyui_video.video_of(loaded.frames[..., :3], sound, loaded.rate)
+        opaque = loaded.frames[..., :3]  # ComfyUI's own Save Video takes no fourth channel
+        if opaque.shape != loaded.frames.shape:
+            lines.append("The transparency is in images only: video has none.")
+        video = comfyui_video.video_of(opaque, sound, loaded.rate)
         return results.shown((loaded.frames, *facts, video), lines, **picture)
 
 

@@ -224,6 +224,7 @@ export const MESSAGES = {
   "The server went silent. Try again, and check the network.": "服务器不再响应。请重试，并检查网络。",
   "The session token is expired or wrong: get new temporary credentials and put them into the profile.": "会话令牌已过期或有误：请获取新的临时访问密钥并写入配置。",
   "The transfer was cancelled. Run the node again to repeat it.": "传输已取消。再次运行节点即可重试。",
+  "The transparency is in images only: video has none.": "透明度只在图像输出中：视频输出没有透明度。",
   "The upload was aborted by somebody else: run the node again.": "上传被他人中止：请再次运行节点。",
   "The version of the object is no ETag. Open the folder again.": "对象的版本不是 ETag。请重新打开该文件夹。",
   "The video or node that it comes from may have none.": "其来源的视频或节点可能没有声音。",

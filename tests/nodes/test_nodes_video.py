@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors, nodes_load
-from cloud_storage.comfyui import progress
+from cloud_storage.comfyui import progress, results
 from cloud_storage.loading import is_changed
 from cloud_storage.media.video import video_frames, video_writer
 from cloud_storage.storage.base import PutOptions
@@ -305,6 +305,16 @@ def test_with_a_vae_the_first_output_is_a_latent_and_there_is_no_video(cloud, tm
     assert (count, info["loaded_frame_count"]) == (9, 9)
     assert isinstance(video, ExecutionBlocker)
     assert "vae" in video.message
+
+
+def test_the_node_says_that_the_video_output_has_no_transparency(cloud):
+    for channels in (3, 4):
+        frames = VideoComponents(images=torch.rand((3, 32, 32, channels)), audio=None, frame_rate=Fraction(8))
+        _, keys, _ = outputs_of("SaveVideoToCloud", video=VideoFromComponents(frames))
+        loaded = run_node("LoadVideoFromCloud", key=keys[0])
+        assert loaded["result"][0].shape[-1] == channels
+        says_so = "The transparency is in images only: video has none." in loaded["ui"][results.LINES]
+        assert says_so == (channels == 4)
 
 
 def test_the_node_shows_a_moving_picture_of_the_frames(cloud, tmp_path):
