@@ -61,6 +61,9 @@ def read(file: Path) -> ProfilesFile:
 
 def _checked(content: object) -> ProfilesFile:
     """What the file says, if it has the form that it is to have."""
+    if isinstance(content, dict) and _lacks_its_frame(content):
+        form = '{"profiles": {"mine": {"bucket": "my-bucket"}}}'
+        raise ConfigurationError(f"Nothing is called profiles in {ON_SERVER}. Write it like {form}.")
     whole = json_object(content, ON_SERVER, ("profiles", DEFAULT_FIELD))
     profiles = json_object(whole.get("profiles", {}), f"profiles in {ON_SERVER}")
     for name in (ENVIRONMENT, ""):
@@ -72,6 +75,15 @@ def _checked(content: object) -> ProfilesFile:
             f"{DEFAULT_FIELD} in {ON_SERVER} names no profile. Write one of: {', '.join(profiles) or 'none'}."
         )
     return ProfilesFile(exists=True, profiles=profiles, default=default)
+
+
+def _lacks_its_frame(content: dict[str, Any]) -> bool:
+    """Whether a profile, or several by name, stand where {"profiles": …} is to be, misspelt or not."""
+    found = {key: value for key, value in content.items() if key != DEFAULT_FIELD}
+    frames = [
+        key for key, value in found.items() if isinstance(value, dict) and did_you_mean(key, ["profiles"])
+    ]
+    return bool(found) and "profiles" not in found and not frames
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -143,6 +143,7 @@ export const MESSAGES = {
   "No profile is chosen, and {} has several: {}. Choose one in a Cloud Storage Profile node, or write \"{}\": \"{}\" into the file, beside \"profiles\".": "未选择配置，而 {0} 中有多个：{1}。请在“云存储配置”节点中选择一个，或在文件中与 \"profiles\" 并列写入 \"{2}\": \"{3}\"。",
   "No server has the name in the endpoint: check the profile's region, account_id or endpoint_url, then this machine's network.": "没有服务器使用该 Endpoint 的名称：请检查配置的 region、account_id 或 endpoint_url，然后检查本机网络。",
   "Not a JSON object: {}. Write it in braces, as in {\"name\": \"value\"}.": "不是 JSON 对象：{0}。请用花括号书写，如 {\"name\": \"value\"}。",
+  "Nothing is called profiles in {}. Write it like {}.": "{0} 中没有名为 profiles 的字段。请写成 {1} 的形式。",
   "Nothing is waiting.": "没有等待上传的文件。",
   "Only the page of this ComfyUI may ask.": "只有此 ComfyUI 的页面可以请求。",
   "Other users of this machine may read {} (its mode is {}). Run `chmod 600` on it.": "本机其他用户可以读取 {0}（权限为 {1}）。请对其执行 `chmod 600`。",

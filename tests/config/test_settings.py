@@ -202,6 +202,14 @@ BROKEN_FILES = {
     "a list": (b"[]", "Not a JSON object"),
     "a text": (b'"a"', "Not a JSON object"),
     "null": (b"null", "Not a JSON object"),
+    "a bare profile": (
+        b'{"provider": "AWS S3", "bucket": "b"}',
+        "Nothing is called profiles in profiles.json",
+    ),
+    "profiles without a frame": (
+        b'{"mine": {"bucket": "b"}, "default": "mine"}',
+        "Nothing is called profiles in",
+    ),
     "with a list of profiles": (b'{"profiles": [{"a": 1}]}', "profiles in"),
     "with a text as profile": (b'{"profiles": {"a": "b"}}', "Not a JSON object: profile 'a' of"),
     "with null as profile": (b'{"profiles": {"a": null}}', "Not a JSON object: profile 'a' of"),
