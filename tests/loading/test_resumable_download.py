@@ -99,8 +99,8 @@ def test_bursts_of_503_are_sat_out(shaky, proxy, stored, part):
 def test_a_stalled_socket_is_given_up_and_taken_up_again(
     fast_place, proxy, folder, stored, part, monkeypatch
 ):
-    monkeypatch.setattr(s3_client, "READ_SECONDS", 0.5)
-    monkeypatch.setattr(oss_client, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(s3_client, "READ_SECONDS", 5)
+    monkeypatch.setattr(oss_client, "READ_SECONDS", 5)
     hasty = fast_place.open(endpoint_url=proxy.url, path_prefix=folder)
     rule = proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET", skip=1))
     download(hasty, stored, part)
