@@ -19,11 +19,11 @@ from .comfyui.amounts import in_bytes
 from .comfyui.progress import Progress
 from .loading import is_changed, object_cache
 from .loading.range_reader import RangeReader
-from .media.audio import audio_reader
+from .media.audio import audio_loader
 from .media.damage import LOAD, Damage
-from .media.file_length import File
 from .media.image import image_decoder, preview
-from .media.video import frame_sinks, frame_window, video_frames
+from .media.truncation import File
+from .media.video import frame_sinks, frame_window, video_loader
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
@@ -238,9 +238,9 @@ class LoadVideoFromCloud:
             format,
         )
 
-        def decode(source: File, name: str, meter: Meter) -> tuple[video_frames.Loaded, dict[str, Any]]:
+        def decode(source: File, name: str, meter: Meter) -> tuple[video_loader.Loaded, dict[str, Any]]:
             sink = frame_sinks.Tensor() if vae is None else frame_sinks.Latents(vae, meter)
-            loaded = video_frames.load(source, name, window, sink, meter, server.free_memory, on_damage)
+            loaded = video_loader.load(source, name, window, sink, meter, server.free_memory, on_damage)
             return loaded, _picture(loaded.frames) if vae is None else {}
 
         (loaded, picture), status = await _read(key, profile, unique_id, decode)
@@ -304,7 +304,7 @@ class LoadAudioFromCloud:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         def decode(source: File, name: str, meter: Meter) -> tuple[dict[str, Any], tuple[str, ...]]:
-            return audio_reader.load(
+            return audio_loader.load(
                 source, name, start_seconds, duration_seconds, meter, on_damage, server.free_memory
             )
 

@@ -30,7 +30,7 @@ load_package()
 
 from cloud_storage import profile
 from cloud_storage.loading import download, range_reader
-from cloud_storage.media.video import frame_sinks, frame_window, video_frames
+from cloud_storage.media.video import frame_sinks, frame_window, video_loader
 from cloud_storage.storage import connect
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -100,7 +100,7 @@ def load(storage, key: str, skip: int, side: str, folder: Path) -> dict[str, flo
             download.download(storage, key, source, meter)
         else:
             source = stack.enter_context(contextlib.closing(range_reader.RangeReader(storage, key, meter)))
-        loaded = video_frames.load(source, key, window, frame_sinks.Tensor(), meter, lambda: 1 << 40)
+        loaded = video_loader.load(source, key, window, frame_sinks.Tensor(), meter, lambda: 1 << 40)
     seconds = time.perf_counter() - began
     assert loaded.count == FRAMES
     memory = memory_bytes("VmHWM") - before

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, MediaError, sentence
-from ..media.pixels import is_batch
+from ..media.image_tensor import is_batch
 from ..profile import Profile
 
 # Lists of what this server has: the node says of a name that is not there what is known instead.

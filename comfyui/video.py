@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError, sentence
 from ..media.audio.audio_encoder import clips
-from ..media.pixels import is_batch
+from ..media.image_tensor import is_batch
 from ..media.video.video_plan import Clip, Pictures, Recording, frame_rate
 from .results import new_preview
 

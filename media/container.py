@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import MediaError, sentence
 from . import file_kind
-from .file_length import File
 from .forbidden_formats import is_forbidden
+from .truncation import File
 
 if TYPE_CHECKING:
     from av.container import InputContainer

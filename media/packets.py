@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .container import has_side_alpha, may_restart
-from .file_length import File
+from .truncation import File
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -21,10 +21,10 @@ from ...errors import MediaError, sentence
 from .. import file_kind
 from ..damage import Damage
 from ..memory_budget import Promise
-from . import image_batch, image_core_reader, image_end, image_frames, png, png_repair
+from . import comfyui_reader, image_batch, image_truncation, pillow_reader, png, png_repair
+from .comfyui_reader import Components
 from .image_batch import CHANNELS, Batch
-from .image_core_reader import Components
-from .image_frames import Refused, Size
+from .pillow_reader import Refused, Size
 
 __all__ = ["CHANNELS", "TRIED", "ImageFile"]
 
@@ -166,10 +166,10 @@ class _Room:
 
 def _by_pillow(opened: Opened, room: _Room, damage: Damage, *, first_only: bool) -> Batch:
     with opened() as file:
-        size = image_frames.size(image_frames.opened(file), first_only=first_only)
+        size = pillow_reader.size(pillow_reader.opened(file), first_only=first_only)
     room.ask(size)
     with opened() as file:  # anew: who asks how many frames there are has moved to the last
-        return image_frames.fill(image_frames.opened(file), size, room, damage)
+        return pillow_reader.fill(pillow_reader.opened(file), size, room, damage)
 
 
 def _by_host(
@@ -178,7 +178,7 @@ def _by_host(
     """None where ComfyUI's reader does not take the file, or takes too much memory for it."""
     try:
         with path.open("rb") as file:
-            size = image_frames.size(image_frames.opened(file), first_only=first_only)
+            size = pillow_reader.size(pillow_reader.opened(file), first_only=first_only)
     except Refused:
         raise
     except Exception:  # noqa: BLE001  what Pillow does not know is the reader's to judge
@@ -186,11 +186,11 @@ def _by_host(
     room.ask(size)
     problems: list[str] = []
     try:
-        if size.pixels <= image_core_reader.MAX_PIXELS:
-            frames = image_core_reader.frames(path, reader, problems.append)
+        if size.pixels <= comfyui_reader.MAX_PIXELS:
+            frames = comfyui_reader.frames(path, reader, problems.append)
             batch = _frame_by_frame(frames, room, first_only=first_only)
         elif size.count == 1:
-            batch = _of_one([image_core_reader.large_frame(path)], room)
+            batch = _of_one([comfyui_reader.large_frame(path)], room)
         else:
             return None
     except MediaError:
@@ -201,15 +201,13 @@ def _by_host(
     if batch is None:
         return None
     with path.open("rb") as file:
-        said = image_end.damage(file) or ", ".join(dict.fromkeys(problems))
+        said = image_truncation.damage(file) or ", ".join(dict.fromkeys(problems))
     if said:
         damage.found(f"{said}; what could not be read of the picture is empty")
     return batch
 
 
-def _frame_by_frame(
-    frames: Iterator[image_core_reader.Frame], room: _Room, *, first_only: bool
-) -> Batch | None:
+def _frame_by_frame(frames: Iterator[comfyui_reader.Frame], room: _Room, *, first_only: bool) -> Batch | None:
     batch = None
     for colours, alpha in frames:
         batch = batch or room.begin(*colours.shape[:2])
@@ -221,7 +219,7 @@ def _frame_by_frame(
     return batch
 
 
-def _of_one(frame: list[image_core_reader.Frame], room: _Room) -> Batch:
+def _of_one(frame: list[comfyui_reader.Frame], room: _Room) -> Batch:
     """The batch of one frame, which is taken out of its list, or it would stay in memory until the end."""
 
     def taken() -> Iterator[image_batch.Band]:
@@ -240,7 +238,7 @@ def _repaired(file: BinaryIO) -> Iterator[tuple[bytes, str]]:
     file.seek(0)
     data = file.read()
     if head.startswith(b"\xff\xd8"):
-        yield image_end.without_metadata(data), ""
+        yield image_truncation.without_metadata(data), ""
         return
     for kept in png_repair.without_metadata(data):
         yield kept, ""
@@ -261,7 +259,7 @@ def _diagnosis(head: bytes, error: Exception) -> tuple[str, str]:
     if file_kind.is_picture(head) and unidentified and not file_kind.is_common_image(head):
         return f"it is {kind}, which is not read here", "Save it as PNG, JPEG or WebP."
     if file_kind.is_picture(head) or not unidentified:
-        said = f"the file is damaged or cut off, it begins like {kind} ({image_frames.said(error)})"
+        said = f"the file is damaged or cut off, it begins like {kind} ({pillow_reader.said(error)})"
         return said, "Upload it again."
     recorded = file_kind.is_recording(head)
     advice = "Load Video or Load Audio from Cloud reads it." if recorded else "Choose an image."

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from ...errors import MediaError, sentence
-from ..pixels import Pixels, eight_bits
+from ..image_tensor import Pixels, eight_bits
 from ..workflow_metadata import Metadata
 from . import png
 

@@ -6,7 +6,7 @@ import io
 
 import torch
 
-from ..pixels import eight_bits
+from ..image_tensor import eight_bits
 
 FRAMES = 16  # of them, spread over all that were loaded
 SIDE = 384  # pixels, of the longer one

@@ -9,7 +9,7 @@ import torch
 
 from ...system.meter import Meter
 from ...system.one_at_a_time import OneAtATime
-from .frame_pixels import Pixels
+from .frame_arrays import Pixels
 
 if TYPE_CHECKING:
     pass

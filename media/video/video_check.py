@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MediaError, sentence
 from ...system.meter import Meter
 from ..container import opened, picture_stream
-from ..file_length import File
 from ..output_file import Refused
+from ..truncation import File
 
 if TYPE_CHECKING:
     from av.container import InputContainer

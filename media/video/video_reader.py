@@ -23,9 +23,9 @@ from ...errors import MediaError, sentence
 from ...system.meter import Meter
 from ..audio_stream import Recorder
 from ..container import demuxer, has_side_alpha, opened, picture_stream, sound_stream
-from ..file_length import File, is_cut_off
 from ..packets import Holes, packets
 from ..recording_damage import RecordingDamage
+from ..truncation import File, is_cut_off
 from .frame_window import TOLERANCE_SECONDS, Window
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from ...system.meter import Meter
 from ..audio_stream import Samples, SoundEncoder
 from ..container import opened, picture_stream
 from ..formats import AUTO, Container
+from ..image_tensor import eight_bits
 from ..output_file import Output, Refused
-from ..pixels import eight_bits
 from ..workflow_metadata import Metadata
 from .frame_window import Window
 from .video_check import check, left_out, playable_sounds, traits

@@ -11,7 +11,7 @@ import films
 import pytest
 from cloud_storage import errors
 from cloud_storage.errors import Changed
-from cloud_storage.media import container, file_length
+from cloud_storage.media import container, truncation
 from cloud_storage.media.video import video_writer
 from films import KINDS
 
@@ -80,16 +80,16 @@ TRAILERS = {
 def test_bytes_behind_the_last_box_make_no_film_a_cut_off_one(tmp_path, kind, trailer):
     whole = films.write(tmp_path / f"f.{kind}", KINDS[kind], films.numbered(20), 25).read_bytes()
     source = io.BytesIO(whole + TRAILERS[trailer])
-    assert len(whole) <= file_length.declared_bytes(source) <= len(source.getvalue())
+    assert len(whole) <= truncation.declared_bytes(source) <= len(source.getvalue())
 
 
 def test_a_film_cut_off_in_any_box_behind_one_of_the_cameras_own_is_told(tmp_path):
     whole = films.write(tmp_path / "f.mp4", KINDS["mp4"], films.numbered(20), 25).read_bytes()
     first = int.from_bytes(whole[:4], "big")
     whole = whole[:first] + b"\0\0\0\x0cthumabcd" + whole[first:]
-    assert not file_length.is_cut_off(io.BytesIO(whole))
+    assert not truncation.is_cut_off(io.BytesIO(whole))
     for share in (0.1, 0.5, 0.99):
-        assert file_length.is_cut_off(io.BytesIO(whole[: int(len(whole) * share)]))
+        assert truncation.is_cut_off(io.BytesIO(whole[: int(len(whole) * share)]))
 
 
 def riff(length, size):
@@ -112,10 +112,10 @@ def riff(length, size):
 
 @pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x7FFFF024, 0x7FFFFFFF, 0x80000024, 0xFFFFFFFF])
 def test_the_length_that_a_pipe_left_in_a_wav_says_nothing(length):
-    assert file_length.declared_bytes(riff(length, 16044)) is None
+    assert truncation.declared_bytes(riff(length, 16044)) is None
 
 
 def test_a_wav_cut_off_near_the_length_of_a_placeholder_is_told():
-    assert file_length.is_cut_off(riff(0x7FFFF024, 0x7F000000))
-    assert file_length.is_cut_off(riff(0x70000000, 16044))
-    assert not file_length.is_cut_off(riff(0x7FFFF024, 0x7FFFF024 + 44))
+    assert truncation.is_cut_off(riff(0x7FFFF024, 0x7F000000))
+    assert truncation.is_cut_off(riff(0x70000000, 16044))
+    assert not truncation.is_cut_off(riff(0x7FFFF024, 0x7FFFF024 + 44))

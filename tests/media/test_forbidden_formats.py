@@ -8,7 +8,7 @@ import pytest
 from av.format import ContainerFormat
 from cloud_storage import errors
 from cloud_storage.media import container, forbidden_formats
-from cloud_storage.media.video import frame_sinks, frame_window, video_frames
+from cloud_storage.media.video import frame_sinks, frame_window, video_loader
 from cloud_storage.system.meter import Meter
 
 NAMES_FILES = (
@@ -79,7 +79,7 @@ def test_a_file_that_names_another_opens_nothing(tmp_path, script, on_disk, monk
     with path.open("rb") as file, pytest.raises(errors.MediaError):
         window = frame_window.Window()
         source = path if on_disk else file
-        video_frames.load(source, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
+        video_loader.load(source, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
 
 
 def test_even_an_allowed_demuxer_could_open_nothing_by_a_name(tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_even_an_allowed_demuxer_could_open_nothing_by_a_name(tmp_path, monkeypa
         path = tmp_path / f"f.{script}"
         path.write_text(SCRIPTS[script].format(secret=secret))
         with pytest.raises(errors.MediaError):
-            video_frames.load(
+            video_loader.load(
                 path, "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
             )
 
@@ -122,7 +122,7 @@ def test_any_kind_of_film_is_loaded(tmp_path, kind):
     if row.encoder not in av.codecs_available:
         pytest.skip(f"this PyAV has no {row.encoder}")
     path = films.write(tmp_path / "f.bin", row, films.numbered(30), 25)
-    loaded = video_frames.load(
+    loaded = video_loader.load(
         path, "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40, "fail"
     )
     assert films.numbers(loaded.frames) == list(range(30))
@@ -136,9 +136,9 @@ def test_an_avif_that_moves_is_a_film_and_one_that_does_not_an_image(tmp_path, c
     window = frame_window.Window()
     if count == 1:
         with pytest.raises(errors.MediaError, match=r"an AVIF image.*Load Image from Cloud"):
-            video_frames.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
+            video_loader.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
     else:
-        loaded = video_frames.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
+        loaded = video_loader.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40)
         assert films.numbers(loaded.frames) == list(range(count))
 
 
@@ -146,6 +146,6 @@ def test_an_avif_that_moves_is_a_film_and_one_that_does_not_an_image(tmp_path, c
 def test_a_photograph_of_boxes_is_sent_to_the_node_for_it(tmp_path, brand):
     (tmp_path / "f.mp4").write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(200))
     with pytest.raises(errors.MediaError, match="Load Image from Cloud"):
-        video_frames.load(
+        video_loader.load(
             tmp_path / "f.mp4", "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: 1 << 40
         )

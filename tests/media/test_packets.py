@@ -8,9 +8,9 @@ import av
 import films
 import numpy as np
 import pytest
-from cloud_storage.media.audio import audio_reader
+from cloud_storage.media.audio import audio_loader
 from cloud_storage.media.packets import Timeline
-from cloud_storage.media.video import frame_sinks, frame_window, video_frames
+from cloud_storage.media.video import frame_sinks, frame_window, video_loader
 from cloud_storage.system.meter import Meter
 from films import KINDS
 
@@ -20,7 +20,7 @@ COUNT = RATE * SECONDS
 
 def load(path, **numbers):
     window = frame_window.Window(**numbers)
-    return video_frames.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40, "fail")
+    return video_loader.load(path, "f", window, frame_sinks.Tensor(), Meter(), lambda: 1 << 40, "fail")
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +79,13 @@ def test_a_chained_ogg_is_as_long_as_its_pieces(tmp_path, codec):
             file.mux(voice.encode(None))
         whole += path.read_bytes()
     (tmp_path / "chained.ogg").write_bytes(whole)
-    audio, notes = audio_reader.load(tmp_path / "chained.ogg", "f", 0, 0, Meter())
+    audio, notes = audio_loader.load(tmp_path / "chained.ogg", "f", 0, 0, Meter())
     samples = audio["waveform"][0].numpy()
     assert abs(samples.shape[1] - 2 * SECONDS * films.SOUND_RATE) < 0.1 * films.SOUND_RATE
     clicks = films.click_times(samples, films.SOUND_RATE)
     assert np.allclose(clicks, np.arange(0, 2 * SECONDS, 0.5), atol=0.05)
     assert notes == ()
-    part, _ = audio_reader.load(tmp_path / "chained.ogg", "f", 4.2, 1, Meter())
+    part, _ = audio_loader.load(tmp_path / "chained.ogg", "f", 4.2, 1, Meter())
     assert np.allclose(
         films.click_times(part["waveform"][0].numpy(), films.SOUND_RATE), [0.3, 0.8], atol=0.05
     )
@@ -106,7 +106,7 @@ def test_sound_that_changes_its_layout_or_rate_is_made_like_its_beginning(tmp_pa
             file.mux(voice.encode(None))
         whole += (tmp_path / "piece.ts").read_bytes()
     (tmp_path / "f.ts").write_bytes(whole)
-    audio, _ = audio_reader.load(tmp_path / "f.ts", "f", 0, 0, Meter())
+    audio, _ = audio_loader.load(tmp_path / "f.ts", "f", 0, 0, Meter())
     samples, count = audio["waveform"][0].numpy(), len(LAYOUTS[layouts])
     assert audio["sample_rate"] == rates[0]
     assert samples.shape[0] == (1 if layouts.startswith("mono") else 2)

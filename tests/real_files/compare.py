@@ -120,11 +120,11 @@ def _as_load_image(path: Path) -> Outcome:
 
 
 def audio_here(path: Path) -> Outcome:
-    from cloud_storage.media.audio import audio_reader
+    from cloud_storage.media.audio import audio_loader
     from cloud_storage.system.meter import Meter
 
     with path.open("rb") as file:
-        loaded, _ = audio_reader.load(file, path.name, 0, 0, Meter())
+        loaded, _ = audio_loader.load(file, path.name, 0, 0, Meter())
     return (loaded["waveform"][0].numpy(),)
 
 
@@ -155,13 +155,13 @@ def _planar(frame: Any) -> npt.NDArray[Any]:
 
 
 def video_here(path: Path) -> Outcome:
-    from cloud_storage.media.video import frame_sinks, frame_window, video_frames
+    from cloud_storage.media.video import frame_sinks, frame_window, video_loader
     from cloud_storage.system.meter import Meter
 
     window = frame_window.window(0, 0, 0, FRAMES, 0, 1, frame_window.NONE)
     with path.open("rb") as file:
         sink = frame_sinks.Tensor()
-        loaded = video_frames.load(file, path.name, window, sink, Meter(), lambda: FREE_BYTES)
+        loaded = video_loader.load(file, path.name, window, sink, Meter(), lambda: FREE_BYTES)
     return (loaded.frames[..., :3].numpy(),)
 
 

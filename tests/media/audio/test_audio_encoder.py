@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.media.audio import audio_encoder, audio_reader
+from cloud_storage.media.audio import audio_encoder, audio_loader
 from cloud_storage.media.audio.audio_encoder import FORMATS
 from cloud_storage.media.workflow_metadata import Metadata
 from cloud_storage.system.meter import Meter
@@ -29,7 +29,7 @@ def encode(folder, samples, rate, format, quality="auto", metadata=None):
 
 
 def load(path, start=0, duration=0):
-    audio, _ = audio_reader.load(path, path.name, start, duration, Meter())
+    audio, _ = audio_loader.load(path, path.name, start, duration, Meter())
     assert audio["waveform"].dtype == torch.float32
     assert audio["waveform"].ndim == 3
     return audio["waveform"][0].numpy(), audio["sample_rate"]
@@ -276,10 +276,10 @@ def test_of_a_sound_that_is_cut_off_comes_what_is_there_and_a_line_says_so(tmp_p
     path, _ = encode(tmp_path, noise, 48000, format)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    audio, notes = audio_reader.load(path, path.name, 0, 0, Meter())
+    audio, notes = audio_loader.load(path, path.name, 0, 0, Meter())
     assert abs(audio["waveform"].shape[2] / 240_000 - share) < 0.05
     assert any("cut off after " in note for note in notes)
     with pytest.raises(errors.MediaError, match=r"on_damage to `load what is there`"):
-        audio_reader.load(path, path.name, 0, 0, Meter(), "fail")
-    part, notes = audio_reader.load(path, path.name, 0, 0.5, Meter(), "fail")
+        audio_loader.load(path, path.name, 0, 0, Meter(), "fail")
+    part, notes = audio_loader.load(path, path.name, 0, 0.5, Meter(), "fail")
     assert (part["waveform"].shape[2], notes) == (24000, ())

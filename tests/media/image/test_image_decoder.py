@@ -18,7 +18,7 @@ import pytest
 import torch
 from cloud_storage import errors
 from cloud_storage.media import damage
-from cloud_storage.media.image import image_decoder, image_end, png
+from cloud_storage.media.image import image_decoder, image_truncation, png
 from cloud_storage.media.image.image_decoder import CHANNELS, ImageFile
 from cloud_storage.media.image.image_encoder import encode
 from conftest import ROOT
@@ -336,7 +336,7 @@ def test_what_lacks_none_of_its_pixels_is_not_called_cut_off(tmp_path, make, lac
 def test_a_webp_may_lack_the_byte_that_makes_its_length_even(lacking, said):
     """Whether it is decoded then is the decoder's own to say: some FFmpeg do, Pillow 13 does not."""
     data = odd_webp()
-    assert image_end.damage(io.BytesIO(data[: -lacking or None])) == said
+    assert image_truncation.damage(io.BytesIO(data[: -lacking or None])) == said
 
 
 class Parts:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cloud_storage import errors
 from cloud_storage.comfyui import server
-from cloud_storage.media.image import image_decoder, image_frames
+from cloud_storage.media.image import image_decoder, pillow_reader
 from cloud_storage.media.image.image_decoder import ImageFile
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -90,7 +90,7 @@ def test_no_picture_and_no_animation_takes_more_than_its_result_and_300_mb(tmp_p
 
 @pytest.mark.parametrize("name", ["rgb.png", "rgb.jpg", "animated.gif", "animated.webp", "pages.tif"])
 def test_what_does_not_fit_is_refused_before_it_is_decoded_with_the_numbers(monkeypatch, name):
-    monkeypatch.setattr(image_frames, "fill", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(pillow_reader, "fill", lambda *_: pytest.fail("it was decoded"))
     monkeypatch.setattr(image_decoder, "SPARE_BYTES", 10_000_000)
     file = ImageFile(odd_images()[name], name, free_bytes=lambda: 10_020_000)
     frames = r"4 frames take" if name.startswith(("animated", "pages")) else "it takes"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.media.video import frame_sinks, frame_window, video_frames, video_plan, video_writer
+from cloud_storage.media.video import frame_sinks, frame_window, video_loader, video_plan, video_writer
 from cloud_storage.media.video.video_plan import Pictures, Recording
 from cloud_storage.media.workflow_metadata import Metadata
 from cloud_storage.system.meter import Meter
@@ -39,7 +39,7 @@ def write(folder, clip, format="auto", codec="auto", crf=-1, metadata=METADATA):
 
 
 def load(path):
-    return video_frames.load(path, "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: PLENTY)
+    return video_loader.load(path, "f", frame_window.Window(), frame_sinks.Tensor(), Meter(), lambda: PLENTY)
 
 
 def codecs(path):

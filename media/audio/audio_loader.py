@@ -20,10 +20,10 @@ from ...system.meter import Meter
 from ..audio_stream import Recorder
 from ..container import demuxer, opened, picture_stream, sound_stream
 from ..damage import LOAD
-from ..file_length import File, is_cut_off, mp3_frame_bytes
 from ..memory_budget import Promise
 from ..packets import packets
 from ..recording_damage import RecordingDamage
+from ..truncation import File, is_cut_off, mp3_frame_bytes
 from ..video.video_reader import SOUND_LEAD_SECONDS, leave_out_others, rewind
 
 if TYPE_CHECKING:

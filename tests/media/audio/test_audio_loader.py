@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.media.audio import audio_encoder, audio_reader
+from cloud_storage.media.audio import audio_encoder, audio_loader
 from cloud_storage.system.meter import Meter
 
 RATE, SECONDS = 48_000, 5
@@ -33,7 +33,7 @@ def encoded(folder, format, quality="auto", rate=RATE, sound=None):
 
 
 def read(path, on_damage="fail", start=0, duration=0):
-    audio, notes = audio_reader.load(path, path.name, start, duration, Meter(), on_damage)
+    audio, notes = audio_loader.load(path, path.name, start, duration, Meter(), on_damage)
     return audio["waveform"][0].numpy(), audio["sample_rate"], notes
 
 
@@ -81,7 +81,7 @@ def test_a_wav_from_a_pipe_is_whole(tmp_path, length):
 
 def frames_of_mp3(data):
     """The frames of an MP3 without a tag in front, each of them bytes."""
-    from cloud_storage.media.file_length import mp3_frame_bytes
+    from cloud_storage.media.truncation import mp3_frame_bytes
 
     frames, position = [], data.index(b"\xff\xfb") if b"\xff\xfb" in data else data.index(b"\xff\xf3")
     while position + 4 <= len(data) and (length := mp3_frame_bytes(data[position : position + 4])):
@@ -228,8 +228,8 @@ def test_what_lies_behind_the_sound_of_an_mp3_is_no_damage(tmp_path, tail):
 
 
 def heard(path, free, start=0, duration=0):
-    spare = audio_reader.SPARE_BYTES
-    return audio_reader.load(path, path.name, start, duration, Meter(), "fail", lambda: spare + free)
+    spare = audio_loader.SPARE_BYTES
+    return audio_loader.load(path, path.name, start, duration, Meter(), "fail", lambda: spare + free)
 
 
 WHOLE_BYTES = 2 * 4 * 2 * COUNT  # as it was decoded, and as the result; floats; two channels

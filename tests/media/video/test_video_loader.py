@@ -17,7 +17,7 @@ import torch
 from cloud_storage import errors
 from cloud_storage.media import container, memory_budget
 from cloud_storage.media import packets as media_packets
-from cloud_storage.media.video import frame_pixels, frame_sinks, frame_window, video_frames, video_reader
+from cloud_storage.media.video import frame_arrays, frame_sinks, frame_window, video_loader, video_reader
 from cloud_storage.system.meter import Meter
 from films import KINDS
 
@@ -43,7 +43,7 @@ def load(path, *, sink=None, free=PLENTY, on_damage="load what is there", **wind
         return free() if callable(free) else free - meter.frames_done * FRAME_BYTES
 
     window = frame_window.window(**numbers)
-    return video_frames.load(path, "f.mp4", window, sink, meter, free_bytes, on_damage)
+    return video_loader.load(path, "f.mp4", window, sink, meter, free_bytes, on_damage)
 
 
 def numbers(path, **window):
@@ -313,10 +313,10 @@ def test_sides_follow_the_rules(film, asked, expected):
 
 def test_what_has_another_ratio_is_cut_in_the_middle():
     pixels = films.picture(0)
-    square = frame_pixels.fitted(pixels, 96, 96)
+    square = frame_arrays.fitted(pixels, 96, 96)
     reds = pixels[0, 32:128, 0].astype(int)
     assert np.abs(square[0, :, 0].astype(int) - reds).max() <= 2
-    tall = frame_pixels.fitted(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
+    tall = frame_arrays.fitted(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
     assert tall.shape == (48, 96, 3)
 
 
@@ -404,7 +404,7 @@ def test_the_ten_facts_are_told(film):
 def test_frames_are_counted_on_the_meter(film):
     meter = Meter()
     window = frame_window.Window(frame_load_cap=12)
-    video_frames.load(film("mp4"), "f", window, frame_sinks.Tensor(), meter, lambda: PLENTY)
+    video_loader.load(film("mp4"), "f", window, frame_sinks.Tensor(), meter, lambda: PLENTY)
     assert (meter.frames_done, meter.frames_total) == (12, 12)
 
 
@@ -417,7 +417,7 @@ def test_a_stopped_meter_ends_a_load(film):
 
     meter = Meter()
     with pytest.raises(errors.TransferCancelled):
-        video_frames.load(film("mp4"), "f", frame_window.Window(), Stopping(), meter, lambda: PLENTY)
+        video_loader.load(film("mp4"), "f", frame_window.Window(), Stopping(), meter, lambda: PLENTY)
     assert meter.frames_done == 5
 
 
@@ -522,7 +522,7 @@ def test_a_vae_sets_the_multiple_of_the_sides(film):
 
 
 def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
-    free = video_frames.SPARE_BYTES + 20 * FRAME_BYTES
+    free = video_loader.SPARE_BYTES + 20 * FRAME_BYTES
     with pytest.raises(
         errors.MediaError, match=r"60 frames of 160 x 96.*frame_load_cap to 20 or less.*custom_width"
     ) as raised:
@@ -555,7 +555,7 @@ def live(tmp_path):
 
 def load_within(path, frames, **inputs):
     """Load with so much memory that so many frames fit."""
-    return load(path, free=video_frames.SPARE_BYTES + frames * FRAME_BYTES, **inputs)
+    return load(path, free=video_loader.SPARE_BYTES + frames * FRAME_BYTES, **inputs)
 
 
 @pytest.mark.parametrize("vae", [None, 3])
@@ -586,7 +586,7 @@ class Shared:
         self.frames = frames
 
     def free(self):
-        return video_frames.SPARE_BYTES + self.frames * FRAME_BYTES
+        return video_loader.SPARE_BYTES + self.frames * FRAME_BYTES
 
     def sink(self, meanwhile=lambda filled: None):
         shared = self

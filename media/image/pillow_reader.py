@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import numpy as np
 
 from ..damage import Damage
-from . import image_batch, image_end
+from . import image_batch, image_truncation
 from .image_batch import Array, Band, Batch
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _load(file: Image, damage: Damage, index: int) -> None:
                 source = getattr(file, "fp", None)  # which loading may let go of
                 _end_with(file, _END_OF_JPEG)
                 file.load()
-                if source is not None and not source.closed and image_end.lacks_only_its_end(source):
+                if source is not None and not source.closed and image_truncation.lacks_only_its_end(source):
                     return
             else:
                 _forgiving()(file)

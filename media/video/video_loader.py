@@ -21,10 +21,10 @@ from ...errors import MediaError, sentence
 from ...system.meter import Meter
 from ..container import opened
 from ..damage import LOAD
-from ..file_length import File
 from ..memory_budget import Promise
 from ..recording_damage import RecordingDamage
-from .frame_pixels import Painter, Pixels, fitted, is_deep, is_transparent
+from ..truncation import File
+from .frame_arrays import Painter, Pixels, fitted, is_deep, is_transparent
 from .frame_sinks import Sink
 from .frame_window import Window
 from .video_reader import Film, Picture
