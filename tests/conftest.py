@@ -49,6 +49,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What takes long, or needs a server, a browser or another program; the rest is quick.
+NEEDS_A_SERVER = {"servers", "server", "proxy", "browser", "core", "line"}
+NOT_QUICK = (
+    "media/",
+    "faults/",
+    "servers/",
+    "browser/",
+    "real_comfyui/",
+    "real_files/",
+    "saving/test_outbox.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        below = item.path.relative_to(ROOT / "tests").as_posix()
+        if not below.startswith(NOT_QUICK) and not NEEDS_A_SERVER & set(getattr(item, "fixturenames", ())):
+            item.add_marker("quick")
+
+
 SECRET = "a-secret-nobody-may-read"  # of the OSS stand-in server
 PLACES = ("ministack-http", "ministack-https", "ceph-http", "ceph-https", "oss-http", "oss-https")
 

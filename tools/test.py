@@ -2,6 +2,7 @@
 """Pass the tests on a machine that has nothing but Python: set up, ruff, mypy, pytest.
 
     python3 tools/test.py [--versions] [arguments of pytest]
+    python3 tools/test.py --checks      without tests
 
 With --versions, pytest runs once more for each set of versions.py. Everything runs, whatever the first ones
 find; the exit code is 0 when all passed.
@@ -28,7 +29,9 @@ CHECKED = (("", "cloud_storage"), ("tests/servers/", "servers"), ("tools/", "too
 
 def main(arguments: list[str]) -> int:
     environment.enter()
-    environment.set_up_ministack()
+    only_checks = arguments == ["--checks"]
+    if not only_checks:
+        environment.set_up_ministack()
     failed = []
     also_versions = "--versions" in arguments
     arguments = [each for each in arguments if each != "--versions"]
@@ -36,6 +39,8 @@ def main(arguments: list[str]) -> int:
         print(f"\n{name}", flush=True)
         if check():
             failed.append(name)
+    if only_checks:
+        return _result(failed)
     print("\npytest", flush=True)
     # Its own command, not `python -m`: that would put our profile.py in front of the standard library's.
     if subprocess.call([str(BIN / "pytest"), *arguments], cwd=ROOT):
@@ -45,6 +50,10 @@ def main(arguments: list[str]) -> int:
             failed += versions.run(arguments)
         except environment.SetupFailed as error:
             sys.exit(f"\n{error}")
+    return _result(failed)
+
+
+def _result(failed: list[str]) -> int:
     if failed:
         print(f"\nFailed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
@@ -58,7 +67,8 @@ def modules(folder: Path) -> list[Path]:
 
 
 def ruff() -> int:
-    return subprocess.call([str(BIN / "ruff"), "check", "."], cwd=ROOT)
+    found = subprocess.call([str(BIN / "ruff"), "check", "."], cwd=ROOT)
+    return subprocess.call([str(BIN / "ruff"), "format", "--check", "."], cwd=ROOT) or found
 
 
 def mypy() -> int:
