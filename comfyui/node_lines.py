@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-WARNING, ERROR = "warning", "error"  # levels: what web/lines.js has a colour for
+WARNING, ERROR = "warning", "error"  # levels: what web/result_lines.js has a colour for
 
 
 @dataclass(frozen=True)

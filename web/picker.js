@@ -1,13 +1,13 @@
 /**
  * A dialog to choose a file or a folder of a bucket, by pointer or by keyboard.
  *
- * It knows the server only as the object of server.js, and nothing of ComfyUI. What is chosen is known by its key,
+ * It knows the server only as the object of api.js, and nothing of ComfyUI. What is chosen is known by its key,
  * never by its place in the list, and rows are only ever added below those that are there: so nothing that is loaded
  * meanwhile changes what a click or a key press means. Nothing is marked until the user, or the node's own value,
  * marks it.
  */
 
-import { addStyles, dateOf, element, icon, sizeOf } from "./elements.js"
+import { addStyles, dateOf, element, icon, sizeOf } from "./dom.js"
 import { isOfKind } from "./kinds.js"
 import { Thumbnails } from "./thumbnails.js"
 
@@ -22,7 +22,7 @@ let numbered = 0 // of elements that others point at by id
  * Resolves with what was chosen, and with null for none: `{key}`, of a file with what the server said of it. The key
  * of a folder ends in "/", or is "" for the top.
  *
- * `profile` is what server.js takes, `where` its name for the title, `start` a key or folder to begin at; `wants` is
+ * `profile` is what api.js takes, `where` its name for the title, `start` a key or folder to begin at; `wants` is
  * "file" or "folder", `kind` one of KINDS of kinds.js where only such files are meant.
  */
 export function pick({ server, say, locale, profile, where, start = "", wants = "file", kind = null }) {

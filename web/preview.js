@@ -5,7 +5,7 @@
  * in the assets, by Save Image and Copy Image, and to the Mask Editor, whose mask no node of ours could take.
  */
 
-import { element, icon } from "./elements.js"
+import { element, icon } from "./dom.js"
 
 /** `show` takes `{address, title, detail}` each; without an address a drawing of a file stands for the picture. */
 export function previewElement() {

@@ -667,7 +667,7 @@ def test_a_box_is_as_high_as_what_is_in_it_in_any_language(ours):
 def test_whoever_waits_for_the_styles_measures_the_first_box_of_a_page_with_them(ours):
     size = ours.evaluate(
         """async () => {
-            await (await import("/web/elements.js")).addStyles()
+            await (await import("/web/dom.js")).addStyles()
             show_lines(["short"])
             return getComputedStyle(document.querySelector(".cs-lines")).fontSize
         }"""

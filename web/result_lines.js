@@ -2,7 +2,7 @@
  * The lines that a node has to tell when it has run: a status, warnings and errors, and addresses to open and to copy.
  */
 
-import { addStyles, copy, element, icon } from "./elements.js"
+import { addStyles, copy, element, icon } from "./dom.js"
 
 const COPIED_MILLISECONDS = 1500
 const MEASURED_MIN_PIXELS = 44
