@@ -5,7 +5,7 @@ secret, a signed URL or an Authorization header: ``scrub`` takes those out of wh
 
     StorageError
     ├── ConfigurationError(ValueError) ── MissingDependency(ImportError), BadKey, TooLarge
-    ├── NotFound(FileNotFoundError)      ├── AccessDenied(PermissionError)
+    ├── NotFound(FileNotFoundError)      ├── AccessDenied(PermissionError) ── Forbidden
     ├── AlreadyExists(FileExistsError)   ├── Changed
     ├── Unreachable(ConnectionError) ── Throttled
     ├── IntegrityError
@@ -92,9 +92,15 @@ class NotFound(StorageError, FileNotFoundError):
 
 
 class AccessDenied(StorageError, PermissionError):
-    """The server knows the request and refuses it: key, secret, token, clock or policy."""
+    """The server refuses the request: the key, secret, token or clock is wrong."""
 
     scope = Scope.ALL
+
+
+class Forbidden(AccessDenied):
+    """The key is right, but its policy does not allow this operation here; it may allow others."""
+
+    scope = Scope.SOME
 
 
 class AlreadyExists(StorageError, FileExistsError):
@@ -143,11 +149,6 @@ SHORT_MODULE = "cloud_storage"
 for _class in [each for each in globals().values() if isinstance(each, type) and issubclass(each, _Ours)]:
     _class.__module__ = SHORT_MODULE
 del _class
-
-
-def is_policy(error: AccessDenied) -> bool:
-    """Whether a policy stands in the way, which stays, and not a key, token or clock that is wrong today."""
-    return error.scope is Scope.SOME
 
 
 _SIGNED_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>)]*")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..errors import AccessDenied, StorageError, is_policy
+from ..errors import Forbidden, StorageError
 from ..storage.base import Storage
 from ..system.meter import Meter
 from .choices import NEW_NAME
@@ -71,7 +71,7 @@ class _Run:
                 told = error.trying(
                     f"list {prefix!r}", f"save to {place!r}: finding the next free number failed"
                 )
-                if isinstance(error, AccessDenied) and is_policy(error):  # another name needs no list
+                if isinstance(error, Forbidden):  # another name needs no list
                     told = told.saying(_NEEDS_LISTING)
                 raise told from error
 

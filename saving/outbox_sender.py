@@ -21,15 +21,14 @@ from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import chosen
 from ..errors import (
     DISK_ADVICE,
-    AccessDenied,
     ConfigurationError,
+    Forbidden,
     IntegrityError,
     NotFound,
     Scope,
     StorageError,
     TransferCancelled,
     disk_told,
-    is_policy,
     sentence,
 )
 from ..profile import Profile, resolve
@@ -365,21 +364,15 @@ class _Group:
         """An object; None where it is not there, or the key of the profile may only write."""
         try:
             return self.storage.stat(key)
-        except NotFound:
+        except (NotFound, Forbidden):
             return None
-        except AccessDenied as error:
-            if is_policy(error):
-                return None
-            raise
 
     def _confirm(self, entry: Entry, info: ObjectInfo) -> None:
         """Raise IntegrityError unless the server describes what was sent, or may not be asked."""
         try:
             there = self.storage.stat(info.key)
-        except AccessDenied as error:
-            if is_policy(error):  # the key may only write: the answer to the write is the server's word
-                return
-            raise
+        except Forbidden:  # the key may only write: the answer to the write is the server's word
+            return
         if there.size != entry.size or there.sha256 not in ("", entry.sha256) or there.etag != info.etag:
             said = "the server describes another object than was sent"
             raise IntegrityError(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import AccessDenied, AlreadyExists, NotFound, Scope, StorageError, is_policy, taken
+from ..errors import AlreadyExists, Forbidden, NotFound, Scope, StorageError, taken
 from ..storage import multipart
 from ..storage.base import SHA256_METADATA, ObjectInfo, PutOptions, Storage
 from ..system.digests import file_sha256
@@ -69,8 +69,8 @@ def look(storage: Storage, name: Name, if_exists: str) -> Outcome | None:
         found = Outcome(storage.stat(key), sent=False)
     except NotFound:
         return None
-    except AccessDenied as error:
-        if if_exists == FAIL and is_policy(error):  # the write will tell
+    except Forbidden:
+        if if_exists == FAIL:  # the write will tell
             return None
         raise
     if if_exists == FAIL:

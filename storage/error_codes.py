@@ -13,6 +13,7 @@ from ..errors import (
     BadKey,
     Changed,
     ConfigurationError,
+    Forbidden,
     IntegrityError,
     NotFound,
     Scope,
@@ -93,9 +94,9 @@ _NETWORK = "Check the network and try again."
 _SETTINGS = "Check the profile's settings."
 STRANGER = "Check endpoint_url: what answers there is no object store, but a proxy or a login page."
 
-_FORBIDDEN = Meaning(AccessDenied, _POLICY, scope=Scope.SOME)
-_DENIED = Meaning(AccessDenied, _POLICY, scope=Scope.SOME)  # whatever was asked for
-_UNREADABLE = Meaning(AccessDenied, _HIDDEN, scope=Scope.SOME)
+_FORBIDDEN = Meaning(Forbidden, _POLICY)
+_DENIED = Meaning(Forbidden, _POLICY)  # whatever was asked for
+_UNREADABLE = Meaning(Forbidden, _HIDDEN)
 _SKEWED = Meaning(AccessDenied, _CLOCK, clocks=True)
 _EXPIRED = Meaning(AccessDenied, _RENEW, clocks=True)  # or only seems to be, to a clock that is wrong
 

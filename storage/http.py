@@ -20,12 +20,12 @@ from ..errors import (
     AccessDenied,
     Changed,
     ConfigurationError,
+    Forbidden,
     IntegrityError,
     NotFound,
     StorageError,
     TransferCancelled,
     Unreachable,
-    is_policy,
     sentence,
     taken,
 )
@@ -290,12 +290,8 @@ class HttpStorage(Storage):
         """
         try:
             there = self._looked_at(upload.key)
-        except NotFound:
+        except (NotFound, Forbidden):  # a key that may only write cannot tell: the conflict is reported
             return None
-        except AccessDenied as error:
-            if is_policy(error):  # of a key that may only write: it stays the conflict that it seems to be
-                return None
-            raise
         found = headers.described(upload.key, there, self.dialect, headers.length(there) or 0)
         own = found.sha256 == upload.sha256 if found.sha256 else same(there)
         return found.etag if own and found.size == upload.size else None

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from ...errors import AccessDenied, ConfigurationError, Scope, StorageError, Unreachable, scrub, sentence
+from ...errors import (
+    AccessDenied,
+    ConfigurationError,
+    Forbidden,
+    Scope,
+    StorageError,
+    Unreachable,
+    scrub,
+    sentence,
+)
 from ..error_codes import STRANGER, Meaning, ancestors, failure, meaning, refusal, without_quotes
 
 if TYPE_CHECKING:
@@ -93,7 +102,8 @@ def _answered(
     ec = error.details.get("EC") or error.headers.get("x-oss-ec", "")
     row = meaning(error.code, error.status, cause=ec, reading=reading, expected=expected)
     endpoint = scrub(error.details.get("Endpoint", ""))
-    if endpoint and row.raises in (AccessDenied, ConfigurationError) and row.scope is not Scope.OBJECT:
+    elsewhere = row.raises in (AccessDenied, ConfigurationError, Forbidden) and row.scope is not Scope.OBJECT
+    if endpoint and elsewhere:
         advice = f"The bucket is at {endpoint}: set the profile's region or endpoint_url to that."
         row = Meaning(ConfigurationError, advice)
     said = (error.details.get("Message") or "no further words").rstrip(".")
