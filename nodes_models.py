@@ -199,7 +199,7 @@ class UploadModelToCloud:
             context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
             name = upload_file.kept_name(key_prefix, below, context, storage.room_for_key)
-            with upload_file.of_one_file.alone(place.path, meter):  # which a list may name twice
+            with upload_file.of_one_file.hold(place.path, meter):  # which a list may name twice
                 published = upload_file.publish(
                     storage, name, place.path, if_exists, meter, progress.text, Call()
                 )

@@ -94,7 +94,7 @@ class Loading:
         def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames]:
             def run() -> batch_sizes.Frames:
                 copy = object_cache.fetch(
-                    storage, info.key, folders.temp_folder() / "cache", _Uncounted(meter)
+                    storage, info.key, folders.temp_folder() / "cache", meter.part(counts=False)
                 )
                 if not copy.etag:
                     old.append(info.key)
@@ -119,15 +119,3 @@ class Loading:
             status += f" The server cannot be reached: {copies}."
         missing = tuple(note for info in found for note in notes[info.key])
         return Loaded(gathered, masks, [info.key for info in found], status, missing)
-
-
-class _Uncounted(Meter):
-    """Stops with another meter and counts for itself: a file counts there when it is loaded."""
-
-    def __init__(self, other: Meter) -> None:
-        super().__init__()
-        self._other = other
-
-    @property
-    def stopped(self) -> bool:
-        return super().stopped or self._other.stopped

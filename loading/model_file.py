@@ -23,7 +23,7 @@ from ..errors import (
     sentence,
 )
 from ..storage.base import ObjectInfo, Storage
-from ..system import digests, file_lock, file_mark
+from ..system import digests, file_mark, locks
 from ..system.file_mark import Mark
 from ..system.meter import Meter
 from . import model_record, resumable_download
@@ -90,7 +90,7 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
         is_new = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with file_lock.locked(lock, meter, wait_begins):
+            with locks.locked(lock, meter, wait_begins):
                 return _fetch(storage, wanted, meter, say)
         except StorageError:
             if is_new:  # of a key that does not exist, perhaps, and then no folder is wanted

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ..errors import DISK_ADVICE, MediaError, Unreachable, disk_told, sentence
 from ..storage.base import ObjectInfo, Storage
+from ..system.locks import KeyedLock
 from ..system.meter import Meter
-from ..system.one_at_a_time import OneAtATime
 from .download import download
 
 MAX_BYTES = 2 << 30
@@ -28,7 +28,7 @@ _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 log = logging.getLogger("cloud_storage")
 
-_arriving = OneAtATime()  # by the stems of copies
+_arriving = KeyedLock()  # by the stems of copies
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _fetched(storage: Storage, key: str, folder: Path, meter: Meter) -> Copy:
         raise MediaError(sentence(f"load {key!r}", storage.place, said, "Choose an image."))
     path = _copy(folder, stem, info)
     if not _is_whole(path, info):
-        with _arriving.alone(stem, meter):
+        with _arriving.hold(stem, meter):
             if not _is_whole(path, info):  # nobody has brought it meanwhile
                 info, path = _bring(storage, key, folder, stem, meter)
                 _evict(folder, keep=path)

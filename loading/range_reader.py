@@ -24,7 +24,6 @@ AHEAD_BLOCKS = 256  # at most ahead of one position: 16 MiB hide a round trip of
 CACHE_BLOCKS = 1024  # kept, least recently read first dropped: 64 MiB
 REQUESTS = 4  # under way at once
 POSITIONS = 4  # that are read in order side by side: pictures, sound, and an index
-LOOK_SECONDS = 0.1  # between two looks for a cancel while waiting for bytes
 
 
 @dataclass
@@ -100,7 +99,7 @@ class RangeReader(io.RawIOBase):
     # ------------------------------------------------------------------------------------ blocks
 
     def _block(self, index: int) -> bytes:
-        with self._changed:
+        with self._changed, self._meter.wakes(self._changed):
             ahead = self._ahead(index)
             while index not in self._blocks:
                 self._meter.check()
@@ -108,7 +107,7 @@ class RangeReader(io.RawIOBase):
                     raise self._error
                 if index not in self._coming:
                     self._request(index, 1 + ahead)
-                self._changed.wait(LOOK_SECONDS)
+                self._changed.wait()
             if self._digested == self._count and self._digest.hexdigest() != self.info.sha256:
                 raise self._damaged()
             self._blocks.move_to_end(index)

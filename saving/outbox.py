@@ -24,7 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import DISK_ADVICE, StorageError, disk_told, sentence
-from ..system import durable_write, file_lock
+from ..system import durable_write, locks
 from ..system.meter import Meter
 from .names import Name
 
@@ -215,7 +215,7 @@ class Outbox:
     def alone(self) -> Iterator[bool]:
         """Whether nobody else sends; then nobody does until the context ends, in this or another process."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with file_lock.alone(self.folder / LOCK_FILE) as alone:
+        with locks.alone(self.folder / LOCK_FILE) as alone:
             if alone:
                 self._sweep()
             yield alone
@@ -226,7 +226,7 @@ class Outbox:
         Raises TransferCancelled.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with file_lock.locked(self.folder / LOCK_FILE, meter, wait_begins):
+        with locks.locked(self.folder / LOCK_FILE, meter, wait_begins):
             self._sweep()
             yield
 

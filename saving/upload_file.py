@@ -19,13 +19,13 @@ from pathlib import Path, PurePosixPath
 from ..errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system import digests, file_mark
+from ..system.locks import KeyedLock
 from ..system.meter import Meter
-from ..system.one_at_a_time import OneAtATime
 from . import choices, numbering, store_file
 from .list_order import Call
 from .names import COUNTER_DIGITS, Name, NameContext, Template
 
-of_one_file = OneAtATime()  # for who knows that one file has one name: the second upload finds the first
+of_one_file = KeyedLock()  # for who knows that one file has one name: the second upload finds the first
 
 _CHECK_FILE = "Check the file and the disk."
 LOOKED_AT = 1000  # keys of a name's series, among which one may have the same content

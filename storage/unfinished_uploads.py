@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..system import durable_write, file_lock
+from ..system import durable_write, locks
 
 FOLDER = "uploads"  # beside profiles.json
 NOTE_MAX_BYTES = 16 << 10  # a key has 1 KiB, an upload id some hundred bytes
@@ -55,7 +55,7 @@ class Uploads:
         with contextlib.ExitStack() as stack:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(file_lock.alone(_lock_of(note)))
+                stack.enter_context(locks.alone(_lock_of(note)))
                 told = {"place": self._place, "key": key, "upload": upload_id, "machine": platform.node()}
                 durable_write.write(note, json.dumps(told).encode())
             except OSError as error:
@@ -123,9 +123,9 @@ def _abandoned(note: Path) -> Iterator[bool]:
     """Whether nobody is at the upload; nobody else is at ending it then."""
     with contextlib.ExitStack() as stack:
         try:
-            mine = stack.enter_context(file_lock.alone(_lock_of(note)))
+            mine = stack.enter_context(locks.alone(_lock_of(note)))
             # On a file system without locks everybody gets them.
-            abandoned = mine and file_lock.keeps_out(_lock_of(note))
+            abandoned = mine and locks.keeps_out(_lock_of(note))
         except OSError:
             abandoned = False
         yield abandoned

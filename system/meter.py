@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -22,14 +23,17 @@ class Meter:
     stops its siblings without stopping the node's other transfers.
     """
 
-    def __init__(self, total: int = 0, whole: Meter | None = None) -> None:
+    def __init__(self, total: int = 0, parent: Meter | None = None, counts: bool = True) -> None:
         self.total = total
         self.frames_total = 0  # 0 where nobody knows, or there are none
         self.frames_done = 0
         self._done = 0
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._whole = whole
+        self._stopped = threading.Event()
+        self._parent = parent  # kept alive: it stops this one
+        self._whole = parent if counts else None
+        self._parts: weakref.WeakSet[Meter] = weakref.WeakSet()
+        self._conditions: list[threading.Condition] = []
 
     @property
     def done(self) -> int:
@@ -67,12 +71,19 @@ class Meter:
             self.frames_done += count
 
     def stop(self) -> None:
-        """Make every further ``add``, ``check`` and ``wait`` raise TransferCancelled."""
-        self._stop.set()
+        """Make ``check``, ``add`` and every wait raise TransferCancelled, here and in all parts."""
+        self._stopped.set()
+        with self._lock:
+            parts, conditions = list(self._parts), list(self._conditions)
+        for part in parts:
+            part.stop()
+        for condition in conditions:
+            with condition:
+                condition.notify_all()
 
     @property
     def stopped(self) -> bool:
-        return self._stop.is_set() or (self._whole is not None and self._whole.stopped)
+        return self._stopped.is_set()
 
     def check(self) -> None:
         """Raises TransferCancelled once stopped."""
@@ -80,17 +91,32 @@ class Meter:
             raise TransferCancelled("The transfer was cancelled. Run the node again to repeat it.")
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not past an order to stop: then raises TransferCancelled at once."""
-        while seconds > 0:
-            self.check()
-            nap = min(seconds, 0.1)
-            self._stop.wait(nap)
-            seconds -= nap
+        """Sleep for ``seconds``; raises TransferCancelled as soon as this meter is stopped."""
+        self._stopped.wait(seconds)
         self.check()
 
-    def part(self) -> Meter:
-        """A meter whose counts also count here and which stops when this one stops, or alone."""
-        return Meter(whole=self)
+    @contextlib.contextmanager
+    def wakes(self, condition: threading.Condition) -> Iterator[None]:
+        """Let ``stop`` notify ``condition``, so that who waits on it can ``check`` this meter.
+
+        ``stop`` takes the condition's lock for this: no thread may hold it for long.
+        """
+        with self._lock:
+            self._conditions.append(condition)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._conditions.remove(condition)
+
+    def part(self, counts: bool = True) -> Meter:
+        """Return a meter that stops with this one, or alone; if ``counts``, its bytes count here as well."""
+        part = Meter(parent=self, counts=counts)
+        with self._lock:
+            self._parts.add(part)
+        if self.stopped:
+            part.stop()
+        return part
 
     @contextlib.contextmanager
     def governs(self) -> Iterator[None]:

@@ -31,6 +31,7 @@ STORAGE = (
     "loading/test_resumable_download.py",
     "nodes/test_nodes_browse.py",
     "nodes/test_nodes_save.py",
+    "system/test_locks.py",
 )
 
 

@@ -375,6 +375,7 @@ export const MESSAGES = {
   "encode the image": "编码图像",
   "encode the sound": "编码声音",
   "encode the video": "编码视频",
+  "filelock is not installed or too old. Run `pip install --upgrade filelock` with ComfyUI's Python and start ComfyUI again.": "filelock 未安装或版本过旧。请用 ComfyUI 的 Python 运行 `pip install --upgrade filelock`，然后重新启动 ComfyUI。",
   "files without extension": "没有扩展名的文件",
   "find the model {}": "找到模型 {0}",
   "form an address": "生成地址",

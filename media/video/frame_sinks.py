@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from ...system.locks import KeyedLock
 from ...system.meter import Meter
-from ...system.one_at_a_time import OneAtATime
 from .frame_arrays import Pixels
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Tensor:
 
 BATCH_PIXELS = 1920 * 1080 * 16  # encoded at once: about 400 MB of frames
 _VIDEO = 3  # dimensions of the latents: time, height, width
-_encoding = OneAtATime()
+_encoding = KeyedLock()
 
 
 class Latents:
@@ -97,7 +97,7 @@ class Latents:
         ComfyUI builds models and runs nodes under inference_mode, which is a thread's own: a model's tensors
         fail without it in this one. Raises TransferCancelled.
         """
-        with _encoding.alone("a batch", self._meter), torch.inference_mode():
+        with _encoding.hold("a batch", self._meter), torch.inference_mode():
             self._latents.append(self._vae.encode(self._batch.result(count)[..., :3]))
         self._held = 0
 

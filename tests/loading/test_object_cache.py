@@ -176,7 +176,7 @@ def test_an_object_that_several_ask_for_at_once_is_downloaded_once(tmp_path):
     crowd.objects["a"] = b"content"
     assert all_at_once(crowd, tmp_path) == [b"content"] * 4
     assert sorted(crowd.requests) == ["open"] + ["stat"] * 4
-    assert not object_cache._arriving._taken
+    assert not object_cache._arriving._held
 
 
 def test_when_that_download_fails_the_next_one_tries(tmp_path):
@@ -186,7 +186,7 @@ def test_when_that_download_fails_the_next_one_tries(tmp_path):
     assert results.count(errors.AccessDenied) == 1
     assert results.count(b"content") == 3
     assert crowd.requests.count("open") == 1
-    assert not object_cache._arriving._taken
+    assert not object_cache._arriving._held
 
 
 def test_who_waits_for_a_download_can_be_cancelled(tmp_path):

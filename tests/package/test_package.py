@@ -41,7 +41,7 @@ IMPORTS = {
 EMPTY = {name for name in modules() if name.endswith(".__init__")}
 SDK_DOORS = {"boto3": "storage.s3.", "botocore": "storage.s3.", "oss2": "storage.oss."}
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
-SDKS = ("boto3", "botocore", "oss2", "PIL", "av", "isal", "requests", "urllib3", "aiohttp")
+SDKS = ("boto3", "botocore", "oss2", "filelock", "PIL", "av", "isal", "requests", "urllib3", "aiohttp")
 
 CONTRACT = {
     "CloudStorageProfile": (

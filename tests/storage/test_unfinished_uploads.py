@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cloud_storage import errors
 from cloud_storage.storage.unfinished_uploads import Uploads
-from cloud_storage.system import file_lock
+from cloud_storage.system import locks
 
 
 @pytest.fixture
@@ -42,19 +42,19 @@ def test_a_disk_that_fails_on_one_note_fails_no_save_and_holds_up_no_other(
 
 
 def test_a_lock_that_cannot_be_let_go_of_fails_nothing(uploads, monkeypatch):
-    closes = file_lock.os.close
+    closes = locks.os.close
 
     def fails(descriptor):
         closes(descriptor)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(file_lock.os, "close", fails)
+    monkeypatch.setattr(locks.os, "close", fails)
     with uploads.noted("c", "upload-c"):
         pass
-    with file_lock.alone(uploads._folder / "x.lock") as mine:
+    with locks.alone(uploads._folder / "x.lock") as mine:
         assert mine
     monkeypatch.undo()
-    with file_lock.alone(uploads._folder / "x.lock") as mine:
+    with locks.alone(uploads._folder / "x.lock") as mine:
         assert mine, "nobody holds it"
 
 
