@@ -1,8 +1,8 @@
-"""What a node is given, looked at before the node runs: each value by the kind that its input declares.
+"""Checks what a node is given, before the node runs: each value by the kind that its input declares.
 
-ComfyUI checks what is typed into a widget, and nothing that comes by a wire or beside its page; a node that
-takes any type hands on whatever it gets. A value that cannot be meant is refused here, in words that name the
-input; what the kind allows and the node does not is the node's to refuse.
+ComfyUI checks what is typed into a widget, but not what comes by a wire or is queued without its page, and a
+node that accepts any type passes on whatever it gets. A value of a wrong kind is refused here, in a message
+that names the input; a value of the right kind that the node cannot use is refused by the node.
 """
 
 from __future__ import annotations
@@ -19,32 +19,25 @@ from ..errors import ConfigurationError, MediaError, sentence
 from ..media.image_tensor import is_batch
 from ..profile import Profile
 
-# Lists of what this server has: the node says of a name that is not there what is known instead.
+# Their lists are what this server has now. The node refuses an unknown name and tells the known ones.
 _OF_THIS_SERVER = ("profile", "provider", "model_type", "model")
-MAX_CHARACTERS = 8192  # of any text; what of it is a key has 1,024 bytes
+MAX_CHARACTERS = 8192  # of any text; a key has at most 1,024 bytes
 _SHOWN = 60  # characters of a value, in a message
 
 
 def check(node: type) -> type:
-    """The node class, whose method and IS_CHANGED look at what they are given first.
+    """Make the node's method and IS_CHANGED check what they are given first; returns the node class.
 
-    The method raises ConfigurationError or MediaError for it; IS_CHANGED raises nothing, and answers with
-    what tells one such value from another: the method will meet and show it.
+    The method becomes a coroutine and raises ConfigurationError or MediaError. IS_CHANGED raises nothing: for
+    a wrong value it returns a digest of the error, and the method will raise that error.
     """
     function: str = node.FUNCTION  # type: ignore[attr-defined]
     method = getattr(node, function)
-    names = list(inspect.signature(method).parameters)[1:]
-    if inspect.iscoroutinefunction(method):
 
-        @functools.wraps(method)
-        async def run(self: object, *placed: Any, **given: Any) -> object:  # noqa: ANN401
-            return await method(self, **_meant(node, {**dict(zip(names, placed, strict=False)), **given}))
-
-    else:
-
-        @functools.wraps(method)
-        def run(self: object, *placed: Any, **given: Any) -> object:  # noqa: ANN401
-            return method(self, **_meant(node, {**dict(zip(names, placed, strict=False)), **given}))
+    @functools.wraps(method)
+    async def run(self: object, *placed: Any, **named: Any) -> object:  # noqa: ANN401
+        result = method(self, **_checked(node, _by_name(method, placed, named)))
+        return await result if inspect.isawaitable(result) else result
 
     setattr(node, function, run)
     if "IS_CHANGED" in vars(node):
@@ -53,39 +46,52 @@ def check(node: type) -> type:
 
 
 def _answering(is_changed: Callable[..., object]) -> Callable[..., object]:
-    names = list(inspect.signature(is_changed).parameters)[1:]
-
     @functools.wraps(is_changed)
-    def answer(cls: type, *placed: Any, **given: Any) -> object:  # noqa: ANN401
-        given = {**dict(zip(names, placed, strict=False)), **given}
+    def answer(cls: type, *placed: Any, **named: Any) -> object:  # noqa: ANN401
+        given = _by_name(is_changed, placed, named)
+        wired = [name for name, value in given.items() if value is None]
         try:
-            wires = {name for name, value in given.items() if value is None}
-            meant = _meant(cls, {name: value for name, value in given.items() if name not in wires})
+            checked = _checked(cls, {name: value for name, value in given.items() if value is not None})
         except (ConfigurationError, MediaError) as error:
             return hashlib.sha256(str(error).encode(errors="replace")).hexdigest()[:16]
-        return is_changed(cls, **dict.fromkeys(wires), **meant)
+        return is_changed(cls, **dict.fromkeys(wired), **checked)
 
     return answer
 
 
-def _meant(node: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given`` with each value as its kind has it. Raises ConfigurationError, MediaError."""
-    declared = node.INPUT_TYPES()  # type: ignore[attr-defined]
-    offered = {**declared.get("required", {}), **declared.get("optional", {})}
-    hidden = declared.get("hidden", {})
-    own = getattr(node, "VALIDATE_INPUTS", None)  # what it names is checked there, as ComfyUI does it
-    checked = [name for name in inspect.signature(own).parameters if name in given] if own else []
+def _by_name(
+    method: Callable[..., object], placed: tuple[Any, ...], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All arguments by name; the first parameter is ``self`` or ``cls``."""
+    return {**dict(zip(list(inspect.signature(method).parameters)[1:], placed, strict=False)), **named}
+
+
+@functools.cache
+def _declared(node: type) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The shown inputs and the hidden ones, asked for once: some INPUT_TYPES list all model folders.
+
+    What such a list holds may change later, but the lists of _OF_THIS_SERVER are not compared here.
+    """
+    inputs = node.INPUT_TYPES()  # type: ignore[attr-defined]
+    return {**inputs.get("required", {}), **inputs.get("optional", {})}, inputs.get("hidden", {})
+
+
+def _checked(node: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given``, each value in the type of its kind. Raises ConfigurationError, MediaError."""
+    shown_inputs, hidden = _declared(node)
+    own = getattr(node, "VALIDATE_INPUTS", None)  # ComfyUI leaves the inputs that it names to it
+    left_to_own = [name for name in inspect.signature(own).parameters if name in given] if own else []
     if own is not None:
-        said = own(**{name: given[name] for name in checked})
+        said = own(**{name: given[name] for name in left_to_own})
         if said is not True:
             raise ConfigurationError(said)
     found = dict(given)
     for name, value in given.items():
-        if name in offered and name not in checked:
-            kind, *options = offered[name]
+        if name in shown_inputs and name not in left_to_own:
+            kind, *options = shown_inputs[name]
             found[name] = _value(name, value, kind, options[0] if options else {})
-        elif name in checked and name in _OF_THIS_SERVER:
-            found[name] = _value(name, value, "STRING", {})
+        elif name in left_to_own and name in _OF_THIS_SERVER:
+            found[name] = _text(name, value, {})
         elif name in hidden:
             _hidden(name, value, hidden[name])
     return found
@@ -113,7 +119,7 @@ def _text(name: str, value: Any, _options: Mapping[str, Any]) -> str:  # noqa: A
 def _number(name: str, value: Any, options: Mapping[str, Any]) -> float:  # noqa: ANN401
     least, most = options.get("min", -math.inf), options.get("max", math.inf)
     advice = f"Give a number from {least} to {most}."
-    if not isinstance(value, numbers.Real) or not least <= value <= most:  # nor is NaN within them
+    if not isinstance(value, numbers.Real) or not least <= value <= most:  # false for NaN too
         raise _refusal(name, value, "a number within its limits", advice)
     return value  # type: ignore[return-value]
 
@@ -166,7 +172,7 @@ _KINDS: Mapping[str, Callable[[str, Any, Mapping[str, Any]], Any]] = {
 
 
 def _hidden(name: str, value: Any, kind: str) -> None:  # noqa: ANN401
-    """What whoever queued the prompt sent with it; a prompt of no run is None."""
+    """Check what was queued together with the prompt; None where the node is called outside of a run."""
     takes = str if kind == "UNIQUE_ID" else Mapping
     if value is not None and not isinstance(value, takes):
         raise _refusal(name, value, "what ComfyUI gives", "Queue the workflow from ComfyUI's page.")
@@ -178,7 +184,7 @@ def _refusal(name: str, value: object, takes: str, advice: str) -> Configuration
 
 
 def shown(value: object) -> str:
-    """A value in a message: what it is, and where that is short, how it is written."""
+    """Describe a value for a message: its type, or the value itself where that is short."""
     kind = type(value).__name__
     if isinstance(value, str):
         return repr(value[:_SHOWN])
