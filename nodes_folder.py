@@ -1,4 +1,4 @@
-"""Nodes that bring many objects into the graph at once: the images of a folder."""
+"""The node that loads the images of a folder in the bucket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LoadImagesFromCloud:
-    """Load the images of a folder as one batch, or one by one."""
+    """Load the images of a folder, as one batch or one by one."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
     HAS_INTERMEDIATE_OUTPUT = True  # as in nodes_load.py
@@ -113,7 +113,7 @@ class LoadImagesFromCloud:
         meter, loading = Meter(), image_folder.Loading()
         progress = Progress(unique_id, loading.words)
 
-        def load() -> image_folder.Loaded:
+        def load() -> image_folder.LoadedImages:
             storage = storage_of(profile, folders.profiles_file())
             chosen = selection.Choice(sort, skip_first, select_every_nth, limit)
             found = image_folder.images(storage, prefix, pattern, chosen)

@@ -1,14 +1,15 @@
-"""Nodes that bring objects into the graph: image, mask, video, sound.
+"""Nodes that load one object: image, mask, video, audio.
 
-An image is fetched only when its ETag differs from the local copy's; offline, the last copy is used and said
-so. Of films and sounds only the ranges travel that are needed.
+An image is downloaded only if its ETag differs from the one of the copy in the cache; if the server cannot be
+reached, that copy is used, and the node says so. Of videos and audio only the needed ranges are downloaded.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -34,14 +35,13 @@ if TYPE_CHECKING:
 
     from .profile import Profile
 
-PICTURES = "cloud_storage_pictures"  # what web/cloud_storage.js looks for in a node's ``ui``
-# HAS_INTERMEDIATE_OUTPUT: core 0.33 sends again what such a node has to show when all behind it is cached too
-# (execution.py, _is_intermediate_output). For core 0.3.64 web/runs.js asks for it.
+PICTURES = "cloud_storage_pictures"  # the key in a node's ``ui`` that web/cloud_storage.js reads
+# HAS_INTERMEDIATE_OUTPUT: core 0.33 shows the result of such a node again when it is cached and the nodes
+# after it are too (execution.py, _is_intermediate_output). For core 0.3.64 web/runs.js does that.
 
 log = logging.getLogger("cloud_storage")
 T = TypeVar("T")
-Pictured = tuple[tuple[Any, ...], dict[str, Any]]  # what a node gives, and ``ui`` for a picture of it
-Decode = Callable[[image_decoder.ImageFile], T]
+Opened = TypeVar("Opened")
 
 
 class LoadImageFromCloud:
@@ -78,12 +78,11 @@ class LoadImageFromCloud:
         on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        def decode(file: image_decoder.ImageFile) -> Pictured:
+        def decode(file: image_decoder.ImageFile) -> tuple[tuple[Any, ...], torch.Tensor]:
             image, mask = file.decode()
-            return (image, mask), _picture(image)
+            return (image, mask), image
 
-        (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
-        return results.shown(outputs, lines, **picture)
+        return await _load_image(key, profile, on_damage, unique_id, decode)
 
 
 class LoadMaskFromCloud:
@@ -123,20 +122,19 @@ class LoadMaskFromCloud:
         on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        def decode(file: image_decoder.ImageFile) -> Pictured:
+        def decode(file: image_decoder.ImageFile) -> tuple[tuple[Any, ...], torch.Tensor]:
             mask = file.decode_mask(channel)
-            return (mask,), _picture(mask[..., None].expand(-1, -1, -1, 3))
+            return (mask,), mask[..., None].expand(-1, -1, -1, 3)
 
-        (outputs, picture), lines = await _loaded(key, profile, on_damage, unique_id, decode)
-        return results.shown(outputs, lines, **picture)
+        return await _load_image(key, profile, on_damage, unique_id, decode)
 
 
 class LoadVideoFromCloud:
-    """Load frames of a film and their sound; only the part of the file that holds them is downloaded."""
+    """Load frames of a video and their audio; only the needed part of the file is downloaded."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
     HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
-    # Either fits a wire of the first output; the page shows which it is.
+    # The first output can be wired as either; web/cloud_storage.js shows the one that it is.
     RETURN_TYPES = ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
     RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
     DESCRIPTION = (
@@ -243,7 +241,7 @@ class LoadVideoFromCloud:
             loaded = video_loader.load(source, name, window, sink, meter, server.free_memory, on_damage)
             return loaded, _picture(loaded.frames) if vae is None else {}
 
-        (loaded, picture), status = await _read(key, profile, unique_id, decode)
+        (loaded, picture), status = await _load(key, profile, unique_id, _ranges, decode)
         lines = [status, *loaded.notes]
         facts = (loaded.count, loaded.sound, loaded.info)
         if vae is not None:
@@ -252,7 +250,7 @@ class LoadVideoFromCloud:
             )
             return results.shown(({"samples": loaded.frames}, *facts, video), lines)
         sound = loaded.sound if loaded.has_sound else None
-        opaque = loaded.frames[..., :3]  # ComfyUI's own Save Video takes no fourth channel
+        opaque = loaded.frames[..., :3]  # ComfyUI's own Save Video accepts no fourth channel
         if opaque.shape != loaded.frames.shape:
             lines.append("The transparency is in images only: video has none.")
         video = comfyui_video.video_of(opaque, sound, loaded.rate)
@@ -260,7 +258,7 @@ class LoadVideoFromCloud:
 
 
 class LoadAudioFromCloud:
-    """Load sound from a file of sound or of video; only the part of the file that is needed is downloaded."""
+    """Load the audio of an audio or video file; only the needed part of the file is downloaded."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
     HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
@@ -308,39 +306,85 @@ class LoadAudioFromCloud:
                 source, name, start_seconds, duration_seconds, meter, on_damage, server.free_memory
             )
 
-        (audio, notes), status = await _read(key, profile, unique_id, decode)
+        (audio, notes), status = await _load(key, profile, unique_id, _ranges, decode)
         return results.shown((audio,), [status, *notes])
 
 
-async def _read(
-    key: str, profile: Profile | None, node_id: str | None, decode: Callable[[File, str, Meter], T]
+Open = Callable[[Storage, str, Meter], "contextlib.AbstractContextManager[tuple[Opened, str | None]]"]
+
+
+async def _load(
+    key: str,
+    profile: Profile | None,
+    node_id: str | None,
+    open_object: Open[Opened],
+    decode: Callable[[Opened, str, Meter], T],
 ) -> tuple[T, str]:
-    """What ``decode`` makes of the object, read by ranges, and a line on it; with progress and Cancel."""
+    """Open the object, decode it, and return the result and a status line; with progress and Cancel."""
     meter, progress = Meter(), Progress(node_id, "Downloaded", "Loaded")
 
-    def read() -> T:
+    def work() -> tuple[T, bool]:
         storage = storage_of(profile, folders.profiles_file())
         name = node_inputs.key_for(storage, key)
-        with contextlib.closing(RangeReader(storage, name, meter)) as source:
-            is_changed.remember(node_id, profile, key, source.info.etag)
-            return decode(source, name, meter)
+        with open_object(storage, name, meter) as (source, etag):
+            is_changed.remember(node_id, profile, key, etag)
+            return decode(source, name, meter), etag is not None
 
-    result = await watched(read, meter, progress)
-    status = f"Loaded {key}, {in_bytes(meter.done)} downloaded."
+    result, is_current = await watched(work, meter, progress)
+    if not is_current:
+        status = "The server cannot be reached: this is the last downloaded copy."
+    elif meter.done:
+        status = f"Loaded {key}, {in_bytes(meter.done)} downloaded."
+    else:
+        status = f"Loaded {key}, unchanged."
     progress.text(status)
     return result, status
 
 
-def _picture(frames: torch.Tensor) -> dict[str, Any]:
-    """``ui`` for a small picture of frames [B, H, W, 3 or 4], which moves where there are several: a query of
-    ComfyUI's /view, and the true size. Not in ``images``, which its assets, Save Image and Mask Editor take.
+@contextlib.contextmanager
+def _ranges(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[RangeReader, str | None]]:
+    """The object as a file of which only the parts that are read are downloaded."""
+    with contextlib.closing(RangeReader(storage, key, meter)) as source:
+        yield source, source.info.etag
 
-    Encoding takes its time: not for the thread in which ComfyUI runs its nodes. Where it fails there is none.
+
+@contextlib.contextmanager
+def _copy(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[Path, str | None]]:
+    """The object as a file of the cache."""
+    copy = object_cache.fetch(storage, key, folders.temp_folder() / "cache", meter)
+    yield copy.path, copy.etag
+
+
+async def _load_image(
+    key: str,
+    profile: Profile | None,
+    on_damage: str,
+    node_id: str | None,
+    decode: Callable[[image_decoder.ImageFile], tuple[tuple[Any, ...], torch.Tensor]],
+) -> dict[str, Any]:
+    """What an image node returns. ``decode`` returns its outputs, and the frames to show."""
+    damage = Damage(key, image_decoder.TRIED, on_damage)
+
+    def decode_copy(path: Path, name: str, _meter: Meter) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        reader = comfyui_video.image_reader(path)
+        outputs, frames = decode(image_decoder.ImageFile(path, name, reader, damage, server.free_memory))
+        return outputs, _picture(frames)
+
+    (outputs, picture), status = await _load(key, profile, node_id, _copy, decode_copy)
+    return results.shown(outputs, [status, *damage.notes], **picture)
+
+
+def _picture(frames: torch.Tensor) -> dict[str, Any]:
+    """The ``ui`` of a small picture of frames [B, H, W, 3 or 4], animated if there are several: a query for
+    ComfyUI's /view, with the true size. It is not in ``images``, which Assets, Save Image and Mask Editor
+    use.
+
+    Encoding takes time, so call it outside of ComfyUI's own thread. If it fails, there is no picture.
     """
     count, height, width = frames.shape[:3]
     try:
         shown = results.preview(preview.small(frames), "webp")
-    except Exception as error:  # noqa: BLE001  a preview is not worth what was loaded
+    except Exception as error:  # noqa: BLE001  a missing preview must not make loading fail
         log.warning("There is no preview of what was loaded: %s", error)
         return {PICTURES: []}
     return {PICTURES: [urlencode({**shown, "width": width, "height": height, "frames": count})]}
@@ -352,35 +396,6 @@ def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own fo
         "optional": {"profile": node_inputs.PROFILE, "on_damage": node_inputs.ON_DAMAGE},
         "hidden": node_inputs.UNIQUE_ID,
     }
-
-
-async def _loaded(
-    key: str, profile: Profile | None, on_damage: str, node_id: str | None, decode: Decode[T]
-) -> tuple[T, list[str]]:
-    """The object's content, decoded, and lines on where it came from and what is missing; with progress and
-    Cancel.
-    """
-    meter, progress = Meter(), Progress(node_id, "Downloaded")
-    damage = Damage(key, image_decoder.TRIED, on_damage)
-
-    def fetch() -> tuple[T, bool]:
-        storage = storage_of(profile, folders.profiles_file())
-        name = node_inputs.key_for(storage, key)
-        copy = object_cache.fetch(storage, name, folders.temp_folder() / "cache", meter)
-        is_changed.remember(node_id, profile, key, copy.etag or None)
-        reader = comfyui_video.image_reader(copy.path)
-        file = image_decoder.ImageFile(copy.path, name, reader, damage, server.free_memory)
-        return decode(file), bool(copy.etag)
-
-    result, current = await watched(fetch, meter, progress)
-    if not current:
-        status = "The server cannot be reached: this is the last downloaded copy."
-    elif meter.done:
-        status = f"Loaded {key}, {in_bytes(meter.done)} downloaded."
-    else:
-        status = f"Loaded {key}, unchanged."
-    progress.text(status)
-    return result, [status, *damage.notes]
 
 
 def _etag(storage: Storage, key: str, _how: None) -> str:

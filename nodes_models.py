@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class FileName(str):
-    """The type of an output that fits every list of file names, and every text.
+    """The type of an output that can be wired to every list of file names and to every text.
 
-    ComfyUI compares the types of both ends of a wire by ``!=`` on the server (0.3.64 and 0.33 alike), and its
-    page by the names between the commas: with this value the page draws the wire to lists and texts alone,
-    and the server accepts it. A loader's list is a type of its own, which no other value equals.
+    ComfyUI's server compares the types of both ends of a wire with ``!=`` (0.3.64 and 0.33), its page
+    compares the names between the commas. So the page allows wires to lists and texts only, and the server
+    accepts them. A loader's list is a type of its own, which equals no other value.
     """
 
     __slots__ = ()
@@ -44,7 +44,7 @@ def _model_type() -> tuple[list[str], dict[str, str]]:
 
 
 class LoadModelFromCloud:
-    """Have a model file of the bucket in ComfyUI's folder, for any loader to load in the same run."""
+    """Download a model file into ComfyUI's model folder, so that a loader can load it in the same run."""
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "download", True
     RETURN_TYPES, RETURN_NAMES = (MODEL_FILE,), ("model_filename",)
@@ -94,7 +94,7 @@ class LoadModelFromCloud:
         force_redownload: bool | None = None,
         profile: None = None,
         sha256: str | None = None,
-        subfolder: str | None = "",  # older prompts leave it out; a wire brings None
+        subfolder: str | None = "",  # missing in older prompts; None if wired
         unique_id: str | None = None,
     ) -> str:
         def state(storage: Storage, key: str, how: tuple[str, str]) -> str:
@@ -121,15 +121,15 @@ class LoadModelFromCloud:
             name = node_inputs.key_for(storage, key)
             place = model_folders.place(model_type, name, subfolder)
             wanted = model_file.Wanted(name, place.path, model_file.clean_sha256(sha256), force_redownload)
-            fetched = model_file.fetch(storage, wanted, meter, progress.text)
+            model = model_file.fetch(storage, wanted, meter, progress.text)
             how = is_changed.given(model_type, subfolder)
-            is_changed.remember(unique_id, profile, key, fetched.etag or None, how)
-            return place.name, fetched.status
+            is_changed.remember(unique_id, profile, key, model.etag, how)
+            return place.name, model.status
 
         model_filename, status = await watched(fetch, meter, progress)
-        told = list(filter(None, (status, model_folders.warning(model_filename))))
-        progress.text(" ".join(told))
-        return results.shown((model_filename,), told)
+        lines = list(filter(None, (status, model_folders.warning(model_filename))))
+        progress.text(" ".join(lines))
+        return results.shown((model_filename,), lines)
 
 
 class UploadModelToCloud:

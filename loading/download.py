@@ -1,8 +1,7 @@
-"""Objects of a bucket to files of this machine: whole and checked, or not at all."""
+"""Downloads an object into a file in parallel ranges: complete and checked, or not at all."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,54 +16,49 @@ from ..system.meter import Meter
 
 T = TypeVar("T")
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object
-# What one request asks for: much, for few round trips; less at first, so that it is soon known how many at
-# once are worth it, and less towards the end, so that all end together
+# Bytes of one request: many, for few round trips. Fewer at first, so that the best number of parallel
+# requests is found soon, and fewer towards the end, so that all requests end together.
 RANGE_MIN_BYTES, RANGE_MAX_BYTES = 16 << 20, 64 << 20
-RANGES_FIRST = 2 * FIRST  # that are small
-RANGES_LEFT = 12  # that the rest is always cut into
-NOTE_BYTES = 1 << 20  # of a range between two notes of what has arrived
+RANGES_FIRST = 2 * FIRST  # ranges of RANGE_MIN_BYTES at the beginning
+RANGES_LEFT = 12  # the rest is always divided into at least this many
+NOTE_BYTES = 1 << 20  # of a range between two calls of ``arrived``
 
 
 def download(storage: Storage, key: str, target: Path, meter: Meter) -> ObjectInfo:
-    """Write the object to ``target``: whole and checked, or not at all.
+    """Write the object to the file ``target``, which nobody else uses yet, and remove that on any failure.
 
-    Large objects come in parallel ranges, each guarded by the ETag, into a temporary file beside ``target``
-    that is renamed at the end and removed on any failure. The size is always compared, the sha256 where the
-    object's metadata has one. Raises NotFound, Changed, IntegrityError, Unreachable, TransferCancelled,
-    OSError for the disk.
+    Large objects come in parallel ranges, each with the ETag as its condition. The size is always compared,
+    the sha256 if the object's metadata has one. Raises NotFound, Changed, IntegrityError, Unreachable,
+    TransferCancelled, OSError for the disk.
     """
-    part = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        info = _fetch(storage, key, part, meter)
-        if part.stat().st_size != info.size:
-            raise IntegrityError(
-                f"Could not download {key!r} ({storage.place}): "
-                f"{part.stat().st_size} of {info.size} bytes arrived. Run the node again."
-            )
-        if info.sha256 and file_sha256(part, meter) != info.sha256:
-            raise IntegrityError(
-                f"Could not download {key!r} ({storage.place}): the bytes are not those that "
-                "were uploaded, their sha256 differs. Run the node again; if it stays, upload it anew."
-            )
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+        info, chunks = storage.stream(key, 0, SINGLE_MAX_BYTES, None, meter)
+        meter.expect(info.size)
+        with target.open("wb", buffering=0) as file:
+            for chunk in chunks:
+                write_all(file, chunk)
+            file.truncate(info.size)
+        fetch_ranges(storage, info, target, ranges(SINGLE_MAX_BYTES, info.size), meter)
+        _require_intact(storage, info, target, meter)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     return info
 
 
-def _fetch(storage: Storage, key: str, part: Path, meter: Meter) -> ObjectInfo:
-    info, chunks = storage.stream(key, 0, SINGLE_MAX_BYTES, None, meter)
-    meter.expect(info.size)
-    with part.open("xb", buffering=0) as file:
-        for chunk in chunks:
-            write_all(file, chunk)
-        file.truncate(info.size)
-    fetch_ranges(storage, info, part, ranges(SINGLE_MAX_BYTES, info.size), meter)
-    return info
+def _require_intact(storage: Storage, info: ObjectInfo, target: Path, meter: Meter) -> None:
+    if (size := target.stat().st_size) != info.size:
+        said = f"{size} of {info.size} bytes arrived"
+    elif info.sha256 and file_sha256(target, meter) != info.sha256:
+        said = "these are not the bytes that were uploaded, their sha256 differs"
+    else:
+        return
+    advice = "Run the node again; if that does not help, upload it again."
+    raise IntegrityError(sentence(f"download {info.key!r}", storage.place, said, advice))
 
 
 def ranges(start: int, stop: int) -> list[range]:
-    """Bytes ``start`` to ``stop`` in pieces to ask for, in their order."""
+    """Divide bytes ``start`` to ``stop`` into the ranges of single requests, in order."""
     pieces: list[range] = []
     while start < stop:
         most = RANGE_MAX_BYTES if len(pieces) >= RANGES_FIRST else RANGE_MIN_BYTES
@@ -82,11 +76,11 @@ def fetch_ranges(
     meter: Meter,
     arrived: Callable[[int, int], object] = lambda start, stop: None,
 ) -> None:
-    """Write those ranges of exactly this version of the object into a file of its size, side by side.
+    """Download these ranges of exactly this version of the object, in parallel, into a file of its size.
 
     ``arrived(start, stop)`` is called, by several threads at once, for bytes that have been written: every
-    NOTE_BYTES, at the end of a range, and for what a range that fails has got so far. Raises Changed when the
-    object is another one by now, else as ``Storage.stream`` does, and OSError for the disk.
+    NOTE_BYTES, at the end of a range, and, when a range fails, for the bytes it had received. Raises Changed
+    if the object has been replaced, errors of ``Storage.stream``, and OSError for the disk.
     """
     own = meter.part()
 
@@ -107,7 +101,9 @@ def fetch_ranges(
                         arrived(noted, written)
             if written < piece.stop:
                 said = f"its end came after {written} of {info.size} bytes"
-                advice = "Run the node again; if it stays, look at what stands between here and the server."
+                advice = (
+                    "Run the node again; if that does not help, check the proxy or network to the server."
+                )
                 raise IntegrityError(sentence(f"download {info.key!r}", storage.place, said, advice))
 
         return fetch

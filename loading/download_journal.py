@@ -1,8 +1,8 @@
-"""What of a download is on disk already, noted beside it, so that another run or process can go on there.
+"""A file beside an unfinished download that lists the bytes that have arrived, so that it can be resumed.
 
-A note is written after its bytes. When a process ends, killed or not, the bytes that it wrote are still the
-file's; when the machine loses power, only those that were forced to disk are certain to be. So notes say
-which start of the machine they were made in, and how many of them had been forced to disk by then.
+An entry is written after its bytes. If the process ends, even killed, the bytes that it wrote are in the
+file. If the machine loses power, only bytes that were synced to disk are certain. So the journal holds the
+id of the machine's boot, and how many of its entries had been synced.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SYNC_SECONDS = 10.0  # between two times that the bytes are forced to disk
+from ..system import durable_write
+
+SYNC_SECONDS = 10.0  # between two syncs to disk
 _BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")  # man 4 random
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version of one object: where it is, its ETag, and its size in bytes."""
+    """One version of one object: its bucket and prefix, key, ETag, and size in bytes."""
 
     place: str
     key: str
@@ -32,26 +34,26 @@ class Version:
 
 
 def journal_of(part: Path) -> Path:
-    """Where the notes about ``part`` are."""
+    """The path of the journal of the file ``part``."""
     return part.with_name(f"{part.name}.journal")
 
 
 class Journal:
-    """The notes about the file ``part``, which has the size of the whole object from the beginning.
+    """The journal of the file ``part``, which has the size of the whole object from the beginning.
 
-    Lines of JSON: the version and the machine's start, then [start, stop] for bytes that are there, and a
-    number for so many of the notes before it that have been forced to disk. What cannot be read ends the
-    notes: the last line of a process that was killed may be half a line. Any thread may call any method.
+    Lines of JSON: first the version and the id of the boot, then [start, stop] for bytes that have arrived,
+    and a number n where the n entries before it have been synced. Reading stops at the first line that is
+    damaged: a killed process may leave half a line. Any thread may call any method.
     """
 
     def __init__(self, part: Path, version: Version) -> None:
-        """Go on with ``part`` where its notes are about this very version, begin it anew otherwise."""
+        """Continue ``part`` if its journal is of this version; start an empty file otherwise."""
         self._part, self._file = part, -1
         self._changed = threading.Condition()
         self._boot = _boot()
         trusted = merged(_read(part, version, self._boot))
         self.done = sum(stop - start for start, stop in trusted)
-        self.frontier = 0  # every byte before it is there
+        self.frontier = 0  # every byte before it has arrived
         self._ends = dict(trusted)
         self._advance()
         self._size, self._begun = version.size, trusted
@@ -62,12 +64,12 @@ class Journal:
         self._notes, self._synced_at, self._syncing = len(trusted), time.monotonic(), False
 
     def missing(self) -> list[range]:
-        """The gaps that were there at the beginning, in order."""
+        """The ranges that were missing when the journal was opened, in order."""
         edges = [0, *(edge for piece in self._begun for edge in piece), self._size]
         return [range(*pair) for pair in zip(edges[::2], edges[1::2], strict=True) if pair[0] < pair[1]]
 
     def note(self, start: int, stop: int) -> None:
-        """Bytes ``start`` to ``stop`` have been written. Raises OSError."""
+        """Add an entry: bytes ``start`` to ``stop`` have been written. Raises OSError."""
         with self._changed:
             self._append([start, stop])
             self._notes += 1
@@ -77,7 +79,7 @@ class Journal:
         self._sync_now_and_then()
 
     def wait_beyond(self, position: int, seconds: float) -> int:
-        """The frontier, once it is beyond ``position`` or the time is over."""
+        """Wait until ``frontier`` is greater than ``position``, or for ``seconds``; returns ``frontier``."""
         with self._changed:
             self._changed.wait_for(lambda: self.frontier > position, seconds)
             return self.frontier
@@ -88,7 +90,7 @@ class Journal:
             self._file = -1
 
     def remove(self) -> None:
-        """Forget everything, when the part file is whole or worth nothing."""
+        """Delete the journal: the part file is complete, or is deleted too."""
         self.close()
         journal_of(self._part).unlink(missing_ok=True)
 
@@ -106,22 +108,17 @@ class Journal:
         os.write(self._file, f"{json.dumps(line)}\n".encode())
 
     def _rewrite(self, version: Version, trusted: Sequence[tuple[int, int]]) -> None:
-        """Begin new notes with what is certain, which is forced to disk for them."""
+        """Write a new journal with the entries that can be trusted, after a sync of their bytes."""
         if trusted:
             sync(self._part)
         path = journal_of(self._part)
-        fresh = path.with_name(f"{path.name}.new")
         lines: list[object] = [{**asdict(version), "boot": self._boot}, *trusted, len(trusted)]
-        with fresh.open("w", encoding="utf-8") as file:
-            file.writelines(f"{json.dumps(line)}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        durable_write.replace(path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
 
     def _sync_now_and_then(self) -> None:
-        """Force to disk what is noted, one thread while the others go on; each time, where nobody can tell
-        whether the machine was started anew.
+        """Sync to disk if SYNC_SECONDS have passed, in one thread while the others continue. Without an id
+        of the boot every entry is synced.
         """
         with self._changed:
             due = not self._boot or time.monotonic() - self._synced_at >= SYNC_SECONDS
@@ -137,13 +134,13 @@ class Journal:
 
 
 def sync(path: Path) -> None:
-    """Force the bytes of a file to disk. Raises OSError."""
+    """Sync a file to disk. Raises OSError."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def merged(pieces: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same bytes in as few pieces as possible, in order."""
+    """Join the pieces that touch or overlap; sorted."""
     found: list[tuple[int, int]] = []
     for start, stop in sorted(pieces):
         if found and start <= found[-1][1]:
@@ -154,7 +151,7 @@ def merged(pieces: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _read(part: Path, version: Version, boot: str) -> list[tuple[int, int]]:
-    """The pieces that are certain to be in ``part``; none where its notes are about something else."""
+    """The pieces of ``part`` that can be trusted; none if its journal is of another version."""
     try:
         if part.stat().st_size != version.size:
             return []
@@ -180,7 +177,7 @@ def _read(part: Path, version: Version, boot: str) -> list[tuple[int, int]]:
 
 
 def _boot() -> str:
-    """What tells this start of the machine from every other; "" where the system does not say."""
+    """The id of this boot of the machine; "" on systems that have none."""
     try:
         return _BOOT_FILE.read_text(encoding="ascii").strip()
     except OSError:

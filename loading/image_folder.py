@@ -1,4 +1,4 @@
-"""The images of a folder in the bucket, loaded side by side."""
+"""Loads the images of a folder in the bucket, several at a time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from . import object_cache, selection
 if TYPE_CHECKING:
     import torch
 
-THREADS = 8  # a small object is mostly waited for
+THREADS = 8  # most of the time of a small download is waiting
 
-# Of what Pillow opens
+# Files that Pillow opens
 EXTENSIONS = frozenset(
     (
         *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
@@ -33,10 +33,9 @@ EXTENSIONS = frozenset(
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """List outputs of a node: images and masks, as one batch or one by one; and sentences for the user.
-
-    ``notes`` say what is missing of which image.
+class LoadedImages:
+    """Images and masks, as one batch each or one by one, and their keys; ``status`` and ``notes`` are for the
+    user, ``notes`` about damaged files.
     """
 
     images: list[torch.Tensor]
@@ -47,16 +46,14 @@ class Loaded:
 
 
 def images(storage: Storage, prefix: str, pattern: str, choice: selection.Choice) -> Sequence[ObjectInfo]:
-    """The images that are meant, by their extensions: other files of the folder do not count. Raises
-    NotFound.
-    """
+    """The chosen images of a folder, by their extensions: other files do not count. Raises NotFound."""
     found = choice.of(
         info
         for info in selection.matching(storage, prefix, pattern)
         if PurePosixPath(info.key).suffix.lower() in EXTENSIONS
     )
-    if not found:  # an empty list would fail in the next node, with words that name nothing
-        left_out = f" once {choice.skip} are skipped" if choice.skip else ""
+    if not found:  # an empty list would fail in the next node, whose message would not say why
+        left_out = f" after the first {choice.skip}" if choice.skip else ""
         raise NotFound(
             f"No image below {prefix!r} matches {pattern!r}{left_out} ({storage.place}). "
             "Check prefix, pattern and skip_first, and the profile's path_prefix."
@@ -65,7 +62,7 @@ def images(storage: Storage, prefix: str, pattern: str, choice: selection.Choice
 
 
 class Loading:
-    """Loads the images of a folder; ``words`` says meanwhile, from any thread, how far it is."""
+    """Loads the images of a folder; any thread may call ``words`` for a text on the progress."""
 
     def __init__(self) -> None:
         self._done, self._count = 0, 0
@@ -80,15 +77,15 @@ class Loading:
         size_mode: str,
         meter: Meter,
         on_damage: str = LOAD,
-    ) -> Loaded:
-        """Download what is not at hand, decode, and gather by ``image_sizes.gathered``.
+    ) -> LoadedImages:
+        """Download the images that are not in the cache, decode them, and put them into batches.
 
-        Of a file with several frames comes the first, so that images and keys go together. Raises MediaError,
-        which names the key, and what ``cache.fetch`` raises.
+        Of an animated image only the first frame is taken, so that there is one image for each key. Raises
+        MediaError, which names the key, and what ``object_cache.fetch`` raises.
         """
         self._count = len(found)
         meter.expect(sum(info.size for info in found))
-        old: list[str] = []
+        unconfirmed: list[str] = []
         notes: dict[str, list[str]] = {}
 
         def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames]:
@@ -96,8 +93,8 @@ class Loading:
                 copy = object_cache.fetch(
                     storage, info.key, folders.temp_folder() / "cache", meter.part(counts=False)
                 )
-                if not copy.etag:
-                    old.append(info.key)
+                if copy.etag is None:
+                    unconfirmed.append(info.key)
                 reader, damage = video.image_reader(copy.path), Damage(info.key, TRIED, on_damage)
                 file = ImageFile(copy.path, info.key, reader, damage, server.free_memory)
                 frame = file.decode(first_only=True)
@@ -110,12 +107,12 @@ class Loading:
 
         pictures = thread_pool.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
         pictures.reverse()
-        one_by_one = (pictures.pop() for _ in found)  # none is held twice, in the list and in the batch
+        one_by_one = (pictures.pop() for _ in found)  # so that no image is in memory twice
         gathered, masks = batch_sizes.gathered(one_by_one, len(found), size_mode)
         status = f"Loaded {several(len(found), '{} image', '{} images')}."
-        if old:
+        if unconfirmed:
             one, many = "{} image is a copy downloaded earlier", "{} images are copies downloaded earlier"
-            copies = several(len(old), one, many)
+            copies = several(len(unconfirmed), one, many)
             status += f" The server cannot be reached: {copies}."
         missing = tuple(note for info in found for note in notes[info.key])
-        return Loaded(gathered, masks, [info.key for info in found], status, missing)
+        return LoadedImages(gathered, masks, [info.key for info in found], status, missing)

@@ -1,9 +1,10 @@
-"""What IS_CHANGED answers for a node that reads from a bucket: the same while the cloud is the same.
+"""Answers IS_CHANGED of the nodes that read from a bucket: with the same text while the objects are
+unchanged.
 
-ComfyUI calls IS_CHANGED before every run, with None for each linked input, waits for it, and writes the
-answer into saved images. So: linked profiles are found in the running prompt, and what else comes by wires is
-what they brought in the last run of the same prompt; the server gets a few seconds; an answer holds no
-secret; and where the server stays silent the last answer stands, so that work done offline keeps its cache.
+ComfyUI calls IS_CHANGED before every run, with None for each linked input, waits for the answer, and writes
+it into saved images. So a linked profile is looked up in the running prompt, and other linked inputs are
+assumed to be as in the last run of this prompt; the server has a few seconds to answer; an answer holds no
+secret; and if the server does not answer, the last answer is repeated, so that ComfyUI's cache works offline.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from ..comfyui import folders, prompt
 from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import SETTINGS
-from ..errors import ConfigurationError, StorageError, TransferCancelled, Unreachable
+from ..errors import ConfigurationError, TransferCancelled, Unreachable
 from ..profile import Profile, resolve
 from ..storage.base import Storage
 from ..storage.connect import connect
@@ -28,18 +29,18 @@ from ..system.meter import Meter
 
 ANSWER_SECONDS = 3.0
 THREADS = 16
-MEMORIES = 512  # of nodes in prompts; the one used longest ago is forgotten first
+MEMORIES = 512  # of nodes in prompts; the least recently used are dropped first
 UNKNOWN = "unknown"
 PROFILE_NODE = "CloudStorageProfile"
 
-WIRED = object()  # stands for what comes by a wire
-_DISK = object()  # stands for a profile where a local file is meant
+WIRED = object()  # in place of a value that comes by a wire
+_DISK = object()  # in place of the profile, for a local file
 
 State = Callable[[Storage, str, Any], str]
 
 
 def given(*widgets: Hashable) -> Hashable:
-    """What a node is told besides the key, for ``how``; None stands for a widget that is linked."""
+    """The widgets besides the key that decide what is read, for ``how``; WIRED if one is linked (None)."""
     return WIRED if None in widgets else widgets
 
 
@@ -48,29 +49,28 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class _Use:
-    """What a call of a node reads: through which profile (its name and overrides), which key, and ``how``."""
+    """What one call of a node reads: the profile's name and overrides, the key, and the widgets ``how``."""
 
     profile: Hashable
     key: Hashable
     how: Hashable = None
 
     def fits(self, other: _Use) -> bool:
-        """Whether this may be the other, where that has WIRED parts."""
+        """Whether this is ``other``, whose WIRED parts match anything."""
         pairs = ((self.profile, other.profile), (self.key, other.key), (self.how, other.how))
         return all(theirs is WIRED or ours == theirs for ours, theirs in pairs)
 
 
 @dataclass
 class _Memory:
-    """What is known of a node in a prompt: its last answer, and what its last run used, each with its state.
+    """What is known of one node in one prompt: its last answer, and what its last run read, with the states.
 
-    A list brings many uses in one run, from several threads; ``closed`` says that the next one noted belongs
-    to a new run.
+    A list input gives many uses in one run, from several threads. ``closed``: the next use begins a new run.
     """
 
     answer: str = UNKNOWN
     seen: dict[_Use, str] = field(default_factory=dict)
-    before: dict[_Use, str] = field(default_factory=dict)  # that run
+    before: dict[_Use, str] = field(default_factory=dict)  # of the run before
     closed: bool = True
 
     def note(self, use: _Use, seen: str | None) -> None:
@@ -80,7 +80,7 @@ class _Memory:
             self.seen[use] = self.before.get(use, UNKNOWN) if seen is None else seen
 
     def compare(self, now: Mapping[_Use, str]) -> str:
-        """The answer, another one if a state is. What is asked now comes last the next time."""
+        """The answer, a new one if any state differs. The uses asked now are asked last the next time."""
         if any(self.seen.get(use) != state for use, state in now.items()):
             self.seen.update(now)
             told = repr(sorted((repr(use), state) for use, state in self.seen.items()))
@@ -94,7 +94,7 @@ _memories: dict[tuple[str, str], _Memory] = {}
 
 
 def _memory(node_id: str) -> _Memory:
-    """That of the node and all that leads to it: the same node with other inputs is another one."""
+    """The memory of a node together with all nodes that lead to it: with other inputs it is another one."""
     name = node_id, prompt.lineage(node_id)
     with _lock:
         memory = _memories[name] = _memories.pop(name) if name in _memories else _Memory()
@@ -106,8 +106,8 @@ def _memory(node_id: str) -> _Memory:
 def remember(
     node_id: str | None, profile: Profile | None, key: str, seen: str | None, how: Hashable = None
 ) -> None:
-    """Note at execution what a node really used, wires included, and the state of the cloud that it saw;
-    None where it saw none and went by what it had.
+    """Record at execution what a node really reads, wired inputs included, and the state that it ``seen``: an
+    ETag or the like, None if it used a local copy that nobody could confirm.
     """
     if node_id is not None:
         used = _Use(_named(profile.name, profile.overrides) if profile else _named(), key, how)
@@ -115,11 +115,10 @@ def remember(
 
 
 def answer(node_id: str | None, key: str | None, state: State, how: Hashable = None) -> str:
-    """The value for IS_CHANGED of node ``node_id``; ``key`` is its widget's, None when wired, and ``how``
-    what else decides on what it reads, WIRED where a part of that is.
+    """The answer for the node ``node_id``. ``key`` is its widget, None if wired; ``how`` is of ``given``.
 
-    ``state(storage, key, how)`` describes what the node would read, for example by an ETag. Never raises;
-    takes at most ANSWER_SECONDS: of what could not be asked in time, the last state stands.
+    ``state(storage, key, how)`` returns a text for what the node would read, for example an ETag. Never
+    raises. Takes at most ANSWER_SECONDS: what does not answer in time counts as unchanged.
     """
     memory = _memory(node_id or "")
     memory.closed = True
@@ -136,7 +135,7 @@ def remember_file(node_id: str | None, path: Path) -> None:
 
 
 def answer_of_files(node_id: str | None) -> str:
-    """The value for IS_CHANGED of a node whose local files come by a wire: another one when they are."""
+    """The answer for a node whose local files come by a wire: a new one if any of them has changed."""
     memory = _memory(node_id or "")
     memory.closed = True
     return memory.compare({use: file_mark.told(Path(str(use.key))) for use in memory.seen})
@@ -146,11 +145,8 @@ def answer_of_files(node_id: str | None) -> str:
 
 
 def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
-    """The states that could be had in time. An error but Unreachable is one too: execution will meet and show
-    it.
-    """
+    """The states that arrived in time. An error counts as a state, unless the server could not be reached."""
     found: list[tuple[_Use, str]] = []
-    failures: list[Exception] = []
     meter = Meter()
     file = folders.profiles_file()
 
@@ -164,25 +160,20 @@ def _states(uses: Sequence[_Use], state: State) -> dict[_Use, str]:
                 found.append((use, state(storage(*use.profile), str(use.key), use.how)))  # type: ignore[misc]
             except (Unreachable, TransferCancelled):
                 pass
-            except StorageError as error:
+            except Exception as error:  # noqa: BLE001  the node will meet it too when it runs, and show it
                 found.append((use, type(error).__name__))
 
         return ask
 
     def work() -> None:
-        try:
-            with meter.governs():
-                thread_pool.run(map(job, uses), min(THREADS, len(uses)))
-        except Exception as error:  # noqa: BLE001  raised again by the caller's thread
-            failures.append(error)
+        with meter.governs():
+            thread_pool.run(map(job, uses), min(THREADS, len(uses)))
 
     if uses:
         thread = threading.Thread(target=work, name="cloud-storage", daemon=True)
         thread.start()
         thread.join(ANSWER_SECONDS)
-        meter.stop()  # nobody waits any more for what is still asked
-    if failures:
-        raise failures[0]
+        meter.stop()  # ends the requests that are still waiting
     return dict(list(found))
 
 
@@ -194,8 +185,8 @@ def _named(name: str = ENVIRONMENT, overrides: Mapping[str, str] | None = None) 
 
 
 def _profile(node_id: str | None) -> Hashable:
-    """The profile that a node will get: the environment's without a wire, or that of the profile node it is
-    wired to; WIRED where something else stands between, or the node is none of the prompt's own.
+    """The profile that a node will get: the default one without a wire, else that of the linked profile node.
+    WIRED if another node is between them, or if the prompt does not have the node (graph expansion).
     """
     linked = prompt.linked_widgets(node_id, "profile")
     if linked is None:
@@ -205,8 +196,8 @@ def _profile(node_id: str | None) -> Hashable:
         return WIRED
     name = str(widgets.get("profile") or ENVIRONMENT)
     overrides = {name: str(widgets[name]) for name, row in SETTINGS.items() if row.widget and name in widgets}
-    try:  # the form in which it travels on a wire
+    try:  # as the profile node gives it on
         found = resolve(name, overrides, folders.profiles_file())
         return _named(found.name, found.overrides)
-    except ConfigurationError:  # asking through it will come to the same
+    except ConfigurationError:  # asking the server will meet the same error
         return _named(name, overrides)

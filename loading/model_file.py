@@ -1,8 +1,8 @@
-"""A model file from the bucket: downloaded when it has to be, once, and never over a file of somebody else.
+"""Keeps a local copy of a model in the bucket: downloaded once, and never over a file of another origin.
 
-One thread or process at a time works on a file; the others wait, and find it there. What they then find is
-confirmed with one request. The copy of another object is somebody else's too: two nodes of one prompt may
-want both, and loaders know a file by its name alone.
+Threads and processes that want the same file wait for each other; the second finds the file and confirms it
+with one request. The copy of another object is of another origin too: two nodes of one prompt may need both,
+and loaders know a file only by its name.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from .download_journal import journal_of
 from .model_record import Record
 from .resumable_download import Digest
 
-RESTARTS = 3  # in one run, when the object is replaced while it arrives
+RESTARTS = 3  # in one run, if the object is replaced during the download
 SHA256_DIGITS = 64
 _CHECK_FOLDER = "Check the disk and the folder's permissions; on Windows, whether a program has it open."
 # ComfyUI's loaders of LoRAs (nodes.py, LoraLoader) read a file once for every path
 _KEPT_IN_MEMORY = (
-    "A loader that has read the older one may go on with that, as those of LoRAs do: "
+    "A loader may still use the older file, which it keeps in memory, as those of LoRAs do: "
     "choose Unload Models and Execution Cache in ComfyUI's Edit menu, and queue again."
 )
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to have locally: the object ``key`` as the file ``target``; with ``sha256`` nothing else will do.
+    """The object ``key``, wanted as the file ``target``; with ``sha256`` only that content is accepted.
 
-    ``force`` downloads in any case, and over whatever is there.
+    ``force`` downloads in any case and replaces the file that is there.
     """
 
     key: str
@@ -55,17 +55,17 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """``status`` says in a sentence how the file came to be there; ``etag`` is empty where nobody could
-    confirm that it is current.
+class LocalModel:
+    """The file is there: ``status`` is a sentence for the user; ``etag`` is None if the server could not be
+    reached, so that nobody knows whether the file is current.
     """
 
     status: str
-    etag: str
+    etag: str | None
 
 
 def clean_sha256(text: str) -> str:
-    """A sha256 as typed, in lower case; "" for none. Raises ConfigurationError."""
+    """A typed sha256 as 64 lower-case digits, or "". Raises ConfigurationError."""
     digits = text.strip().lower().removeprefix("sha256:")
     if digits and (len(digits) != SHA256_DIGITS or set(digits) - set("0123456789abcdef")):
         said = f"it has to be {SHA256_DIGITS} hexadecimal digits"
@@ -73,18 +73,19 @@ def clean_sha256(text: str) -> str:
     return digits
 
 
-def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:
-    """See to it that the file is there, whole and current; without the server, that it is there.
+def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> LocalModel:
+    """Download the model if the file is missing or not current; if the server cannot be reached, use the
+    file.
 
-    ``say`` is told what is being waited for. After a failure the file is what it was before; what has arrived
-    is kept for the next call. Raises AlreadyExists for a local file that is not the copy of this object, and
-    what ``Storage.stat`` and ``resumable.download`` raise.
+    ``say`` is called with a text while this waits. After a failure the file is as before, and the bytes that
+    have arrived are kept for the next call. Raises AlreadyExists if the file is not a copy of this object,
+    and what ``Storage.stat`` and ``resumable_download.download`` raise.
     """
     target = wanted.target
     lock = target.with_name(f".{target.name}.lock")
 
     def wait_begins() -> None:
-        say(f"Waiting: somebody else is downloading {target.name}")
+        say(f"Waiting: {target.name} is already being downloaded")
 
     with disk_told(f"download {wanted.key!r}", target, _CHECK_FOLDER):
         is_new = not target.parent.exists()
@@ -93,16 +94,16 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
             with locks.locked(lock, meter, wait_begins):
                 return _fetch(storage, wanted, meter, say)
         except StorageError:
-            if is_new:  # of a key that does not exist, perhaps, and then no folder is wanted
+            if is_new:  # the key may not exist, and then no empty folder should stay
                 with contextlib.suppress(OSError):
                     target.parent.rmdir()
             raise
 
 
 def state(storage: Storage, key: str, target: Path) -> str:
-    """What is in the cloud, and whether there is a local copy of it, for ``IS_CHANGED`` to compare.
+    """The object's ETag and whether the file is a copy of this object, as text for ``IS_CHANGED``.
 
-    Two keys may share a local file: a copy of the other one is none.
+    Two keys may mean one file: a copy of the other object does not count.
     """
     info = storage.stat(key)
     copy = _copy(model_record.read(target), storage, key)
@@ -110,7 +111,7 @@ def state(storage: Storage, key: str, target: Path) -> str:
 
 
 def _copy(record: Record | None, storage: Storage, key: str) -> Record | None:
-    """The record, if it is of this object."""
+    """The record, if it is of this object, else None."""
     return record if record and (record.bucket, record.key) == _object(storage, key) else None
 
 
@@ -118,7 +119,7 @@ def _object(storage: Storage, key: str) -> tuple[str, str]:
     return storage.bucket, f"{storage.path_prefix}{key}"
 
 
-def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> Fetched:
+def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> LocalModel:
     target = wanted.target
     record = model_record.read(target)
     copy = _copy(record, storage, wanted.key)
@@ -127,26 +128,26 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
         info = storage.stat(wanted.key)
     except Unreachable:
         if copy and usable and _satisfies(copy, wanted, meter, say):
-            return Fetched("The server cannot be reached: this is the file downloaded earlier.", "")
+            return LocalModel("The server cannot be reached: this is the file downloaded earlier.", None)
         raise
     digest = _digest(storage, info, wanted)
     if copy and usable and info.etag and copy.etag == info.etag and _satisfies(copy, wanted, meter, say):
-        return Fetched("Unchanged: this is the file downloaded earlier.", info.etag)
+        return LocalModel("Unchanged: this is the file downloaded earlier.", info.etag)
     older = target.exists()
     if older and not wanted.force and not (copy and copy.is_ours(target)):
         say(f"Comparing {target.name} with the object")
         if not _same(target, info.size, digest, meter):
             raise _not_ours(storage, wanted, record, digest)
         _note(target, _object(storage, info.key), info, digest, None)
-        return Fetched("The file was there already, with the same content.", info.etag)
+        return LocalModel("The file was there already, with the same content.", info.etag)
     former = file_mark.mark_of(target) if record and record.is_ours(target) else None
-    info = _arrive(storage, info, wanted, former, meter)
+    info = _download(storage, info, wanted, former, meter)
     status = f"Downloaded {target.name}."
-    return Fetched(f"{status} {_KEPT_IN_MEMORY}" if older else status, info.etag)
+    return LocalModel(f"{status} {_KEPT_IN_MEMORY}" if older else status, info.etag)
 
 
 def _satisfies(copy: Record, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> bool:
-    """Whether a copy has the sha256 that is asked for; it is computed once where it was not yet."""
+    """Whether a copy has the wanted sha256; if its record has none, compute it and record it."""
     if not wanted.sha256:
         return True
     found = copy.sha256
@@ -158,16 +159,18 @@ def _satisfies(copy: Record, wanted: Wanted, meter: Meter, say: Callable[[str], 
 
 
 def _digest(storage: Storage, info: ObjectInfo, wanted: Wanted) -> Digest | None:
-    """What the content has to come to; refused at once where it is known that it will not."""
+    """The expected checksum. Raises IntegrityError if the upload recorded another sha256 than the wanted
+    one.
+    """
     if wanted.sha256 and info.sha256 and wanted.sha256 != info.sha256:
-        said = f"its upload recorded the sha256 {info.sha256}, which is not the one given"
-        advice = "Check sha256 and the key; the object is another file than the one you mean."
+        said = f"its upload recorded another sha256, {info.sha256}"
+        advice = "Check sha256 and the key: this object is not the file that you want."
         raise IntegrityError(sentence(f"download {wanted.key!r}", storage.place, said, advice))
     return resumable_download.expected(info, wanted.sha256)
 
 
 def _same(path: Path, size: int, digest: Digest | None, meter: Meter) -> bool:
-    """Whether a local file has the object's content, as far as can be told without downloading that."""
+    """Whether a local file has the object's size and checksum; False if the object has no checksum."""
     if digest is None or path.stat().st_size != size:
         return False
     return digests.file_digest(path, digest.name, meter) == digest.value
@@ -181,14 +184,14 @@ def _not_ours(
     else:
         compared = "differs from the object" if digest else "cannot be compared, the object has no checksum"
         said = f"{wanted.target} was not downloaded by this node and {compared}"
-    advice = "Give a subfolder to keep both, move the file away, or set force_redownload to replace it."
+    advice = "Set a subfolder to keep both, move the file away, or set force_redownload to replace it."
     return AlreadyExists(sentence(f"download {wanted.key!r}", storage.place, said, advice))
 
 
-def _arrive(
+def _download(
     storage: Storage, info: ObjectInfo, wanted: Wanted, former: Mark | None, meter: Meter
 ) -> ObjectInfo:
-    """Download the object and give it its name; anew, when it is replaced by another one meanwhile."""
+    """Download the object and rename it to the target; start again if the object is replaced meanwhile."""
     target = wanted.target
     part = resumable_download.part_of(target)
     for again in range(RESTARTS + 1):
@@ -203,7 +206,7 @@ def _arrive(
             meter.expect(-own.total)
             meter.add(-own.done)
             info = storage.stat(wanted.key)
-    # The record first: a file without one would be taken for somebody else's.
+    # The record first: a file without one would count as a file of another origin.
     _note(target, _object(storage, info.key), info, digest, former, part)
     part.replace(target)
     journal_of(part).unlink(missing_ok=True)

@@ -1,27 +1,26 @@
-"""What is known of a local model file: which object it is a copy of, and that it still is that copy.
+"""A sidecar file beside each downloaded model: which object the model is a copy of.
 
-It lies beside the file and not in ComfyUI's user folder, because it has to be where the file is: a models
-folder may be a volume that several machines use one after another, or several ComfyUIs at once. Its name
-begins with a dot and ends in .json, which the lists of ComfyUI's loaders leave out.
+It is beside the model and not in ComfyUI's user folder, because several machines or ComfyUIs may use one
+models folder. Its name begins with a dot and ends in .json, so that ComfyUI's loaders do not list it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..system import durable_write
 from ..system.file_mark import Mark
 
 
 @dataclass(frozen=True)
 class Record:
-    """The object that a file is a copy of: its ``bucket``, whole ``key`` and ``etag``; and ``sha256`` where
-    it is known. No endpoint: a bucket may have several addresses.
+    """The object that a file is a copy of: ``bucket``, ``key`` with the profile's prefix, ``etag``, and
+    ``sha256``, "" if unknown. Not the endpoint: a bucket may have several addresses.
 
-    ``former`` is the mark of the copy that this one is about to replace: the record is written before the
-    file gets its name, and a process may be killed in between.
+    ``mark`` is the size and time of the copy. ``former`` is that of the copy that is about to be replaced:
+    the record is written before the file is renamed, and the process may be killed in between.
     """
 
     bucket: str
@@ -32,21 +31,21 @@ class Record:
     former: Mark | None = None
 
     def is_of(self, path: Path) -> bool:
-        """Whether ``path`` is the copy that this tells of, unchanged since."""
+        """Whether the file ``path`` is the copy of this record, unchanged since."""
         return self.mark.fits(path)
 
     def is_ours(self, path: Path) -> bool:
-        """Whether ``path`` was downloaded by this package and not changed since."""
+        """Whether this package downloaded the file ``path``, and it is unchanged since."""
         return self.is_of(path) or (self.former is not None and self.former.fits(path))
 
 
 def record_path(target: Path) -> Path:
-    """Where the record of the file ``target`` lies."""
+    """The path of the record of the file ``target``."""
     return target.with_name(f".{target.name}.cloud.json")
 
 
 def read(target: Path) -> Record | None:
-    """The record of the file ``target``; None where there is none that can be read."""
+    """Read the record of the file ``target``; None if there is none or it is damaged."""
     try:
         said = json.loads(record_path(target).read_text(encoding="utf-8"))
         former = Mark(**said.pop("former")) if said.get("former") else said.pop("former", None)
@@ -56,11 +55,5 @@ def read(target: Path) -> Record | None:
 
 
 def write(target: Path, record: Record) -> None:
-    """Put the record beside ``target``, whole or not at all. Raises OSError."""
-    path = record_path(target)
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(asdict(record), file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    """Write the record of the file ``target``, all of it or nothing. Raises OSError."""
+    durable_write.replace(record_path(target), json.dumps(asdict(record)).encode())

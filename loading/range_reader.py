@@ -1,9 +1,9 @@
-"""An object as a seekable file: only the ranges that are read travel, and what is read in order comes ahead.
+"""An object as a seekable file: only the ranges that are read are downloaded; sequential reads are
+prefetched.
 
-The rule: a reader that leaps about costs what it touches. Every position that is read in order has ahead of
-it at most half of what was read there so far, so a few frames of a long film move a few blocks, and a whole
-film comes at the speed of the network. Of an object that is read whole, the sha256 is compared where one was
-recorded.
+At each position that is read sequentially, at most half of what was read there so far is prefetched. So a few
+frames of a long video download a few blocks, and a whole video comes at the speed of the network. If all of
+an object is read and its metadata has a sha256, the two are compared.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from ..errors import IntegrityError, sentence
 from ..storage.base import Storage
 from ..system.meter import Meter
 
-BLOCK_BYTES = 64 << 10  # what is kept and dropped, and the least that is asked for
-REQUEST_BLOCKS = 64  # at most in one request: 4 MiB, after which the speed grows no more
-AHEAD_BLOCKS = 256  # at most ahead of one position: 16 MiB hide a round trip of 100 ms at 1 Gbit/s
-CACHE_BLOCKS = 1024  # kept, least recently read first dropped: 64 MiB
-REQUESTS = 4  # under way at once
-POSITIONS = 4  # that are read in order side by side: pictures, sound, and an index
+BLOCK_BYTES = 64 << 10  # the unit of requests and of the cache
+REQUEST_BLOCKS = 64  # at most in one request: 4 MiB; larger requests are not faster
+AHEAD_BLOCKS = 256  # at most prefetched at one position: 16 MiB hide a round trip of 100 ms at 1 Gbit/s
+CACHE_BLOCKS = 1024  # in memory, the least recently read are dropped first: 64 MiB
+REQUESTS = 4  # at the same time
+POSITIONS = 4  # that are read sequentially at the same time: video, audio, and an index
 
 
 @dataclass
 class _Run:
-    """A position that is read in order: its last block, and how many were read up to it."""
+    """A position that is read sequentially: the last block read there, and how many were read before it."""
 
     last: int
     blocks: int = 1
 
 
 class RangeReader(io.RawIOBase):
-    """One version of an object, read by one thread at a time; close it, or its requests go on.
+    """One version of an object, for one thread at a time; close it, or its requests continue.
 
-    ``read`` raises what ``Storage.read`` raises: Changed when the object is replaced meanwhile,
-    IntegrityError when all of it has come and is not what was uploaded, TransferCancelled when ``meter`` is
-    stopped, which counts all bytes that travel. A library that swallows exceptions of its input finds the
-    first one in ``failure``. ``info`` is the object as the server described it with the first bytes, which
-    are asked for at once: NotFound and the like come from the constructor.
+    The constructor downloads the first block and raises NotFound and the like; ``info`` is the object as the
+    server described it then. ``read`` raises what ``Storage.read`` raises: Changed if the object has been
+    replaced, IntegrityError if all of it has been read and its sha256 differs, TransferCancelled if ``meter``
+    is stopped, which counts all downloaded bytes. The first exception is kept in ``failure``, for callers of
+    libraries that swallow it.
     """
 
     def __init__(self, storage: Storage, key: str, meter: Meter) -> None:
@@ -62,7 +62,7 @@ class RangeReader(io.RawIOBase):
         self._keep(0, b"".join(chunks))
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes, fewer only at the end of a block; b"" at the end of the object."""
+        """Read up to ``size`` bytes, fewer at the end of a block; b"" at the end of the object."""
         try:
             index, offset = divmod(self._position, BLOCK_BYTES)
             if size == 0 or self._position >= self.info.size:
@@ -90,7 +90,7 @@ class RangeReader(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Stop the requests under way and forget what was read."""
+        """Stop the requests and free the blocks."""
         self._meter.stop()
         with self._changed:
             self._blocks.clear()
@@ -116,7 +116,7 @@ class RangeReader(io.RawIOBase):
             return block
 
     def _ahead(self, index: int) -> int:
-        """How many blocks behind ``index`` are worth having, by how long it was read in order up to here."""
+        """How many blocks after ``index`` to prefetch: half of what was read sequentially up to it."""
         run = next((run for run in self._runs if run.last <= index <= run.last + 1), None)
         if run is None:
             run = _Run(index)
@@ -126,7 +126,7 @@ class RangeReader(io.RawIOBase):
         return min(run.blocks // 2, AHEAD_BLOCKS)
 
     def _fetch_ahead(self, start: int, count: int) -> None:
-        """Ask for what is missing of ``count`` blocks, once that is worth a request."""
+        """Request those of ``count`` blocks that are missing, if they are enough for a request."""
         end = min(start + count, self._count)
         missing = next((index for index in range(start, end) if not self._has(index)), end)
         if end - missing >= max(1, min(count // 2, REQUEST_BLOCKS)) and self._requests < REQUESTS:
@@ -136,7 +136,7 @@ class RangeReader(io.RawIOBase):
         return index in self._blocks or index in self._coming
 
     def _request(self, start: int, count: int) -> None:
-        """Ask for up to ``count`` blocks in one request, in a thread of its own; up to one that is here."""
+        """Request up to ``count`` blocks, in a thread of its own, but none that is here already."""
         end = min(start + min(count, REQUEST_BLOCKS), self._count)
         end = next((index for index in range(start + 1, end) if self._has(index)), end)
         self._coming.update(range(start, end))
@@ -158,16 +158,16 @@ class RangeReader(io.RawIOBase):
 
     @property
     def _count(self) -> int:
-        """How many blocks the object has."""
+        """The object's number of blocks."""
         return -(-self.info.size // BLOCK_BYTES)
 
     def _damaged(self) -> IntegrityError:
-        said = "the bytes are not those that were uploaded, their sha256 differs"
-        advice = "Run the node again; if it stays, upload it anew."
+        said = "these are not the bytes that were uploaded, their sha256 differs"
+        advice = "Run the node again; if that does not help, upload it again."
         return IntegrityError(sentence(f"read {self._key!r}", self._storage.place, said, advice))
 
     def _receive(self, start: int, end: int) -> None:
-        """Take up the blocks of one request, each as soon as it is whole."""
+        """Keep the blocks of one request, each as soon as it is complete."""
         first, stop = start * BLOCK_BYTES, min(end * BLOCK_BYTES, self.info.size)
         index, held = start, bytearray()
         for chunk in self._storage.stream(self._key, first, stop, self.info.etag, self._meter)[1]:

@@ -1,7 +1,7 @@
-"""A download that goes on where an earlier one ended, in this run or another, killed or not.
+"""A download that resumes where an earlier one stopped, also one of a process that was killed.
 
-The bytes arrive in ``<name>.part``, beside it are its notes (``journal.py``). Whoever calls sees to it that
-nobody else works on the same file at the same time.
+The bytes are written to ``<name>.part``, and beside it is its journal (``download_journal.py``). Callers must
+see to it that only one download at a time uses the file.
 """
 
 from __future__ import annotations
@@ -20,45 +20,42 @@ from ..system.meter import Meter
 from .download import fetch_ranges, ranges
 from .download_journal import Journal, Version, sync
 
-WAIT_SECONDS = 0.2  # of the thread that digests, until it looks whether it is still wanted
+WAIT_SECONDS = 0.2  # after which the thread that computes the checksum looks whether to stop
 BLOCK_BYTES = 1 << 20
-_GOES_ON = "Check the disk, then run the node again: it goes on with what has arrived."
+_RESUMES = "Check the disk, then run the node again: the download resumes where it stopped."
 
 
 @dataclass(frozen=True)
 class Digest:
-    """What the content has to come to: ``name`` is an algorithm of hashlib, ``value`` hexadecimal digits."""
+    """The expected checksum: ``name`` is an algorithm of hashlib, ``value`` hexadecimal digits."""
 
     name: str
     value: str
 
 
 def expected(info: ObjectInfo, sha256: str = "") -> Digest | None:
-    """The best digest that is known of an object: given by the user, recorded by its upload, or its ETag.
-
-    One is enough: an MD5 would only say again what the sha256 has said.
-    """
+    """The best known checksum of an object: the user's sha256, the one its upload recorded, or its MD5."""
     if sha256 or info.sha256:
         return Digest("sha256", sha256 or info.sha256)
     return Digest("md5", info.md5) if info.md5 else None
 
 
 def part_of(target: Path) -> Path:
-    """Where the bytes of ``target`` arrive."""
+    """The path to which the bytes of ``target`` are written."""
     return target.with_name(f"{target.name}.part")
 
 
 def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | None, meter: Meter) -> None:
-    """Write this version of the object to ``part``: whole, checked and forced to disk, or not yet.
+    """Write this version of the object to ``part``: complete, checked and synced to disk when this returns.
 
-    After a failure ``part`` and its notes stay, for the next call to go on with; where ``part`` is of another
-    version, or what arrived is not what ``digest`` says, they are dropped. Bytes that are there already count
-    on ``meter`` at once; free space is looked at before the first byte is asked for. Raises what
-    ``transfer.fetch_ranges`` does, IntegrityError, and StorageError for the disk.
+    After a failure ``part`` and its journal stay, so that the next call resumes. They are deleted if they are
+    of another version, or if the checksum differs from ``digest``. Bytes that are there already count on
+    ``meter`` at once. Raises what ``fetch_ranges`` does, IntegrityError, and StorageError for the disk, also
+    before the first byte if there is not enough free space.
     """
     tried = f"download {info.key!r}"
     version = Version(storage.root, info.key, info.etag, info.size)
-    with disk_told(tried, part, _GOES_ON), Journal(part, version) as journal:
+    with disk_told(tried, part, _RESUMES), Journal(part, version) as journal:
         meter.expect(info.size)
         meter.add(journal.done)
         _refuse_full_disk(tried, part, info.size - journal.done)
@@ -80,29 +77,27 @@ def _other_bytes(
     if arrived != wanted:
         said, advice = f"{arrived} of {wanted} bytes arrived", "Run the node again."
     elif digest and digest.name == "md5":
-        said = "the bytes are not those that the ETag stands for, their MD5 differs"
-        advice = (
-            "Run the node again; if it stays and the object is sound, fill in sha256, which decides then."
-        )
+        said = "these are not the bytes of the object's ETag, their MD5 differs"
+        advice = "Run the node again; if that does not help, type the file's checksum into sha256."
     else:
-        said = "the bytes are not those that were asked for, their sha256 differs"
-        advice = "Run the node again; if it stays, check the sha256, or upload the file anew."
+        said = "these are not the expected bytes, their sha256 differs"
+        advice = "Run the node again; if that does not help, check sha256, or upload the file again."
     return IntegrityError(sentence(tried, storage.place, said, advice))
 
 
 def _refuse_full_disk(tried: str, part: Path, missing: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < missing:
-        said = f"{missing:,} bytes are still to come, and the disk has room for {free:,}"
-        raise StorageError(sentence(tried, str(part.parent), said, "Make room there and run the node again."))
+        said = f"{missing:,} bytes are missing, and the disk has {free:,} free"
+        raise StorageError(sentence(tried, str(part.parent), said, "Free some space and run the node again."))
 
 
-# ------------------------------------------------------------ the digest, while the bytes arrive
+# ------------------------------------------------------------ the checksum, while the bytes arrive
 
 
 class _Digesting:
-    """The digest of ``part``, computed by a thread of its own behind the bytes that arrive, which the system
-    still has in memory then: of 12 GB, nothing is left to do when the last byte is there.
+    """Computes the checksum of ``part`` in a thread of its own, right after the bytes are written, while the
+    system still has them in memory: even of 12 GB it is ready soon after the last byte.
     """
 
     def __init__(self, part: Path, digest: Digest, size: int, journal: Journal, meter: Meter) -> None:
@@ -114,7 +109,7 @@ class _Digesting:
         self._thread.start()
 
     def result(self) -> str:
-        """The hexadecimal digest, when every byte is noted. Raises TransferCancelled, OSError."""
+        """Wait for the hexadecimal digest of all bytes. Raises TransferCancelled, OSError."""
         while self._thread.is_alive():
             self._thread.join(WAIT_SECONDS)
             self._meter.check()
@@ -123,7 +118,7 @@ class _Digesting:
         return self._hash.hexdigest()
 
     def abandon(self) -> None:
-        """Let the thread end, and the file with it."""
+        """Stop the thread, so that the file is closed."""
         self._abandoned.set()
         self._thread.join()
 
@@ -135,7 +130,7 @@ class _Digesting:
                     there = self._journal.wait_beyond(position, WAIT_SECONDS)
                     while position < there and not self._abandoned.is_set():
                         block = file.read(min(BLOCK_BYTES, there - position))
-                        if not block:  # somebody cut the file; its size is compared at the end
+                        if not block:  # another program cut the file; its size is compared at the end
                             return
                         self._hash.update(block)
                         position += len(block)

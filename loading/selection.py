@@ -1,4 +1,4 @@
-"""Which objects of a folder are meant: those that match a pattern, in an order, every so many of them."""
+"""Filters the objects of a folder by a pattern, sorts them, and takes every nth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)  # for a server that gives
 
 
 def matching(storage: Storage, prefix: str, pattern: str) -> Iterator[ObjectInfo]:
-    """Objects below ``prefix`` whose remaining key matches ``pattern``, in key order, no folder markers."""
+    """Yield the objects below ``prefix`` whose remaining key matches ``pattern``, by key; no folder
+    markers.
+    """
     start = existing_prefix(prefix)
     return (
         info
@@ -29,15 +31,13 @@ def matching(storage: Storage, prefix: str, pattern: str) -> Iterator[ObjectInfo
 
 
 def state(found: Iterable[ObjectInfo]) -> str:
-    """A digest that is another one when other objects are meant, or one of them has changed."""
+    """A digest of keys and ETags: it changes when the objects do."""
     return hashlib.sha256("\n".join(f"{info.key}\0{info.etag}" for info in found).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of the objects found are taken: sorted, ``skip`` of them left out, then every ``nth``, at most
-    ``limit``.
-    """
+    """Which objects to take: sort them, skip ``skip``, then take every ``nth``, at most ``limit``."""
 
     sort: str = NAME
     skip: int = 0
@@ -45,7 +45,7 @@ class Choice:
     limit: int = 16
 
     def of(self, found: Iterable[ObjectInfo]) -> Sequence[ObjectInfo]:
-        """The objects chosen; by name no more of a listing is asked for than that takes."""
+        """The chosen objects. Sorted by name, no more of a listing is requested than needed."""
         if self.sort != NAME:
             found = sorted(found, key=lambda info: info.modified or _LONG_AGO, reverse=self.sort == NEWEST)
         return list(itertools.islice(found, self.skip, self.skip + self.nth * self.limit, self.nth))

@@ -233,10 +233,7 @@ class Outbox:
     def note(self, entry: Entry, key: str) -> Entry:
         """The entry with ``key`` as the one its bytes may have reached, on the disk before they travel."""
         noted = replace(entry, tried=key)
-        fresh = entry.folder / f".{ENTRY_FILE}"
-        fresh.unlink(missing_ok=True)
-        durable_write.write(fresh, _to_json(noted))
-        fresh.replace(entry.folder / ENTRY_FILE)
+        durable_write.replace(entry.folder / ENTRY_FILE, _to_json(noted))
         durable_write.flush_folder(entry.folder)
         return noted
 

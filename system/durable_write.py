@@ -18,6 +18,14 @@ def write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Give a file this content, new or old, all of it or nothing: through ``<name>.new``. Raises OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    write(fresh, data)
+    fresh.replace(path)
+
+
 def place(source: bytes | Path, target: Path, linkable: bool, meter: Meter) -> None:
     """A new file with the content of ``source``: a link to it where it is ``linkable`` and the disk can do
     that, else a copy. Raises OSError, and TransferCancelled when ``meter`` stops.

@@ -300,7 +300,7 @@ def test_the_key_that_is_tried_is_on_the_disk_before_its_bytes_travel(box):
     noted = box.note(kept, "a/b_00007_c.png")
     assert box.contents().entries == (noted,)
     assert noted.tried == "a/b_00007_c.png"
-    (kept.folder / ".entry.json").write_text("half")  # of a process that was killed
+    (kept.folder / f"{outbox.ENTRY_FILE}.new").write_text("half")  # of a process that was killed
     assert box.note(noted, "x").tried == box.contents().entries[0].tried == "x"
 
 
