@@ -16,7 +16,7 @@ from .loading import is_changed, selection
 from .storage.base import ObjectInfo, Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
-from .system.watch import watched
+from .system.watch import run_in_thread
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -112,7 +112,7 @@ class ListBucketContents:
                 )
             return found
 
-        found = await watched(collect, meter, progress)
+        found = await run_in_thread(collect, meter, progress)
         lines = list(map(_line, found))
         count = several(len(found), "{} object", "{} objects")
         progress.text(count)
@@ -168,7 +168,7 @@ class GeneratePresignedURL:
             return storage.signed_url(name, timedelta(hours=expires_hours))
 
         progress = Progress(unique_id, "Signed")
-        url = await watched(sign, Meter(), progress)
+        url = await run_in_thread(sign, Meter(), progress)
         status = f"{key}: shared for {expires_hours} h"
         progress.text(status)
         return results.shown((url,), [status, url])

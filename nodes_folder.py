@@ -13,7 +13,7 @@ from .media.image import batch_sizes
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
-from .system.watch import watched
+from .system.watch import run_in_thread
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -121,7 +121,7 @@ class LoadImagesFromCloud:
             is_changed.remember(unique_id, profile, prefix, selection.state(found), how)
             return loading.load(storage, found, size_mode, meter, on_damage)
 
-        loaded = await watched(load, meter, progress)
+        loaded = await run_in_thread(load, meter, progress)
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
         return results.shown(outputs, [loaded.status, *loaded.notes])

@@ -28,7 +28,7 @@ from .media.video import frame_sinks, frame_window, video_loader
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
-from .system.watch import watched
+from .system.watch import run_in_thread
 
 if TYPE_CHECKING:
     import torch
@@ -330,7 +330,7 @@ async def _load(
             is_changed.remember(node_id, profile, key, etag)
             return decode(source, name, meter), etag is not None
 
-    result, is_current = await watched(work, meter, progress)
+    result, is_current = await run_in_thread(work, meter, progress)
     if not is_current:
         status = "The server cannot be reached: this is the last downloaded copy."
     elif meter.done:

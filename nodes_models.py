@@ -16,7 +16,7 @@ from .saving.names import NameContext
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
-from .system.watch import watched
+from .system.watch import run_in_thread
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -126,7 +126,7 @@ class LoadModelFromCloud:
             is_changed.remember(unique_id, profile, key, model.etag, how)
             return place.name, model.status
 
-        model_filename, status = await watched(fetch, meter, progress)
+        model_filename, status = await run_in_thread(fetch, meter, progress)
         lines = list(filter(None, (status, model_folders.warning(model_filename))))
         progress.text(" ".join(lines))
         return results.shown((model_filename,), lines)
@@ -209,7 +209,8 @@ class UploadModelToCloud:
             )
             return published, url, batch.addresses(through, [published.key], [url], choices.OBJECT_URL)
 
-        published, url, links = await watched(store, meter, progress, finish_unless=interrupt.is_interrupted)
+        stored = run_in_thread(store, meter, progress, finish_unless=interrupt.is_interrupted)
+        published, url, links = await stored
         progress.text(published.status)
         return results.shown((published.key, url), [published.status, *links])
 

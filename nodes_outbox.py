@@ -11,7 +11,7 @@ from .comfyui.progress import Progress
 from .saving import outbox_sender
 from .saving.outbox import Entry, Outbox
 from .system.meter import Meter
-from .system.watch import watched
+from .system.watch import run_in_thread
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -62,7 +62,7 @@ class RetryPendingUploads:
             report = outbox_sender.send(own, file, wanted, meter, progress.text)
             return report + outbox_sender.send(earlier, file, wanted, meter, progress.text)
 
-        report = await watched(send, meter, progress)
+        report = await run_in_thread(send, meter, progress)
         progress.text(str(report))
         return results.shown((report.sent, report.left, str(report)), str(report).splitlines())
 

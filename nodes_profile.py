@@ -16,7 +16,7 @@ from .errors import ConfigurationError
 from .profile import Profile, fingerprint, resolve
 from .storage import connect, connection_test
 from .system.meter import Meter
-from .system.watch import watched
+from .system.watch import run_in_thread
 
 
 class CloudStorageProfile:
@@ -118,7 +118,7 @@ class TestCloudConnection:
             used = profile or resolve(ENVIRONMENT, {}, folders.profiles_file())
             return [Line(*line) for line in connection_test.lines(used, connect.connect(used), meter)]
 
-        lines = await watched(try_everything, meter, progress)
+        lines = await run_in_thread(try_everything, meter, progress)
         report = "\n".join(map(str, lines))
         progress.text(report)
         return results.shown((report,), lines)

@@ -127,14 +127,14 @@ def credentials(profile: Profile, environ: Mapping[str, str] | None = None) -> C
 def fingerprint(profile: Profile, environ: Mapping[str, str] | None = None) -> str:
     """Changes when anything of the profile does, its secret included; reveals nothing. Within one process."""
     try:
-        return mark(*unlock(profile, environ))
+        return fingerprint_of(*unlock(profile, environ))
     except ConfigurationError as error:
         return _salted(f"{profile!r}\0{error}")[:16]
 
 
-def mark(profile: Profile, key: Credentials) -> str:
+def fingerprint_of(profile: Profile, credentials: Credentials) -> str:
     """The fingerprint of what ``unlock`` gave."""
-    return _salted(f"{profile!r}\0{key.digest()}")[:16]
+    return _salted(f"{profile!r}\0{credentials.digest()}")[:16]
 
 
 # ------------------------------------------------------------------------------------------ layers

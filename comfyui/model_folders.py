@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigurationError, NotFound, sentence
-from ..system import file_mark
+from ..system.file_fingerprint import fingerprint_text
 from . import folders as comfyui_folders
 from .folders import ModelFolders
 
@@ -190,7 +190,7 @@ def local(model_type: str, name: str) -> Place:
 def state(model_type: str, name: str) -> str:
     """What tells one content of a local model from another, for ``IS_CHANGED``; "" where there is none."""
     try:
-        return file_mark.told(local(model_type, name).path)
+        return fingerprint_text(local(model_type, name).path)
     except (ConfigurationError, OSError):  # execution will meet and show it
         return ""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config.profiles_file import FILE_NAME
 from ..errors import ConfigurationError, NotFound, sentence
-from ..system import file_mark
+from ..system.file_fingerprint import fingerprint_text
 from . import folders as comfyui_folders
 from . import model_folders
 
@@ -48,7 +48,7 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
 def state(file: Any) -> str:  # noqa: ANN401
     """What tells one content of the chosen file from another, for ``IS_CHANGED``; "" while there is none."""
     try:
-        return file_mark.told(chosen(file))
+        return fingerprint_text(chosen(file))
     except (ConfigurationError, OSError):  # execution will meet and show it
         return ""
 

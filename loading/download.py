@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..errors import IntegrityError, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
-from ..system.concurrency import FIRST, MOST, Lanes
+from ..system.concurrency import FIRST, MOST, AdaptiveConcurrency
 from ..system.digests import file_sha256
 from ..system.durable_write import write_all
 from ..system.meter import Meter
@@ -114,6 +114,6 @@ def fetch_ranges(
             yield job(piece)
 
     if wanted:
-        lanes = Lanes(lambda: own.done, min(MOST, len(wanted)))
-        thread_pool.run(jobs(), lanes, on_failure=own.stop)
+        concurrency = AdaptiveConcurrency(lambda: own.done, min(MOST, len(wanted)))
+        thread_pool.run(jobs(), concurrency, on_failure=own.stop)
     meter.check()

@@ -24,7 +24,8 @@ from ..errors import ConfigurationError, TransferCancelled, Unreachable
 from ..profile import Profile, resolve
 from ..storage.base import Storage
 from ..storage.connect import connect
-from ..system import file_mark, thread_pool
+from ..system import thread_pool
+from ..system.file_fingerprint import fingerprint_text
 from ..system.meter import Meter
 
 ANSWER_SECONDS = 3.0
@@ -131,14 +132,14 @@ def answer(node_id: str | None, key: str | None, state: State, how: Hashable = N
 def remember_file(node_id: str | None, path: Path) -> None:
     """Note at execution which local file a node read."""
     if node_id is not None:
-        _memory(node_id).note(_Use(_DISK, path), file_mark.told(path))
+        _memory(node_id).note(_Use(_DISK, path), fingerprint_text(path))
 
 
 def answer_of_files(node_id: str | None) -> str:
     """The answer for a node whose local files come by a wire: a new one if any of them has changed."""
     memory = _memory(node_id or "")
     memory.closed = True
-    return memory.compare({use: file_mark.told(Path(str(use.key))) for use in memory.seen})
+    return memory.compare({use: fingerprint_text(Path(str(use.key))) for use in memory.seen})
 
 
 # ------------------------------------------------------------ asking

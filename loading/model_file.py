@@ -23,8 +23,8 @@ from ..errors import (
     sentence,
 )
 from ..storage.base import ObjectInfo, Storage
-from ..system import digests, file_mark, locks
-from ..system.file_mark import Mark
+from ..system import digests, locks
+from ..system.file_fingerprint import Fingerprint
 from ..system.meter import Meter
 from . import model_record, resumable_download
 from .download_journal import journal_of
@@ -140,7 +140,7 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
             raise _not_ours(storage, wanted, record, digest)
         _note(target, _object(storage, info.key), info, digest, None)
         return LocalModel("The file was there already, with the same content.", info.etag)
-    former = file_mark.mark_of(target) if record and record.is_ours(target) else None
+    former = Fingerprint.of(target) if record and record.is_ours(target) else None
     info = _download(storage, info, wanted, former, meter)
     status = f"Downloaded {target.name}."
     return LocalModel(f"{status} {_KEPT_IN_MEMORY}" if older else status, info.etag)
@@ -189,7 +189,7 @@ def _not_ours(
 
 
 def _download(
-    storage: Storage, info: ObjectInfo, wanted: Wanted, former: Mark | None, meter: Meter
+    storage: Storage, info: ObjectInfo, wanted: Wanted, former: Fingerprint | None, meter: Meter
 ) -> ObjectInfo:
     """Download the object and rename it to the target; start again if the object is replaced meanwhile."""
     target = wanted.target
@@ -218,9 +218,9 @@ def _note(
     source: tuple[str, str],
     info: ObjectInfo,
     digest: Digest | None,
-    former: Mark | None,
+    former: Fingerprint | None,
     content: Path | None = None,
 ) -> None:
     sha256 = digest.value if digest and digest.name == "sha256" else ""
-    mark = file_mark.mark_of(content or target)
-    model_record.write(target, Record(*source, info.etag, sha256, mark, former))
+    fingerprint = Fingerprint.of(content or target)
+    model_record.write(target, Record(*source, info.etag, sha256, fingerprint, former))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..system import durable_write
-from ..system.file_mark import Mark
+from ..system.file_fingerprint import Fingerprint
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Record:
     key: str
     etag: str
     sha256: str
-    mark: Mark
-    former: Mark | None = None
+    mark: Fingerprint
+    former: Fingerprint | None = None
 
     def is_of(self, path: Path) -> bool:
         """Whether the file ``path`` is the copy of this record, unchanged since."""
@@ -48,8 +48,8 @@ def read(target: Path) -> Record | None:
     """Read the record of the file ``target``; None if there is none or it is damaged."""
     try:
         said = json.loads(record_path(target).read_text(encoding="utf-8"))
-        former = Mark(**said.pop("former")) if said.get("former") else said.pop("former", None)
-        return Record(**{**said, "mark": Mark(**said["mark"]), "former": former})
+        former = Fingerprint(**said.pop("former")) if said.get("former") else said.pop("former", None)
+        return Record(**{**said, "mark": Fingerprint(**said["mark"]), "former": former})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -38,7 +38,7 @@ from ..storage.base import ObjectInfo
 from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
-from ..system.watch import watched
+from ..system.watch import run_in_thread
 from . import browse, browse_local, thumbnails
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _handler(work: Work, busy: asyncio.Semaphore) -> Callable[[Request], Awaitab
         meter, query = Meter(), dict(request.query)
         try:
             async with busy:
-                reply = await watched(lambda: work(query, meter), meter, _limit())
+                reply = await run_in_thread(lambda: work(query, meter), meter, _limit())
         except (StorageError, MediaError) as error:
             status = next(status for kind, status in STATUSES if isinstance(error, kind))
             kind = type(error).__name__

@@ -141,7 +141,7 @@ class Outbox:
         try:
             self._take_room(entry.size)
             arriving.mkdir(parents=True)
-            durable_write.place(source, arriving / kept.path.name, linkable, meter)
+            durable_write.link_or_copy(source, arriving / kept.path.name, linkable, meter)
             durable_write.write(arriving / ENTRY_FILE, _to_json(entry))
             durable_write.flush_folder(arriving)
             arriving.rename(kept.folder)

@@ -13,7 +13,7 @@ from ..comfyui.node_lines import Line
 from ..comfyui.progress import Progress
 from ..media.workflow_metadata import Metadata
 from ..system.meter import Meter
-from ..system.watch import watched
+from ..system.watch import run_in_thread
 from . import batch, list_order, numbering
 from .list_order import Call
 from .names import Name, NameContext, Template
@@ -110,7 +110,7 @@ class Order:
 
 
 async def in_order(node_id: str | None, store: Callable[[Call], T], meter: Meter, progress: Progress) -> T:
-    """What ``store`` comes to, in a thread of its own; what has begun is completed, see ``transfer.watched``.
+    """What ``store`` comes to, in a thread of its own; what has begun is completed, see ``run_in_thread``.
 
     To be awaited before anything else is, so that the calls of a node come in ComfyUI's order.
     """
@@ -122,7 +122,7 @@ async def in_order(node_id: str | None, store: Callable[[Call], T], meter: Meter
             finally:
                 call.end()  # at once, not when the event loop finds the time
 
-        return await watched(work, meter, progress, finish_unless=interrupt.is_interrupted)
+        return await run_in_thread(work, meter, progress, finish_unless=interrupt.is_interrupted)
 
 
 def metadata(

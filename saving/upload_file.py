@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
 from ..storage.base import ObjectInfo, Storage
-from ..system import digests, file_mark
+from ..system import digests
+from ..system.file_fingerprint import Fingerprint
 from ..system.locks import KeyedLock
 from ..system.meter import Meter
 from . import choices, numbering, store_file
@@ -84,9 +85,9 @@ def publish(
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with disk_told("read what to upload", path, _CHECK_FILE):
-        mark = file_mark.mark_of(path)
+        fingerprint = Fingerprint.of(path)
         sha256 = digests.file_sha256(path, meter)
-    size = mark.size
+    size = fingerprint.size
     file = store_file.File(path, media_type, known_sha256=sha256)
 
     @functools.cache
@@ -105,14 +106,14 @@ def publish(
     turn = numbering.turns(storage, [name], call)[0] if if_exists == choices.NEW_NAME else None
     with turn or contextlib.nullcontext():
         meter.expect(size)
-        _refuse_written_to(path, mark, storage)
+        _refuse_written_to(path, fingerprint, storage)
         stored = store_file.store(storage, name, file, if_exists, meter, turn)
         key = stored.info.key
         if not stored.sent and is_same(stored.info):  # which another machine has just stored
             return _held_already(key)
         if not stored.sent:
             return Published(key, f"{key} is there already, with other content. Nothing was sent.")
-        _refuse_written_to(path, mark, storage, key)
+        _refuse_written_to(path, fingerprint, storage, key)
     return Published(key, f"Saved {key}.")
 
 
@@ -120,10 +121,10 @@ def _held_already(key: str) -> Published:
     return Published(key, f"The bucket holds this content already: {key}. Nothing was sent.")
 
 
-def _refuse_written_to(path: Path, mark: file_mark.Mark, storage: Storage, key: str = "") -> None:
+def _refuse_written_to(path: Path, fingerprint: Fingerprint, storage: Storage, key: str = "") -> None:
     """Raise for a file that is not as it was when its checksum was computed; ``key`` is what it became."""
     with disk_told("read what to upload", path, _CHECK_FILE):
-        if file_mark.mark_of(path) == mark:
+        if Fingerprint.of(path) == fingerprint:
             return
     said = "something wrote to it meanwhile"
     advice = "Run the node again when the file is finished."

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from ..config.profiles_file import ENVIRONMENT, exposed
 from ..errors import ConfigurationError, StorageError
-from ..profile import Profile, mark, resolve, unlock
+from ..profile import Profile, fingerprint_of, resolve, unlock
 from ..providers import provider
 from ..system.meter import Meter
 from .base import ObjectInfo, Opened, Page, PutOptions, Storage
@@ -58,7 +58,7 @@ def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Stora
     _warn(exposed(profile.file))
     row = provider(profile.provider)
     profile = dataclasses.replace(profile, path_prefix=_folder(profile, row.max_key_bytes))
-    same = f"{profile.file}\0{mark(profile, key)}"  # uploads are noted beside the file
+    same = f"{profile.file}\0{fingerprint_of(profile, key)}"  # uploads are noted beside the file
     with _lock:
         if same not in _open:
             backend = BACKENDS[row.backend]

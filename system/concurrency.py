@@ -1,7 +1,7 @@
-"""How many requests side by side a download is worth, found out while it runs.
+"""How many requests a download makes at the same time, measured while it runs.
 
-A connection to a far bucket carries what its round trip or the provider lets through, and a dozen carry a
-dozen times as much. Beside the server, four keep two processors busy, and more get into each other's way.
+One connection to a distant bucket is limited by the round trip or by the provider; a dozen carry a dozen
+times as much. Near the server, four keep two processors busy, and more of them slow each other down.
 """
 
 from __future__ import annotations
@@ -10,43 +10,44 @@ import time
 from collections.abc import Callable
 
 FIRST, MOST = 4, 16
-WINDOW_SECONDS = 1.0  # that a rate is measured over, at least
-GAIN = 1.25  # twice as many have to bring this many times as much
-# Of one lane, which tells that this machine or its line holds it up, and would hold up more. S3 gives each
-# some 90e6: docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns
+WINDOW_SECONDS = 1.0  # a rate is measured over this time at least
+GAIN = 1.25  # twice as many requests have to bring this many times as much
+# If one request brings this much, this machine or its line is the limit, and more requests do not help. S3
+# gives each some 90e6: docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns
 ENOUGH_BYTES_PER_SECOND = 100e6
 
 
-class Lanes:
-    """Doubles the number as long as that pays, takes the last step back where it does not, and stays there.
+class AdaptiveConcurrency:
+    """Doubles the number of requests while that pays, undoes the last step once it does not, and stays there.
 
-    ``done`` tells how many bytes have arrived. Not to be called by two threads at once; ``workers.run`` never
-    does.
+    ``done`` returns how many bytes have arrived. Only one thread at a time may call this, as in
+    ``thread_pool.run``.
     """
 
     def __init__(
         self, done: Callable[[], int], most: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._done, self._most, self._clock = done, most, clock
-        self._count = self._fewer = min(FIRST, most)
-        self._rate = 0.0  # bytes per second, with fewer
+        self._count = self._previous_count = min(FIRST, most)
+        self._previous_rate = 0.0  # bytes per second
         self._settled = False
-        self._begin()
+        self._start_window()
 
     def __call__(self) -> int:
-        seconds = self._clock() - self._began
+        seconds = self._clock() - self._window_start
         if not self._settled and seconds >= WINDOW_SECONDS:
-            self._judge((self._done() - self._before) / seconds)
+            self._adapt((self._done() - self._window_bytes) / seconds)
         return self._count
 
-    def _judge(self, rate: float) -> None:
-        if rate < self._rate * GAIN:
-            self._count, self._settled = self._fewer, True
+    def _adapt(self, rate: float) -> None:
+        if rate < self._previous_rate * GAIN:
+            self._count, self._settled = self._previous_count, True
         elif self._count == self._most or rate >= self._count * ENOUGH_BYTES_PER_SECOND:
             self._settled = True
         else:
-            self._rate, self._fewer, self._count = rate, self._count, min(self._count * 2, self._most)
-            self._begin()
+            self._previous_rate, self._previous_count = rate, self._count
+            self._count = min(self._count * 2, self._most)
+            self._start_window()
 
-    def _begin(self) -> None:
-        self._began, self._before = self._clock(), self._done()
+    def _start_window(self) -> None:
+        self._window_start, self._window_bytes = self._clock(), self._done()

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TypeVar
 
 from .meter import Meter
 
-T = TypeVar("T")
+BLOCK_BYTES = 1 << 20
 
 
 def file_sha256(path: Path, meter: Meter) -> str:
-    """The hexadecimal sha256 of a file, stopped by ``meter``."""
+    """The hexadecimal SHA-256 of a file. Raises OSError, and TransferCancelled when ``meter`` is stopped."""
     return file_digest(path, "sha256", meter)
 
 
 def file_digest(path: Path, algorithm: str, meter: Meter) -> str:
-    """The hexadecimal digest of a file by an algorithm of ``hashlib``, stopped by ``meter``."""
+    """The hexadecimal digest of a file by an algorithm of ``hashlib``; raises as ``file_sha256`` does."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb", buffering=0) as file:
-        while block := file.read(1 << 20):
+        while block := file.read(BLOCK_BYTES):
             meter.check()
             digest.update(block)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Files that are on the disk, and not only on their way there, when a function returns."""
+"""Writes files so that they survive a power cut: their content is on the disk when a function returns."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ COPY_BYTES = 4 << 20
 
 
 def write(path: Path, data: bytes) -> None:
-    """A new file with this content. Raises OSError, FileExistsError among them."""
+    """Make a new file with this content. Raises OSError, FileExistsError among them."""
     with path.open("xb", buffering=0) as file:
         write_all(file, data)
         os.fsync(file.fileno())
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Give a file this content, new or old, all of it or nothing: through ``<name>.new``. Raises OSError."""
+    """Give a file, new or not, this content, all or nothing, through ``<name>.new``. Raises OSError."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     write(fresh, data)
     fresh.replace(path)
 
 
-def place(source: bytes | Path, target: Path, linkable: bool, meter: Meter) -> None:
-    """A new file with the content of ``source``: a link to it where it is ``linkable`` and the disk can do
-    that, else a copy. Raises OSError, and TransferCancelled when ``meter`` stops.
+def link_or_copy(source: bytes | Path, target: Path, linkable: bool, meter: Meter) -> None:
+    """Make a new file with the content of ``source``: a hard link if it is ``linkable`` and the disk knows
+    links, else a copy. Raises OSError, and TransferCancelled when ``meter`` is stopped.
     """
     if isinstance(source, bytes):
         write(target, source)
@@ -46,14 +46,14 @@ def place(source: bytes | Path, target: Path, linkable: bool, meter: Meter) -> N
 def _linked(source: Path, target: Path) -> bool:
     try:
         os.link(source, target)
-    except OSError:  # on another disk, or one that knows no links
+    except OSError:  # another disk, or a file system without links
         return False
     return True
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write every byte to a raw file, which may take only some of them at a time: a disk that is full takes
-    what fits and raises OSError at the next try.
+    """Write every byte to a raw file, whose ``write`` may take fewer: a full disk takes what fits and raises
+    OSError at the next call.
     """
     left = memoryview(data)
     while left:
@@ -61,7 +61,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make what was created and renamed in a folder last; Windows does so by itself and opens no folders."""
+    """Put what was created and renamed in a folder on the disk; Windows does so itself."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

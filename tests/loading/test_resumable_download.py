@@ -324,7 +324,7 @@ def test_a_cancelled_download_can_be_gone_on_with(shaky, proxy, stored, part):
 
     meter = Meter()
     with pytest.raises(Pressed):
-        asyncio.run(watch.watched(operation, meter, tick))
+        asyncio.run(watch.run_in_thread(operation, meter, tick))
     proxy.release()
     assert ended.wait(60)
     kept = noted(part)

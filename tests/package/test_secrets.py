@@ -118,7 +118,7 @@ def test_nothing_of_credentials_shows_a_secret(written, show):
     assert key.reveal() == tuple(SECRETS.values())
     assert hidden(show(key))
     assert hidden(key.digest())
-    assert hidden(profile.mark(profile.resolve("team", {}, written()), key))
+    assert hidden(profile.fingerprint_of(profile.resolve("team", {}, written()), key))
 
 
 @pytest.mark.parametrize("show", OPENED.values(), ids=OPENED)

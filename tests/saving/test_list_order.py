@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from datetime import timedelta
 
 import pytest
 from cloud_storage import errors
 from cloud_storage.saving import list_order
-from cloud_storage.system import utc_clock
 from cloud_storage.system.meter import Meter
 
 
@@ -126,10 +124,3 @@ def test_other_nodes_and_calls_of_no_node_do_not_wait():
             call.named("a")
             assert call.place("a").is_first
             assert call.claimed == set()
-
-
-def test_a_clock_that_is_set_back_does_not_change_the_order(monkeypatch):
-    before = utc_clock.now()
-    assert before < utc_clock.now(), "no two calls have one time"
-    monkeypatch.setattr(utc_clock, "_last", before + timedelta(days=1))
-    assert utc_clock.now() > before + timedelta(days=1)

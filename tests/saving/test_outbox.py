@@ -99,7 +99,7 @@ def test_cancel_ends_a_copy_and_leaves_nothing(box, tmp_path):
     assert list(box.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("failing", ["write", "place", "flush_folder"])
+@pytest.mark.parametrize("failing", ["write", "link_or_copy", "flush_folder"])
 def test_a_full_disk_is_named_and_leaves_nothing(box, monkeypatch, failing):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -115,20 +115,6 @@ def test_a_file_that_cannot_be_read_is_named_and_leaves_nothing(box, tmp_path):
     with pytest.raises(errors.StorageError, match="No such file"):
         keep(box, source=tmp_path / "gone.mp4")
     assert list(box.folder.iterdir()) == []
-
-
-def test_what_a_write_takes_in_pieces_is_written_whole(tmp_path, monkeypatch):
-    class Slow:
-        def __init__(self):
-            self.taken = b""
-
-        def write(self, data):
-            self.taken += bytes(data[:100])
-            return min(100, len(data))
-
-    slow = Slow()
-    durable_write.write_all(slow, DATA)
-    assert slow.taken == DATA
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells the name of an open file")

@@ -220,7 +220,7 @@ def cancelled_when(rule, operation, meter):
             raise Pressed
 
     with pytest.raises(Pressed):
-        asyncio.run(watch.watched(operation, meter, tick))
+        asyncio.run(watch.run_in_thread(operation, meter, tick))
 
 
 def test_cancel_ends_a_download_whose_network_is_silent_and_leaves_no_file(shaky, proxy, direct, tmp_path):

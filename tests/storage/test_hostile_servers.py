@@ -393,7 +393,7 @@ def test_a_counter_s_search_is_cancelled_as_well(through, proxy):
             return list(through.list("a_"))
 
         with pytest.raises(model_management.InterruptProcessingException):
-            await watch.watched(search, meter, tick)
+            await watch.run_in_thread(search, meter, tick)
 
     asyncio.run(node())
     for thread in transfers():

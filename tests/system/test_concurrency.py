@@ -5,23 +5,23 @@ from cloud_storage.system import concurrency
 
 
 class Download:
-    """A download of which each second brings what ``rate`` says for so many lanes."""
+    """A download whose bytes per second are ``rate(requests at the same time)``."""
 
     def __init__(self, rate, most=concurrency.MOST):
         self.now, self.done, self.rate = 0.0, 0, rate
-        self.lanes = concurrency.Lanes(lambda: self.done, most, lambda: self.now)
+        self.concurrency = concurrency.AdaptiveConcurrency(lambda: self.done, most, lambda: self.now)
 
     def seconds(self, count, step=1.0):
-        """How many lanes there were, second by second."""
-        found = [self.lanes()]
+        """How many requests ran at the same time, second by second."""
+        found = [self.concurrency()]
         for _ in range(count):
             self.now += step
             self.done += self.rate(found[-1]) * step
-            found.append(self.lanes())
+            found.append(self.concurrency())
         return found
 
 
-def test_lanes_are_added_as_long_as_they_pay():
+def test_requests_are_added_as_long_as_they_pay():
     assert Download(lambda count: 90e6 * count).seconds(4) == [4, 8, 16, 16, 16]
 
 
@@ -30,7 +30,7 @@ def test_a_step_that_does_not_pay_is_taken_back_and_not_tried_again(limit, expec
     assert Download(lambda count: 90e6 * min(count, limit)).seconds(4) == expected
 
 
-def test_lanes_that_are_fast_enough_get_no_company():
+def test_none_are_added_to_requests_that_are_fast_enough():
     assert Download(lambda count: 110e6 * count).seconds(2) == [4, 4, 4]
 
 
