@@ -8,7 +8,6 @@ the ETag.
 from __future__ import annotations
 
 import contextlib
-import random
 import re
 import time
 from abc import ABC, abstractmethod
@@ -19,15 +18,12 @@ from pathlib import Path
 
 from ..errors import BadKey, ConfigurationError, IntegrityError, Unreachable, instant, sentence
 from ..system.meter import Meter
+from .retries import BODY
 
 # Of one request, with every SDK
 CONNECT_SECONDS = 10
 READ_SECONDS = 30  # of silence, see ``wire`` for that while sending
 CONNECTIONS = 64  # kept open; more than the threads that any node uses at once
-
-READ_ATTEMPTS = 5  # answers without a single new byte before a read gives up
-BACKOFF_SECONDS = 0.2  # before the second; doubled for each further one
-BACKOFF_MAX_SECONDS = 5.0
 
 CHUNK_MIN_BYTES = 64 << 10  # of one read from a socket, see ``paced``
 CHUNK_MAX_BYTES = 1 << 20
@@ -98,11 +94,6 @@ def paced(read: Callable[[int], bytes]) -> Iterator[bytes]:
         yield chunk
         fast = time.monotonic() - began < CHUNK_SECONDS
         size = min(size * 2, CHUNK_MAX_BYTES) if fast else max(size // 2, CHUNK_MIN_BYTES)
-
-
-def backoff(seconds: float, tries: int) -> float:
-    """How long to wait after that many ``tries``: doubled each time, at random, or all return at once."""
-    return random.uniform(0.5, 1.0) * seconds * 2.0 ** (tries - 1)  # noqa: S311  nothing to guess here
 
 
 def _climbs(key: str) -> bool:
@@ -261,8 +252,9 @@ class Storage(ABC):
     ) -> tuple[ObjectInfo, Iterator[bytes]]:
         """Begin to read a range; the bytes come in chunks, counted on ``meter`` as they arrive.
 
-        A body that breaks is taken up where it ended, with the ETag of the first answer, up to READ_ATTEMPTS
-        times without progress. Raises NotFound, Changed, IntegrityError, Unreachable, TransferCancelled.
+        A body that breaks off is resumed where it ended, with the ETag of the first answer, until
+        BODY.attempts answers in a row bring no byte. Raises NotFound, Changed, IntegrityError, Unreachable,
+        TransferCancelled.
         """
         meter = meter or Meter()
         meter.check()
@@ -294,9 +286,9 @@ class Storage(ABC):
                     return
                 raise self._incomplete(key, position - start, end - start)
             except Unreachable:
-                if tries >= READ_ATTEMPTS:
+                if tries >= BODY.attempts:
                     raise
-            meter.wait(min(backoff(BACKOFF_SECONDS, tries), BACKOFF_MAX_SECONDS))
+            meter.wait(BODY.backoff(tries))
             tries += 1
             opened = self._open(key, position, end, etag)
 

@@ -17,18 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from ..errors import IntegrityError, StorageError, TooLarge, Unreachable, sentence
+from ..errors import IntegrityError, StorageError, TooLarge, sentence
 from ..system import thread_pool
 from ..system.meter import Meter
-from .base import backoff
 
 MIB = 1 << 20
 SINGLE_MAX_BYTES = 16 * MIB  # above this an upload goes in parts
 PART_BYTES = 32 * MIB  # with THREADS the fastest of 5 to 64 MiB, see benchmarks/throughput.py
 THREADS = 4
-# Of one part, each of which is ATTEMPTS of the SDK: a network that is away for half a minute costs no upload
-TRIES = 5
-RETRY_SECONDS = 2.0  # before the second; doubled for each further one
 # Of one write to the socket, see ``wire``. http.client's own 16 KiB cost a third of the speed.
 BLOCK_BYTES = 64 << 10
 
@@ -180,7 +176,7 @@ def upload(
 ) -> str:
     """Send ``source`` in parts and complete it, or abort it and raise what went wrong. Returns the ETag.
 
-    A part that fails for want of an answer is sent again, up to TRIES times; the others stay.
+    ``requests.send`` sends a part again after a failure that may pass; the other parts stay.
     After a failure no upload is left open on the server, or that is logged where it cannot be told to abort.
     ``noted(upload_id)`` is entered as long as the upload is open; what it gives is called where it stays so.
     """
@@ -204,14 +200,7 @@ def _send(
     def job(number: int, start: int) -> Callable[[], P]:
         def send() -> P:
             data = Slice(source, start, min(step, size - start), own)
-            with own.governs(), contextlib.closing(data) as body:
-                for tries in range(1, TRIES):
-                    try:
-                        return requests.send(upload_id, number, body)
-                    except Unreachable as error:
-                        log.warning("Part %s is sent again: %s", number, error)
-                    body.seek(0)
-                    own.wait(backoff(RETRY_SECONDS, tries))
+            with contextlib.closing(data) as body:
                 return requests.send(upload_id, number, body)
 
         return send

@@ -1,58 +1,85 @@
-"""Sending a request again while something passing is in the way, and less often while a server asks for that.
+"""Send a request again after a failure that may pass, and more slowly while a server asks for that.
 
-One ``Retries`` serves every request of a storage. The SDKs' own are switched off: boto3's end after a hundred
-of all threads together, oss2 has none, and neither wakes up for Cancel. A dead peer is noticed by one attempt
-within CONNECT_SECONDS or READ_SECONDS of ``storage``, and given up after ATTEMPTS of them.
+All numbers are in the RetryPolicy constants below, and ``docs/failures.md`` repeats them. One ``Retries``
+sends every request of a storage. The SDKs' own retries are off: boto3's stop after a hundred for all threads
+together, oss2 has none, and neither stops waiting on Cancel. Without an answer, an attempt ends after
+CONNECT_SECONDS or READ_SECONDS of ``base``.
 """
 
 from __future__ import annotations
 
 import enum
+import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from ..errors import IntegrityError, StorageError, Throttled, Unreachable
 from ..system.meter import Meter, current
-from .base import backoff
 from .error_codes import ancestors, meaning
 
 T = TypeVar("T")
 
-ATTEMPTS = 4  # in all, at what passes by itself: three pauses of 3.5 s together at most
-THROTTLED_ATTEMPTS = 8  # where the server says that later will work: some 20 s
-BACKOFF_SECONDS = 0.5  # before the second attempt; doubled for each further one
-BACKOFF_MAX_SECONDS = 5.0
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often to try, first attempt included, and the seconds to pause between attempts.
+
+    ``pause`` comes before the second attempt and doubles before each further one, up to ``longest``.
+    """
+
+    attempts: int
+    pause: float
+    longest: float
+
+    def backoff(self, attempt: int) -> float:
+        """Return the seconds to pause after this attempt (1 is the first): random, to spread the clients."""
+        longest = min(self.pause * 2.0 ** (attempt - 1), self.longest)
+        return random.uniform(0.5, 1.0) * longest  # noqa: S311  nothing to guess here
+
+
+ONCE = RetryPolicy(attempts=1, pause=0.0, longest=0.0)
+REQUEST = RetryPolicy(attempts=4, pause=0.5, longest=5.0)  # waits 3.5 s at most
+THROTTLED = RetryPolicy(attempts=8, pause=0.5, longest=5.0)  # the server says that later will work: 22.5 s
+PART = RetryPolicy(attempts=10, pause=0.5, longest=8.0)  # 47.5 s: a short outage costs no large upload
+BODY = RetryPolicy(attempts=5, pause=0.2, longest=5.0)  # answers in a row without a byte of a download
 
 PACE_MIN_SECONDS = 0.02  # between two requests of a storage after the first refusal: 50 a second
 PACE_MAX_SECONDS = 1.0
-PACE_ROUND_SECONDS = 0.5  # refusals nearer to each other are answers to one burst, and count once
-PACE_EASING = 0.8  # what an answer leaves of the gap: from 1 s to none in 18 answers
+PACE_ROUND_SECONDS = 0.5  # refusals closer together than this answer one burst, and count once
+PACE_EASING = 0.8  # each answer shortens the gap to this share: from 1 s to none in 18 answers
 
 _ERRORS_FROM, _SERVER_ERRORS_FROM, _NOT_IMPLEMENTED = 400, 500, 501
 _BROKEN = {  # classes of requests, urllib3 and botocore, by name
     *("ConnectionError", "Timeout", "ChunkedEncodingError"),
     *("ProtocolError", "ReadTimeoutError", "HTTPClientError"),
     "SSLError",  # in the middle of an answer; of a certificate, see ``verdict``
-    # a document that was damaged, or is somebody else's; an answer that is as good as none
+    # a document that was damaged or comes from another server; an answer too slow to use
     *("ParseError", "ResponseParserError", "NoAnswer", "TooSlow"),
 }
 
 
 class Verdict(enum.Enum):
-    """What a failure says about the next attempt; the value is how many are made in all."""
+    """What a failure says about the next attempt."""
 
-    FINAL = 1
-    PASSING = ATTEMPTS
-    THROTTLED = THROTTLED_ATTEMPTS
+    FINAL = enum.auto()  # it will fail in the same way
+    PASSING = enum.auto()  # it may succeed
+    THROTTLED = enum.auto()  # it will succeed later: the server asks for fewer requests
+
+    def applied(self, policy: RetryPolicy) -> RetryPolicy:
+        """Return the policy to follow after this failure, for a request that has ``policy``."""
+        if self is Verdict.FINAL:
+            return ONCE
+        return policy if self is Verdict.PASSING or policy.attempts > THROTTLED.attempts else THROTTLED
 
 
 def verdict(error: Exception, code: str, status: int) -> Verdict:
-    """Whether the same request may do better in a moment, by what an SDK raised: the server's error ``code``
-    and HTTP ``status``, "" and 0 where no answer came.
+    """Decide whether the same request may succeed in a moment.
 
-    Damaged on its way is passing: the next copy may arrive whole.
+    ``error`` is what an SDK raised, ``code`` the server's error code and ``status`` the HTTP status; "" and 0
+    if no answer came. Data that was damaged on its way is passing: the next copy may arrive whole.
     """
     if isinstance(error, StorageError):
         return Verdict.FINAL
@@ -71,9 +98,9 @@ def verdict(error: Exception, code: str, status: int) -> Verdict:
 
 
 class Pace:
-    """Keeps the requests of one storage apart while its server asks for fewer, from any thread.
+    """Keeps a gap between the requests of one storage while its server asks for fewer. Safe for threads.
 
-    A refusal doubles the gap between two requests, every answer takes some of it back.
+    A refusal doubles the gap, every answer shortens it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -82,7 +109,7 @@ class Pace:
         self._gap, self._next, self._slowed = 0.0, float("-inf"), float("-inf")
 
     def turn(self) -> float:
-        """Seconds that the caller has to wait before its request; the time after them is taken."""
+        """Reserve the time of the caller's request; returns the seconds to wait until then."""
         with self._lock:
             if not self._gap:
                 return 0.0
@@ -91,7 +118,7 @@ class Pace:
             return self._next - now
 
     def slower(self) -> None:
-        """The server has asked for fewer requests."""
+        """Note that the server asked for fewer requests."""
         with self._lock:
             now = self._clock()
             if now - self._slowed >= PACE_ROUND_SECONDS:
@@ -99,7 +126,7 @@ class Pace:
                 self._gap = min(max(self._gap * 2, PACE_MIN_SECONDS), PACE_MAX_SECONDS)
 
     def faster(self) -> None:
-        """The server has answered."""
+        """Note that the server answered."""
         with self._lock:
             self._gap *= PACE_EASING
             if self._gap < PACE_MIN_SECONDS:
@@ -107,7 +134,7 @@ class Pace:
 
 
 class Body(Protocol):
-    """What is sent: rewinding takes back what was counted."""
+    """What a request sends. Seeking to 0 also subtracts what was counted on the meter."""
 
     meter: Meter
 
@@ -115,7 +142,7 @@ class Body(Protocol):
 
 
 class Retries:
-    """How the requests of one storage are sent; ``judge`` gives the verdict on what its SDK raises."""
+    """Sends the requests of one storage; ``judge`` gives the verdict on what its SDK raises."""
 
     def __init__(self, judge: Callable[[Exception], Verdict]) -> None:
         self._judge = judge
@@ -125,49 +152,42 @@ class Retries:
         self,
         request: Callable[[], T],
         *,
+        policy: RetryPolicy = REQUEST,
         meter: Meter | None = None,
         body: Body | None = None,
         own: Callable[[Exception], T | None] | None = None,
     ) -> T:
-        """The answer to ``request``, which is sent until a verdict says that this was the last attempt.
+        """Return the answer to ``request``, sent again as ``policy`` and the verdicts allow.
 
-        ``body`` is rewound before each further attempt. The answer to an attempt may have been lost after
-        the server had done what it was asked: ``own`` is given what a later attempt met then, and returns the
-        answer that was lost, or None. Raises what the last attempt raised, and TransferCancelled when the
-        body's meter, or ``meter``, stops: that of the node where neither is given.
+        ``body`` is rewound before each further attempt. An answer can be lost after the server did what was
+        asked. A later attempt then fails: ``own`` gets its error, and returns the lost answer, or None if
+        there is none. Raises the error of the last attempt, and TransferCancelled when the meter stops: the
+        body's, else ``meter``, else that of the running node.
         """
         meter = body.meter if body is not None else meter or current()
-        with meter.governs():
-            return self._run(request, meter, body, own)
-
-    def _run(
-        self,
-        request: Callable[[], T],
-        meter: Meter,
-        body: Body | None,
-        own: Callable[[Exception], T | None] | None,
-    ) -> T:
         attempt = 1
-        while True:
-            meter.check()
-            pause = self._pace.turn()
-            if pause > 0:
-                meter.wait(pause)
-            try:
-                answer = request()
-            except Exception as error:
-                judged = self._judge(error)
-                if judged is Verdict.THROTTLED:
-                    self._pace.slower()
-                if attempt >= judged.value:
-                    lost = own(error) if own is not None and attempt > 1 else None
-                    if lost is None:
-                        raise
-                    return lost
-            else:
-                self._pace.faster()
-                return answer
-            meter.wait(min(backoff(BACKOFF_SECONDS, attempt), BACKOFF_MAX_SECONDS))
-            if body is not None:
-                body.seek(0)
-            attempt += 1
+        with meter.governs():
+            while True:
+                meter.check()
+                pause = self._pace.turn()
+                if pause > 0:
+                    meter.wait(pause)
+                try:
+                    answer = request()
+                except Exception as error:
+                    judged = self._judge(error)
+                    if judged is Verdict.THROTTLED:
+                        self._pace.slower()
+                    followed = judged.applied(policy)
+                    if attempt >= followed.attempts:
+                        lost = own(error) if own is not None and attempt > 1 else None
+                        if lost is None:
+                            raise
+                        return lost
+                else:
+                    self._pace.faster()
+                    return answer
+                meter.wait(followed.backoff(attempt))
+                if body is not None:
+                    body.seek(0)
+                attempt += 1

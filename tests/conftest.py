@@ -271,12 +271,10 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back off for as good as no time; what is tested is what happens, not how long it takes."""
-    from cloud_storage.storage import base, multipart, retries
+    """Pause for almost no time between attempts: tests check what happens, not how long it takes."""
+    from cloud_storage.storage import retries
 
-    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(multipart, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(retries.RetryPolicy, "backoff", lambda self, attempt: 0.001)
 
 
 @pytest.fixture

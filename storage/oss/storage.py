@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from .. import headers, multipart, wire
+from .. import headers, multipart, retries, wire
 from ..base import ObjectInfo, Page, PutOptions
 from ..headers import Reply, Upload
 from ..http import HttpStorage
@@ -216,6 +216,7 @@ class _Multipart:
             answer = self._storage._repeated(
                 lambda: self._bucket.upload_part(self._target, upload_id, number, body, headers=sent),
                 body=body,
+                policy=retries.PART,
             )
         return PartInfo(number, answer.etag, size=len(body), part_crc=answer.crc)
 

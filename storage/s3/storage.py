@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AccessDenied, IntegrityError, sentence
-from .. import headers, multipart, wire
+from .. import headers, multipart, retries, wire
 from ..base import ObjectInfo, Page
 from ..headers import Reply, Upload
 from ..http import HttpStorage
@@ -252,6 +252,7 @@ class _Multipart:
                     **self._target, UploadId=upload_id, PartNumber=number, Body=body, ContentLength=len(body)
                 ),
                 body=body,
+                policy=retries.PART,
             )
         return {"PartNumber": number, "ETag": self._storage._said(answer, "ETag", tried)}
 

@@ -16,7 +16,7 @@ from cloud_storage import errors
 from cloud_storage.comfyui import folders
 from cloud_storage.loading import is_changed
 from cloud_storage.saving.outbox import Outbox
-from cloud_storage.storage import base, http, pages, retries, wire
+from cloud_storage.storage import http, pages, retries, wire
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.connect import BACKENDS, storage_of
 from cloud_storage.storage.oss import client as oss_client
@@ -64,10 +64,9 @@ def line(place):
 
 
 @pytest.fixture(autouse=True)
-def user(comfyui, place, line, monkeypatch):
+def user(comfyui, place, line, monkeypatch, impatient):
     """Somebody whose ComfyUI reaches the server through the line, and who has no time to wait."""
-    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0.001)
-    for name in ("BACKOFF_SECONDS", "PACE_MIN_SECONDS", "PACE_MAX_SECONDS"):
+    for name in ("PACE_MIN_SECONDS", "PACE_MAX_SECONDS"):
         monkeypatch.setattr(retries, name, 0.001)
     monkeypatch.setattr(http, "PAGE_KEYS", 2)  # so that a listing has several requests
     monkeypatch.setattr(pages, "EMPTY_PAGES_MAX", 5)
@@ -80,6 +79,7 @@ def user(comfyui, place, line, monkeypatch):
     line.proxy.clear()
 
 
+REAL_BACKOFF = retries.RetryPolicy.backoff
 HASTY_SECONDS = 1  # of silence: longer than a healthy answer takes on a busy machine, which is tried again
 
 CELLS = [(fault, operation) for fault in TABLE for operation in OPERATIONS]
@@ -95,7 +95,7 @@ def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeyp
         monkeypatch.setattr(wire, "SILENT_SECONDS", HASTY_SECONDS)
         monkeypatch.setenv("COMFY_S3_PATH_PREFIX", "hasty/")
     if row.patient:
-        monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.5)
+        monkeypatch.setattr(retries.RetryPolicy, "backoff", REAL_BACKOFF)
     direct = place.open(path_prefix=os.environ["COMFY_S3_PATH_PREFIX"])
     folder = own_prefix()
     operation.prepare(direct, folder)

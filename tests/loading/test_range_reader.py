@@ -157,8 +157,8 @@ def test_a_stopped_meter_ends_a_read_that_waits(cloud, data, monkeypatch):
         silent.set()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_body_that_breaks_is_taken_up_where_it_ended(cloud, data, monkeypatch):
-    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0)
     cloud.put("film.mp4", data, PutOptions(), Meter())
     real, broken = type(cloud)._open, []
 

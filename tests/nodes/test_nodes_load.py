@@ -350,9 +350,8 @@ def test_is_changed_never_raises(comfyui):
     assert changed(key="a.png", node_id=None) == changed(key="a.png", node_id=None)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_seams_own_read_goes_on_after_a_broken_body(monkeypatch):
-    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0)
-
     opened = []
 
     class Breaking(base.Storage):

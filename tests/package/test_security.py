@@ -20,7 +20,7 @@ from cloud_storage.comfyui import folders, results, video
 from cloud_storage.config import profiles_file
 from cloud_storage.loading import object_cache
 from cloud_storage.media.image import image_decoder
-from cloud_storage.storage import connect, connection_test, retries
+from cloud_storage.storage import connect, connection_test
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, lines_of, outputs_of, run_node
@@ -30,9 +30,7 @@ from servers.fault_proxy import FaultProxy
 TOKEN = "a-session-token-nobody-may-see"
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def pictures(count=1):

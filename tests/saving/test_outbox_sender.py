@@ -36,8 +36,7 @@ FORBIDDEN = Answer(403, s3_error("AccessDenied"))
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
+def _impatient(monkeypatch, impatient):
     monkeypatch.setattr(retries, "PACE_MIN_SECONDS", 0.001)
     monkeypatch.setattr(retries, "PACE_MAX_SECONDS", 0.001)
 

@@ -277,7 +277,6 @@ def test_a_slow_line_that_brings_enough_is_waited_for(shaky, proxy, direct, monk
 @pytest.mark.parametrize("data", [bytes(12 * MIB), LARGE], ids=["whole", "in parts"])
 def test_a_server_that_takes_nothing_more_of_an_upload_ends_it(shaky, proxy, direct, monkeypatch, data):
     monkeypatch.setattr(wire, "SILENT_SECONDS", 0.1)
-    monkeypatch.setattr(multipart, "TRIES", 1)
     proxy.add(Fault(Cut("request body", 0.1, "silence"), "PUT", times=None))
     with pytest.raises(errors.Unreachable):
         put(shaky, "a", data)
@@ -490,9 +489,8 @@ def test_an_upload_of_another_machine_or_program_is_left_alone(through, proxy, f
     assert len(fast_place.open_uploads()) == others
 
 
-def test_an_upload_that_could_not_be_aborted_is_ended_later(through, proxy, fast_place, monkeypatch):
+def test_an_upload_that_could_not_be_aborted_is_ended_later(through, proxy, fast_place):
     others = len(fast_place.open_uploads())
-    monkeypatch.setattr(multipart, "RETRY_SECONDS", 0.001)
     parts = proxy.add(Fault(Answer(403, s3_error("AccessDenied")), "PUT", query="uploadId"))
     aborts = proxy.add(Fault(Answer(403, s3_error("AccessDenied")), "DELETE"))
     with pytest.raises(errors.AccessDenied):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cloud_storage import errors
-from cloud_storage.storage import base, retries
+from cloud_storage.storage import retries
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.oss import client as oss_client
 from cloud_storage.storage.s3 import client as s3_client
@@ -24,10 +24,7 @@ MIB = 1 << 20
 LARGE = os.urandom(MIB) * 40  # two parts
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(base, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0.001)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture
@@ -134,9 +131,9 @@ def test_a_lost_answer_to_an_abort_is_no_worry(shaky, proxy, fast_place, caplog)
 @pytest.mark.parametrize(
     ("status", "code", "raised", "attempts"),
     [
-        (500, "InternalError", errors.Unreachable, retries.ATTEMPTS),
-        (503, "SlowDown", errors.Throttled, retries.THROTTLED_ATTEMPTS),
-        (429, "TooManyRequests", errors.Throttled, retries.THROTTLED_ATTEMPTS),
+        (500, "InternalError", errors.Unreachable, retries.REQUEST.attempts),
+        (503, "SlowDown", errors.Throttled, retries.THROTTLED.attempts),
+        (429, "TooManyRequests", errors.Throttled, retries.THROTTLED.attempts),
         (403, "AccessDenied", errors.AccessDenied, 1),
         (400, "ExpiredToken", errors.AccessDenied, 1),
         (501, "NotImplemented", errors.StorageError, 1),
@@ -154,6 +151,23 @@ def test_what_passes_is_tried_again_and_what_is_final_is_not(shaky, proxy, statu
         with pytest.raises(raised):
             attempt()
         assert rule.seen - before == attempts, method
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_part_of_an_upload_is_sent_as_often_as_its_policy_says(shaky, proxy, direct, status):
+    rule = proxy.add(Fault(Answer(status), "PUT", query="partNumber=2", times=None))
+    with pytest.raises(errors.Unreachable, match="part 2"):
+        put(shaky, "a", LARGE)
+    assert rule.seen == retries.PART.attempts
+    assert list(direct.list()) == []
+
+
+def test_a_download_that_brings_nothing_is_asked_for_as_often_as_its_policy_says(shaky, proxy, direct):
+    put(direct, "a")
+    rule = proxy.add(Fault(Cut("response body", 0, "close"), "GET", times=None))
+    with pytest.raises(errors.Unreachable):
+        shaky.read("a")
+    assert rule.seen == retries.BODY.attempts
 
 
 class StopsWhenTakenBack(Meter):

@@ -6,7 +6,7 @@ import ssl
 import pytest
 from cloud_storage import errors
 from cloud_storage.storage import retries
-from cloud_storage.storage.retries import Pace, Retries, Verdict
+from cloud_storage.storage.retries import Pace, Retries, RetryPolicy, Verdict
 from cloud_storage.system.meter import Meter
 
 
@@ -48,34 +48,52 @@ def run(request, **more):
     return Retries(lambda error: error.judged).run(request, **more)
 
 
-@pytest.mark.parametrize("judged", Verdict)
-def test_a_request_is_sent_as_often_as_its_failure_says(judged):
-    for times in range(judged.value):
+@pytest.mark.parametrize(
+    ("judged", "policy", "attempts"),
+    [
+        (Verdict.FINAL, retries.REQUEST, 1),
+        (Verdict.PASSING, retries.REQUEST, retries.REQUEST.attempts),
+        (Verdict.THROTTLED, retries.REQUEST, retries.THROTTLED.attempts),
+        (Verdict.FINAL, retries.PART, 1),
+        (Verdict.PASSING, retries.PART, retries.PART.attempts),
+        (Verdict.THROTTLED, retries.PART, retries.PART.attempts),
+    ],
+)
+def test_a_request_is_sent_as_often_as_its_failure_and_its_policy_say(judged, policy, attempts):
+    for times in range(attempts):
         request = failing(times, judged)
-        assert run(request, meter=Waits()) == "answer"
+        assert run(request, policy=policy, meter=Waits()) == "answer"
         assert len(request.sent) == times + 1
-    request = failing(judged.value, judged)
+    request = failing(attempts, judged)
     with pytest.raises(Broken):
-        run(request, meter=Waits())
-    assert len(request.sent) == judged.value
+        run(request, policy=policy, meter=Waits())
+    assert len(request.sent) == attempts
 
 
-def test_pauses_double_differ_and_are_bounded(monkeypatch):
+POLICIES = {name: each for name, each in vars(retries).items() if isinstance(each, RetryPolicy)}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_pauses_double_differ_and_are_bounded(name):
+    policy = POLICIES[name]
     waited = []
     for _ in range(20):
         meter = Waits()
         with pytest.raises(Broken):
-            run(failing(99, Verdict.PASSING), meter=meter)
+            run(failing(99, Verdict.PASSING), policy=policy, meter=meter)
         waited.append(meter.waited)
-    longest = [retries.BACKOFF_SECONDS * 2**number for number in range(retries.ATTEMPTS - 1)]
+    longest = [min(policy.pause * 2**number, policy.longest) for number in range(policy.attempts - 1)]
     for pauses in waited:
         assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
-    assert len({pauses[0] for pauses in waited}) > 1
-    meter = Waits()
-    with pytest.raises(Broken):
-        run(failing(99, Verdict.THROTTLED), meter=meter)
-    assert max(meter.waited) <= retries.BACKOFF_MAX_SECONDS
-    assert sum(meter.waited) < 30
+    assert sum(longest) < 60, "the user waits for that"
+    if longest:
+        assert len({pauses[0] for pauses in waited}) > 1
+
+
+def test_a_part_outlasts_a_network_that_is_away_for_twenty_seconds():
+    policy = retries.PART
+    longest = [min(policy.pause * 2**number, policy.longest) for number in range(policy.attempts - 1)]
+    assert sum(longest) / 2 >= 20, "each pause is at least half of its longest"
 
 
 def test_a_final_failure_waits_for_nothing():

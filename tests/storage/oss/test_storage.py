@@ -55,11 +55,6 @@ def proxy(server):
         yield between
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch):
-    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 0)
-
-
 FILES = []  # where profiles.json would lie: notes of uploads go beside it, and no test finds another's
 
 
@@ -664,7 +659,7 @@ def test_a_lost_answer_to_an_abort_is_no_worry(server, proxy, caplog):
 
 
 def test_a_stopped_meter_ends_the_waiting(server, proxy, monkeypatch):
-    monkeypatch.setattr(retries, "BACKOFF_SECONDS", 3600)
+    monkeypatch.setattr(retries.RetryPolicy, "backoff", lambda self, attempt: 3600)
     meter = Meter()
     rule = proxy.add(Fault(Answer(503), times=None))
     threading.Thread(target=lambda: (rule.wait(), meter.stop()), daemon=True).start()
