@@ -14,7 +14,7 @@ from . import (
     nodes_profile,
     nodes_save,
 )
-from .comfyui import input_values
+from .comfyui import input_values, node_ids
 from .page import routes
 
 NODE_CLASS_MAPPINGS = {
@@ -43,6 +43,8 @@ for _node in NODE_CLASS_MAPPINGS.values():
 
 WEB_DIRECTORY = "./web"
 
-routes.register(Path(__file__).parent.name)
+_folder = Path(__file__).parent.name
+routes.register(_folder)
+node_ids.warn_of_others(NODE_CLASS_MAPPINGS, _folder)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

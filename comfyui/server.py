@@ -1,17 +1,15 @@
-"""The server that ComfyUI runs as: its routes, its options, its free memory."""
+"""ComfyUI's server: its routes, its start, its options, its free memory."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 def free_memory() -> int:
-    """How many bytes of main memory are free."""
+    """The number of free bytes of main memory."""
     import torch
     from comfy.model_management import get_free_memory
 
@@ -26,13 +24,27 @@ def metadata_disabled() -> bool:
 
 
 def answer_get(path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
-    """Let ComfyUI's server answer GET requests to a path with an aiohttp handler, which its loop runs.
+    """Have ComfyUI's server answer GET requests to ``path`` with an aiohttp handler, in its event loop.
 
-    False where there is no server: ComfyUI has one before it loads packages, others that import this one
-    have none.
+    False if there is no server: ComfyUI makes it before it loads packages, but other programs may import this
+    one too.
     """
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    server = _server()
     if server is None:
         return False
     server.routes.get(path)(handler)
     return True
+
+
+def when_started(call: Callable[[], object]) -> None:
+    """Call a function once when the server starts, after all packages are loaded; never without a server."""
+
+    async def started(_app: object) -> None:
+        call()
+
+    with contextlib.suppress(AttributeError, RuntimeError):  # no server, or it has started already
+        _server().app.on_startup.append(started)
+
+
+def _server() -> Any:  # noqa: ANN401  ComfyUI's PromptServer, or None
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)

@@ -1,6 +1,7 @@
-"""What the browser's picker shows of ComfyUI's own folders: the files that Upload File to Cloud may send.
+"""Lists ComfyUI's own folders for the picker: the files that Upload File to Cloud may upload.
 
-A key is a path as that node takes it: "output/clips/a.mp4", by the folder's name, wherever the folder lies.
+A key is a path as that node accepts it, for example "output/clips/a.mp4", wherever ComfyUI's output folder
+is.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..comfyui import uploadable_files
-from ..errors import ConfigurationError, NotFound, sentence
+from ..errors import NotFound, sentence
 from ..storage.base import ObjectInfo
 from ..system.meter import Meter
 from . import browse
-from .browse import Kind, Listing
+from .browse import Filter, Listing
 
 
 def listing(
     folder: str, text: str, order: str, token: str, meter: Meter, endings: tuple[str, ...] = ()
 ) -> Listing:
-    """The folders and files of a folder, or with ``text`` the files below it in whose path it occurs.
+    """List the folders and files of a folder, or the files below it whose path contains ``text``.
 
-    By name in pages of PAGE_ENTRIES files, or the first ORDERED_FILES in one of ORDERS. At most ORDERED_KEYS
-    entries are looked at. Raises NotFound and ConfigurationError.
+    Sorted by name in pages of PAGE_ENTRIES files, or the first ORDERED_FILES in one of ORDERS. Reads at most
+    ORDERED_KEYS entries. Raises NotFound and ConfigurationError.
     """
-    if order and order not in browse.ORDERS:
-        raise ConfigurationError(f"There is no order {order!r}. Choose {' or '.join(browse.ORDERS)}.")
+    if order:
+        browse.check_order(order)
     folder = f"{folder.strip('/')}/" if folder.strip("/") else ""
-    wanted, kind = text.casefold(), Kind(endings)
+    wanted = Filter(folder, text, endings)
     folders: list[str] = []
     files: list[ObjectInfo] = []
     complete = True
@@ -41,24 +42,24 @@ def listing(
             break
         if _is_folder(path):
             folders.append(f"{key}/")
-        elif wanted in key[len(folder) :].casefold() and kind.takes(key):
+        elif wanted.accepts(key):
             files.extend(_described(key, path))
     files.sort(key=lambda info: info.key)
     names = () if text else tuple(sorted(folders))
     if order:
         files.sort(key=browse.ORDERS[order], reverse=True)
-        return Listing(names, tuple(files[: browse.ORDERED_FILES]), "", kind.hidden, len(files), complete)
+        return Listing(names, tuple(files[: browse.ORDERED_FILES]), "", wanted.hidden, len(files), complete)
     start = int(token) if token.isdecimal() and len(token) < browse.ENDING_CHARACTERS else 0
     end = start + browse.PAGE_ENTRIES
     following = str(end) if end < len(files) else ""
     if start:
         return Listing((), tuple(files[start:end]), following)
     total = None if complete else len(files)
-    return Listing(names, tuple(files[:end]), following, kind.hidden, total, complete)
+    return Listing(names, tuple(files[:end]), following, wanted.hidden, total, complete)
 
 
 def _entries(folder: str) -> Iterator[tuple[str, Path]]:
-    """What lies directly in a folder and may be read: keys and resolved paths."""
+    """Yield key and resolved path of each entry of a folder that may be read."""
     if not folder:
         yield from ((name, path) for name, path in uploadable_files.folders().items() if _is_folder(path))
         return
@@ -75,7 +76,7 @@ def _entries(folder: str) -> Iterator[tuple[str, Path]]:
                         yield f"{folder}{entry.name}", resolved
             return
         said = "there is no such folder in ComfyUI's output, input, temp or models folder"
-    except (OSError, ValueError, RuntimeError) as error:  # gone meanwhile, a zero byte, links in a circle
+    except (OSError, ValueError, RuntimeError) as error:  # deleted meanwhile, a zero byte, a loop of links
         said = getattr(error, "strerror", None) or "it cannot be read"
     raise NotFound(sentence("open the folder", repr(folder[:200]), said, "Choose another folder."))
 
@@ -83,19 +84,19 @@ def _entries(folder: str) -> Iterator[tuple[str, Path]]:
 def _resolved(path: Path) -> Path | None:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # links in a circle, which hide no other file
+    except (OSError, RuntimeError):  # a loop of links, which must not hide the other files
         return None
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # whose folder may not be looked into: Python before 3.14 raises that
+    except OSError:  # no permission to read its folder: Python before 3.14 raises it
         return False
 
 
 def _below(folder: str) -> Iterator[tuple[str, Path]]:
-    """Every file below a folder; a folder that links lead to again is entered once."""
+    """Yield every file below a folder; a folder that links lead to several times is read once."""
     waiting, entered = [folder], set[Path]()
     while waiting:
         name = waiting.pop()
@@ -111,7 +112,7 @@ def _below(folder: str) -> Iterator[tuple[str, Path]]:
 def _described(key: str, path: Path) -> Iterator[ObjectInfo]:
     try:
         status = path.stat()
-    except OSError:  # removed meanwhile
+    except OSError:  # deleted meanwhile
         return
     modified = datetime.fromtimestamp(status.st_mtime, timezone.utc)
     yield ObjectInfo(key, status.st_size, f"{status.st_mtime_ns:x}", modified)

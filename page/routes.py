@@ -1,9 +1,8 @@
-"""What our part of the browser (``web/``) asks of the server: what is in a bucket, small pictures of it, an
-address that opens one object, and a look at the connection.
+"""The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection.
 
-GET only, and nothing here writes or deletes. A profile is named, never described: what a node may override
-may be overridden, unless the profile is locked. The server's loop is never held up: all work is done in
-threads, a few at a time, within ANSWER_SECONDS.
+GET only; nothing here writes or deletes. A request names a profile, and may override the settings that a node
+may override, unless the profile is locked. All work is done in threads, a few at a time, within
+ANSWER_SECONDS, so that ComfyUI's event loop stays free.
 """
 
 from __future__ import annotations
@@ -46,20 +45,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cloud_storage")
 
-_SENT_AS_IT_IS = re.compile(r"[\w.~!$&'()*,;=:@+-]+", re.ASCII)  # in the path of an address
+_UNESCAPED = re.compile(r"[\w.~!$&'()*,;=:@+-]+", re.ASCII)  # characters that a URL's path holds as they are
 
 ANSWER_SECONDS = 60.0
-AT_ONCE = 6  # requests of all browsers together; further ones wait
-LISTING_SECONDS = 30  # for which a browser may show what it has; the picker asks for it anew when it opens
-OPEN_SECONDS = 60  # that the address of a link on a node is good for: enough to begin a download
-THUMBNAIL_SECONDS = 7 * 24 * 3600  # its address holds the object's version
+AT_ONCE = 6  # requests of all browsers together; the others wait
+LISTING_SECONDS = 30  # for which the browser may cache a listing; the picker reloads it when it opens
+OPEN_SECONDS = 60  # for which a signed URL works: enough to start a download
+THUMBNAIL_SECONDS = 7 * 24 * 3600  # its URL has the object's version
 
-# A page of another site can have a browser send a GET, but not with a header of its own: for that the
-# browser first asks this server, which does not allow it. Where it says whose request it is, that counts too.
+# A page of another site can make the browser send a GET, but not with this header: the browser would first
+# ask this server for permission (CORS), which it does not give. Sec-Fetch-Site and Origin, if sent, must
+# match too.
 OUR_HEADER = "X-Cloud-Storage"
-_FROM_OURSELVES = ("same-origin", "none")
+_SAME_SITE = ("same-origin", "none")
 
-# The first that an error is an instance of.
+# HTTP status by error: the first row of which the error is an instance.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigurationError, 400),
     (AccessDenied, 403),
@@ -73,24 +73,24 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What is sent back: something for JSON, or a file's bytes; for how long the browser may keep it."""
+class Answer:
+    """Data for JSON, or a WebP file; ``seconds`` is how long the browser may cache it."""
 
     content: dict[str, Any] | bytes
     seconds: int = 0
 
 
 Query = Mapping[str, str]
-Work = Callable[[Query, Meter], Reply]
+Work = Callable[[Query, Meter], Answer]
 
 
 def register(package_folder: str) -> bool:
-    """Have ComfyUI's server answer; False where there is none.
+    """Add the routes to ComfyUI's server; False if there is none.
 
-    A warning tells where it cannot send our part of the page: aiohttp, which sends ``web/`` from below
-    /extensions/<name of the package's folder>, finds nothing for a name that an address has to escape.
+    Logs a warning if the browser cannot load ``web/``: ComfyUI serves it at /extensions/<package folder>, and
+    aiohttp finds no folder whose name has characters that a URL escapes.
     """
-    if not _SENT_AS_IT_IS.fullmatch(package_folder):
+    if not _UNESCAPED.fullmatch(package_folder):
         log.warning(
             "ComfyUI's page cannot load the buttons and links of the cloud storage nodes from a folder "
             "called %r. Rename it to comfyui-cloud-storage and restart ComfyUI.",
@@ -110,15 +110,15 @@ def _handler(work: Work, busy: asyncio.Semaphore) -> Callable[[Request], Awaitab
         meter, query = Meter(), dict(request.query)
         try:
             async with busy:
-                reply = await run_in_thread(lambda: work(query, meter), meter, _limit())
+                answer = await run_in_thread(lambda: work(query, meter), meter, _limit())
         except (StorageError, MediaError) as error:
             status = next(status for kind, status in STATUSES if isinstance(error, kind))
             kind = type(error).__name__
             return web.json_response({"error": str(error), "kind": kind}, status=status, headers=_headers(0))
-        if isinstance(reply.content, bytes):
-            body, kind = reply.content, thumbnails.MEDIA_TYPE
-            return web.Response(body=body, content_type=kind, headers=_headers(reply.seconds))
-        return web.json_response(reply.content, headers=_headers(reply.seconds))
+        if isinstance(answer.content, bytes):
+            body, kind = answer.content, thumbnails.MEDIA_TYPE
+            return web.Response(body=body, content_type=kind, headers=_headers(answer.seconds))
+        return web.json_response(answer.content, headers=_headers(answer.seconds))
 
     return handle
 
@@ -127,7 +127,7 @@ def _is_ours(headers: Mapping[str, str]) -> bool:
     origin = headers.get("Origin")
     return (
         OUR_HEADER in headers
-        and headers.get("Sec-Fetch-Site", _FROM_OURSELVES[0]) in _FROM_OURSELVES
+        and headers.get("Sec-Fetch-Site", _SAME_SITE[0]) in _SAME_SITE
         and (origin is None or urlsplit(origin).netloc.lower() == headers.get("Host", "").lower())
     )
 
@@ -149,10 +149,10 @@ def _headers(seconds: int) -> dict[str, str]:
     return {"Cache-Control": keep, "X-Content-Type-Options": "nosniff"}
 
 
-# ------------------------------------------------------------ the work, in threads
+# ------------------------------------------------------------ the routes, run in threads
 
 
-def _list(query: Query, meter: Meter) -> Reply:
+def _list(query: Query, meter: Meter) -> Answer:
     storage = connect(_profile(query))
     folder, token, text, order, endings = _asked(query)
     if order:
@@ -161,12 +161,12 @@ def _list(query: Query, meter: Meter) -> Reply:
         found = browse.search(storage, folder, text, token, meter, endings)
     else:
         found = browse.folder(storage, folder, token, meter, endings)
-    return Reply({"place": f"{storage.bucket}/{storage.path_prefix}", **_listed(found)}, LISTING_SECONDS)
+    return Answer({"place": f"{storage.bucket}/{storage.path_prefix}", **_listed(found)}, LISTING_SECONDS)
 
 
-def _local(query: Query, meter: Meter) -> Reply:
+def _local(query: Query, meter: Meter) -> Answer:
     folder, token, text, order, endings = _asked(query)
-    return Reply(_listed(browse_local.listing(folder, text, order, token, meter, endings)))
+    return Answer(_listed(browse_local.listing(folder, text, order, token, meter, endings)))
 
 
 def _asked(query: Query) -> tuple[str, str, str, str, tuple[str, ...]]:
@@ -191,40 +191,32 @@ def _described(info: ObjectInfo) -> dict[str, Any]:
     return {"key": info.key, "size": info.size, "modified": modified, "etag": info.etag}
 
 
-def _thumbnail(query: Query, meter: Meter) -> Reply:
+def _thumbnail(query: Query, meter: Meter) -> Answer:
     storage = connect(_profile(query))
     key = existing_key(query.get("key", ""), storage.room_for_key)
-    return Reply(thumbnails.thumbnail(storage, key, query.get("etag", ""), meter), THUMBNAIL_SECONDS)
+    return Answer(thumbnails.thumbnail(storage, key, query.get("etag", ""), meter), THUMBNAIL_SECONDS)
 
 
-def _local_thumbnail(query: Query, _meter: Meter) -> Reply:
-    return Reply(thumbnails.of_file(uploadable_files.chosen(query.get("key", ""))), THUMBNAIL_SECONDS)
+def _local_thumbnail(query: Query, _meter: Meter) -> Answer:
+    return Answer(thumbnails.of_file(uploadable_files.chosen(query.get("key", ""))), THUMBNAIL_SECONDS)
 
 
-def _open(query: Query, meter: Meter) -> Reply:
-    """An address of an object that exists, below the profile's prefix, for the tab that a click has opened.
+def _open(query: Query, meter: Meter) -> Answer:
+    """Return a signed URL of an existing object below the profile's prefix, for a tab that a click opened.
 
-    It is in the answer and not a redirect: a browser sends no header of ours where it follows a link, and so
-    could not be told from one that a page of another site sends here.
+    Not as a redirect: a browser that follows a link sends no OUR_HEADER, so a page of another site could send
+    it here too.
     """
     storage = connect(_profile(query))
     key = existing_key(query.get("key", ""), storage.room_for_key)
     storage.stat(key)
-    return Reply({"address": storage.signed_url(key, timedelta(seconds=OPEN_SECONDS))})
+    return Answer({"address": storage.signed_url(key, timedelta(seconds=OPEN_SECONDS))})
 
 
-def _test(query: Query, meter: Meter) -> Reply:
+def _test(query: Query, meter: Meter) -> Answer:
     profile = _profile(query)
-    return Reply(
-        {
-            "lines": for_page(
-                [
-                    Line(*line)
-                    for line in connection_test.lines(profile, connect(profile), meter, looks_only=True)
-                ]
-            )
-        }
-    )
+    lines = connection_test.lines(profile, connect(profile), meter, looks_only=True)
+    return Answer({"lines": for_page([Line(*line) for line in lines])})
 
 
 def _profile(query: Query) -> Profile:

@@ -1,8 +1,8 @@
-"""Small pictures of images in a bucket, for the browser's key picker.
+"""Makes small pictures of images in a bucket, for the picker.
 
-Whoever opens a folder has many made at once, of files that nobody has checked: so bytes, pixels and formats
-are limited, and what was made is kept in memory, under the object's ETag, within a bound. The server is asked
-each time whether this profile may read this version: what one key was shown is not for another.
+Opening a folder asks for many of them at once, of files that nobody has checked. So bytes, pixels and formats
+are limited, and thumbnails are cached in memory by the object's ETag, up to KEPT_MAX_BYTES. The bucket is
+asked each time whether this profile may read this version: another access key may not see the thumbnail.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..system.meter import Meter
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SIDE_PIXELS = 160  # shown at half of it where a screen has two pixels to one
+SIDE_PIXELS = 160  # shown at 80 CSS pixels: screens have up to two pixels for one
 SOURCE_MAX_BYTES = 32 << 20
-FIRST_BYTES = 4 << 20  # most images come with one request; of one that is too large, no more than this
+FIRST_BYTES = 4 << 20  # of the first request: enough for most images, and not all of a file that is too large
 SOURCE_MAX_PIXELS = 40_000_000
 KEPT_MAX_BYTES = 24 << 20
 MEDIA_TYPE = "image/webp"
 
-# What Pillow may take a file for. Others of its formats run programs (EPS) or are seldom seen by a browser.
+# The formats that Pillow may try. Others run programs (EPS), or few browsers show them.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _SMALLER = "Load it with a node to see it."
 
@@ -39,12 +39,11 @@ _lock = threading.Lock()
 
 
 def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
-    """A WebP file of at most SIDE_PIXELS in both directions; one made before of the same version is given
-    again, once the server has given out its first byte.
+    """Return a WebP file of at most SIDE_PIXELS in both directions. A cached one is used if the server still
+    lets this profile read the first byte of that version.
 
-    ``etag`` is the version that a listing named, "" for any. Raises MediaError for what is no image or above
-    the limits,
-    ConfigurationError for what is no ETag, and Changed, NotFound and others as ``Storage.stream`` does.
+    ``etag`` is the version that a listing showed, "" for any. Raises MediaError if the object is not an image
+    or above the limits, ConfigurationError if ``etag`` is not an ETag, and errors of ``Storage.stream``.
     """
     if not _ETAG.fullmatch(etag):
         raise ConfigurationError("The version of the object is no ETag. Open the folder again.")
@@ -74,13 +73,13 @@ def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
 
 
 def of_file(path: Path) -> bytes:
-    """The same of a local file. Raises MediaError."""
+    """Return the thumbnail of a local file. Raises MediaError."""
     try:
         size = path.stat().st_size
         if size <= SOURCE_MAX_BYTES:
             return _made(path.read_bytes(), path.name)
         said = f"its {size} bytes are more than {SOURCE_MAX_BYTES}"
-    except OSError as error:  # removed meanwhile
+    except OSError as error:  # deleted meanwhile
         said = error.strerror or "it cannot be read"
     raise MediaError(sentence("make a small picture", path.name, said, _SMALLER))
 
@@ -103,8 +102,8 @@ def _small(image: Image) -> bytes:
     """The first frame, upright, as WebP."""
     from PIL import ImageOps
 
-    image.draft("RGB", (SIDE_PIXELS * 2, SIDE_PIXELS * 2))  # a JPEG is then decoded at a fraction of its size
-    if image.mode.startswith("I"):  # 16 bits of grey, which a conversion would clip
+    image.draft("RGB", (SIDE_PIXELS * 2, SIDE_PIXELS * 2))  # decodes a JPEG at a fraction of its size
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     upright = ImageOps.exif_transpose(image)
     upright.thumbnail((SIDE_PIXELS, SIDE_PIXELS))

@@ -18,6 +18,7 @@ class PromptServer:
         self.prompt_queue = PromptQueue()
         self.texts: list[tuple[str, str, str | None]] = []
         self.routes = web.RouteTableDef()
+        self.app = web.Application()
 
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
         self.texts.append((text, node_id, sid))
