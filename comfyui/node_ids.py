@@ -18,11 +18,11 @@ def warn_of_others(ours: Mapping[str, type], package_folder: str) -> None:
     """Write a line to ComfyUI's log for each folder that has registered one of our ids, before us or after
     us: now, and again when the server starts. Raises nothing and changes no node.
     """
-    _warn(ours, package_folder, "this package")
-    server.when_started(lambda: _warn(ours, package_folder, "the other folder"))
+    _warn(ours, package_folder, ours_are_used=True)
+    server.when_started(lambda: _warn(ours, package_folder, ours_are_used=False))
 
 
-def _warn(ours: Mapping[str, type], package_folder: str, used: str) -> None:
+def _warn(ours: Mapping[str, type], package_folder: str, *, ours_are_used: bool) -> None:
     try:
         registered = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
         found = defaultdict(list)
@@ -39,7 +39,7 @@ def _warn(ours: Mapping[str, type], package_folder: str, used: str) -> None:
                 "custom_nodes and restart ComfyUI.",
                 folder,
                 ", ".join(ids),
-                used,
+                "this package" if ours_are_used else "the other folder",
             )
     except Exception as error:  # noqa: BLE001  a missing warning must not stop ComfyUI
         log.debug("Could not compare the node ids with those of other packages: %s", error)
