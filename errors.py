@@ -18,9 +18,10 @@ Each is also the built-in a caller would expect, so ``except FileNotFoundError``
 from __future__ import annotations
 
 import contextlib
+import difflib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -169,6 +170,13 @@ def sentence(tried: str, where: str, said: str, advice: str) -> str:
     """One message: "Could not <tried> (<where>): <said>. <advice>"."""
     said = said.rstrip(". ")
     return _UNSHOWN.sub(_as_escape, f"Could not {tried} ({where}): {said}. {advice}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence with the known name closest to ``word``, and a space before it; "" if none is close."""
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
 # What a page, a log or a terminal cannot show: control characters, and halves of characters.

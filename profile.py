@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from . import providers
 from .config import settings, validation
-from .config.profiles_file import ENVIRONMENT, ON_SERVER, did_you_mean
+from .config.profiles_file import ENVIRONMENT, ON_SERVER
 from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, Upload
 from .errors import ConfigurationError
 
@@ -148,13 +148,13 @@ def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
             f"The profile {name!r} is locked ({found['locked'].label('locked')}), "
             f"but the node sets {_both(overrides)}. Clear these inputs: the owner of the server decides them."
         )
-    row = _provider(values["provider"], found.get("provider"))
+    labels = {key: layer.label(key) for key, layer in found.items()}
+    row = providers.provider(values["provider"], labels.get("provider", "provider"))
     if not values["bucket"]:
         _no_bucket(name, file)
     for required in row.requires:
         if not values[required] and not values["endpoint_url"]:
             _missing(required, row, name, layers)
-    labels = {key: layer.label(key) for key, layer in found.items()}
     validation.check_bucket(values["bucket"], labels["bucket"])
     for key in ("region", "account_id"):
         if values[key]:
@@ -283,16 +283,6 @@ def _missing(setting: str, row: providers.Provider, name: str, layers: Sequence[
 
 
 # ------------------------------------------------------------------------------------------ checks
-
-
-def _provider(name: str, layer: Layer | None) -> providers.Provider:
-    known = providers.names()
-    if layer is not None and name not in known:
-        raise ConfigurationError(
-            f"Unknown provider {name!r} ({layer.label('provider')}).{did_you_mean(name, known)} "
-            f"Known providers: {', '.join(known)}."
-        )
-    return providers.provider(name)
 
 
 def _existing(path: str, label: str) -> str:

@@ -6,12 +6,11 @@ beside it; ``source`` documents the endpoint. Endpoints were last compared with 
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, did_you_mean
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -121,8 +120,8 @@ PROVIDERS: dict[str, Provider] = {
             backend="oss",
             endpoint="https://oss-{region}.aliyuncs.com",
             region="cn-hangzhou",
-            min_part_bytes=100
-            << 10,  # https://www.alibabacloud.com/help/en/oss/developer-reference/uploadpart
+            # https://www.alibabacloud.com/help/en/oss/developer-reference/uploadpart
+            min_part_bytes=100 << 10,
             max_key_bytes=1023,  # https://www.alibabacloud.com/help/en/oss/user-guide/object-overview
         ),
         Provider(
@@ -242,38 +241,29 @@ PROVIDERS: dict[str, Provider] = {
     )
 }
 
-_SAFE = re.compile(r"[A-Za-z0-9-]+")
-
 
 def names() -> list[str]:
     """The names in the order of the drop-down."""
     return list(PROVIDERS)
 
 
-def provider(name: str) -> Provider:
-    """The row of a provider. Raises ConfigurationError with the known names."""
+def provider(name: str, label: str = "provider") -> Provider:
+    """The row of a provider. Raises ConfigurationError, which calls the setting ``label``."""
     if name not in PROVIDERS:
-        near = difflib.get_close_matches(name, PROVIDERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigurationError(f"Unknown provider {name!r}.{hint} Known providers: {', '.join(PROVIDERS)}.")
+        raise ConfigurationError(
+            f"{label} is {name!r}, which is no known provider.{did_you_mean(name, PROVIDERS)} "
+            f"Known providers: {', '.join(PROVIDERS)}."
+        )
     return PROVIDERS[name]
 
 
 def endpoint(row: Provider, region: str, account_id: str) -> str:
-    """The endpoint for a region and account; empty where the SDK finds it.
+    """The endpoint for a region and account, both checked by ``config.validation``; "" if the SDK finds it.
 
-    Raises ConfigurationError for a value that would bend the address. Host names are lower case, so the
-    region is written that way here; a name that repeats the endpoint's own prefix ("oss-cn-beijing") loses
-    it.
+    Host names are in lower case, so the region is too. A region that repeats the prefix of the endpoint
+    ("oss-cn-beijing") loses it.
     """
-    parts = {"region": region, "account_id": account_id}
-    for name, value in parts.items():
-        if f"{{{name}}}" in row.endpoint and not _SAFE.fullmatch(value):
-            raise ConfigurationError(
-                f"The {name} {value!r} cannot stand in an endpoint of {row.name}. "
-                "Use letters, digits and hyphens only."
-            )
     prefix = re.search(r"([a-z0-9]+-)\{region\}", row.endpoint)
     if prefix:
-        parts["region"] = region.removeprefix(prefix[1])
-    return row.endpoint.format(**{name: value.lower() for name, value in parts.items()})
+        region = region.removeprefix(prefix[1])
+    return row.endpoint.format(region=region.lower(), account_id=account_id.lower())

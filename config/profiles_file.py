@@ -6,7 +6,6 @@ value of the file is in an error or in a ``repr``: it may be a secret.
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, did_you_mean
 
 ENVIRONMENT = "(env vars)"  # the name that means: the environment, or else the default profile
 FILE_NAME = "profiles.json"
@@ -120,10 +119,3 @@ def exposed(file: Path) -> str:
     if os.name == "nt" or not mode & (stat.S_IRWXG | stat.S_IRWXO):  # Windows keeps such rights elsewhere
         return ""
     return f"Other users of this machine may read {ON_SERVER} (its mode is {mode:o}). Run `chmod 600` on it."
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence with the known name most like ``word``, a space before it; "" where none is."""
-    folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1)
-    return f" Did you mean {folded[near[0]]!r}?" if near else ""

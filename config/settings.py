@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, did_you_mean
 from . import profiles_file
-from .profiles_file import DEFAULT_FIELD, ENVIRONMENT, FILE_NAME, ON_SERVER, Quiet, did_you_mean, json_object
+from .profiles_file import DEFAULT_FIELD, ENVIRONMENT, FILE_NAME, ON_SERVER, Quiet, json_object
 
 FROM_PROFILE = "(from profile)"  # the provider widget's value that overrides nothing
 

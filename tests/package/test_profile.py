@@ -331,6 +331,16 @@ def test_nothing_that_bends_an_endpoint_gets_into_one(opened, file, setting):
     assert refusal(opened, {**bad, "endpoint_url": "https://e.example"}), "even where it is not used"
 
 
+@pytest.mark.parametrize("value", ["a.b", "../x", "a/b", "x@evil.example", "us-east\t1", "ü", "a b", "#"])
+def test_what_would_bend_an_endpoint_is_refused(opened, value):
+    for entry in (
+        {"provider": "Wasabi", "region": value},
+        {"provider": "Cloudflare R2", "account_id": value},
+    ):
+        assert "team" in refusal(opened, {}, entry)
+    assert "needs account_id" in refusal(opened, {}, {"provider": "Cloudflare R2", "account_id": ""})
+
+
 def test_a_widget_cannot_bend_an_endpoint(opened):
     assert "region in the inputs of the node" in refusal(opened, {}, {}, {"region": "https://evil.example"})
     assert "bucket in the inputs of the node" in refusal(opened, {}, {}, {"bucket": "evil.example/x"})
