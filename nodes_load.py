@@ -21,9 +21,9 @@ from .comfyui.progress import Progress
 from .loading import is_changed, object_cache
 from .loading.range_reader import RangeReader
 from .media.audio import audio_loader
-from .media.damage import LOAD, Damage
+from .media.container import File
+from .media.damage import LOAD, ImageDamage
 from .media.image import image_decoder, preview
-from .media.truncation import File
 from .media.video import frame_sinks, frame_window, video_loader
 from .storage.base import Storage
 from .storage.connect import storage_of
@@ -243,13 +243,13 @@ class LoadVideoFromCloud:
 
         (loaded, picture), status = await _load(key, profile, unique_id, _ranges, decode)
         lines = [status, *loaded.notes]
-        facts = (loaded.count, loaded.sound, loaded.info)
+        facts = (loaded.count, loaded.audio, loaded.info)
         if vae is not None:
             video = results.blocked(
                 "With a vae connected, Load Video from Cloud keeps no frames for a video."
             )
             return results.shown(({"samples": loaded.frames}, *facts, video), lines)
-        sound = loaded.sound if loaded.has_sound else None
+        sound = loaded.audio if loaded.has_audio else None
         opaque = loaded.frames[..., :3]  # ComfyUI's own Save Video accepts no fourth channel
         if opaque.shape != loaded.frames.shape:
             lines.append("The transparency is in images only: video has none.")
@@ -363,7 +363,7 @@ async def _load_image(
     decode: Callable[[image_decoder.ImageFile], tuple[tuple[Any, ...], torch.Tensor]],
 ) -> dict[str, Any]:
     """What an image node returns. ``decode`` returns its outputs, and the frames to show."""
-    damage = Damage(key, image_decoder.TRIED, on_damage)
+    damage = ImageDamage(key, image_decoder.TRIED, on_damage)
 
     def decode_copy(path: Path, name: str, _meter: Meter) -> tuple[tuple[Any, ...], dict[str, Any]]:
         reader = comfyui_video.image_reader(path)
@@ -383,7 +383,7 @@ def _picture(frames: torch.Tensor) -> dict[str, Any]:
     """
     count, height, width = frames.shape[:3]
     try:
-        shown = results.preview(preview.small(frames), "webp")
+        shown = results.preview(preview.make_preview(frames), "webp")
     except Exception as error:  # noqa: BLE001  a missing preview must not make loading fail
         log.warning("There is no preview of what was loaded: %s", error)
         return {PICTURES: []}

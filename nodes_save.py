@@ -98,7 +98,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
         meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
         order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
-        extension = image_encoder.FORMATS[format].extension
+        extension = image_encoder.FORMATS[format].name
         height, width = images.shape[1:3]
 
         def encode(index: int) -> File:
@@ -204,7 +204,7 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         def store(call: Call) -> save_request.Stored:
             with comfyui_video.video_clip(video) as clip:
                 plan = video_plan.plan(clip, format, codec, crf)
-                extension = plan.container.extension
+                extension = plan.container.name
                 target = results.new_preview(extension)
 
                 def encode(_index: int) -> File:
@@ -252,14 +252,14 @@ class SaveAudioToCloud(foreign_values.Tolerant):
                 "key_prefix": node_inputs.key_prefix("comfyui/audio/"),
                 "filename": node_inputs.FILENAME,
                 "format": (
-                    list(audio_encoder.FORMATS),
+                    list(formats.AUDIO_FORMATS),
                     {"tooltip": "flac and wav are lossless at 24 bits; wav cannot restore the workflow."},
                 ),
             },
             "optional": {
                 "profile": node_inputs.PROFILE,
                 "quality": (
-                    list(audio_encoder.QUALITIES),
+                    list(formats.AUDIO_QUALITIES),
                     {
                         "tooltip": "Quality of mp3 (auto: V0, the best) and opus (auto: 128k); flac and wav "
                         "are lossless."
@@ -282,7 +282,7 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         filename: str = "ComfyUI_%counter%",
         format: str = "flac",
         profile: Profile | None = None,
-        quality: str = audio_encoder.AUTO,
+        quality: str = formats.AUTO,
         if_exists: str = NEW_NAME,
         link: str = choices.OBJECT_URL,
         expires_hours: int = 24,
@@ -298,18 +298,18 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
         metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
         clips, rate = audio_encoder.clips(audio)
-        form = audio_encoder.FORMATS[format]
+        form = formats.AUDIO_FORMATS[format]
 
         def encode(index: int) -> File:
-            target = results.new_preview(form.extension)
+            target = results.new_preview(form.name)
             notes = audio_encoder.encode(clips[index], rate, form, quality, metadata, target, meter)
             return File(target, form.content_type, notes, linkable=True)
 
         def show(file: File, key: str) -> dict[str, str]:
-            return results.preview(file.source, form.extension, key)
+            return results.preview(file.source, form.name, key)
 
         def store(call: Call) -> save_request.Stored:
-            names = order.names(form.extension, len(clips), None, None, prompt, extra_pnginfo)
+            names = order.names(form.name, len(clips), None, None, prompt, extra_pnginfo)
             return order.carry_out(names, encode, show, meter, call)
 
         stored = await save_request.in_order(unique_id, store, meter, progress)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, MediaError, sentence
-from ..media.image_tensor import is_batch
+from ..media.image_tensor import is_image_tensor
 from ..profile import Profile
 
 # Their lists are what this server has now. The node refuses an unknown name and tells the known ones.
@@ -144,7 +144,7 @@ def _profile(name: str, value: Any, _options: Mapping[str, Any]) -> Profile | No
 
 
 def _image(name: str, value: Any, _options: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    if not is_batch(value):
+    if not is_image_tensor(value):
         shape = tuple(getattr(value, "shape", ()))
         came = f"values of {' x '.join(map(str, shape))}" if shape else shown(value)
         if 0 in shape:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError, sentence
 from ..media.audio.audio_encoder import clips
-from ..media.image_tensor import is_batch
-from ..media.video.video_plan import Clip, Pictures, Recording, frame_rate
+from ..media.image_tensor import is_image_tensor
+from ..media.video.video_plan import Video, VideoFile, VideoFrames, frame_rate
 from .results import new_preview
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def image_reader(path: Path) -> Callable[[Any], Any] | None:
 
 
 @contextlib.contextmanager
-def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, of the core or of another package
+def video_clip(video: Any) -> Iterator[Video]:  # noqa: ANN401  ComfyUI's VIDEO, of the core or of another package
     """What a VIDEO is made of: the file behind it where it has one, else its frames and sound.
 
     A cut of a file (core 0.33) is what the core itself writes of it, a file that is removed in the end.
@@ -49,22 +49,22 @@ def video_clip(video: Any) -> Iterator[Clip]:  # noqa: ANN401  ComfyUI's VIDEO, 
         )
     if not isinstance(video, VideoFromFile):
         parts = video.get_components()
-        if not is_batch(getattr(parts, "images", None)):
+        if not is_image_tensor(getattr(parts, "images", None)):
             said = "it has no frames of height x width x channels"
             raise MediaError(sentence("save the video", "its input", said, "Wire a VIDEO to the node."))
         sound, rate = getattr(parts, "audio", None), getattr(parts, "frame_rate", None)
-        yield Pictures(parts.images, _sound_of(sound), frame_rate(rate))
+        yield VideoFrames(parts.images, _sound_of(sound), frame_rate(rate))
     elif any(getattr(video, "get_active_trim_window", tuple)()):
         path = new_preview("mp4" if "mp4" in video.get_container_format() else "mkv")
         try:
             video.save_to(str(path))
-            yield Recording(path)
+            yield VideoFile(path)
         finally:
             path.unlink(missing_ok=True)
     else:
         source = video.get_stream_source()
         # Of bytes, a reader of our own: other nodes may read the same ones meanwhile.
-        yield Recording(Path(source) if isinstance(source, str) else io.BytesIO(source.getvalue()))
+        yield VideoFile(Path(source) if isinstance(source, str) else io.BytesIO(source.getvalue()))
 
 
 def _sound_of(audio: Any) -> dict[str, Any] | None:  # noqa: ANN401

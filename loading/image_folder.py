@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..comfyui import folders, server, video
 from ..comfyui.amounts import several
 from ..errors import NotFound
-from ..media.damage import LOAD, Damage
+from ..media.damage import LOAD, ImageDamage
 from ..media.image import batch_sizes
 from ..media.image.image_decoder import TRIED, ImageFile
 from ..storage.base import ObjectInfo, Storage
@@ -95,7 +95,7 @@ class Loading:
                 )
                 if copy.etag is None:
                     unconfirmed.append(info.key)
-                reader, damage = video.image_reader(copy.path), Damage(info.key, TRIED, on_damage)
+                reader, damage = video.image_reader(copy.path), ImageDamage(info.key, TRIED, on_damage)
                 file = ImageFile(copy.path, info.key, reader, damage, server.free_memory)
                 frame = file.decode(first_only=True)
                 self._done += 1
@@ -108,7 +108,7 @@ class Loading:
         pictures = thread_pool.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
         pictures.reverse()
         one_by_one = (pictures.pop() for _ in found)  # so that no image is in memory twice
-        gathered, masks = batch_sizes.gathered(one_by_one, len(found), size_mode)
+        gathered, masks = batch_sizes.combine(one_by_one, len(found), size_mode)
         status = f"Loaded {several(len(found), '{} image', '{} images')}."
         if unconfirmed:
             one, many = "{} image is a copy downloaded earlier", "{} images are copies downloaded earlier"

@@ -1,23 +1,23 @@
-"""Names the kind of a file by how it begins, for messages about files that are not what they should be."""
+"""Names the kind of a file by its first bytes, for messages about files that are not what they should be."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-_IMAGES = {
-    b"\x89PNG\r\n\x1a\n": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_START = b"\xff\xd8"
+EBML_HEADER = b"\x1a\x45\xdf\xa3"
+_COMMON_IMAGES = {
+    PNG_SIGNATURE: "a PNG image",
+    JPEG_START + b"\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"BM": "a BMP image",
     b"II*\0": "a TIFF image",
     b"MM\0*": "a TIFF image",
     b"8BPS": "a Photoshop image",
 }
-_OTHERS = {
-    b"\x1a\x45\xdf\xa3": "a Matroska or WebM video",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
+_AUDIO_AND_VIDEO = {
+    EBML_HEADER: "a Matroska or WebM video",
     b"OggS": "an Ogg file",
     b"fLaC": "a FLAC file",
     b"ID3": "an MP3 file",
@@ -25,17 +25,10 @@ _OTHERS = {
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "a Windows Media file",
     b"\0\0\1\xba": "an MPEG video",
 }
-_NO_RECORDINGS = (b"%PDF", b"PK\x03\x04", b"\x1f\x8b")  # of _OTHERS
-_RECORDINGS = (b"GIF8", *(start for start in _OTHERS if start not in _NO_RECORDINGS))
-_ISO_BOXES = (
-    b"ftyp",
-    b"moov",
-    b"mdat",
-    b"wide",
-    b"free",
-    b"skip",
-)  # that an MP4 or QuickTime file begins with
-_TEXTS = {  # in lower case, after white space
+_DOCUMENTS = {b"%PDF": "a PDF document", b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "a gzip archive"}
+# The boxes that an MP4 or QuickTime file begins with
+ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_TEXTS = {  # compared in lower case, after white space
     b"<!doctype html": "an HTML page",
     b"<html": "an HTML page",
     b"<svg": "an SVG drawing",
@@ -44,19 +37,21 @@ _TEXTS = {  # in lower case, after white space
     b"version https://git-lfs": "a Git LFS pointer, which only stands for the file",
 }
 _RIFF = {b"WEBP": "a WebP image", b"WAVE": "a WAV file", b"AVI ": "an AVI video"}  # by bytes 8 to 12
-_ISO_MEDIA = {  # by the brand in bytes 8 to 12; all others are films. mp4ra.org/registered-types/brands
+_ISO_IMAGES = {  # by the brand in bytes 8 to 12; other brands are videos. mp4ra.org/registered-types/brands
     **dict.fromkeys((b"avif", b"avis"), "an AVIF image"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis"), "a HEIC photograph"),
     **dict.fromkeys((b"hevc", b"hevx", b"hevm", b"hevs"), "a HEIC photograph"),
-    **dict.fromkeys((b"mif1", b"mif2", b"msf1", b"miaf"), "a HEIC photograph"),  # or AVIF, by further brands
+    **dict.fromkeys(
+        (b"mif1", b"mif2", b"msf1", b"miaf"), "a HEIC photograph"
+    ),  # or AVIF, by the other brands
     **dict.fromkeys((b"avci", b"avcs"), "a HEIF image"),
     b"jxl ": "a JPEG XL image",
     b"jp2 ": "a JPEG 2000 image",
     b"jpx ": "a JPEG 2000 image",
     b"crx ": "a raw photograph (Canon CR3)",
 }
-# Pictures that ComfyUI's own Load Image may not read either, by how they begin
-_PICTURES = {
+# Images that ComfyUI's own Load Image may not read either
+_RARE_IMAGES = {
     b"\xff\x0a": "a JPEG XL image",
     b"\0\0\0\x0cJXL \r\n\x87\n": "a JPEG XL image",
     b"\0\0\0\x0cjP  \r\n\x87\n": "a JPEG 2000 image",
@@ -83,13 +78,63 @@ _PICTURES = {
     b"\0\0\1\0": "a Windows icon",
     b"icns": "an icon of macOS",
 }
-_SEQUENCES = (b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs", b"avcs")  # of _ISO_MEDIA
-HEAD_BYTES = 1 << 16  # of a file, for all that is told here
-_DNG_VERSION = 0xC612  # a TIFF's tag, helpx.adobe.com/camera-raw/digital-negative.html
+_IMAGE_SEQUENCES = (b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs", b"avcs")  # of _ISO_IMAGES
+_MIXED_BRANDS = (b"mif1", b"mif2", b"msf1", b"miaf")  # used by HEIC and by AVIF files
+_BY_START = {**_RARE_IMAGES, **_COMMON_IMAGES, **_AUDIO_AND_VIDEO, **_DOCUMENTS}
+HEAD_BYTES = 1 << 16  # of a file: enough for every function of this module; 100 bytes are enough for most
+_DNG_VERSION = 0xC612  # a TIFF tag, helpx.adobe.com/camera-raw/digital-negative.html
 
 
-def is_dng(data: bytes) -> bool:
-    """Whether ``data`` begins like a TIFF file that is a raw photograph, by its first directory."""
+def is_common_image(data: bytes) -> bool:
+    """Return whether ``data`` begins like an image that Pillow reads: not a camera's raw file."""
+    is_rare = _is_dng(data) or data.startswith(tuple(_RARE_IMAGES))
+    return _looks_common(data) and not is_rare
+
+
+def is_any_image(data: bytes) -> bool:
+    """Return whether ``data`` begins like an image of any kind, readable or not."""
+    return _looks_common(data) or data.startswith(tuple(_RARE_IMAGES)) or _iso_image(data) is not None
+
+
+def is_animation(data: bytes) -> bool:
+    """Return whether ``data`` begins like an image file that is also a video: GIF, AVIF or HEIC sequence."""
+    return data.startswith(b"GIF8") or (data[4:8] == b"ftyp" and data[8:12] in _IMAGE_SEQUENCES)
+
+
+def is_document(data: bytes) -> bool:
+    """Return whether ``data`` begins like a text, a PDF or an archive."""
+    return _text(data).startswith(tuple(_TEXTS)) or data.startswith(tuple(_DOCUMENTS))
+
+
+def is_audio_or_video(data: bytes) -> bool:
+    """Return whether ``data`` begins like a common video or audio file; damaged ones count too."""
+    if data[4:8] == b"ftyp":
+        return _iso_image(data) is None
+    riff = data[:4] == b"RIFF" and data[8:12] in (b"WAVE", b"AVI ")
+    if data[:1] == b"\xff" and data[1:2] >= b"\xe0" and not data.startswith(b"\xff\xff"):  # MPEG audio's sync
+        return True
+    return riff or data[4:8] in ISO_BOXES or data.startswith((b"GIF8", *_AUDIO_AND_VIDEO))
+
+
+def kind(data: bytes) -> str:
+    """Return what a file is by its first bytes: "an HTML page", "a PDF document"."""
+    if data[4:8] == b"ftyp":
+        return _iso_image(data) or "an MP4 or QuickTime video"
+    if _is_dng(data):
+        return "a raw photograph (DNG)"
+    if data[:4] == b"RIFF" and data[8:12] in _RIFF:
+        return _RIFF[data[8:12]]
+    found = [name for start, name in _BY_START.items() if data.startswith(start)]
+    found += [name for start, name in _TEXTS.items() if _text(data).startswith(start)]
+    return found[0] if found else f"something unknown that begins with {data[:8].hex(' ')}"
+
+
+def _looks_common(data: bytes) -> bool:
+    return data.startswith(tuple(_COMMON_IMAGES)) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def _is_dng(data: bytes) -> bool:
+    """Return whether the first directory of a TIFF file has the tag of a DNG raw photograph."""
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     if not data.startswith((b"II*\0", b"MM\0*")):
         return False
@@ -99,63 +144,16 @@ def is_dng(data: bytes) -> bool:
     return any(int.from_bytes(data[tag : tag + 2], order) == _DNG_VERSION for tag in tags)
 
 
-def is_image(data: bytes) -> bool:
-    """Whether ``data`` begins like a common image file, sound or not."""
-    return data.startswith(tuple(_IMAGES)) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
-
-
-def is_common_image(data: bytes) -> bool:
-    """Whether ``data`` begins like an image of the kinds that ``is_image`` knows, no camera's raw data."""
-    return is_image(data) and not is_dng(data) and not data.startswith(tuple(_PICTURES))
-
-
-def is_picture(data: bytes) -> bool:
-    """Whether ``data`` begins like a picture of any kind, whoever can read it."""
-    return is_image(data) or data.startswith(tuple(_PICTURES)) or _iso_media(data) is not None
-
-
-def _iso_media(data: bytes) -> str | None:
-    """The kind of picture in a file of boxes, by its brands (ISO/IEC 14496-12, 4.3)."""
+def _iso_image(data: bytes) -> str | None:
+    """Return the kind of image in an ISO media file, by its brands (ISO/IEC 14496-12, 4.3), or None."""
     if data[4:8] != b"ftyp":
         return None
     brands = [data[8:12], *(data[at : at + 4] for at in range(16, int.from_bytes(data[:4], "big"), 4))]
-    if data[8:12] in (b"mif1", b"mif2", b"msf1", b"miaf") and {b"avif", b"avis"}.intersection(brands[:32]):
-        return _ISO_MEDIA[b"avif"]
-    return _ISO_MEDIA.get(data[8:12])
+    if data[8:12] in _MIXED_BRANDS and {b"avif", b"avis"}.intersection(brands[:32]):
+        return _ISO_IMAGES[b"avif"]
+    return _ISO_IMAGES.get(data[8:12])
 
 
-def is_document(data: bytes) -> bool:
-    """Whether ``data`` begins like a text, a PDF or an archive: like no picture, film or sound."""
-    text = data[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return text.startswith(tuple(_TEXTS)) or data.startswith((b"%PDF", b"PK\x03\x04", b"\x1f\x8b"))
-
-
-def is_animation(data: bytes) -> bool:
-    """Whether ``data`` begins like an image file that is also a film: GIF, or a sequence of AVIF or HEIC."""
-    return data.startswith(b"GIF8") or (data[4:8] == b"ftyp" and data[8:12] in _SEQUENCES)
-
-
-def is_recording(data: bytes) -> bool:
-    """Whether ``data`` begins like a common file of moving pictures or sound, sound or not."""
-    if data[4:8] == b"ftyp":
-        return _iso_media(data) is None
-    riff = data[:4] == b"RIFF" and data[8:12] in (b"WAVE", b"AVI ")
-    if data[:1] == b"\xff" and data[1:2] >= b"\xe0" and not data.startswith(b"\xff\xff"):  # MPEG audio's sync
-        return True
-    return riff or data[4:8] in _ISO_BOXES or data.startswith(_RECORDINGS)
-
-
-def kind(data: bytes) -> str:
-    """What a file is, by its first bytes: "an HTML page", "a PDF document". HEAD_BYTES tell all that can be
-    told, a hundred most of it.
-    """
-    if data[4:8] == b"ftyp":
-        return _iso_media(data) or "an MP4 or QuickTime video"
-    if is_dng(data):
-        return "a raw photograph (DNG)"
-    if data[:4] == b"RIFF" and data[8:12] in _RIFF:
-        return _RIFF[data[8:12]]
-    text = data[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    found = [name for start, name in {**_PICTURES, **_IMAGES, **_OTHERS}.items() if data.startswith(start)]
-    found += [name for start, name in _TEXTS.items() if text.startswith(start)]
-    return found[0] if found else f"something unknown that begins with {data[:8].hex(' ')}"
+def _text(data: bytes) -> bytes:
+    """Return the first bytes without byte order mark and white space, in lower case."""
+    return data[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()

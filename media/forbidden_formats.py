@@ -1,7 +1,7 @@
-"""Which of FFmpeg's demuxers no file is given to, each with its reason; all others are taken.
+"""Lists FFmpeg's demuxers that must not open any file, each with the reason; all others are allowed.
 
-A list of what is forbidden, as FFmpeg reads hundreds of kinds of file and people have them all. It is the
-first of three fences, see ``media_container``: one that is missing here can still open nothing by a name.
+FFmpeg reads hundreds of formats, and people have files of all of them, so the forbidden ones are listed. This
+is the first of three rules, see ``container``: a demuxer that is missing here still opens nothing by a name.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-_PLAY_LIST = "a play list or description: names files or addresses to read instead"
+_PLAY_LIST = "a playlist or description: names files or addresses to read instead"
 _DEVICE = "a device of the machine, not a file"
-_SERIES = "a series of pictures, found by a pattern of names"
+_SERIES = "a series of images, found by a pattern of names"
 _SCRIPT = "a script that runs, or opens files, when it is read"
 _NEIGHBOUR = "opens a second file beside the first"
-_TEXT = "a text: FFmpeg would draw its letters as pictures, or take it for subtitles"
-_NO_HEADER = "has no header: whatever the bytes are, they would be taken for pictures or sound"
+_TEXT = "a text: FFmpeg would draw its letters as frames, or read it as subtitles"
+_NO_HEADER = "has no header: any bytes at all would be read as video or audio"
 
 FORBIDDEN: Mapping[str, str] = MappingProxyType(
     {
@@ -41,12 +41,12 @@ FORBIDDEN: Mapping[str, str] = MappingProxyType(
         for name in names.split()
     }
 )
-_ONE_PICTURE = "_pipe"  # png_pipe, svg_pipe and their like: single pictures, which Load Image reads
-_OPENS_ITSELF = 0x0001  # AVFMT_NOFILE of libavformat/avformat.h: given a name, not bytes
+_SINGLE_IMAGE = "_pipe"  # png_pipe, svg_pipe and others: single images, which Load Image reads
+_OPENS_ITSELF = 0x0001  # AVFMT_NOFILE of libavformat/avformat.h: takes a name, not bytes
 
 
 def is_forbidden(name: str, flags: int) -> bool:
-    """Whether no file goes to the demuxer of this name, or names with commas between, and AVFMT flags."""
+    """Return whether a demuxer is forbidden, by its name, or names separated by commas, and AVFMT flags."""
     return bool(flags & _OPENS_ITSELF) or any(
-        part in FORBIDDEN or part.endswith(_ONE_PICTURE) for part in name.split(",")
+        part in FORBIDDEN or part.endswith(_SINGLE_IMAGE) for part in name.split(",")
     )

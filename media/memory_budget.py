@@ -1,7 +1,7 @@
-"""Main memory that calls side by side have been promised and have not filled yet.
+"""Reserves main memory, so that calls that run at the same time do not count the same free bytes.
 
-The system counts memory as free until it is written to: of two that ask before either has filled its share,
-both would be told of the same bytes.
+The system counts memory as free until it is written to. Two calls that ask before either has written would
+both be told the same number.
 """
 
 from __future__ import annotations
@@ -9,39 +9,42 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-_lock = threading.Lock()  # from a look at ``_promises`` to the promise made upon it
-_promises: set[Promise] = set()
+SPARE_BYTES = 300 << 20  # left free for a decoder and for what it reads ahead
+_UNLIMITED = 1 << 62
+_lock = threading.Lock()  # held while a call reads ``_reservations`` and adds to its own
+_reservations: set[Reservation] = set()
 
 
-class Promise:
-    """What one call has been promised: a context, at whose end the rest is given back, filled or not.
+class Reservation:
+    """The memory that one call has reserved; used with ``with`` by one thread.
 
-    ``free_bytes`` tells how much memory the system counts as free. To be used in one thread.
+    ``free_bytes`` returns how much memory the system counts as free; None means enough. What is reserved and
+    not filled is free again at the end of the ``with`` block.
     """
 
-    def __init__(self, free_bytes: Callable[[], int]) -> None:
-        self._free_bytes = free_bytes
+    def __init__(self, free_bytes: Callable[[], int] | None = None) -> None:
+        self._free_bytes = free_bytes or (lambda: _UNLIMITED)
         self._unfilled = 0
 
-    def take(self, choose: Callable[[int], int]) -> int:
-        """Be promised as many bytes more as ``choose`` answers when it is told how many are free for that.
+    def reserve(self, choose: Callable[[int], int]) -> int:
+        """Reserve and return as many bytes as ``choose`` returns for the number of free bytes.
 
-        Gives its answer; what it raises is raised, and nothing more is promised then.
+        Raises what ``choose`` raises; then nothing is reserved.
         """
         with _lock:
-            size = choose(self._free_bytes() - sum(promise._unfilled for promise in _promises))
+            size = choose(self._free_bytes() - sum(each._unfilled for each in _reservations))
             self._unfilled += size
         return size
 
     def filled(self, size: int) -> None:
-        """Of what was promised, ``size`` bytes more are written to: the system itself counts them now."""
+        """Release ``size`` bytes that were written to: the system itself counts them as used now."""
         self._unfilled = max(0, self._unfilled - size)
 
-    def __enter__(self) -> Promise:
+    def __enter__(self) -> Reservation:
         with _lock:
-            _promises.add(self)
+            _reservations.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         with _lock:
-            _promises.discard(self)
+            _reservations.discard(self)

@@ -1,7 +1,7 @@
-"""The file that a film or a sound is written to, and what stands in its way: the disk, the muxer, an encoder.
+"""Writes a video or audio file with PyAV, and translates the errors of the disk, the muxer and the encoders.
 
-What PyAV raises while it writes is translated here, where it is known which of the three it was. So around
-the reading of a source an error of FFmpeg can only mean the source.
+They are translated here, where it is known which of the three failed. So elsewhere an error of FFmpeg comes
+from reading the source.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 from ..errors import MediaError, sentence
 
-_OF_THE_DISK = frozenset(
+_DISK_ERRORS = frozenset(
     {
         *(errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT),
         *(errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ENXIO),
         *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []),  # Windows has none
     }
 )
-_APPLE_HEVC = "hvc1"  # Apple's players take no other name for HEVC; FFmpeg writes hev1
+_APPLE_HEVC = "hvc1"  # the only tag for HEVC that Apple's players accept; FFmpeg writes hev1
 
 
 class Refused(MediaError):
-    """An encoder or a muxer does not take what it is given. ``said`` is its reason, a part of a sentence."""
+    """An encoder or a muxer refused its input. ``said`` is the reason, as part of a sentence."""
 
     def __init__(self, message: str, said: str) -> None:
         super().__init__(message)
@@ -33,10 +33,10 @@ class Refused(MediaError):
 
 
 class Output:
-    """An open file of one ``muxer``, used by one thread and closed by ``with``.
+    """An open output file of the format ``muxer``. Used by one thread, closed by ``with``.
 
-    ``tried`` and ``what`` begin its messages: "encode the video", "640 x 480 pixels as mp4". Its methods
-    raise Refused where an encoder or the muxer refuses, and MediaError for the disk.
+    Messages begin with ``tried`` and ``what``: "encode the video", "640 x 480 pixels as mp4". The methods
+    raise Refused for errors of an encoder or the muxer, and MediaError for errors of the disk.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Output:
         import av
 
         self._tried, self._what, self.muxer = tried, what, muxer
-        with self._told(f"the {muxer} muxer"):
+        with self._errors_of(f"the {muxer} muxer"):
             self._container = av.open(str(target), "w", format=muxer, container_options=dict(options))
         self._container.metadata.update(tags)
 
@@ -63,29 +63,29 @@ class Output:
 
         if kind is None:
             self.close()
-        else:  # without a word of its own
+        else:  # ignore further errors
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 self._container.close()
 
     def close(self) -> None:
-        """Write the end of the file. Closing it again does nothing."""
-        with self._told(f"the {self.muxer} muxer"):
+        """Write the end of the file. A second call does nothing."""
+        with self._errors_of(f"the {self.muxer} muxer"):
             self._container.close()
 
     def add_stream(self, encoder: str, **settings: Any) -> Any:  # noqa: ANN401  a stream of PyAV
-        """A new stream, encoded by one of PyAV's encoders."""
-        with self._told(encoder):
+        """Add a stream for one of PyAV's encoders."""
+        with self._errors_of(encoder):
             return self._container.add_stream(encoder, **settings)
 
     def copy_stream(self, source: Any) -> Any:  # noqa: ANN401
-        """A new stream for packets like those of ``source``, a stream of PyAV that has a decoder.
+        """Add a stream for the packets of ``source``, a stream of PyAV that has a decoder.
 
-        ``opaque`` takes the parameters as they are. Without it PyAV 14 loses those of H.264 and HEVC, 16
-        those of FFV1, and all look for an encoder of the decoder's name, which libdav1d has not.
+        ``opaque`` copies the codec's parameters. Without it PyAV 14 loses those of H.264 and HEVC, PyAV 16
+        those of FFV1, and all versions look for an encoder with the decoder's name; libdav1d has none.
         """
-        with self._told(f"the {self.muxer} muxer"):
+        with self._errors_of(f"the {self.muxer} muxer"):
             copy = self._container.add_stream_from_template(source, opaque=True)
-            copy.metadata.update(source.metadata)  # tells of transparency
+            copy.metadata.update(source.metadata)  # includes alpha_mode
             if source.type == "video":
                 # PyAV copies the codec's aspect ratio only, and Matroska has its own.
                 if source.sample_aspect_ratio:
@@ -94,24 +94,25 @@ class Output:
             return copy
 
     def name_codec(self, stream: Any) -> None:  # noqa: ANN401
-        """Give a new stream's codec the name that players look for."""
+        """Set the codec tag that players expect."""
         if self.muxer in ("mp4", "mov") and stream.codec_context.codec.id == _hevc():
             stream.codec_context.codec_tag = _APPLE_HEVC
 
     def encode(self, stream: Any, frame: Any) -> None:  # noqa: ANN401
-        """Encode a frame into a stream and write what comes of it; None ends the stream."""
+        """Encode a frame and write its packets; None ends the stream."""
         name = stream.codec_context.name
-        with self._told(f"the encoder {name}"):
+        with self._errors_of(f"the encoder {name}"):
             packets = stream.encode(frame)
         self.mux(packets)
 
     def mux(self, packets: Any) -> None:  # noqa: ANN401
-        """Write packets whose streams are this file's."""
-        with self._told(f"the {self.muxer} muxer"):
+        """Write packets of this file's streams."""
+        with self._errors_of(f"the {self.muxer} muxer"):
             self._container.mux(packets)
 
     @contextlib.contextmanager
-    def _told(self, who: str) -> Iterator[None]:
+    def _errors_of(self, who: str) -> Iterator[None]:
+        """Translate the errors raised within the ``with`` block."""
         import av
 
         try:
@@ -119,9 +120,9 @@ class Output:
         except (av.FFmpegError, OSError, ValueError) as error:
             # PyAV's ValueError: "'webm' format does not support 'h264' codec"
             said = str(getattr(error, "strerror", None) or error)
-            if getattr(error, "errno", None) in _OF_THE_DISK:
+            if getattr(error, "errno", None) in _DISK_ERRORS:
                 advice = "Free room on the disk of ComfyUI's temp folder, or make it writable."
-                message = sentence(self._tried, self._what, f"the disk does not take it: {said}", advice)
+                message = sentence(self._tried, self._what, f"writing to the disk failed: {said}", advice)
                 raise MediaError(message) from error
             said = f"{who} refuses it: {said}"
             raise Refused(

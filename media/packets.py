@@ -1,8 +1,8 @@
-"""The packets of an open file, whatever befalls it: times that start again go on, a damaged end is an end.
+"""Reads the packets of an open file, with corrected times and an end where FFmpeg cannot read on.
 
-Files that were joined by putting one behind the other (transport streams, chained Ogg) begin with their
-times anew. The pieces are laid one behind the other, pictures and sound by the same amount, as the ffmpeg
-program does (ts_discontinuity_process in fftools/ffmpeg_demux.c).
+Files that were joined by appending one to another (transport streams, chained Ogg) have times that restart.
+The pieces are placed one after another, video and audio shifted by the same amount, as the ffmpeg program
+does (ts_discontinuity_process in fftools/ffmpeg_demux.c).
 """
 
 from __future__ import annotations
@@ -12,40 +12,38 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from .container import has_side_alpha, may_restart
-from .truncation import File
+from .container import File, has_alpha_beside_frames, raise_failure, times_may_restart
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-# By how much a time has to lie before or behind the one expected to be the first of a new piece (ffmpeg's
-# own).
+# A time this far before or after the expected one begins a new piece (ffmpeg's own limits).
 BACK_SECONDS, FORTH_SECONDS = Fraction(1, 10), Fraction(10)
-# Between two packets of a Matroska file lie some 30 bytes of headers; a block that was passed over has more.
-HOLE_BYTES = 128
-NEAR_SECONDS = 1  # of what is in the file beside each other: pictures are shown in another order
+# Between two packets of a Matroska file are some 30 bytes of headers; a skipped block has more.
+GAP_BYTES = 128
+NEAR_SECONDS = 1  # between a gap and a frame beside it in the file: frames are shown in another order
 _ADDITIONS = ("matroska_block_additional", "dynamic_hdr10_plus")  # FFmpeg's libavformat/matroskadec.c
-_HEADERS = (b"OpusHead", b"OpusTags")  # of the next piece of a chained Ogg: no sound, though FFmpeg 7 says so
+_HEADERS = (b"OpusHead", b"OpusTags")  # of the next piece of a chained Ogg; FFmpeg 7 returns them as audio
 
 
 @dataclass
 class _Track:
-    """Of one stream: the piece it is in, and the instant at which its next packet is expected."""
+    """The piece that a stream is in, and the time at which its next packet is expected."""
 
     piece: int = 0
     expected: Fraction | None = None
 
 
 class Timeline:
-    """Shifts the packets of a file, in the order in which they lie there, onto one line of time."""
+    """Shifts the packets of a file, in the order in which they are read, to one continuous time."""
 
     def __init__(self) -> None:
         self._offsets = [Fraction(0)]  # of each piece
         self._tracks: dict[int, _Track] = {}
-        self._now = self._end = Fraction(0)  # of the last packet; of all that was shown so far
+        self._now = self._end = Fraction(0)  # time of the last packet; end of everything shown so far
 
-    def place(self, packet: Any, index: int) -> None:  # noqa: ANN401  a Packet
-        """Set the times of ``packet``, which is of the stream ``index``."""
+    def shift(self, packet: Any, index: int) -> None:  # noqa: ANN401  a Packet
+        """Correct the times of ``packet``, which belongs to the stream ``index``."""
         ticks = packet.dts if packet.dts is not None else packet.pts
         if ticks is None or not packet.time_base:
             return
@@ -67,7 +65,7 @@ class Timeline:
         self._end = max(self._end, shown + offset + length)
 
     def _piece(self, last: int, decoded: Fraction, shown: Fraction) -> int:
-        """The piece that another stream has begun already, or a new one behind all that was shown."""
+        """Return the piece that another stream has already begun, or a new one after everything shown."""
         for piece in range(last + 1, len(self._offsets)):
             if abs(decoded + self._offsets[piece] - self._now) <= FORTH_SECONDS:
                 return piece
@@ -75,46 +73,46 @@ class Timeline:
         return len(self._offsets) - 1
 
 
-class Holes:
-    """Where FFmpeg passed over damaged parts of a file, of which it tells only in its log.
+class SkippedParts:
+    """Finds the damaged parts of a file that FFmpeg skipped; FFmpeg reports them only in its log.
 
-    In Matroska those are bytes that no packet has, in other files packets that are marked. Fed with the
-    packets in the order in which they lie there. That pictures are missing as well, the caller has to look:
-    some writers leave room between packets, and joined files have marks where they were joined.
+    In Matroska they are bytes that belong to no packet, in other formats packets with a mark. Call ``look``
+    for each packet in the order of the file. The caller has to check whether frames are missing as well:
+    some programs leave space between packets, and joined files have marks where they were joined.
     """
 
     def __init__(self, container: InputContainer, wanted: list[Any]) -> None:
         others = [one for one in container.streams if one not in wanted and one.type != "attachment"]
-        # Beside a picture may lie its transparency, in a block that is no packet.
-        beside = others or any(map(has_side_alpha, wanted))
-        self._counts = container.format.name == "matroska,webm" and not beside
+        # A frame's alpha is in a block that is no packet.
+        blocks_are_hidden = others or any(map(has_alpha_beside_frames, wanted))
+        self._compares_bytes = container.format.name == "matroska,webm" and not blocks_are_hidden
         self._end: int | None = None
-        self._behind = False  # whether the last packet has data behind it that belong to it
-        self._holes = 0  # one after another
+        self._has_additions = False  # of the last packet: bytes that follow it belong to it
+        self._gaps = 0  # in a row
         self._last: Fraction | None = None
 
     def look(self, packet: Any) -> None:  # noqa: ANN401  a Packet
         if not packet.size:
             return
-        place = packet.pos if self._counts else None
-        hole = place is not None and self._end is not None and place - self._end > HOLE_BYTES
-        hole = hole and not self._behind
-        self._behind = self._counts and _has_additions(packet)
-        self._holes = self._holes + 1 if hole else 0
-        if self._holes > 1:  # a habit of who wrote it
-            hole, self._last = False, None
-        self._end = None if place is None else place + packet.size
+        position = packet.pos if self._compares_bytes else None
+        gap = position is not None and self._end is not None and position - self._end > GAP_BYTES
+        gap = gap and not self._has_additions
+        self._has_additions = self._compares_bytes and _has_additions(packet)
+        self._gaps = self._gaps + 1 if gap else 0
+        if self._gaps > 1:  # the program that wrote the file leaves space between packets
+            gap, self._last = False, None
+        self._end = None if position is None else position + packet.size
         ticks = packet.pts if packet.pts is not None else packet.dts
-        if (hole or packet.is_corrupt) and ticks is not None:
+        if (gap or packet.is_corrupt) and ticks is not None:
             self._last = ticks * Fraction(packet.time_base)
 
     def near(self, seconds: Fraction) -> bool:
-        """Whether the last one is near an instant of the file's clock."""
+        """Return whether the last skipped part is near a time of the file."""
         return self._last is not None and abs(seconds - self._last) <= NEAR_SECONDS
 
 
 def _has_additions(packet: Any) -> bool:  # noqa: ANN401  a Packet
-    """Whether a Matroska block has BlockAdditions, as of HDR10+; PyAV before 16 does not tell."""
+    """Return whether a Matroska block has BlockAdditions, such as HDR10+. PyAV before 16 cannot tell."""
     has = getattr(packet, "has_sidedata", None)
     return has is not None and any(map(has, _ADDITIONS))
 
@@ -122,20 +120,20 @@ def _has_additions(packet: Any) -> bool:  # noqa: ANN401  a Packet
 def packets(
     container: InputContainer, wanted: list[Any], source: File | object, ended: Callable[[str], None]
 ) -> Iterator[tuple[Any, Any]]:
-    """Each packet with its stream, at the end an empty one for each stream, from where the file stands now.
+    """Yield each packet with its stream, from the current position; at the end an empty one per stream.
 
-    Where FFmpeg cannot read on, ``ended`` is called with what it says; as in the ffmpeg program that is the
-    end. Asking it for more would crash some versions. Raises what reading ``source`` raises.
+    If FFmpeg cannot read on, calls ``ended`` with its message and ends, as the ffmpeg program does: reading
+    further would crash some versions. Raises what reading ``source`` raises.
     """
     import av
 
-    timeline = Timeline() if may_restart(container) else None
+    timeline = Timeline() if times_may_restart(container) else None
     coming = container.demux(wanted)
     while True:
         try:
             packet = next(coming, None)
         except av.FFmpegError as error:
-            _raise_failure(source)
+            raise_failure(source)
             ended(str(error.strerror))
             packet = None
         if packet is None:
@@ -145,15 +143,10 @@ def packets(
         if timeline is not None:
             if bytes(memoryview(packet)[:8]) in _HEADERS:
                 continue
-            timeline.place(packet, packet.stream.index)
+            timeline.shift(packet, packet.stream.index)
         yield packet.stream, packet
-    _raise_failure(source)
+    raise_failure(source)
     for stream in wanted:
         last = av.Packet()
         last.time_base = stream.time_base
         yield stream, last
-
-
-def _raise_failure(source: object) -> None:
-    if (failure := getattr(source, "failure", None)) is not None:
-        raise failure

@@ -1,38 +1,35 @@
-"""Whether bytes are missing at the end of a recording, by what its own headers say of its length.
+"""Finds out whether bytes are missing at the end of a video or audio file, by the lengths in its headers.
 
-FFmpeg takes the end of a file that was cut off for the end of the film, and says nothing. A header's length
-is a hint: writers that stream leave it wrong. So it counts only where it is that of the pictures or sound
-themselves, and a file that does not tell it is taken for whole. Whether pictures or sound are missing with
-the bytes, the caller has to look.
+FFmpeg takes the end of a truncated file for the end of the video and reports nothing. A length in a header is
+a hint: programs that stream leave it wrong. So only the length of the media data itself counts, and a file
+without one counts as complete. The caller has to check whether frames or samples are missing as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal
 
+from .container import File, opened_file
+from .file_kind import EBML_HEADER, ISO_BOXES
 
-class File(Protocol):
-    """What is read of a source: an open file, bytes in memory, or an object in a bucket."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-
-
-MAX_BOXES = 64  # of an MP4: a fragmented one has thousands, and each may be a request
+MAX_BOXES = 64  # read of an MP4: a fragmented one has thousands, and each may be a request
 _HEADER_BYTES = 64
 _BOX_HEADER_BYTES = 8
-_BOXES = frozenset(  # what stands at the top level of a file, by ISO/IEC 14496-12 and QuickTime
+# The boxes at the top level of a file (ISO/IEC 14496-12 and QuickTime)
+_TOP_BOXES = frozenset(
     (
-        *(b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"udta", b"uuid", b"sidx"),
+        *ISO_BOXES,
+        *(b"moof", b"mfra", b"udta", b"uuid", b"sidx"),
         *(b"styp", b"meta", b"pdin", b"ssix", b"emsg", b"prft", b"imda", b"pnot", b"junk"),
     )
 )
-_LARGE_SIZE = 1  # in a box's length: the real one follows in 64 bits
+_LARGE_SIZE = 1  # as a box's length: the real length follows in 64 bits
 _TO_THE_END = 0
-# Left by a writer to a pipe: 0x7FFFFFFF, SoX's 0x7FFFF024 (WAV) and some 0x7F000000 (AIFF), arecord's
-# 0x80000024. Recorders split files at that length, too: one that is near it is taken at its word.
+# Lengths written by programs that write to a pipe: 0x7FFFFFFF, SoX's 0x7FFFF024 (WAV) and about 0x7F000000
+# (AIFF), arecord's 0x80000024. Recorders also split files near this size; such a length is believed.
 _PLACEHOLDERS = range(0x7EFF0000, 0x80001000)
 _RIFFS = (b"RIFF", b"RF64", b"BW64")
 _SAMPLES = (b"data", b"SSND")
@@ -41,7 +38,7 @@ _EBML_SEGMENT = b"\x18\x53\x80\x67"
 
 
 def declared_bytes(source: File) -> int | None:
-    """How long the file says it is; None where it does not say. Moves the position of ``source``."""
+    """Return the length that the headers state, in bytes; None if they state none. Moves the position."""
     head = _at(source, 0)
     for begins, read in _READERS:
         if begins(head):
@@ -49,16 +46,17 @@ def declared_bytes(source: File) -> int | None:
     return None
 
 
-def is_cut_off(source: File) -> bool:
-    """Whether bytes are missing at the end. Moves the position of ``source``."""
-    declared = declared_bytes(source)
-    return declared is not None and declared > source.seek(0, 2)
+def is_truncated(source: File | Path) -> bool:
+    """Return whether bytes are missing at the end. Moves the position of a File."""
+    with opened_file(source) as file:
+        declared = declared_bytes(file)
+        return declared is not None and declared > file.seek(0, 2)
 
 
 def mp3_frame_bytes(head: bytes) -> int | None:
-    """How long the frame of MPEG audio, layer 3, is that begins with these 4 bytes; None for anything else.
+    """Return the length of the MP3 frame that begins with these 4 bytes; None for anything else.
 
-    By ISO/IEC 11172-3 and 13818-3, 2.4.2.3; a bit rate or sampling rate of the free kind is None as well.
+    See ISO/IEC 11172-3 and 13818-3, 2.4.2.3. Returns None for a free-format bit rate or sample rate, too.
     """
     bits = int.from_bytes(head[:4], "big")
     version, layer = bits >> 19 & 3, bits >> 17 & 3
@@ -86,9 +84,9 @@ def _at(source: File, offset: int) -> bytes:
 
 
 def _of_boxes(source: File, head: bytes) -> int | None:
-    """The end of the last box of an MP4 or QuickTime file (ISO/IEC 14496-12, 4.2).
+    """Return where the last box of an MP4 or QuickTime file ends (ISO/IEC 14496-12, 4.2).
 
-    What no box begins with was put behind it by a camera, or a transfer; players do not mind.
+    Cameras and transfers append bytes that are no box; players ignore them, and so does this.
     """
     end, size = 0, source.seek(0, 2)
     for _ in range(MAX_BOXES):
@@ -98,7 +96,7 @@ def _of_boxes(source: File, head: bytes) -> int | None:
         length = int.from_bytes(box[:4], "big")
         if length == _LARGE_SIZE:
             length = int.from_bytes(box[8:16], "big")
-        is_known = box[4:8] in _BOXES
+        is_known = box[4:8] in _TOP_BOXES
         if is_known and length == _TO_THE_END:
             return None
         if length < _BOX_HEADER_BYTES or not (is_known or end + length <= size):
@@ -109,9 +107,10 @@ def _of_boxes(source: File, head: bytes) -> int | None:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """How a file is divided: ``start`` is where the first chunk lies. Each begins with its name and length,
-    in bytes ``name`` and ``length`` long; the length counts both where ``whole``. They lie at multiples of
-    ``step``.
+    """How a format is divided into chunks. The first one is at ``start``, each at a multiple of ``step``.
+
+    A chunk begins with its name and its length, which take ``name`` and ``length`` bytes. If ``whole``, the
+    length includes these bytes.
     """
 
     start: int
@@ -122,11 +121,10 @@ class _Chunks:
     whole: bool = False
 
     def end(self, source: File, head: bytes) -> int | None:
-        """Where the samples of a sound or the pictures of an AVI end, by their own chunk.
+        """Return where the chunk of the audio samples, or of an AVI's frames, ends; None if unknown.
 
-        The length of the whole file, which stands in front, is not looked at: many recorders get it wrong.
-        An AVI of more than 1 GiB is several RIFFs, one behind the other (OpenDML AVI File Format Extensions,
-        1996).
+        The length of the whole file, in the first header, is not used: many recorders write a wrong one. An
+        AVI above 1 GiB is several RIFFs in a row (OpenDML AVI File Format Extensions, 1996).
         """
         position, size, end, large = self.start, source.seek(0, 2), None, 0
         header = self.name + self.length
@@ -149,26 +147,26 @@ class _Chunks:
                 end = position + length + (0 if self.whole else header)
             position += max(1, length) + (0 if self.whole else header)
             following = -(-position // self.step) * self.step
-            # Some writers leave out the byte of padding.
+            # Some programs omit the padding byte.
             is_padded = self.step > 2 or not _at(source, position)[:4].isalnum()  # noqa: PLR2004
             position = following if is_padded else position
         return end
 
 
 def _of_au(source: File, head: bytes) -> int | None:
-    """Sun's and NeXT's files: the samples' offset and length stand in front."""
+    """Return where the samples of an AU file end: its header has their offset and length."""
     offset, length = (int.from_bytes(head[place : place + 4], "big") for place in (4, 8))
     unknown = length in (0, 0xFFFFFFFF) or _is_placeholder(length, source.seek(0, 2))
     return None if unknown else offset + length
 
 
 def _is_placeholder(length: int, size: int) -> bool:
-    """Whether a length is one that a writer to a pipe leaves: the file has not half of it."""
+    """Return whether a length was written by a program that writes to a pipe: the file has less than half."""
     return length in _PLACEHOLDERS and size < length // 2
 
 
 def _of_segment(source: File, head: bytes) -> int | None:
-    """The segment of a Matroska or WebM file (rfc-editor.org/rfc/rfc8794), which holds all but the header."""
+    """Return where the segment of a Matroska or WebM file ends (rfc-editor.org/rfc/rfc8794)."""
     header = _variable(head[4:])
     if header is None:
         return None
@@ -179,7 +177,7 @@ def _of_segment(source: File, head: bytes) -> int | None:
 
 
 def _variable(data: bytes) -> tuple[int, int] | None:
-    """An EBML number and how many bytes it takes; None for "unknown", all bits set."""
+    """Return an EBML number and its length in bytes; None for "unknown", which has all bits set."""
     width = 9 - data[0].bit_length() if data and data[0] else 0
     if not width or len(data) < width:
         return None
@@ -188,11 +186,11 @@ def _variable(data: bytes) -> tuple[int, int] | None:
 
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[File, bytes], int | None]], ...] = (
-    (lambda head: head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"), _of_boxes),
+    (lambda head: head[4:8] in ISO_BOXES, _of_boxes),
     (lambda head: head.startswith(_RIFFS), _Chunks(12, 4, 4, "little", step=2).end),
     (lambda head: head.startswith(b"FORM"), _Chunks(12, 4, 4, "big", step=2).end),
     (lambda head: head.startswith(b"caff"), _Chunks(8, 4, 8, "big").end),
     (lambda head: head.startswith(b"riff\x2e\x91"), _Chunks(40, 16, 8, "little", step=8, whole=True).end),
     (lambda head: head.startswith(b".snd"), _of_au),
-    (lambda head: head.startswith(b"\x1a\x45\xdf\xa3"), _of_segment),
+    (lambda head: head.startswith(EBML_HEADER), _of_segment),
 )

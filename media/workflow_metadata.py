@@ -1,6 +1,6 @@
-"""What ComfyUI knows of a run and writes into the files that come of it: the prompt and the workflow.
+"""Serialises the prompt and the workflow, which ComfyUI embeds in the files that a run saves.
 
-The rule: a value that cannot be written is left out and named; it never costs the file.
+A value that cannot be written is left out, and a note names it; the file is saved without it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Metadata:
-    """The hidden inputs PROMPT and EXTRA_PNGINFO of a node; None where there is none, as through the API.
+    """The hidden inputs PROMPT and EXTRA_PNGINFO of a node; None if missing, as through the API.
 
-    Serialised once, however many files carry it. May be shared between threads.
+    Serialised once for all files. Threads may share it.
     """
 
     prompt: Mapping[str, Any] | None = None
@@ -24,12 +24,12 @@ class Metadata:
 
     @property
     def texts(self) -> Mapping[str, str]:
-        """``prompt`` and every key of extra_pnginfo with its JSON, in the order ComfyUI writes them in."""
+        """``prompt`` and the keys of extra_pnginfo and their JSON, in ComfyUI's order."""
         return self._serialised[0]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each value that is no JSON and that ``texts`` therefore lacks."""
+        """A sentence for each value that is left out of ``texts`` because it is not JSON."""
         return self._serialised[1]
 
     @functools.cached_property
@@ -38,8 +38,8 @@ class Metadata:
         texts: dict[str, str] = {}
         notes: list[str] = []
         for key, value in {**values, **(self.extra_pnginfo or {})}.items():
-            if not isinstance(key, str):  # as no JSON has it
-                notes.append(f"A value was left out of the file, its name is no text: {type(key).__name__}.")
+            if not isinstance(key, str):  # impossible in JSON
+                notes.append(f"A value was left out of the file, its name is not text: {type(key).__name__}.")
                 continue
             try:
                 texts[key] = json.dumps(value)  # NaN stays NaN, as in ComfyUI's own files

@@ -1,14 +1,13 @@
-"""Any file that holds sound to AUDIO.
+"""Loads the audio of a video or audio file as AUDIO.
 
-Files are read by range where the source is one, from a little before the first sample wanted. What can be
-decoded is given; what is damaged or missing is told in notes. No header is believed on how long it is, so
-memory is asked for while the sound comes, and what does not fit is refused with the numbers.
+Reads from shortly before the first sample wanted. What can be decoded is returned; notes say what is damaged
+or missing. Durations in headers are not trusted: memory is reserved while audio is decoded, and audio that
+does not fit is refused.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +16,27 @@ import torch
 
 from ...errors import MediaError, sentence
 from ...system.meter import Meter
-from ..audio_stream import Recorder
-from ..container import demuxer, opened, picture_stream, sound_stream
-from ..damage import LOAD
-from ..memory_budget import Promise
+from ..container import (
+    MICROSECONDS,
+    File,
+    audio_stream,
+    demuxer,
+    discard_other_streams,
+    opened,
+    rewind,
+    video_stream,
+)
+from ..damage import LOAD, StreamDamage
+from ..memory_budget import SPARE_BYTES, Reservation
 from ..packets import packets
-from ..recording_damage import RecordingDamage
-from ..truncation import File, is_cut_off, mp3_frame_bytes
-from ..video.video_reader import SOUND_LEAD_SECONDS, leave_out_others, rewind
+from ..truncation import is_truncated, mp3_frame_bytes
+from .audio_timeline import LEAD_SECONDS, AudioTimeline
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-MICROSECONDS = 1_000_000  # a second in FFmpeg's own unit
-SPARE_BYTES = 300 << 20  # for the decoder, and what is read ahead
-SAMPLE_BYTES = 2 * 4  # a float32 as it was decoded, and the same in the result
-MISSING_SECONDS = Fraction(1, 10)  # at the end that do not count as missing: rounding, padding
+SAMPLE_BYTES = 2 * 4  # a float32 as decoded, and the same in the result
+MISSING_SECONDS = Fraction(1, 10)  # of rounding and padding at the end that do not count as missing
 
 
 def load(
@@ -44,175 +48,169 @@ def load(
     on_damage: str = LOAD,
     free_bytes: Callable[[], int] | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The sound of a file as AUDIO with a waveform [1, channels, samples], and in plain sentences what is
-    damaged or missing of it; 0 seconds long is to its end.
+    """Return AUDIO with a waveform [1, channels, samples], and sentences on what is damaged or missing.
 
-    Runs in a worker thread, stopped by ``meter``. ``free_bytes`` tells how much memory is free, None for
-    enough. Raises MediaError for what has no sound, ends before ``start_seconds`` or does not fit, and for
-    damage within the window where ``on_damage`` is ``fail``; what the source raises; TransferCancelled.
+    A duration of 0 means to the end. ``free_bytes`` returns how much memory is free; None means enough. Runs
+    in a worker thread; ``meter`` stops it. Raises MediaError if the file has no audio, ends before
+    ``start_seconds``, does not fit into memory, or is damaged within the window and ``on_damage`` is
+    ``fail``; whatever the source raises; TransferCancelled.
     """
     if start_seconds < 0 or duration_seconds < 0:
-        raise _unreadable(name, "start and duration are not negative", "Set them to 0 or more.")
+        raise _unreadable(name, "the start or the duration is negative", "Set them to 0 or more.")
     start = Fraction(start_seconds).limit_denominator(MICROSECONDS)
     end = start + Fraction(duration_seconds).limit_denominator(MICROSECONDS) if duration_seconds else None
-    damage = RecordingDamage("a sound", name, on_damage)
-    with opened(source, name, "a sound") as container, Promise(free_bytes or _enough) as promise:
-        stream = sound_stream(container)
+    damage = StreamDamage("an audio file", name, on_damage)
+    with opened(source, name, "an audio file") as container, Reservation(free_bytes) as reservation:
+        stream = audio_stream(container)
         if stream is None:
-            if picture_stream(container) is None:
-                said = "it holds neither sound nor pictures that can be decoded"
-                raise _unreadable(name, said, "Choose the key of a sound.")
-            raise _unreadable(name, "there is no sound in it", "Load Video from Cloud reads pictures.")
-        leave_out_others(container, [stream])
-        reading = _Reading(container, source, stream, damage, meter, _Room(promise, name, start))
-        reading.read(start, end)
-        recorder = reading.recorder
-        if not recorder.rate:
-            raise _unreadable(name, "no sound can be decoded from it", "Upload it again.")
-        if recorder.seconds <= start:
-            said = f"it is {float(recorder.seconds):.2f} s long and {float(start):.2f} s are to be skipped"
+            if video_stream(container) is None:
+                said = "it holds neither audio nor video that can be decoded"
+                raise _unreadable(name, said, "Choose the key of an audio file.")
+            raise _unreadable(name, "it has no audio", "Load Video from Cloud reads its video.")
+        discard_other_streams(container, [stream])
+        memory = _Memory(reservation, name, start)
+        decoding = _Decoding(container, source, stream, damage, meter, memory)
+        decoding.run(start, end)
+        timeline = decoding.timeline
+        if not timeline.rate:
+            raise _unreadable(name, "none of its audio can be decoded", "Upload it again.")
+        if timeline.seconds <= start:
+            said = f"it is {float(timeline.seconds):.2f} s long and {float(start):.2f} s are to be skipped"
             raise _unreadable(name, said, "Set start_seconds lower.")
-        samples = recorder.window(start, None if end is None else min(end, recorder.seconds))
-    return {"waveform": torch.from_numpy(samples)[None], "sample_rate": recorder.rate}, damage.lines()
+        samples = timeline.window(start, None if end is None else min(end, timeline.seconds))
+    return {"waveform": torch.from_numpy(samples)[None], "sample_rate": timeline.rate}, damage.lines()
 
 
-def _enough() -> int:
-    return 1 << 62
+class _Memory:
+    """Reserves memory for the audio from ``start`` on, while it is decoded."""
 
+    def __init__(self, reservation: Reservation, name: str, start: Fraction) -> None:
+        self._reservation, self._name, self._start = reservation, name, start
+        self._reserved = self._filled = 0
 
-class _Room:
-    """Memory for the sound from ``start`` on, promised while it comes. For one recorder."""
-
-    def __init__(self, promise: Promise, name: str, start: Fraction) -> None:
-        self._promise, self._name, self._start = promise, name, start
-        self._promised = self._filled = 0
-
-    def ask(self, recorder: Recorder, end: Fraction | None) -> None:
-        """Have room for what was recorded, and a quarter more. Raises MediaError where there is none."""
-        reach = recorder.seconds if end is None else min(recorder.seconds, end)
-        second = recorder.rate * recorder.channels * SAMPLE_BYTES
+    def reserve(self, timeline: AudioTimeline, end: Fraction | None) -> None:
+        """Reserve memory for what was decoded and a quarter more. Raises MediaError if it does not fit."""
+        reach = timeline.seconds if end is None else min(timeline.seconds, end)
+        second = timeline.rate * timeline.channels * SAMPLE_BYTES
         needed = max(0, int((reach - self._start) * second))
-        if needed > self._promised:
+        if needed > self._reserved:
 
             def choose(free: int) -> int:
-                room = max(0, free - SPARE_BYTES)
-                if needed - self._promised > room:
-                    raise self._refused(recorder, reach - self._start, needed, self._promised + room)
-                return min(needed + needed // 4 - self._promised, room)
+                available = max(0, free - SPARE_BYTES)
+                if needed - self._reserved > available:
+                    raise self._refusal(timeline, reach - self._start, needed, self._reserved + available)
+                return min(needed + needed // 4 - self._reserved, available)
 
-            self._promised += self._promise.take(choose)
-        if needed // 2 > self._filled:  # the result is not there yet
-            self._promise.filled(needed // 2 - self._filled)
+            self._reserved += self._reservation.reserve(choose)
+        if needed // 2 > self._filled:  # the other half is the result, which does not exist yet
+            self._reservation.filled(needed // 2 - self._filled)
             self._filled = needed // 2
 
-    def _refused(self, recorder: Recorder, seconds: Fraction, needed: int, room: int) -> MediaError:
+    def _refusal(self, timeline: AudioTimeline, seconds: Fraction, needed: int, available: int) -> MediaError:
         said = (
-            f"{float(seconds):.0f} s of {recorder.channels} channels at {recorder.rate} Hz take "
-            f"{needed / 1e9:.1f} GB, and {room / 1e9:.1f} GB of memory are free for them"
+            f"{float(seconds):.0f} s of {timeline.channels} channels at {timeline.rate} Hz take "
+            f"{needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB of memory are free for them"
         )
-        fitting = room // (recorder.rate * recorder.channels * SAMPLE_BYTES)
+        fitting = available // (timeline.rate * timeline.channels * SAMPLE_BYTES)
         advice = f"Set duration_seconds to {fitting} or less." if fitting else "Free memory."
-        return MediaError(sentence("load the sound", self._name, said, advice))
+        return MediaError(sentence("load the audio", self._name, said, advice))
 
 
-class _Reading:
-    """The sound of an open file on its way into ``recorder``."""
+class _Decoding:
+    """Decodes the audio of an open file into ``timeline``."""
 
     def __init__(
         self,
         container: InputContainer,
         source: File | Path,
         stream: Any,  # noqa: ANN401  an AudioStream
-        damage: RecordingDamage,
+        damage: StreamDamage,
         meter: Meter,
-        room: _Room,
+        memory: _Memory,
     ) -> None:
-        self._room = room
         self._container, self._source, self._stream = container, source, stream
-        self._damage, self._meter = damage, meter
-        self._row = demuxer(container.format.name)
-        self._stopped = ""  # what FFmpeg said where it could not read on
-        self._broken_end = False  # the last packet is not whole
-        self.recorder = Recorder()
+        self._damage, self._meter, self._memory = damage, meter, memory
+        self._format = demuxer(container.format.name)
+        self._is_mp3 = self._format.name == "mp3"
+        self._stopped = ""  # FFmpeg's message where it could not read on
+        self._last_is_broken = False  # the last packet is incomplete
+        self.timeline = AudioTimeline()
 
-    def read(self, start: Fraction, end: Fraction | None) -> None:
-        """Record from ``start`` or a little earlier to ``end``, or to the end of the file."""
-        instant = start - SOUND_LEAD_SECONDS
-        if instant > 0 and self._row.seeks:
-            zero = self._zero()
+    def run(self, start: Fraction, end: Fraction | None) -> None:
+        """Decode from ``start`` or a little earlier to ``end``, or to the end of the file."""
+        instant = start - LEAD_SECONDS
+        if instant > 0 and self._format.seeks:
+            zero = self._container_start()
             self._container.seek(round((zero + instant) / self._stream.time_base), stream=self._stream)
-            if self._record(zero, start, end, sought=True):
+            if self._decode(zero, start, end, sought=True):
                 return
             rewind(self._container)
             self._stream.codec_context.flush_buffers()
-        self._record(None, start, end, sought=False)
+        self._decode(None, start, end, sought=False)
 
-    def _zero(self) -> Fraction:
-        """The instant of the file's clock that counts as zero: its start, be it that of pictures."""
+    def _container_start(self) -> Fraction:
+        """Return the time of the file that counts as zero: its start, which may be that of its video."""
         return Fraction(self._container.start_time or 0, MICROSECONDS)
 
-    def _record(self, zero: Fraction | None, start: Fraction, end: Fraction | None, sought: bool) -> bool:
-        """Fill a new recorder; False where ``sought`` and there is no sound, or only behind ``start``.
+    def _decode(self, zero: Fraction | None, start: Fraction, end: Fraction | None, sought: bool) -> bool:
+        """Fill a new timeline. Returns False if a seek found no audio, or only audio after ``start``.
 
-        ``zero`` None is to be found: a file of sound alone begins with its first sample, whatever it says.
+        ``zero`` None is determined here: an audio file begins with its first sample, whatever its header
+        says.
         """
-        self.recorder = Recorder()
+        self.timeline = AudioTimeline()
         for frame in self._frames(start):
-            if zero is None or not self.recorder.rate:
+            if zero is None or not self.timeline.rate:
                 shown = None if frame.pts is None else Fraction(frame.pts * frame.time_base)
                 if zero is None:
-                    zero = self._zero()
-                    if shown is not None and picture_stream(self._container) is None:
+                    zero = self._container_start()
+                    if shown is not None and video_stream(self._container) is None:
                         zero = shown
                 elif sought and shown is not None and shown - zero > start:
                     return False
-                self.recorder = Recorder(zero)
-            self.recorder.add(frame)
-            self.recorder.forget(start)
-            self._room.ask(self.recorder, end)
-            if end is not None and self.recorder.seconds >= end:
+                self.timeline = AudioTimeline(zero)
+            self.timeline.add(frame)
+            self.timeline.forget(start)
+            self._memory.reserve(self.timeline, end)
+            if end is not None and self.timeline.seconds >= end:
                 return True
-        if sought and not self.recorder.rate:
-            return False  # the file ends before ``start``, or could not be sought
-        self.recorder.finish()
+        if sought and not self.timeline.rate:
+            return False  # the file ends before ``start``, or the seek failed
+        self.timeline.finish()
         self._note_the_end()
         return True
 
-    def _frames(self, start: Fraction) -> Any:  # noqa: ANN401
+    def _frames(self, start: Fraction) -> Iterator[Any]:
         import av
 
-        unread = list[Fraction]()  # moments; nothing was lost where only what is no sound follows
+        undecoded = list[
+            Fraction
+        ]()  # times of failed packets; no loss if only bytes that are no audio follow
         for _, packet in packets(self._container, [self._stream], self._source, self._stop):
             self._meter.check()
             whole = None
             if packet.size:
                 whole = mp3_frame_bytes(bytes(memoryview(packet)[:4])) if self._is_mp3 else None
-                self._broken_end = packet.is_corrupt or (whole or 0) > packet.size
+                self._last_is_broken = packet.is_corrupt or (whole or 0) > packet.size
             frames = list[Any]()
             try:
                 frames = self._stream.codec_context.decode(packet)
             except av.FFmpegError:
-                self._broken_end = True
-                unread.append(self.recorder.seconds)
+                self._last_is_broken = True
+                undecoded.append(self.timeline.seconds)
             if frames or whole is not None or not self._is_mp3:
-                for moment in unread:
-                    if moment >= start - SOUND_LEAD_SECONDS:
-                        self._damage.sound(moment)
-                unread.clear()
+                for seconds in undecoded:
+                    if seconds >= start - LEAD_SECONDS:
+                        self._damage.audio(seconds)
+                undecoded.clear()
             yield from frames
-
-    @property
-    def _is_mp3(self) -> bool:
-        return self._row.name == "mp3"
 
     def _stop(self, said: str) -> None:
         self._stopped = said
 
     def _note_the_end(self) -> None:
-        """Note a sound that ends early. What a header says of its length is believed only where the bytes
-        end in the middle of something.
-        """
-        seconds = self.recorder.seconds
+        """Note audio that ends too early. The header's duration counts only if the bytes end in mid-frame."""
+        seconds = self.timeline.seconds
         if self._stopped:
             self._damage.ends(f"damaged after {float(seconds):.2f} s: {self._stopped}")
         elif self._is_cut_off(seconds):
@@ -222,15 +220,11 @@ class _Reading:
         stream, stated = self._stream, None
         if stream.duration is not None:
             stated = Fraction(stream.duration * stream.time_base)
-        with contextlib.ExitStack() as stack:
-            source = self._source
-            file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-            bytes_are_missing = is_cut_off(file)
-        samples_are = stated is not None and seconds < stated - max(MISSING_SECONDS, stated / 50)
-        if bytes_are_missing:
-            return samples_are or not self._row.vague_length or stated is None
-        return samples_are and self._broken_end
+        samples_are_missing = stated is not None and seconds < stated - max(MISSING_SECONDS, stated / 50)
+        if is_truncated(self._source):
+            return samples_are_missing or not self._format.vague_length or stated is None
+        return samples_are_missing and self._last_is_broken
 
 
 def _unreadable(name: str, said: str, advice: str) -> MediaError:
-    return MediaError(sentence("read a sound", name, said, advice))
+    return MediaError(sentence("read an audio file", name, said, advice))

@@ -1,6 +1,6 @@
-"""Pictures of different sizes into one batch: all of them fitted to the first, by a rule.
+"""Combines images of different sizes into a batch: pads, crops or resizes each to the size of the first.
 
-A picture that has the first one's size already stays as it is, bit for bit.
+An image that already has this size is not changed.
 """
 
 from __future__ import annotations
@@ -13,40 +13,39 @@ from torch.nn import functional
 Frames = tuple[torch.Tensor, torch.Tensor]  # IMAGE [B, H, W, 3] and MASK [B, H, W], float32 in 0..1
 
 
-def _resized(picture: Frames, height: int, width: int) -> Frames:
-    image, mask = picture
-    return _scaled(image.movedim(-1, 1), height, width).movedim(1, -1), _scaled(mask[:, None], height, width)[
-        :, 0
-    ]
+def _resized(frames: Frames, height: int, width: int) -> Frames:
+    image, mask = frames
+    image = _scaled(image.movedim(-1, 1), height, width).movedim(1, -1)
+    return image, _scaled(mask[:, None], height, width)[:, 0]
 
 
 def _scaled(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """[B, C, H, W] in another size; antialiased, so that a smaller one is no flickering choice of pixels."""
+    """Resize [B, C, H, W] with antialiasing, without which a smaller image flickers."""
     size = (height, width)
     return functional.interpolate(planes, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def _factor(picture: Frames, height: int, width: int, choose: Callable[[float, float], float]) -> Frames:
-    """The picture, its proportions kept, by the smaller or larger of the two factors."""
-    old_height, old_width = picture[1].shape[1:]
+def _with_aspect(frames: Frames, height: int, width: int, choose: Callable[[float, float], float]) -> Frames:
+    """Resize by the smaller or larger of the two factors, keeping the aspect ratio."""
+    old_height, old_width = frames[1].shape[1:]
     factor = choose(height / old_height, width / old_width)
     new_height, new_width = max(1, round(old_height * factor)), max(1, round(old_width * factor))
-    return _resized(picture, new_height, new_width)
+    return _resized(frames, new_height, new_width)
 
 
-def _padded(picture: Frames, height: int, width: int) -> Frames:
-    image, mask = _factor(picture, height, width, min)
+def _padded(frames: Frames, height: int, width: int) -> Frames:
+    image, mask = _with_aspect(frames, height, width, min)
     top, left = (height - mask.shape[1]) // 2, (width - mask.shape[2]) // 2
     bottom, right = height - mask.shape[1] - top, width - mask.shape[2] - left
     borders = (left, right, top, bottom)
     return (
         functional.pad(image.movedim(-1, 1), borders).movedim(1, -1).contiguous(),
-        functional.pad(mask, borders, value=1.0),  # there is no picture: as transparent as can be
+        functional.pad(mask, borders, value=1.0),  # fully transparent
     )
 
 
-def _cropped(picture: Frames, height: int, width: int) -> Frames:
-    image, mask = _factor(picture, height, width, max)
+def _cropped(frames: Frames, height: int, width: int) -> Frames:
+    image, mask = _with_aspect(frames, height, width, max)
     top, left = (mask.shape[1] - height) // 2, (mask.shape[2] - width) // 2
     rows, columns = slice(top, top + height), slice(left, left + width)
     return image[:, rows, columns].contiguous(), mask[:, rows, columns].contiguous()
@@ -61,24 +60,24 @@ _RULES: dict[str, Callable[[Frames, int, int], Frames]] = {
 SIZE_MODES = (*_RULES, SEPARATE)
 
 
-def gathered(
-    pictures: Iterable[Frames], count: int, size_mode: str
+def combine(
+    images: Iterable[Frames], count: int, size_mode: str
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Images and masks as list outputs: with SEPARATE one item per picture, else one batch of all of them.
+    """Return images and masks as list outputs: one item per image with SEPARATE, otherwise one batch.
 
-    ``size_mode`` is one of SIZE_MODES: pad keeps all of a picture and puts black beside it, which the mask
-    marks with 1; crop fills the size and cuts what sticks out evenly; resize changes the proportions. There
-    are ``count`` pictures, and only one at a time is held beside the batch.
+    ``size_mode`` is one of SIZE_MODES. Pad adds black borders, where the mask is 1; crop cuts both ends of
+    the longer side; resize changes the aspect ratio. ``images`` yields ``count`` images; besides the batch,
+    only one of them is in memory.
     """
     if size_mode == SEPARATE:
-        images, masks = zip(*pictures, strict=True)
-        return list(images), list(masks)
+        separate, masks = zip(*images, strict=True)
+        return list(separate), list(masks)
     rule, batch = _RULES[size_mode], None
-    for index, picture in enumerate(pictures):
-        height, width = picture[1].shape[1:] if batch is None else batch[1].shape[1:]
+    for index, frames in enumerate(images):
+        height, width = frames[1].shape[1:] if batch is None else batch[1].shape[1:]
         if batch is None:
             batch = torch.empty((count, height, width, 3)), torch.empty((count, height, width))
-        fits = picture[1].shape[1:] == (height, width)
-        for whole, part in zip(batch, picture if fits else rule(picture, height, width), strict=True):
+        fits = frames[1].shape[1:] == (height, width)
+        for whole, part in zip(batch, frames if fits else rule(frames, height, width), strict=True):
             whole[index] = part[0]
     return ([], []) if batch is None else ([batch[0]], [batch[1]])

@@ -1,7 +1,7 @@
-"""The frames of an image file as ComfyUI's own Load Image reads them where it does so through FFmpeg (0.33).
+"""Reads the frames of an image file with the code of ComfyUI's own Load Image, which uses FFmpeg since 0.33.
 
-ComfyUI gathers all frames before it makes one tensor of them. Here its own code is given one packet of the
-file at a time, so that its pixels come out the same and one frame is in memory.
+ComfyUI collects all frames before it makes a tensor of them. Here its code gets one packet at a time, so that
+the pixels are the same and only one frame is in memory.
 """
 
 from __future__ import annotations
@@ -17,43 +17,42 @@ from .image_batch import Array
 if TYPE_CHECKING:
     import torch
 
-# ComfyUI's ``VideoFromFile.get_components_internal``: of a container of PyAV, images [B, H, W, 3] and alpha.
+# ComfyUI's ``VideoFromFile.get_components_internal``: takes PyAV's container, returns images [B, H, W, 3],
+# alpha
 Components = Callable[[Any], Any]
 
-Frame = tuple[Array, "Array | None"]  # colours [H, W, 3] and alpha [H, W]: bytes, or floats in 0..1
+Frame = tuple[Array, "Array | None"]  # colours [H, W, 3] and alpha [H, W]: uint8, or float32 in 0..1
 
-# A frame takes ComfyUI up to 27 bytes a pixel beside its tensor: above this, more than is ours to take. JPEG
-# and PNG are then read here, to the same bytes, and what else there is by Pillow.
+# ComfyUI needs up to 27 bytes per pixel besides the tensor: too much for larger frames. Those of JPEG and PNG
+# are decoded here to the same bytes, others by Pillow.
 MAX_PIXELS = 10_000_000
-# What ComfyUI (comfy_api/latest/_input_impl/video_types.py) reads to bytes, and to which
+# The pixel formats that ComfyUI (comfy_api/latest/_input_impl/video_types.py) converts to bytes, and to which
 _TO_BYTES = {
     **dict.fromkeys(("yuvj420p", "yuvj422p", "yuvj444p", "rgb24"), "rgb24"),
     **dict.fromkeys(("rgba", "pal8"), "rgba"),
 }
-
-
-# FFmpeg also reads play lists and scripts, which name other files and addresses: only these kinds of file are
-# opened, an image in each, and of the images not SVG, a document that may name others as well.
+# FFmpeg also reads playlists and scripts, which name other files and addresses. So only these image formats
+# are opened, and not SVG, which may name other files too.
 _FORMATS = ("image2", "gif", "apng", "ico", "jpegxl_anim", "webp", "fits", "flic")
 _IN_A_PIPE, _NOT_SVG = "_pipe", "svg_pipe"
 
 
 class Unread(Exception):
-    """FFmpeg, or ComfyUI's code, does not take the file: it is Pillow's turn."""
+    """FFmpeg or ComfyUI's code cannot read the file; Pillow is tried next."""
 
 
 def frames(path: Path, components: Components, broken: Callable[[str], None]) -> Iterator[Frame]:
-    """Each frame; ``broken`` is told what FFmpeg says of data that it cannot decode."""
+    """Yield each frame; calls ``broken`` with FFmpeg's message for data that it cannot decode."""
     with _opened(path) as container:
         for packet in container.demux(container.streams.video[0]):
-            parts = components(_One(container, _Watched(packet, broken)))
+            parts = components(_OnePacket(container, _CheckedPacket(packet, broken)))
             alphas = [None] * len(parts.images) if parts.alpha is None else parts.alpha[..., -1]
             for colours, alpha in zip(parts.images, alphas, strict=True):
                 yield _array(colours), None if alpha is None else _array(alpha)
 
 
 def large_frame(path: Path) -> Frame:
-    """The one frame of a JPEG or PNG as bytes: colours, and alpha where there is one. Raises Unread."""
+    """Return the frame of a JPEG or PNG as bytes: colours, and alpha or None. Raises Unread."""
     with _opened(path) as container:
         frame = next(container.decode(video=0))
         form = _TO_BYTES.get(frame.format.name)
@@ -78,8 +77,8 @@ def _array(tensor: torch.Tensor) -> Array:
     return found
 
 
-class _Watched:
-    """A packet whose undecodable data is noticed: ComfyUI goes on with the next one."""
+class _CheckedPacket:
+    """A packet that reports data it cannot decode: ComfyUI ignores the error and takes the next packet."""
 
     def __init__(self, packet: Any, broken: Callable[[str], None]) -> None:  # noqa: ANN401  PyAV's
         self._packet, self._broken = packet, broken
@@ -95,14 +94,14 @@ class _Watched:
             raise
 
 
-class _One:
-    """A container of PyAV with one packet in it."""
+class _OnePacket:
+    """A container of PyAV that returns one packet."""
 
-    def __init__(self, container: Any, packet: _Watched) -> None:  # noqa: ANN401
+    def __init__(self, container: Any, packet: _CheckedPacket) -> None:  # noqa: ANN401
         self._container, self._packet = container, packet
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._container, name)
 
-    def demux(self, *_: object) -> Iterator[_Watched]:
+    def demux(self, *_: object) -> Iterator[_CheckedPacket]:
         yield self._packet

@@ -1,7 +1,7 @@
-"""The frames of an image file as one IMAGE and one MASK tensor, allocated once and filled in place.
+"""Fills one IMAGE and one MASK tensor with the frames of an image file. They are allocated once.
 
-Frames come as bands of rows: eight-bit ones are first gathered at the end of the frame's own memory and
-become floats from its beginning on, when whatever they were decoded from is gone. So a picture of any size
+Frames arrive as bands of rows. Bytes are first collected at the end of the frame's own memory; once the
+decoder's memory is released they are converted to floats, from the first row on. So an image of any size
 needs no more memory than its tensors.
 """
 
@@ -17,16 +17,18 @@ import torch
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
-# The first row, colours [rows, width, 3] and alpha [rows, width] or None: uint8 or, in 0..1, float32
+# Number of the first row, colours [rows, width, 3], alpha [rows, width] or None: uint8, or float32 in 0..1
 Band = tuple[int, Array, "Array | None"]
-Turn = Callable[[Array], Array]  # an upright picture, seen as it lies in the file
+Orient = Callable[
+    [Array], Array
+]  # returns a view of an upright image in the row and column order of the file
 
 ALPHA = "alpha"
 CHANNELS = (ALPHA, "red", "green", "blue")
-BAND_PIXELS = 1 << 18  # are converted at once, to stay in the cache
+BAND_PIXELS = 1 << 18  # converted at once; they fit into the processor's cache
 
-# By EXIF's orientation (tag 0x0112): a view of an upright picture, its rows and columns those of the file
-TURNS: dict[int, Turn] = {
+# By EXIF's orientation (tag 0x0112)
+ORIENTATIONS: dict[int, Orient] = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
     3: lambda upright: upright[::-1, ::-1],
@@ -36,16 +38,16 @@ TURNS: dict[int, Turn] = {
     7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
     8: lambda upright: np.rot90(upright, -1),
 }
-SIDEWAYS = 5  # from this orientation on, width is height
+SIDEWAYS = 5  # from this orientation on, width and height are swapped
 
 
 def frame_bytes(pixels: int, channel: str | None) -> int:
-    """The memory of a frame with so many pixels: of IMAGE and MASK, or of one channel."""
+    """Return the bytes of IMAGE and MASK for one frame, or of one channel as MASK."""
     return pixels * np.dtype(np.float32).itemsize * (len(CHANNELS) if channel is None else 1)
 
 
 class Batch:
-    """Room for ``count`` frames: IMAGE [B, H, W, 3] and MASK [B, H, W], or ``channel`` alone as a mask."""
+    """Memory for ``count`` frames: IMAGE [B, H, W, 3] and MASK [B, H, W], or ``channel`` alone as MASK."""
 
     def __init__(self, count: int, height: int, width: int, channel: str | None = None) -> None:
         self.height, self.width, self.room, self.filled = height, width, count, 0
@@ -54,16 +56,19 @@ class Batch:
         self._image = None if channel else np.empty((count, height, width, 3), np.float32)
 
     def grow(self, count: int) -> None:
-        """Make room for ``count`` frames in all, in place where the system can."""
+        """Resize to ``count`` frames, in place if the system can."""
         for array in (self._mask, self._image):
             if array is not None:
                 array.resize((count, *array.shape[1:]), refcheck=False)
         self.room = count
 
     def add(
-        self, bands: Iterable[Band], turn: Turn = TURNS[1], release: Callable[[], None] = lambda: None
+        self,
+        bands: Iterable[Band],
+        orient: Orient = ORIENTATIONS[1],
+        release: Callable[[], None] = lambda: None,
     ) -> None:
-        """Fill the next frame. ``release`` lets go of what the bands were made of, once all of them came."""
+        """Fill the next frame. ``release`` frees the decoder's memory; it is called after the last band."""
         places: dict[int, Array] = {}
         parts = self._parts(self.filled)
         for top, colours, alpha in bands:
@@ -72,7 +77,7 @@ class Batch:
                 if values is not None:
                     if number not in places:
                         places[number] = _tail(part.target) if values.dtype == np.uint8 else part.target
-                    turn(places[number])[top : top + len(values)] = values
+                    orient(places[number])[top : top + len(values)] = values
         release()
         for number, part in enumerate(parts):
             if number in places:
@@ -82,7 +87,7 @@ class Batch:
         self.filled += 1
 
     def _parts(self, index: int) -> list[_Part]:
-        """What the next frame consists of."""
+        """Return the parts of the next frame."""
         mask = self._mask[index]
         if self._channel not in (None, ALPHA):
             number = CHANNELS.index(self._channel) - 1
@@ -93,12 +98,12 @@ class Batch:
         return parts
 
     def masks(self) -> torch.Tensor:
-        """MASK, or the one channel, of the frames that came."""
+        """Return MASK, or the one channel, of all frames added."""
         self.grow(self.filled)
         return torch.from_numpy(self._mask)
 
     def images(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """IMAGE and MASK of the frames that came."""
+        """Return IMAGE and MASK of all frames added."""
         masks = self.masks()
         if self._image is None:
             raise TypeError("the batch has one channel")
@@ -107,22 +112,23 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Part:
-    """Where a part of a frame goes, and what it is made of."""
+    """A part of a frame: the memory to fill, and the function that picks its values of a band."""
 
     target: Floats
     pick: Callable[[Array, Array | None], Array | None]
-    inverted: bool  # as a mask is, of alpha
+    inverted: bool  # a mask is 1 - alpha
 
 
 def _tail(target: Floats) -> Array:
-    """An array of bytes of the same shape in the last quarter of the memory of ``target``."""
+    """Return the last quarter of the memory of ``target`` as uint8 of the same shape."""
     tail: Array = target.reshape(-1).view(np.uint8)[-target.size :].reshape(target.shape)
     return tail
 
 
 def _spread(source: Array, target: Floats, *, inverted: bool) -> None:
-    """Make fractions of ``source``, which may lie at the end of ``target``: from the first row on, what is
-    written stays behind what is still to be read.
+    """Convert ``source`` to floats in 0..1 in ``target``, at whose end it may lie.
+
+    From the first row on, the bytes written never reach those that are still to be read.
     """
     if source is target and not inverted:
         return
@@ -139,11 +145,11 @@ def _slices(height: int, width: int) -> Iterator[slice]:
 
 
 def bands(colours: Array, alpha: Array | None) -> Iterator[Band]:
-    """A whole picture in bands."""
+    """Yield an image in bands."""
     for rows in _slices(*colours.shape[:2]):
         yield rows.start, colours[rows], None if alpha is None else alpha[rows]
 
 
 def band_rows(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """First row and the one after the last, of each band of a picture."""
+    """Yield the first row of each band and the row after its last."""
     return ((rows.start, rows.stop) for rows in _slices(height, width))

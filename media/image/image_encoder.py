@@ -1,7 +1,6 @@
-"""Encodes a frame of an IMAGE tensor as a file: the bytes are those that ComfyUI's own Save Image writes.
+"""Encodes one frame of an IMAGE tensor as an image file, with the pixels that ComfyUI's Save Image writes.
 
-Nothing here changes Pillow's global settings, which other nodes share; every function may be called from any
-thread.
+Pillow's global settings, which other nodes share, are not changed. Any thread may call these functions.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from ...errors import MediaError, sentence
-from ..image_tensor import Pixels, eight_bits
+from ..image_tensor import Bytes, to_uint8
 from ..workflow_metadata import Metadata
 from . import png
 
@@ -29,32 +28,29 @@ __all__ = ["FORMATS", "Encoded", "Format", "Metadata", "encode"]
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image as a file: its bytes, what to call it, and in plain sentences what of the original is lost."""
+    """An encoded image, and a sentence for each thing that is lost."""
 
     data: bytes
-    extension: str
     content_type: str
     notes: tuple[str, ...] = ()
 
 
-Written = tuple[bytes, tuple[str, ...]]  # a file, and notes on what it lacks
+Written = tuple[bytes, tuple[str, ...]]  # a file, and notes on what is lost
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file that an image can be saved as."""
+    """A format for image files. ``name`` is also the file's extension."""
 
     name: str
-    extension: str
     content_type: str
-    max_side: int  # of width and of height, in pixels
+    max_side: int  # largest width and height, in pixels
     keeps_alpha: bool
-    has_quality: bool
-    write: Callable[[Pixels, int, Mapping[str, str]], Written]  # of pixels, quality, texts to embed
+    write: Callable[[Bytes, int, Mapping[str, str]], Written]  # pixels, quality, texts to embed
 
 
-def _write_png(pixels: Pixels, quality: int, texts: Mapping[str, str]) -> Written:
-    # ComfyUI fails on a keyword that PNG does not allow; no image is to be lost for one here.
+def _write_png(pixels: Bytes, quality: int, texts: Mapping[str, str]) -> Written:
+    # ComfyUI fails for a keyword that PNG does not allow; here the image is saved without it.
     allowed = {key: text for key, text in texts.items() if _is_keyword(key)}
     refused = [key for key in texts if key not in allowed]
     notes = tuple(f"{key!r} was left out of the file, PNG does not allow it as a keyword." for key in refused)
@@ -65,10 +61,10 @@ def _is_keyword(key: str) -> bool:
     return 0 < len(key) <= png.MAX_KEYWORD_BYTES and all("\0" < letter <= "\xff" for letter in key)
 
 
-_MAX_SEGMENT_BYTES = 65_533  # a JPEG segment tells its length in two bytes and counts these with it
+_MAX_SEGMENT_BYTES = 65_533  # a JPEG segment's length has two bytes and includes them
 
 
-def _write_jpeg(pixels: Pixels, quality: int, texts: Mapping[str, str]) -> Written:
+def _write_jpeg(pixels: Bytes, quality: int, texts: Mapping[str, str]) -> Written:
     exif = _exif(texts).tobytes() if texts else b""
     if len(exif) <= _MAX_SEGMENT_BYTES:
         return _written_by_pillow(pixels, "JPEG", quality, exif), ()
@@ -79,11 +75,11 @@ def _write_jpeg(pixels: Pixels, quality: int, texts: Mapping[str, str]) -> Writt
     return _written_by_pillow(pixels, "JPEG", quality, b""), (note,)
 
 
-def _write_webp(pixels: Pixels, quality: int, texts: Mapping[str, str]) -> Written:
+def _write_webp(pixels: Bytes, quality: int, texts: Mapping[str, str]) -> Written:
     return _written_by_pillow(pixels, "WEBP", quality, _exif(texts).tobytes() if texts else b""), ()
 
 
-def _written_by_pillow(pixels: Pixels, pillow_format: str, quality: int, exif: bytes) -> bytes:
+def _written_by_pillow(pixels: Bytes, pillow_format: str, quality: int, exif: bytes) -> bytes:
     from PIL import Image
 
     height, width, channels = pixels.shape
@@ -94,11 +90,14 @@ def _written_by_pillow(pixels: Pixels, pillow_format: str, quality: int, exif: b
 
 
 _EXIF_PROMPT = 0x0110  # Model
-_EXIF_REST = 0x010F  # Make, and downwards
+_EXIF_REST = 0x010F  # Make, then the tags below it
 
 
 def _exif(texts: Mapping[str, str]) -> Exif:
-    """The tags in which ComfyUI keeps a WebP's workflow (comfy_api/latest/_ui.py, _create_webp_metadata)."""
+    """Return the tags in which ComfyUI keeps a WebP's workflow.
+
+    See _create_webp_metadata in comfy_api/latest/_ui.py.
+    """
     from PIL import Image
 
     exif = Image.Exif()
@@ -113,17 +112,16 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         form.name: form
         for form in (
-            Format("png", "png", "image/png", png.MAX_SIDE, True, False, _write_png),
+            Format("png", "image/png", png.MAX_SIDE, True, _write_png),
             # JPEG_MAX_DIMENSION of libjpeg (jmorecfg.h), a little less than the format's 16 bits.
-            Format("jpg", "jpg", "image/jpeg", 65_500, False, True, _write_jpeg),
+            Format("jpg", "image/jpeg", 65_500, False, _write_jpeg),
             # WEBP_MAX_DIMENSION of libwebp (webp/encode.h), 14 bits.
-            Format("webp", "webp", "image/webp", 16_383, True, True, _write_webp),
+            Format("webp", "image/webp", 16_383, True, _write_webp),
         )
     }
 )
 
-_ALPHA = 3  # its index among the channels
-_OPAQUE = 255
+_ALPHA, _OPAQUE = 3, 255  # the index of the alpha channel, and its largest value
 
 
 def encode(
@@ -132,20 +130,19 @@ def encode(
     quality: int = 95,
     metadata: Metadata | None = None,
 ) -> Encoded:
-    """One frame, floats in 0..1 [H, W] or [H, W, C] with C 1 (grey), 3 (RGB) or 4 (RGBA), as a file.
+    """Encode one frame, floats in 0..1 [H, W] or [H, W, C] with C 1 (grey), 3 (RGB) or 4 (RGBA).
 
-    ``format_name`` is a key of FORMATS; ``quality`` is 1 to 100 for those that have one. Floats become bytes
-    as in ComfyUI's Save Image: times 255, clamped, the fraction dropped; NaN becomes 0. ``metadata`` is
-    embedded the way ComfyUI reads it back from PNG and WebP (from JPEG it reads none); None embeds nothing.
-    What a format cannot hold is left out and named in the notes. Raises MediaError for another shape, and
-    for a frame too large for the format.
+    ``format_name`` is a key of FORMATS; ``quality`` is 1 to 100 and ignored for png. Floats become bytes as
+    in ComfyUI's Save Image: times 255, clamped, the fraction dropped; NaN becomes 0. ``metadata`` is embedded
+    where ComfyUI reads it from PNG and WebP (it reads none from JPEG); None embeds nothing. The notes name
+    what a format cannot hold. Raises MediaError for another shape and for a frame too large for the format.
     """
     if format_name not in FORMATS:
         advice = f"Choose one of {', '.join(FORMATS)}."
         raise MediaError(_refusal(repr(format_name), "the format is unknown", advice))
     form = FORMATS[format_name]
     metadata = metadata or Metadata()
-    pixels = eight_bits(_frame(image, form))
+    pixels = to_uint8(_frame(image, form))
     height, width, channels = pixels.shape
     notes = metadata.notes
     if channels > _ALPHA and not form.keeps_alpha:
@@ -157,7 +154,7 @@ def encode(
     except (OSError, ValueError, MemoryError) as error:  # the encoders' own
         what = f"{width} x {height} pixels as {form.name}"
         raise MediaError(_refusal(what, f"{type(error).__name__} {error}", "Try another format.")) from error
-    return Encoded(data, form.extension, form.content_type, notes + further_notes)
+    return Encoded(data, form.content_type, notes + further_notes)
 
 
 def _refusal(what: str, said: str, advice: str) -> str:
@@ -165,7 +162,7 @@ def _refusal(what: str, said: str, advice: str) -> str:
 
 
 def _frame(image: torch.Tensor | npt.NDArray[Any], form: Format) -> npt.NDArray[Any]:
-    """``image`` as floats [H, W, C] in main memory. Raises MediaError unless ``form`` can hold it."""
+    """Return ``image`` as floats [H, W, C] in main memory. Raises MediaError if ``form`` cannot hold it."""
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu()
         image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()  # numpy has no bfloat16
@@ -178,7 +175,7 @@ def _frame(image: torch.Tensor | npt.NDArray[Any], form: Format) -> npt.NDArray[
         case _:
             height = width = 0
     if not (height and width):
-        said = f"an array of {' x '.join(map(str, shape))} is no image"
+        said = f"an array of {' x '.join(map(str, shape))} is not an image"
         raise MediaError(_refusal(form.name, said, "Connect images of height x width x 1, 3 or 4 channels."))
     if max(height, width) > form.max_side:
         roomier = [other.name for other in FORMATS.values() if other.max_side >= max(height, width)]

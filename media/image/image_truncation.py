@@ -1,4 +1,7 @@
-"""What an image file consists of: whether all of it is there, and which parts of a JPEG are no pixels."""
+"""Finds out whether an image file is truncated or damaged, by its format's own structure.
+
+Also removes the metadata of a JPEG, for decoders that fail on it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
+from ..file_kind import JPEG_START, PNG_SIGNATURE
+
 BLOCK_BYTES = 1 << 20
 _TRIED_BYTES, _TRIED_PIXELS = 32 << 20, 16_000_000
-_MORE_BITS = bytes.fromhex("5aa533cc") * 16  # of a scan; where bits are missing, decoders take zeros for them
+_MORE_BITS = bytes.fromhex("5aa533cc") * 16  # of a scan; decoders read missing bits as zeros
+_JPEG_END = b"\xff\xd9"
 _GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
 
 
 def damage(file: BinaryIO) -> str:
-    """What is missing, as "the file is cut off"; "" where all is there, or nobody can tell."""
+    """Return what is wrong, such as "the file is cut off"; "" for a complete file and an unknown format."""
     file.seek(0)
     head = file.read(12)
     try:
@@ -27,7 +33,7 @@ def damage(file: BinaryIO) -> str:
 
 
 class _End(Exception):
-    """The file ends where it must not."""
+    """The file ends too early."""
 
 
 def _read(file: BinaryIO, count: int) -> bytes:
@@ -38,11 +44,14 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 
 def _of_jpeg(file: BinaryIO, head: bytes) -> str:
-    """Segments up to the first scan, then an end of image, which no scan holds (ITU-T T.81, B.1.1.2)."""
+    """Read the segments up to the first scan, then look for the end marker, which no scan contains.
+
+    See ITU-T T.81, B.1.1.2.
+    """
     file.seek(2)
     while True:
-        mark, kind = _read(file, 2)
-        if mark != 0xFF:  # noqa: PLR2004
+        marker, kind = _read(file, 2)
+        if marker != 0xFF:  # noqa: PLR2004
             return ""
         if kind == 0xFF:  # noqa: PLR2004  may be repeated
             file.seek(-1, 1)
@@ -52,7 +61,7 @@ def _of_jpeg(file: BinaryIO, head: bytes) -> str:
         file.seek(int.from_bytes(_read(file, 2), "big") - 2, 1)
     last = b""
     while block := file.read(BLOCK_BYTES):
-        if b"\xff\xd9" in last + block:
+        if _JPEG_END in last + block:
             return ""
         last = block[-1:]
     if not lacks_only_its_end(file):
@@ -61,9 +70,10 @@ def _of_jpeg(file: BinaryIO, head: bytes) -> str:
 
 
 def lacks_only_its_end(file: BinaryIO) -> bool:
-    """Whether a JPEG without an end of image has all of its pixels: then nothing put behind them changes any.
+    """Return whether a JPEG without end marker has all of its pixels: bytes appended to it change none.
 
-    A progressive one that ends exactly behind a scan counts as whole. False where it is too large to try.
+    A progressive one that ends exactly after a scan counts as complete. Returns False for a file that is too
+    large to try.
     """
     from PIL import Image
 
@@ -71,21 +81,21 @@ def lacks_only_its_end(file: BinaryIO) -> bool:
     data = file.read(_TRIED_BYTES + 1)
     if len(data) > _TRIED_BYTES:
         return False
-    data = data.rstrip(b"\xff")  # half of the mark
+    data = data.rstrip(b"\xff")  # half of the marker
     seen = set()
     try:
-        for behind in (b"", _MORE_BITS):
-            with Image.open(io.BytesIO(data + behind + b"\xff\xd9")) as picture:
-                if picture.width * picture.height > _TRIED_PIXELS:
+        for appended in (b"", _MORE_BITS):
+            with Image.open(io.BytesIO(data + appended + _JPEG_END)) as image:
+                if image.width * image.height > _TRIED_PIXELS:
                     return False
-                seen.add(zlib.crc32(picture.tobytes()))
-    except Exception:  # noqa: BLE001  Pillow's plugins raise what they like; then more is wrong than its end
+                seen.add(zlib.crc32(image.tobytes()))
+    except Exception:  # noqa: BLE001  Pillow's plugins raise any error; then more is wrong than the end
         return False
     return len(seen) == 1
 
 
 def _of_png(file: BinaryIO, head: bytes) -> str:
-    """Chunks to the last one; the checksums of those with pixels (https://www.w3.org/TR/png-3/, 5.3)."""
+    """Read all chunks and compare the checksums of those with pixels (https://www.w3.org/TR/png-3/, 5.3)."""
     file.seek(8)
     while True:
         length, kind = int.from_bytes(_read(file, 4), "big"), _read(file, 4)
@@ -104,7 +114,7 @@ def _of_png(file: BinaryIO, head: bytes) -> str:
 
 
 def _of_gif(file: BinaryIO, head: bytes) -> str:
-    """Blocks to the trailer, which may be missing (GIF89a, 17 to 27)."""
+    """Read all blocks up to the trailer, which may be missing (GIF89a, 17 to 27)."""
     file.seek(10)
     _skip_colours(file, _read(file, 3)[0])
     while start := file.read(1):
@@ -126,30 +136,31 @@ def _skip_colours(file: BinaryIO, flags: int) -> None:
 
 
 def _of_webp(file: BinaryIO, head: bytes) -> str:
-    """Chunks, each padded to an even length: the last byte of that may be missing (RFC 9649, 2.3)."""
-    position, end, there = 12, 8 + int.from_bytes(head[4:8], "little"), file.seek(0, 2)
-    while end == there + 1 and position < there:
+    """Compare the stated length with the file's. The last padding byte may be missing (RFC 9649, 2.3)."""
+    position, end, size = 12, 8 + int.from_bytes(head[4:8], "little"), file.seek(0, 2)
+    while end == size + 1 and position < size:
         file.seek(position + 4)
         position += 8 + int.from_bytes(_read(file, 4), "little")
-        if position == there and position % 2:
+        if position == size and position % 2:
             return ""
         position += position % 2
-    if end > there:
+    if end > size:
         raise _End
     return ""
 
 
 _LOOKS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, bytes], str]], ...] = (
-    (lambda head: head.startswith(b"\xff\xd8\xff"), _of_jpeg),
-    (lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), _of_png),
+    (lambda head: head.startswith(JPEG_START + b"\xff"), _of_jpeg),
+    (lambda head: head.startswith(PNG_SIGNATURE), _of_png),
     (lambda head: head.startswith(b"GIF8"), _of_gif),
     (lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP", _of_webp),
 )
 
 
 def without_metadata(data: bytes) -> bytes:
-    """A JPEG without what programs put beside its pixels: application segments and comments up to the first
-    scan, but for those that say how colours are meant (JFIF's and Adobe's).
+    """Return a JPEG without the application segments and comments before the first scan.
+
+    JFIF's and Adobe's segments are kept: they define the colours.
     """
     kept, position = [data[:2]], 2
     while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":

@@ -1,7 +1,7 @@
-"""The frames of an image file as Pillow reads them, one at a time, turned upright.
+"""Reads the frames of an image file with Pillow, one at a time, rotated by their EXIF orientation.
 
-The rule: metadata that cannot be read costs nothing but itself, and of a file that is cut off comes what is
-there. Pillow's global settings, which other nodes share, stay untouched.
+Metadata that cannot be read is ignored, and the part of a truncated file that is there is read. Pillow's
+global settings, which other nodes share, are not changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
-from ..damage import Damage
+from ..damage import ImageDamage
 from . import image_batch, image_truncation
 from .image_batch import Array, Band, Batch
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _ORIENTATION = 0x0112  # EXIF's tag
-_SINGLE_FRAME = {"MPO"}  # its further pictures are no further frames, but previews or the other eye's view
-_JPEG, _END_OF_JPEG = {"JPEG", "MPO"}, b"\xff\xd9"
-_OTHER_SIZES = {"TIFF"}  # whose further pictures may have other sizes, and are left out then
-_TRANSPARENT_COLOUR_MODES = {"1", "L", "P", "RGB"}  # where info["transparency"] names see-through colours
-# Of Pillow's formats those that are not read, and why
+_SINGLE_FRAME = {"MPO"}  # its other images are previews or the other eye's view, no frames
+_JPEG, _JPEG_END = {"JPEG", "MPO"}, b"\xff\xd9"
+_MIXED_SIZES = {"TIFF"}  # its frames may have different sizes
+_TRANSPARENT_COLOUR_MODES = {"1", "L", "P", "RGB"}  # where info["transparency"] names colours
+# Pillow's formats that are not read, and why
 _FORBIDDEN = {"EPS": "it is a PostScript program, which would have to be run"}
 
 
 class Refused(Exception):
-    """A file that is not read, and what to do."""
+    """The file is not read; ``advice`` says what to do."""
 
     def __init__(self, said: str, advice: str) -> None:
         super().__init__(said)
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 
 class Room(Protocol):
-    """Where frames go."""
+    """Provides the memory for frames."""
 
     def begin(self, height: int, width: int) -> Batch: ...
     def more(self, batch: Batch) -> None: ...
@@ -48,24 +48,22 @@ class Room(Protocol):
 
 @dataclass(frozen=True)
 class Size:
-    """What the header of a file says: how many frames of the first one's size, 0 for nobody knows, and the
-    pixels of one.
-    """
+    """The number of frames with the size of the first, 0 if unknown, and the pixels of one, by the header."""
 
     count: int
     pixels: int
 
 
 def size(file: Image, *, first_only: bool) -> Size:
-    """How large the file will be in memory. Nothing is decoded."""
+    """Return how large the file will be in memory, without decoding it."""
     pixels = file.width * file.height
     if first_only or file.format in _SINGLE_FRAME:
         return Size(1, pixels)
     try:
         count = getattr(file, "n_frames", 1)
-        if count > 1 and file.format in _OTHER_SIZES:
+        if count > 1 and file.format in _MIXED_SIZES:
             count = sum(_pixels_of(file, index) == pixels for index in range(count))
-    except Exception:  # noqa: BLE001  a later frame cannot be read: it is told when its turn comes
+    except Exception:  # noqa: BLE001  a later frame cannot be read: reported when it is decoded
         count = 0
     return Size(count, pixels)
 
@@ -75,13 +73,13 @@ def _pixels_of(file: Image, index: int) -> int:
     return file.width * file.height
 
 
-def fill(file: Image, size: Size, room: Room, damage: Damage) -> Batch:
-    """Decode the frames.
+def fill(file: Image, size: Size, room: Room, damage: ImageDamage) -> Batch:
+    """Decode the frames into a new batch.
 
-    Those of another size than the first are left out, as in ComfyUI's Load Image. A file of one frame is
-    closed before its pixels become floats. Raises whatever Pillow raises, where there is no frame.
+    Frames of another size than the first are skipped, as in ComfyUI's Load Image. A file with one frame is
+    closed before its pixels become floats. Raises whatever Pillow raises if no frame can be decoded.
     """
-    first = getattr(file, "_min_frame", 0)  # a Photoshop file counts from 1, see Pillow's ImageSequence
+    first = getattr(file, "_min_frame", 0)  # Photoshop files count from 1, see Pillow's ImageSequence
     batch = None
     for index in itertools.count(first):
         try:
@@ -102,27 +100,23 @@ def fill(file: Image, size: Size, room: Room, damage: Damage) -> Batch:
         if (height, width) == (batch.height, batch.width):
             if batch.filled == batch.room:
                 room.more(batch)
-            release = file.close if size.count == 1 else _nothing
-            batch.add(_bands(file, damage), image_batch.TURNS[orientation], release)
+            release = file.close if size.count == 1 else (lambda: None)
+            batch.add(_bands(file, damage), image_batch.ORIENTATIONS[orientation], release)
         if size.count == 1:
             break
     if batch is None:
-        raise EOFError("there is no picture in the file")
+        raise EOFError("there is no image in the file")
     return batch
 
 
-def _nothing() -> None:
-    pass
-
-
 def said(error: BaseException) -> str:
-    """What Pillow says, without the names of objects in memory."""
+    """Return Pillow's message without the names of objects in memory."""
     text = str(error) or type(error).__name__
     return "Pillow cannot identify it" if "<_io." in text or " object at 0x" in text else text
 
 
-def _load(file: Image, damage: Damage, index: int) -> None:
-    """Decode the frame that the file stands at; what of it is there, where it breaks off."""
+def _load(file: Image, damage: ImageDamage, index: int) -> None:
+    """Decode the current frame; of a truncated one, the part that is there."""
     try:
         file.load()
     except Exception as error:
@@ -130,8 +124,8 @@ def _load(file: Image, damage: Damage, index: int) -> None:
             raise
         try:
             if file.format in _JPEG:
-                source = getattr(file, "fp", None)  # which loading may let go of
-                _end_with(file, _END_OF_JPEG)
+                source = getattr(file, "fp", None)  # loading may set it to None
+                _append(file, _JPEG_END)
                 file.load()
                 if source is not None and not source.closed and image_truncation.lacks_only_its_end(source):
                     return
@@ -139,21 +133,23 @@ def _load(file: Image, damage: Damage, index: int) -> None:
                 _forgiving()(file)
         except Exception:  # noqa: BLE001  the first error says more
             raise error from None
-        which = f"frame {index + 1}" if index else "the picture"
+        which = f"frame {index + 1}" if index else "the image"
         lacks = f"what could not be read of {which} is empty"
         damage.found(f"the file is damaged or cut off ({said(error)}), {lacks}")
 
 
-def _end_with(file: Any, end: bytes) -> None:  # noqa: ANN401  a plugin's image
-    """Let the decoder find ``end`` behind the last byte, as Pillow does it with LOAD_TRUNCATED_IMAGES."""
+def _append(file: Any, end: bytes) -> None:  # noqa: ANN401  a plugin's image
+    """Make the decoder read ``end`` after the last byte, as Pillow does with LOAD_TRUNCATED_IMAGES."""
     ends = iter((end,))
     file.load_read = lambda count: file.fp.read(count) or next(ends, b"")
 
 
 @functools.cache
 def _forgiving() -> Callable[[Any], object]:
-    """Pillow's own ``ImageFile.load`` as it is with LOAD_TRUNCATED_IMAGES, a global that other threads share:
-    ComfyUI sets it for a second attempt. The same code, with globals of its own.
+    """Return Pillow's ``ImageFile.load`` with LOAD_TRUNCATED_IMAGES set for it alone.
+
+    ComfyUI sets this global, which all threads share, for a second attempt. Here a copy of the function gets
+    its own globals.
     """
     from PIL import ImageFile
 
@@ -162,22 +158,22 @@ def _forgiving() -> Callable[[Any], object]:
     return types.FunctionType(load.__code__, own, load.__name__, load.__defaults__, load.__closure__)
 
 
-def _orientation(frame: Image, damage: Damage) -> int:
+def _orientation(frame: Image, damage: ImageDamage) -> int:
     try:
         orientation = frame.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001  the picture does not depend on it
+    except Exception:  # noqa: BLE001  the pixels do not depend on it
         damage.lost("its EXIF data cannot be read, so it is not rotated")
         return 1
-    return orientation if isinstance(orientation, int) and orientation in image_batch.TURNS else 1
+    return orientation if isinstance(orientation, int) and orientation in image_batch.ORIENTATIONS else 1
 
 
 # --- Pixels ------------------------------------------------------------------------------------------------
 
 
-def _bands(frame: Image, damage: Damage) -> Iterator[Band]:
-    """The frame in bands, so that a conversion needs no second copy of all of it."""
+def _bands(frame: Image, damage: ImageDamage) -> Iterator[Band]:
+    """Yield the frame in bands of rows, so that converting it needs no second copy."""
     alpha_of = _alpha_of(frame, damage)
-    # 16 bits of grey, which Pillow before 11 gives as 32 where a PNG has them
+    # 16-bit grey; Pillow before 11 returns that of a PNG as 32 bits
     deep = frame.mode.startswith("I;16") or (frame.mode == "I" and frame.format == "PNG")
     for top, bottom in image_batch.band_rows(frame.height, frame.width):
         band = frame.crop((0, top, frame.width, bottom))
@@ -196,16 +192,16 @@ def _colours(band: Image) -> Array:
     return np.asarray(band.convert("RGB"))
 
 
-def _alpha_of(frame: Image, damage: Damage) -> Callable[[Image], Array | None]:
+def _alpha_of(frame: Image, damage: ImageDamage) -> Callable[[Image], Array | None]:
     if frame.getbands()[-1] == "A":  # LAB has an A too, a colour
         return lambda band: np.asarray(band.getchannel("A"))
     if "transparency" not in frame.info:
         return lambda band: None
-    try:  # a first pixel shows whether the file's word on it can be read
+    try:  # with one pixel: the file's transparent colour may be unreadable
         pixel = frame.crop((0, 0, 1, 1))
         pixel.convert("RGBA")
         pixel.convert("RGB")
-    except Exception:  # noqa: BLE001  the picture does not depend on it
+    except Exception:  # noqa: BLE001  the pixels do not depend on it
         del frame.info["transparency"]
         damage.lost("its transparent colour cannot be read, so it is opaque")
         return lambda band: None
@@ -215,7 +211,7 @@ def _alpha_of(frame: Image, damage: Damage) -> Callable[[Image], Array | None]:
 
 
 def opened(file: BinaryIO) -> Image:
-    """The file, of which only the header is read yet. Raises Refused, and whatever Pillow raises."""
+    """Open the file and read only its header. Raises Refused, and whatever Pillow raises."""
     from PIL import Image
 
     try:

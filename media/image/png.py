@@ -1,8 +1,8 @@
-"""A PNG writer that is fast where Pillow is slow: numpy filters the rows, ISA-L deflates them.
+"""Writes PNG files faster than Pillow: numpy filters the rows, ISA-L deflates them.
 
-The rule: all rows of an image are filtered alike and deflated as one stream, after the one `Recipe` that
-makes a sample of the rows smallest; a decoder notices nothing. Without the optional package ``isal`` the
-standard library's zlib does the same, slower. Section numbers are those of https://www.w3.org/TR/png-3/.
+All rows of an image get the same filter and are deflated as one stream, with the `Recipe` that makes a sample
+of the rows smallest. Without the optional package ``isal``, the standard library's zlib is used, which is
+slower. Section numbers are those of https://www.w3.org/TR/png-3/.
 """
 
 from __future__ import annotations
@@ -16,28 +16,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
+from ..file_kind import PNG_SIGNATURE
+from ..image_tensor import Bytes
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> greyscale, truecolour, truecolour with alpha (11.2.1)
 MAX_SIDE = 2**31 - 1  # a four-byte integer whose top bit is zero (7.1)
 MAX_KEYWORD_BYTES = 79  # 11.3.3.2
 
-BAND_BYTES = 1 << 18  # rows are filtered and deflated in bands of about this size, to stay in the cache
-CHUNK_BYTES = 1 << 20  # deflated bytes are gathered to at least this size before an IDAT chunk is written
-SAMPLE_SLABS = 6  # a sample is this many groups of adjacent rows, spread evenly over the image
-SAMPLE_BYTES = 1 << 20  # and never more than about this, however wide the image is
-DRAWN = 1 / 8  # a sample that shrinks below this part of its size is a drawing: flat areas, edges, lettering
+BAND_BYTES = 1 << 18  # size of the bands that are filtered and deflated at once; they fit into the cache
+CHUNK_BYTES = 1 << 20  # smallest IDAT chunk, except for the last
+SAMPLE_SLABS = 6  # groups of adjacent rows in a sample, spread evenly over the image
+SAMPLE_BYTES = 1 << 20  # largest sample
+DRAWN = 1 / 8  # an image is a drawing (flat areas, edges, text) if its sample shrinks below this part
 
 
-# --- Filters: every byte less what its neighbours let expect (section 9) -----------------------------------
+# --- Filters: each byte minus a prediction from its neighbours (section 9) ---------------------------------
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """The bytes of some rows and, in equal arrays, of the pixels left, above, and above left of them."""
+    """The bytes of some rows, and in arrays of the same shape those to the left, above, and above left."""
 
     here: Bytes
     left: Bytes
@@ -58,16 +57,16 @@ def _up(n: Neighbourhood, out: Bytes) -> None:
 
 
 def _average(n: Neighbourhood, out: Bytes) -> None:
-    # floor((left + above) / 2) within eight bits: the bits both have, and half of those that only one has.
+    # floor((left + above) / 2) in eight bits: the bits that both have, plus half of those that only one has.
     np.subtract(n.here, (n.left & n.above) + ((n.left ^ n.above) >> 1), out=out)
 
 
 def _paeth(n: Neighbourhood, out: Bytes) -> None:
-    """Subtract whichever of left, above and corner is nearest to left + above - corner (9.4).
+    """Subtract the one of left, above and corner that is nearest to left + above - corner (9.4).
 
-    Within eight bits: sort left and above into low and high. A corner at or beyond one of the two makes the
-    other one nearest. A corner between them is nearest itself, unless it lies at least twice as near to one
-    of them as to the other: then it is the other that is nearest.
+    Computed in eight bits, with left and above sorted into low and high. If the corner is not strictly
+    between them, the one farther from the corner is nearest. If it is between them, the corner is nearest,
+    unless one of them is at least twice as far from it as the other: then that one is nearest.
     """
     low, high = np.minimum(n.left, n.above), np.maximum(n.left, n.above)
     nearest = np.minimum(np.maximum(n.corner, low), high)
@@ -83,17 +82,17 @@ FILTERS: tuple[Callable[[Neighbourhood, Bytes], None], ...] = (_as_is, _sub, _up
 
 @dataclass(frozen=True)
 class Slabs:
-    """Equal groups of adjacent rows and what surrounds them, ``padded`` [slabs, 1 + rows, one pixel + row].
+    """Groups of adjacent rows with their neighbours, ``padded`` [slabs, 1 + rows, one pixel + row].
 
-    The first row of each slab is the one above it, the first pixel of each row the one left of it: zeros at
-    the edges of the image (9.2).
+    The first row of each slab is the row above it, the first pixel of each row the pixel to its left. They
+    are zeros at the edges of the image (9.2).
     """
 
     padded: Bytes
     pixel_bytes: int
 
     def filtered(self, filter_type: int) -> Bytes:
-        """The slabs' own rows, each behind the byte that names its filter, [slabs, rows, 1 + row]."""
+        """Return the filtered rows [slabs, rows, 1 + row]; the first byte of each is its filter type."""
         here, above, one = self.padded[:, 1:], self.padded[:, :-1], self.pixel_bytes
         slabs, rows, padded_bytes = here.shape
         out = np.empty((slabs, rows, 1 + padded_bytes - one), np.uint8)
@@ -104,15 +103,15 @@ class Slabs:
 
 
 class Rows:
-    """The rows of an image, to be had in slabs."""
+    """Returns the rows of an image in slabs."""
 
-    def __init__(self, pixels: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, pixels: Bytes) -> None:
         self._rows: Bytes = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
         self._height, self._row_bytes = self._rows.shape
         self._pixel_bytes = pixels.shape[2]
 
     def slabs(self, starts: Sequence[int], count: int) -> Slabs:
-        """``count`` rows from each of ``starts`` on."""
+        """Return slabs of ``count`` rows, one from each of ``starts`` on."""
         one = self._pixel_bytes
         padded = np.empty((len(starts), 1 + count, one + self._row_bytes), np.uint8)
         padded[..., :one] = 0
@@ -122,13 +121,13 @@ class Rows:
         return Slabs(padded, one)
 
     def bands(self) -> Iterator[Slabs]:
-        """The whole image from top to bottom, in slabs of about BAND_BYTES."""
+        """Yield the whole image from top to bottom, in slabs of about BAND_BYTES."""
         count = max(1, BAND_BYTES // self._row_bytes)
         for start in range(0, self._height, count):
             yield self.slabs([start], min(count, self._height - start))
 
     def sample(self, slab_rows: int) -> Slabs:
-        """SAMPLE_SLABS slabs of ``slab_rows``, spread evenly; the whole image where it has no more rows."""
+        """Return SAMPLE_SLABS slabs of ``slab_rows``, spread evenly, or the whole image if it is small."""
         slab_rows = max(1, min(slab_rows, SAMPLE_BYTES // (SAMPLE_SLABS * self._row_bytes)))
         if self._height <= SAMPLE_SLABS * slab_rows:
             return self.slabs([0], self._height)
@@ -137,12 +136,12 @@ class Rows:
         return self.slabs(starts, slab_rows)
 
 
-# --- Deflate: two libraries, and what each is told for which kind of picture -------------------------------
+# --- Deflate: two libraries, and their settings for drawings and photographs -------------------------------
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to write an image: the filter of its rows, and the arguments of ``compressobj`` for them."""
+    """A filter for the rows, and the arguments of ``compressobj`` for them."""
 
     filter_type: int
     settings: tuple[int, ...]
@@ -150,9 +149,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Engine:
-    """A library that deflates, and the recipes worth trying with it on drawings and on photographs.
+    """A library that deflates, and the recipes to try with it for drawings and for photographs.
 
-    ``slab_rows`` is how much of an image each recipe is tried on: that share of the whole time it costs.
+    ``slab_rows`` is the number of rows in each slab of the sample. A larger sample costs more time.
     """
 
     compressobj: Callable[..., Any]
@@ -162,14 +161,14 @@ class Engine:
     photographs: tuple[Recipe, ...]
 
     def deflated(self, parts: Iterable[Slabs], recipe: Recipe) -> Iterator[bytes]:
-        """One zlib stream that holds the rows of all parts, in pieces."""
+        """Yield one zlib stream with the rows of all parts, in pieces."""
         compressor = self.compressobj(*recipe.settings)
         for part in parts:
             yield compressor.compress(part.filtered(recipe.filter_type))
         yield compressor.flush()
 
     def recipe(self, sample: Slabs) -> Recipe:
-        """The recipe that makes a sample smallest; the first for drawings also tells whether it is one."""
+        """Return the recipe that makes a sample smallest. The first one for drawings decides if it is one."""
 
         @functools.cache
         def size(recipe: Recipe) -> int:
@@ -179,16 +178,17 @@ class Engine:
         return min(self.drawings if is_drawn else self.photographs, key=size)
 
 
-# ISA-L at level 1: 2 is not smaller, 3 takes ten times as long on flat images. It takes the first repetition
-# it finds, however far away, and a far one costs more bits than the few bytes of noise it stands for; on
-# flat images it even takes the row above, some 12 bits away, for the byte before. A window of 512 bytes (9
-# bits) keeps the far ones out of its sight: noisy photographs become 10 % smaller, flat images 3 times. Only
-# lettering, whose glyphs repeat from line to line, wants the whole 32 KiB (15 bits).
+# ISA-L at level 1: level 2 is not smaller, level 3 takes ten times as long for flat images. It uses the first
+# repetition that it finds, however far away, and a far one costs more bits than the few bytes that it
+# replaces; in flat images it even uses the row above, at a distance of some 12 bits, instead of the previous
+# byte. A window of 512 bytes (9 bits) excludes far repetitions: noisy photographs become 10 % smaller, flat
+# images shrink to a third. Only text, whose letters repeat from line to line, needs the full 32 KiB (15
+# bits).
 _NEAR = (1, zlib.DEFLATED, 9)
 _FAR = (1, zlib.DEFLATED, 15)
 
-# zlib spends its time on looking for repetitions: none for photographs, runs of one byte or the quick search
-# for drawings. A memLevel below 9 keeps small the hash table that it moves along for every 32 KiB.
+# zlib spends its time searching for repetitions. So photographs get no search, drawings only runs of one byte
+# or the fast search. A memLevel below 9 makes the hash table smaller, which zlib moves every 32 KiB.
 _ENTROPY = (1, zlib.DEFLATED, 15, 8, zlib.Z_HUFFMAN_ONLY)
 _RUNS = (1, zlib.DEFLATED, 15, 4, zlib.Z_RLE)
 _MATCHES = (2, zlib.DEFLATED, 15, 7, zlib.Z_DEFAULT_STRATEGY)
@@ -204,7 +204,7 @@ ZLIB = Engine(
 
 @functools.cache
 def engine() -> Engine:
-    """ISA-L where the package ``isal`` is installed, otherwise the standard library's zlib."""
+    """Return ISA-L if the package ``isal`` is installed, otherwise the standard library's zlib."""
     try:
         from isal import isal_zlib
     except ImportError:
@@ -219,29 +219,26 @@ def engine() -> Engine:
 
 
 def _clear_vector_registers() -> None:
-    """Undo what ISA-L leaves behind on this thread, lest it slow down whatever runs there next.
+    """Clear the AVX registers that ISA-L leaves in use on this thread, because they slow down SSE code.
 
-    Its assembly returns with the upper halves of the AVX registers in use, and until an instruction
-    VZEROUPPER clears them, SSE code runs at half its speed: Pillow writes a flat PNG in 24 ms instead of 11.
-    Compilers end AVX functions with that instruction, numpy's subtraction among them.
+    Until an instruction VZEROUPPER clears their upper halves, SSE code runs at half its speed: Pillow writes
+    a flat PNG in 24 ms instead of 11. Compilers end AVX functions with it, such as numpy's subtraction.
     """
     np.subtract(_VECTORS, _VECTORS)
 
 
-_VECTORS = np.zeros(256, np.uint8)  # several of the widest: fewer than one are left to other instructions
+_VECTORS = np.zeros(256, np.uint8)  # several registers: numpy uses no AVX for less than one
 
 
 # --- The file: a signature and chunks (section 5) ----------------------------------------------------------
 
 
-def encode(
-    pixels: npt.NDArray[np.uint8], text: Iterable[tuple[str, str]] = (), using: Engine | None = None
-) -> bytes:
-    """A PNG file of ``pixels``, uint8 [height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA) channels.
+def encode(pixels: Bytes, text: Iterable[tuple[str, str]] = (), using: Engine | None = None) -> bytes:
+    """Return a PNG file of ``pixels``, uint8 [height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA).
 
-    ``text`` are keywords (Latin-1, 1 to 79 bytes) and their values, written as tEXt, or as iTXt where a
-    value is not Latin-1. Beside the pixels it needs about as much memory as the file is long. May be called
-    from any thread; most of its time it does not hold the interpreter lock.
+    ``text`` has keywords (Latin-1, 1 to 79 bytes) and values, written as tEXt, or as iTXt for a value that is
+    not Latin-1. Needs about as much memory as the file is long, besides the pixels. Any thread may call it;
+    most of the time it does not hold Python's global lock.
     """
     height, width, channels = pixels.shape
     using = using or engine()
@@ -255,7 +252,7 @@ def encode(
             checksum = using.crc32(piece, checksum)
         file.write(struct.pack(">I", checksum))
 
-    file.write(SIGNATURE)
+    file.write(PNG_SIGNATURE)
     write_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPES[channels], 0, 0, 0))
     for keyword, value in text:
         write_chunk(*_text_chunk(keyword, value))
@@ -277,7 +274,7 @@ def _text_chunk(keyword: str, value: str) -> tuple[bytes, bytes]:
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """``pieces`` in lists of at least CHUNK_BYTES, the last one aside."""
+    """Yield ``pieces`` in lists of at least CHUNK_BYTES, except for the last."""
     gathered: list[bytes] = []
     size = 0
     for piece in pieces:

@@ -1,24 +1,24 @@
-"""Makes the frames of a film alike for an encoder: upright, of one size, in one pixel format.
+"""Converts decoded frames with FFmpeg's filters, and reads how a frame is to be shown.
 
-FFmpeg's own filters do it, told the matrix and range that each frame has. Frames of luma and colour
-difference keep their matrix, so that their colours stay what they are whatever that is; RGB becomes BT.709.
+The scale filter gets the matrix and the range of each frame. YUV frames keep their matrix, so that their
+colours do not change; RGB becomes BT.709.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-# Matrix, primaries and transfer of HD video (ITU-T H.273); what browsers take where nothing is said.
+# Matrix, primaries and transfer of HD video (ITU-T H.273); browsers assume them if nothing is stated.
 BT709 = 1
-_LIMITED, _FULL = 1, 2
+EIGHT_BITS = 8
 _UPRIGHT = (1, 0, 0, 1)
-# What turns a stored picture into the one to be shown, by the signs of its display matrix, as ffmpeg's
-# autorotate does (fftools/ffmpeg_filter.c).
-_TURNS: Mapping[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = MappingProxyType(
+# The filters that rotate or mirror a stored frame for display, by the signs of its display matrix, as
+# ffmpeg's autorotate does (fftools/ffmpeg_filter.c).
+_ROTATIONS: Mapping[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = MappingProxyType(
     {
         (-1, 0, 0, 1): (("hflip", ""),),
         (1, 0, 0, -1): (("vflip", ""),),
@@ -33,42 +33,87 @@ _TURNS: Mapping[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = Mappin
 MATRICES: Mapping[int, str] = MappingProxyType(
     {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 )
+_RANGES: Mapping[int, str] = MappingProxyType({1: "limited", 2: "full"})
 
 
-def turn(frame: Any) -> tuple[int, int, int, int]:  # noqa: ANN401  a frame of PyAV
-    """How a frame is to be shown, by quarters and mirrored: where a step to the right in the stored picture
-    leads in x and y, and a step down. Angles between are left alone.
+# ------------------------------------------------------------------------------- properties of a frame
+
+
+def rotation(frame: Any) -> tuple[int, int, int, int]:  # noqa: ANN401  a frame of PyAV
+    """Return how a frame is rotated and mirrored for display, in steps of 90 degrees.
+
+    The numbers are where one step to the right in the stored frame leads in x and y, then one step down.
+    Angles in between are ignored.
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return _UPRIGHT
     a, b, _, c, d = struct.unpack("=9i", bytes(data)[:36])[:5]
     found = (0, _sign(b), _sign(c), 0) if abs(b) > abs(a) else (_sign(a), 0, 0, _sign(d))
-    return found if found in _TURNS else _UPRIGHT
+    return found if found in _ROTATIONS else _UPRIGHT
 
 
-def lies_on_its_side(frame: Any) -> bool:  # noqa: ANN401
-    return turn(frame)[0] == 0
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+def is_rotated_sideways(frame: Any) -> bool:  # noqa: ANN401
+    return rotation(frame)[0] == 0
 
 
 def is_rgb(frame: Any) -> bool:  # noqa: ANN401
     return bool(frame.format.is_rgb) or frame.format.name == "pal8"
 
 
-def bits(frame: Any) -> int:  # noqa: ANN401
-    """Of the deepest component."""
-    return max((part.bits for part in frame.format.components), default=8)
+def is_deep(frame: Any) -> bool:  # noqa: ANN401
+    """Return whether a frame has more than 8 bits per component."""
+    return any(part.bits > EIGHT_BITS for part in frame.format.components)
 
 
-def has_alpha(frame: Any) -> bool:  # noqa: ANN401
-    return frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
+def has_alpha_channel(frame: Any) -> bool:  # noqa: ANN401
+    return any(part.is_alpha for part in frame.format.components)
 
 
-class Converter:
-    """Converts frames to the pixel format ``form``, their pixels stretched by ``aspect`` to square ones.
+def may_have_alpha(frame: Any) -> bool:  # noqa: ANN401
+    """Return whether a frame has an alpha channel, or a palette, whose colours may be transparent."""
+    return frame.format.name == "pal8" or has_alpha_channel(frame)
 
-    With ``even``, sides of odd length get one row or column more, a copy of the last. All frames get the size
-    of the first, ``width`` and ``height``. Used by one thread.
+
+def color_range(frame: Any) -> str:  # noqa: ANN401
+    """Return the scale filter's name of a frame's range."""
+    return _RANGES.get(int(frame.color_range), "auto")
+
+
+# ---------------------------------------------------------------------------------------- converting
+
+
+class FilterChain:
+    """A chain of FFmpeg's filters for frames like ``frame``. Each of ``steps`` is a name and its options."""
+
+    def __init__(self, frame: Any, steps: Iterable[tuple[str, str]]) -> None:  # noqa: ANN401
+        import av.filter
+
+        self._graph = av.filter.Graph()
+        # The time base is not used, but the filter requires one.
+        shape = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000"
+        self._input = last = self._graph.add("buffer", f"{shape}:pixel_aspect=1/1")
+        for name, options in (*steps, ("buffersink", "")):
+            step = self._graph.add(name, options) if options else self._graph.add(name)
+            last.link_to(step)
+            last = step
+        self._output = last
+        self._graph.configure()
+
+    def apply(self, frame: Any) -> Any:  # noqa: ANN401
+        self._input.push(frame)
+        return self._output.pull()
+
+
+class FrameConverter:
+    """Converts the frames of a video for an encoder: upright, of one size, in the pixel format ``form``.
+
+    Pixels are stretched by ``aspect`` to square ones. If ``even``, an odd width or height grows by a copy of
+    the last column or row. All frames get the size of the first. Used by one thread.
     """
 
     def __init__(self, form: str, aspect: Fraction = Fraction(1), *, even: bool = True) -> None:
@@ -77,63 +122,45 @@ class Converter:
         self.width = self.height = 0
 
     def measure(self, frame: Any) -> tuple[int, int]:  # noqa: ANN401
-        """The size that all frames get: that of ``frame``, the first one."""
+        """Return the size that all frames get: that of ``frame``, the first one."""
         if not self.width:
             self.width, self.height = self._size(frame)
         return self.width, self.height
 
     def _size(self, frame: Any) -> tuple[int, int]:  # noqa: ANN401
-        width, height = _stretched(frame, self._aspect)
+        width, height = _square_size(frame, self._aspect)
         return (width + width % 2, height + height % 2) if self._even else (width, height)
 
     def convert(self, frame: Any) -> Any:  # noqa: ANN401
-        """A frame without times, which no encoder takes for a key frame or none by what it was before."""
-        span = int(frame.color_range)
-        kind = (frame.width, frame.height, frame.format.name, int(frame.colorspace), span, turn(frame))
+        """Return the converted frame, without its type, from which an encoder would choose its key frames."""
+        span, matrix = int(frame.color_range), int(frame.colorspace)
+        kind = (frame.width, frame.height, frame.format.name, matrix, span, rotation(frame))
         if kind != self._kind:
-            self._begin(frame)
-            self._kind = kind
-        self._entrance.push(frame)
-        made: Any = self._exit.pull()
-        made.pict_type = 0
-        return made
+            self._chain, self._kind = FilterChain(frame, self._steps(frame)), kind
+        converted = self._chain.apply(frame)
+        converted.pict_type = 0
+        return converted
 
-    def _begin(self, frame: Any) -> None:  # noqa: ANN401
-        import av.filter
-
-        steps = list(_TURNS.get(turn(frame), ()))
-        width, height = _stretched(frame, self._aspect)
+    def _steps(self, frame: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        steps = list(_ROTATIONS.get(rotation(frame), ()))
+        width, height = _square_size(frame, self._aspect)
         even = self.measure(frame)
         if self._size(frame) != even:
             width, height = even
         steps.append(("scale", f"w={width}:h={height}:{self._colours(frame)}"))
         if even != (width, height):
             right, bottom = even[0] - width, even[1] - height
+            # In 4:2:0, pad would drop the last column of an odd width.
             steps += [
-                (
-                    "format",
-                    self._form.replace("420", "444"),
-                ),  # else pad drops the last column of an odd number
+                ("format", self._form.replace("420", "444")),
                 ("pad", f"w={even[0]}:h={even[1]}"),
                 ("fillborders", f"right={right}:bottom={bottom}:mode=smear"),
                 ("scale", ""),
             ]
-        steps.append(("format", self._form))
-        graph = av.filter.Graph()
-        # The time means nothing here, but the filter wants a unit for it.
-        shape = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000"
-        self._entrance = last = graph.add("buffer", f"{shape}:pixel_aspect=1/1")
-        for name, options in (*steps, ("buffersink", "")):
-            step = graph.add(name, options) if options else graph.add(name)
-            last.link_to(step)
-            last = step
-        self._exit = last
-        graph.configure()
-        self._graph = graph
+        return [*steps, ("format", self._form)]
 
     def _colours(self, frame: Any) -> str:  # noqa: ANN401
-        span = {_LIMITED: "limited", _FULL: "full"}.get(int(frame.color_range), "auto")
-        target = "full" if self._form.startswith("rgb") else "limited"
+        span, target = color_range(frame), "full" if self._form.startswith("rgb") else "limited"
         if is_rgb(frame):
             return f"out_color_matrix=bt709:out_range={target}"
         matrix = MATRICES.get(int(frame.colorspace), "")
@@ -143,15 +170,11 @@ class Converter:
         return f"in_color_matrix={matrix}{out}:in_range={span}:out_range={target}"
 
 
-def _stretched(frame: Any, aspect: Fraction) -> tuple[int, int]:  # noqa: ANN401
-    """The size of a frame when it is upright and its pixels are square; no side gets shorter."""
+def _square_size(frame: Any, aspect: Fraction) -> tuple[int, int]:  # noqa: ANN401
+    """Return the size of a frame that is upright and has square pixels; no side gets shorter."""
     width, height = frame.width, frame.height
     if aspect > 1:
         width = round(width * aspect)
     elif aspect < 1:
         height = round(height / aspect)
-    return (height, width) if lies_on_its_side(frame) else (width, height)
-
-
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
+    return (height, width) if is_rotated_sideways(frame) else (width, height)

@@ -1,29 +1,26 @@
-"""Where the frames of a film go as they are read: into one tensor, or through a VAE into a latent."""
+"""Collects decoded frames, either in one tensor or, encoded by a VAE, in a latent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from ...system.locks import KeyedLock
 from ...system.meter import Meter
-from .frame_arrays import Pixels
-
-if TYPE_CHECKING:
-    pass
+from .frame_arrays import FrameArray
 
 
 class Sink(Protocol):
-    """Takes frames one by one; ``result`` gives the first ``count`` of them."""
+    """Takes frames one by one; ``result`` returns the first ``count`` of them."""
 
-    multiple: int  # of the frames' sides, in pixels
-    held_at_once: int  # frames in memory, 0 for all
+    multiple: int  # width and height of the frames have to be multiples of this, in pixels
+    held_at_once: int  # frames in memory at once; 0 for all
 
     def begin(self, count: int, height: int, width: int, channels: int) -> None: ...
     def grow(self, count: int) -> None: ...
-    def add(self, pixels: Pixels) -> None: ...
+    def add(self, pixels: FrameArray) -> None: ...
     def result(self, count: int) -> torch.Tensor: ...
 
 
@@ -38,10 +35,10 @@ class Tensor:
         self._filled = 0
 
     def grow(self, count: int) -> None:
-        """Make room for ``count`` frames in all, in place where the system can."""
+        """Resize to ``count`` frames, in place if the system can."""
         self._values.resize((count, *self._values.shape[1:]), refcheck=False)
 
-    def add(self, pixels: Pixels) -> None:
+    def add(self, pixels: FrameArray) -> None:
         scale = np.float32(1 / np.iinfo(pixels.dtype).max)
         np.multiply(pixels, scale, out=self._values[self._filled])
         self._filled += 1
@@ -52,19 +49,24 @@ class Tensor:
 
 
 BATCH_PIXELS = 1920 * 1080 * 16  # encoded at once: about 400 MB of frames
-_VIDEO = 3  # dimensions of the latents: time, height, width
+_VIDEO_DIMENSIONS = 3  # of a video VAE's latents: time, height, width
 _encoding = KeyedLock()
 
 
 class Latents:
-    """A sink for ``media_frames.load`` that gives a latent [count, channels, height, width], or of a VAE for
-    video [1, channels, time, height, width]. ``meter`` stops it while another film's frames are encoded.
+    """Encodes frames as a latent [count, channels, height, width].
+
+    With a video VAE it is [1, channels, time, height, width].
+
+    One video is encoded at a time; ``meter`` stops the wait for another one.
     """
 
-    def __init__(self, vae: Any, meter: Meter) -> None:  # noqa: ANN401  ComfyUI's VAE, got by wire
+    def __init__(self, vae: Any, meter: Meter) -> None:  # noqa: ANN401  ComfyUI's VAE
         self._vae, self._meter = vae, meter
         self.multiple = _multiple(vae)
-        self._whole = getattr(vae, "latent_dim", 2) == _VIDEO and not getattr(vae, "not_video", False)
+        self._whole = getattr(vae, "latent_dim", 2) == _VIDEO_DIMENSIONS and not getattr(
+            vae, "not_video", False
+        )
         self.held_at_once = 0 if self._whole else 1
         self._batch, self._held = Tensor(), 0
         self._latents: list[torch.Tensor] = []
@@ -78,7 +80,7 @@ class Latents:
     def grow(self, count: int) -> None:
         self._batch.grow(count)
 
-    def add(self, pixels: Pixels) -> None:
+    def add(self, pixels: FrameArray) -> None:
         if not self._held:
             self._batch.begin(self._size, *self._shape)
         self._batch.add(pixels)
@@ -92,10 +94,10 @@ class Latents:
         return self._latents[0] if self._whole else torch.cat(self._latents)[:count]
 
     def _encode(self, count: int) -> None:
-        """ComfyUI's VAE Encode looks at three channels; transparency has no place in a latent.
+        """Encode the batch's first three channels, as ComfyUI's VAE Encode does. Raises TransferCancelled.
 
-        ComfyUI builds models and runs nodes under inference_mode, which is a thread's own: a model's tensors
-        fail without it in this one. Raises TransferCancelled.
+        ComfyUI creates models and runs nodes under inference_mode, which is set per thread: without it in
+        this thread, the model's tensors fail.
         """
         with _encoding.hold("a batch", self._meter), torch.inference_mode():
             self._latents.append(self._vae.encode(self._batch.result(count)[..., :3]))
@@ -103,6 +105,6 @@ class Latents:
 
 
 def _multiple(vae: Any) -> int:  # noqa: ANN401
-    """By how much the VAE makes sides smaller; frames whose sides are multiples of it lose no edge."""
+    """Return the VAE's spatial compression; frames whose sides are no multiple of it would be cropped."""
     ratio = vae.spacial_compression_encode() if hasattr(vae, "spacial_compression_encode") else 8
     return int(ratio)

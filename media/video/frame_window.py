@@ -1,9 +1,9 @@
-"""Which frames of a film are loaded, and how large: the numbers of VideoHelperSuite's Load Video.
+"""Chooses which frames of a video are loaded, and their size, by the inputs of VideoHelperSuite's Load Video.
 
-The numbers mean there and here: pictures follow each other at ``force_rate``, or as they are in the file
-where that is 0; of these the first ``skip_first_frames`` are left out, then every ``select_every_nth`` is
-taken, up to ``frame_load_cap`` of them. The picture shown at an instant is the first one in the file whose
-time is not before it. What that package works out from a rate, the file's own times decide here.
+Frames are sampled at ``force_rate``, or all of them are used if it is 0. Of these, the first
+``skip_first_frames`` are skipped, then every ``select_every_nth`` is taken, at most ``frame_load_cap``. The
+frame sampled at a time is the first one in the file that is not shown before it. VideoHelperSuite computes
+these times from a frame rate; here the file's own times decide.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Protocol, TypeVar
 from ...errors import MediaError, sentence
 
 NONE = "None"
-# Of the rounding of times in a file; 1 ms in Matroska, and finer in most others.
+# Files round their times: Matroska to 1 ms, most others less.
 TOLERANCE_SECONDS = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a kind of video model takes: pictures a second, 0 for any; sides that are multiples of
-    ``multiple`` pixels; and frame counts of the form ``frames[0] * n + frames[1]``.
+    """What a video model takes: a frame rate, 0 for any; sides that are multiples of ``multiple`` pixels; and
+    frame counts of the form ``frames[0] * n + frames[1]``.
     """
 
     rate: int = 0
@@ -48,7 +48,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 
 class Timed(Protocol):
-    """A frame: its place in the file's order of showing, and the instant it is shown at, from the start."""
+    """A frame's number in presentation order, from 0, and its time from the start."""
 
     @property
     def index(self) -> int: ...
@@ -61,7 +61,7 @@ F = TypeVar("F", bound=Timed)
 
 @dataclass(frozen=True)
 class Window:
-    """What was asked for. Zero is "as in the file", and "no limit" for ``frame_load_cap``."""
+    """The inputs of the node. Zero means "as in the file", and "no limit" for ``frame_load_cap``."""
 
     force_rate: float = 0
     custom_width: int = 0
@@ -73,19 +73,19 @@ class Window:
 
     @property
     def rate(self) -> Fraction:
-        """Pictures a second before every nth is taken, the preset's where none is set; 0 as in the file."""
+        """The frame rate before every nth is taken, the preset's by default; 0 as in the file."""
         return Fraction(self.force_rate or self.preset.rate).limit_denominator(1001)
 
     @property
     def start_seconds(self) -> Fraction | None:
-        """The instant of the first picture; None where only counting tells, because no rate is set."""
+        """The time of the first frame; None if no rate is set, so that frames have to be counted."""
         return self.skip_first_frames / self.rate if self.rate else None
 
     def size(self, width: int, height: int, multiple: int = 1) -> tuple[int, int]:
-        """Width and height for a film of ``width`` x ``height``.
+        """Return width and height for a video of ``width`` x ``height``.
 
-        One side given keeps the ratio, both are taken as they are. Then each becomes the nearest multiple of
-        ``multiple`` and the preset's, at least one of them.
+        If only one of the custom sides is set, the aspect ratio is kept. Then each side is rounded to the
+        nearest multiple, above 0, of ``multiple`` and the preset's.
         """
         step = math.lcm(multiple, self.preset.multiple)
         wide, high = Fraction(self.custom_width or width), Fraction(self.custom_height or height)
@@ -96,20 +96,20 @@ class Window:
         return _nearest(wide, step), _nearest(high, step)
 
     def count(self, frames: int, seconds: Fraction) -> int:
-        """How many frames a film of so many, lasting so long, gives at the most; of whole preset lengths."""
+        """Return how many frames are loaded at most of a video with this frame count and duration."""
         available = math.floor(seconds * self.rate) + 1 if self.rate else frames
         chosen = max(0, -(-(available - self.skip_first_frames) // self.select_every_nth))
         return self.whole(min(chosen, self.frame_load_cap or chosen))
 
     def whole(self, count: int) -> int:
-        """The largest length that the preset allows and that is not more than ``count``; 0 for none."""
+        """Return the largest frame count up to ``count`` that the preset allows; 0 if there is none."""
         step, rest = self.preset.frames
         return (count - rest) // step * step + rest if count >= rest else 0
 
     def choose(self, frames: Iterable[F]) -> Iterator[F]:
-        """Of the frames in order of showing, from the first one wanted or earlier, those that are loaded.
+        """Yield the frames to load, of all frames in presentation order from the first one wanted or earlier.
 
-        One may come several times, where the rate is higher than the file's. Ends with the last one wanted.
+        Yields a frame several times if the rate is higher than the file's. Ends with the last one wanted.
         """
         number = 0
         wanted = self._wanted(number)
@@ -122,7 +122,7 @@ class Window:
                 wanted = self._wanted(number)
 
     def _wanted(self, number: int) -> Callable[[Timed], bool]:
-        """Whether a frame is the one to load as number ``number``, counted from 0."""
+        """Return a function that tells whether a frame is the one to load as ``number``, from 0."""
         place = self.skip_first_frames + number * self.select_every_nth
         if not self.rate:
             return lambda frame: frame.index >= place and frame.index - place < 1
@@ -143,13 +143,13 @@ def window(
     select_every_nth: int,
     preset: str,
 ) -> Window:
-    """What a node's inputs ask for. Raises MediaError for numbers that mean nothing."""
+    """Return the window of a node's inputs. Raises MediaError for an unknown preset and invalid numbers."""
     if preset not in PRESETS:
         raise _refusal(f"the format {preset!r} is unknown", f"Choose one of {', '.join(PRESETS)}.")
     numbers = (force_rate, custom_width, custom_height, frame_load_cap, skip_first_frames)
     if min(numbers) < 0 or select_every_nth < 1 or not math.isfinite(force_rate):
         raise _refusal(
-            "a number is negative or none", "Set select_every_nth to 1 or more, others to 0 or more."
+            "a number is negative or not finite", "Set select_every_nth to 1 or more, others to 0 or more."
         )
     return Window(
         force_rate,

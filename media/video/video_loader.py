@@ -1,8 +1,8 @@
-"""The frames of a window as one tensor or one latent, its sound, and what there is to say of both.
+"""Loads the frames that a window wants as one tensor or one latent, and their audio.
 
-The tensor is allocated once and filled in place; a window that would not fit into memory, beside what other
-calls are filling, is refused before that, with the numbers and the settings that would fit. Where a file
-tells too few frames, or none, it grows while they come, and is refused when no further one fits.
+The tensor is allocated once and filled in place. A window that does not fit into the free memory is refused
+before that, with settings that would fit. If the file states too few frames, or none, the tensor grows while
+they are decoded, until no more memory is free.
 """
 
 from __future__ import annotations
@@ -19,38 +19,36 @@ import torch
 
 from ...errors import MediaError, sentence
 from ...system.meter import Meter
-from ..container import opened
-from ..damage import LOAD
-from ..memory_budget import Promise
-from ..recording_damage import RecordingDamage
-from ..truncation import File
-from .frame_arrays import Painter, Pixels, fitted, is_deep, is_transparent
+from ..container import ALWAYS_ALPHA, File, opened
+from ..damage import LOAD, StreamDamage
+from ..memory_budget import SPARE_BYTES, Reservation
+from .frame_arrays import ArrayConverter, FrameArray, crop_and_scale
+from .frame_converter import has_alpha_channel, is_deep
 from .frame_sinks import Sink
 from .frame_window import Window
-from .video_reader import Film, Picture
+from .video_reader import TimedFrame, VideoReader
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-RATE_DENOMINATOR = 100_000  # of a rate that was measured
-SPARE_BYTES = 300 << 20  # for the decoder, and what is read ahead
-SILENCE_RATE, SILENCE_CHANNELS = 44_100, 2  # of the sound of a film that has none
-_ALPHA_UNLESS_OPAQUE = ("gif", "apng")  # formats that decode with an alpha channel, used or not
+RATE_DENOMINATOR = 100_000  # of a measured frame rate
+SILENCE_RATE, SILENCE_CHANNELS = 44_100, 2  # of the audio of a video without audio
+FLOAT_BYTES = np.dtype(np.float32).itemsize
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a window came to: ``frames`` [count, height, width, 3 or 4] float32 in 0..1, or a latent.
+    """``frames`` [count, height, width, 3 or 4] float32 in 0..1, or a latent, and their audio.
 
-    ``info`` has VideoHelperSuite's ten fields. ``sound`` is ComfyUI's AUDIO, as long as the frames are
-    shown; silent where the film is. ``rate`` is pictures a second of what was loaded. ``notes`` says in
-    plain sentences what of the film is damaged or missing.
+    ``audio`` is ComfyUI's AUDIO with the duration of the frames, silent for a video without audio. ``info``
+    has VideoHelperSuite's ten fields. ``rate`` is the frame rate of what was loaded. ``notes`` has a sentence
+    for each thing that is damaged or missing.
     """
 
     frames: torch.Tensor
     count: int
-    sound: dict[str, Any]
-    has_sound: bool
+    audio: dict[str, Any]
+    has_audio: bool
     info: dict[str, int | float]
     rate: Fraction
     notes: tuple[str, ...] = ()
@@ -65,112 +63,169 @@ def load(
     free_bytes: Callable[[], int],
     on_damage: str = LOAD,
 ) -> Loaded:
-    """Decode the frames that ``window`` wants, and their sound.
+    """Decode the frames that ``window`` wants, and their audio.
 
-    Runs in a worker thread; ``meter`` counts the frames and stops it. ``free_bytes`` tells how much memory is
-    free. Raises MediaError for what is no film, has no such frames, or does not fit, and for what is damaged
-    where ``on_damage`` is ``fail``; what the source raises; TransferCancelled.
+    ``free_bytes`` returns how much memory is free. Runs in a worker thread; ``meter`` counts frames and stops
+    it. Raises MediaError if the file has no video or no such frames, does not fit into memory, or is damaged
+    and ``on_damage`` is ``fail``; whatever the source raises; TransferCancelled.
     """
-    with opened(source, name, "a video") as container, Promise(free_bytes) as promise:
-        film = Film(container, source, name, meter, RecordingDamage("a video", name, on_damage))
-        chosen = window.choose(film.pictures(window))
+    with opened(source, name, "a video") as container, Reservation(free_bytes) as reservation:
+        reader = VideoReader(container, source, name, meter, StreamDamage("a video", name, on_damage))
+        chosen = window.choose(reader.frames(window))
         first = next(chosen, None)
         if first is None:
-            raise _nothing_left(film, window)
-        canvas = _Canvas(film, first, window, sink.multiple)
-        expected = window.count(film.frames, film.seconds)
-        room = max(1, expected)
-        promise.take(lambda free: _needed(film, window, canvas, sink, room, free))
+            raise _nothing_left(reader, window)
+        canvas = _Canvas(reader, first, window, sink.multiple)
+        memory = _Memory(reservation, name, window, canvas, sink)
+        expected = window.count(reader.count, reader.seconds)
+        capacity = max(1, expected)
+        memory.reserve(capacity)
         sink.begin(expected, canvas.height, canvas.width, canvas.channels)
         meter.expect_frames(expected)
-        instants, last = list[Fraction](), None
-        for picture in itertools.chain((first,), chosen):
+        times, last = list[Fraction](), None
+        for timed in itertools.chain((first,), chosen):
             meter.check()
-            if picture is not last:
-                pixels, last = canvas.draw(picture.frame), picture
-            if len(instants) == room and not sink.held_at_once:
-                room += _more(film, window, canvas, sink, room, promise)
-                sink.grow(room)
-            if picture.frame.is_corrupt:
-                film.damage.frame(len(instants))
+            if timed is not last:
+                pixels, last = canvas.draw(timed.frame), timed
+            if len(times) == capacity and not sink.held_at_once:
+                capacity += memory.reserve_more(capacity)
+                sink.grow(capacity)
+            if timed.frame.is_corrupt:
+                reader.damage.frame(len(times))
             sink.add(pixels)
-            promise.filled(canvas.frame_bytes)
-            instants.append(picture.seconds)
+            reservation.filled(canvas.frame_bytes)
+            times.append(timed.seconds)
             meter.add_frames(1)
-        count = window.whole(len(instants))
+        count = window.whole(len(times))
         if not count:
-            raise _too_short(film, window, len(instants))
-        rate = _rate(film, window, instants[:count])
-        begin = instants[0] if window.start_seconds is None else window.start_seconds
-        last_instant = instants[count - 1] if window.start_seconds is None else begin + (count - 1) / rate
-        sound = _sound(film, begin, last_instant + 1 / rate, promise)
-        info = _info(film, picture, canvas, count, rate)
-        notes = film.damage.lines()
-    return Loaded(sink.result(count), count, sound, film.sound is not None, info, rate, notes)
+            raise _too_short(reader, window, len(times))
+        rate = _rate(reader, window, times[:count])
+        begin = times[0] if window.start_seconds is None else window.start_seconds
+        last_time = times[count - 1] if window.start_seconds is None else begin + (count - 1) / rate
+        audio = _audio(reader, begin, last_time + 1 / rate, memory)
+        info = _info(reader, timed, canvas, count, rate)
+        notes = reader.damage.lines()
+    return Loaded(sink.result(count), count, audio, reader.audio is not None, info, rate, notes)
 
 
 class _Canvas:
-    """How a frame becomes pixels: turned upright, cut to the ratio, scaled, with or without transparency."""
+    """Converts frames to pixels: upright, cropped to the aspect ratio, scaled, with or without alpha."""
 
-    def __init__(self, film: Film, first: Picture, window: Window, multiple: int) -> None:
+    def __init__(self, reader: VideoReader, first: TimedFrame, window: Window, multiple: int) -> None:
         frame = first.frame
-        self._painter = Painter()
-        self._deep, self._transparent = is_deep(frame), is_transparent(frame)
-        pixels = self._painter.pixels(frame, self._transparent, self._deep)
-        if self._transparent and film.row.name in _ALPHA_UNLESS_OPAQUE:
+        self._converter = ArrayConverter()
+        self._deep, self._transparent = is_deep(frame), has_alpha_channel(frame)
+        pixels = self._converter.convert(frame, self._transparent, self._deep)
+        if self._transparent and reader.format.name in ALWAYS_ALPHA:
             self._transparent = bool(pixels[..., 3].min() < np.iinfo(pixels.dtype).max)
         self.source_height, self.source_width = pixels.shape[:2]
         self.width, self.height = window.size(self.source_width, self.source_height, multiple)
+        self.channels = 4 if self._transparent else 3
+        self.frame_bytes = self.height * self.width * self.channels * FLOAT_BYTES
 
-    @property
-    def channels(self) -> int:
-        return 4 if self._transparent else 3
-
-    @property
-    def frame_bytes(self) -> int:
-        return self.height * self.width * self.channels * np.dtype(np.float32).itemsize
-
-    def draw(self, frame: VideoFrame) -> Pixels:
-        """[height, width, channels] of one frame, whatever its own size."""
-        pixels = self._painter.pixels(frame, self._transparent, self._deep)
-        return fitted(pixels, self.width, self.height)
+    def draw(self, frame: VideoFrame) -> FrameArray:
+        """Return [height, width, channels] of a frame of any size."""
+        pixels = self._converter.convert(frame, self._transparent, self._deep)
+        return crop_and_scale(pixels, self.width, self.height)
 
 
-def _sound(film: Film, start: Fraction, end: Fraction, promise: Promise) -> dict[str, Any]:
-    film.hear_until(end)
-    recorder = film.recorder
-    rate, channels = (recorder.rate, recorder.channels) if recorder.rate else (SILENCE_RATE, SILENCE_CHANNELS)
-    promise.take(lambda free: _needed_by_sound(film, end - start, channels * rate, free))
-    if not recorder.rate:
-        return {"waveform": torch.zeros((1, channels, round((end - start) * rate))), "sample_rate": rate}
-    return {"waveform": torch.from_numpy(recorder.window(start, end))[None], "sample_rate": recorder.rate}
+class _Memory:
+    """Reserves the memory for frames and audio. Its methods raise MediaError if that does not fit."""
+
+    def __init__(
+        self, reservation: Reservation, name: str, window: Window, canvas: _Canvas, sink: Sink
+    ) -> None:
+        self._reservation, self._name, self._window = reservation, name, window
+        self._canvas, self._sink = canvas, sink
+
+    def reserve(self, count: int) -> None:
+        """Reserve memory for ``count`` frames."""
+        self._reservation.reserve(lambda free: self._needed(count, free))
+
+    def reserve_more(self, count: int) -> int:
+        """Return how many frames to add when ``count`` are filled: a quarter, if memory for them is free."""
+        frame = self._canvas.frame_bytes
+
+        def choose(free: int) -> int:
+            total = free + count * frame
+            self._needed(count + 1, total)
+            fitting = (total - SPARE_BYTES) // frame
+            limit = self._window.frame_load_cap or fitting
+            return (min(count + count // 4 + 1, fitting, limit) - count) * frame
+
+        return self._reservation.reserve(choose) // frame
+
+    def reserve_audio(self, seconds: Fraction, values_per_second: int) -> None:
+        """Reserve memory for the audio, which is long with a high select_every_nth."""
+        size = round(seconds * values_per_second) * FLOAT_BYTES
+
+        def choose(free: int) -> int:
+            if size <= free:
+                return size
+            said = (
+                f"{float(seconds):.0f} s of audio take {size / 1e9:.1f} GB, "
+                f"and {max(0, free) / 1e9:.1f} GB of memory are free for them"
+            )
+            raise self._refusal(said, "Set select_every_nth or frame_load_cap lower.")
+
+        self._reservation.reserve(choose)
+
+    def _needed(self, count: int, free: int) -> int:
+        canvas, frame = self._canvas, self._canvas.frame_bytes
+        held = min(count, self._sink.held_at_once or count)
+        available = max(0, free - SPARE_BYTES)
+        if held * frame <= available:
+            return held * frame
+        fitting = self._window.whole(available // frame)
+        width = int(canvas.width * (available / (held * frame)) ** 0.5)
+        advice = f"Set frame_load_cap to {fitting} or less, " if fitting else "Free memory, "
+        advice += f"or custom_width to {width} or less, or a higher select_every_nth."
+        said = (
+            f"{count} frames of {canvas.width} x {canvas.height} take {held * frame / 1e9:.1f} GB "
+            f"as a tensor, and {available / 1e9:.1f} GB of memory are free for them"
+        )
+        raise self._refusal(said, advice)
+
+    def _refusal(self, said: str, advice: str) -> MediaError:
+        return MediaError(sentence("load the video", self._name, said, advice))
 
 
-def _rate(film: Film, window: Window, instants: list[Fraction]) -> Fraction:
-    """Pictures a second of what was loaded: the one asked for; else the file's, or that of the pictures' own
-    times where they do not come at it.
-    """
-    stated = (window.rate or film.rate) / window.select_every_nth
-    steps = len(instants) - 1
-    return stated if window.rate else _fitting(stated, steps, instants[-1] - instants[0])
+def _audio(reader: VideoReader, start: Fraction, end: Fraction, memory: _Memory) -> dict[str, Any]:
+    reader.decode_audio_until(end)
+    timeline = reader.timeline
+    rate, channels = timeline.rate or SILENCE_RATE, timeline.channels or SILENCE_CHANNELS
+    memory.reserve_audio(end - start, channels * rate)
+    if timeline.rate:
+        waveform = torch.from_numpy(timeline.window(start, end))[None]
+    else:
+        waveform = torch.zeros((1, channels, round((end - start) * rate)))
+    return {"waveform": waveform, "sample_rate": rate}
 
 
-def _fitting(stated: Fraction, steps: int, seconds: Fraction) -> Fraction:
-    """``stated``, unless so many steps at that rate take half a picture more or less than they do."""
+def _rate(reader: VideoReader, window: Window, times: list[Fraction]) -> Fraction:
+    """Return the frame rate of what was loaded: the one asked for, the file's, or a measured one."""
+    stated = (window.rate or reader.rate) / window.select_every_nth
+    return stated if window.rate else _measured(stated, len(times) - 1, times[-1] - times[0])
+
+
+def _measured(stated: Fraction, steps: int, seconds: Fraction) -> Fraction:
+    """Return ``stated``, unless so many steps at that rate differ from their duration by half a frame."""
     if not steps or seconds <= 0 or abs(seconds - steps / stated) <= 1 / stated / 2:
         return stated
     return (steps / seconds).limit_denominator(RATE_DENOMINATOR)
 
 
-def _info(film: Film, last: Picture, canvas: _Canvas, count: int, rate: Fraction) -> dict[str, int | float]:
-    """What the file says of its rate and length, or what was found where all of it was decoded."""
-    source_rate = film.rate
-    if film.counted:
-        source_rate = _fitting(film.rate, last.index, last.seconds)
+def _info(
+    reader: VideoReader, last: TimedFrame, canvas: _Canvas, count: int, rate: Fraction
+) -> dict[str, int | float]:
+    """Return VideoHelperSuite's ten fields; rate and duration are measured if all frames were decoded."""
+    source_rate = reader.rate
+    if reader.counted:
+        source_rate = _measured(reader.rate, last.index, last.seconds)
     return {
         "source_fps": float(source_rate),
-        "source_frame_count": film.frames,
-        "source_duration": float(film.frames / source_rate),
+        "source_frame_count": reader.count,
+        "source_duration": float(reader.count / source_rate),
         "source_width": canvas.source_width,
         "source_height": canvas.source_height,
         "loaded_fps": float(rate),
@@ -181,65 +236,16 @@ def _info(film: Film, last: Picture, canvas: _Canvas, count: int, rate: Fraction
     }
 
 
-def _nothing_left(film: Film, window: Window) -> MediaError:
-    said = f"it has about {film.frames} frames and the first {window.skip_first_frames} are to be skipped"
+def _nothing_left(reader: VideoReader, window: Window) -> MediaError:
+    said = f"it has about {reader.count} frames and the first {window.skip_first_frames} are to be skipped"
     if not window.skip_first_frames:
-        said = " ".join(("no picture can be decoded from it.", *film.damage.lines()))
-    return MediaError(
-        sentence("read a video", film.name, said, "Set skip_first_frames lower, or upload it again.")
-    )
+        said = " ".join(("none of its frames can be decoded.", *reader.damage.lines()))
+    advice = "Set skip_first_frames lower, or upload it again."
+    return MediaError(sentence("read a video", reader.name, said, advice))
 
 
-def _too_short(film: Film, window: Window, count: int) -> MediaError:
+def _too_short(reader: VideoReader, window: Window, count: int) -> MediaError:
     said = f"the window has {count} frames and the format takes at least {window.preset.frames[1]}"
-    return MediaError(sentence("read a video", film.name, said, "Choose another format or a longer window."))
-
-
-def _needed(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, free: int) -> int:
-    """The bytes that ``count`` frames take; raises MediaError where so many are not ``free``."""
-    frame = canvas.frame_bytes
-    held = min(count, sink.held_at_once or count)
-    room = max(0, free - SPARE_BYTES)
-    if held * frame <= room:
-        return held * frame
-    fitting = window.whole(room // frame)
-    scale = (room / (held * frame)) ** 0.5
-    advice = (
-        f"Set frame_load_cap to {fitting} or less, " if fitting else "Free memory, "
-    ) + f"or custom_width to {int(canvas.width * scale)} or less, or a higher select_every_nth."
-    said = (
-        f"{count} frames of {canvas.width} x {canvas.height} take {held * frame / 1e9:.1f} GB as a tensor, "
-        f"and {room / 1e9:.1f} GB of memory are free for them"
+    return MediaError(
+        sentence("read a video", reader.name, said, "Choose another format or a longer window.")
     )
-    raise MediaError(sentence("load the video", film.name, said, advice))
-
-
-def _needed_by_sound(film: Film, seconds: Fraction, values_a_second: int, free: int) -> int:
-    """The bytes that so much sound takes; raises MediaError where so many are not ``free``.
-
-    It lasts as long as the frames, and with a high select_every_nth each of them lasts long.
-    """
-    size = round(seconds * values_a_second) * np.dtype(np.float32).itemsize
-    if size <= free:
-        return size
-    said = (
-        f"{float(seconds):.0f} s of sound take {size / 1e9:.1f} GB, "
-        f"and {max(0, free) / 1e9:.1f} GB of memory are free for them"
-    )
-    advice = "Set select_every_nth or frame_load_cap lower."
-    raise MediaError(sentence("load the video", film.name, said, advice))
-
-
-def _more(film: Film, window: Window, canvas: _Canvas, sink: Sink, count: int, promise: Promise) -> int:
-    """How many frames to make room for when more than the ``count`` that are filled come: a quarter more, if
-    memory for them is free. Raises MediaError where not one more fits.
-    """
-    frame = canvas.frame_bytes
-
-    def chosen(free: int) -> int:
-        for_all = free + count * frame
-        _needed(film, window, canvas, sink, count + 1, for_all)
-        fitting = (for_all - SPARE_BYTES) // frame
-        return (min(count + count // 4 + 1, fitting, window.frame_load_cap or fitting) - count) * frame
-
-    return promise.take(chosen) // frame

@@ -1,7 +1,7 @@
-"""What a film can be saved as, and how a given one gets there: copied as it is, or encoded.
+"""Plans how a video is saved: the format, and whether the file is copied or encoded.
 
-``plan`` decides before anything is written, so that the name can have the real file's extension; ``write``
-carries it out. Nothing here holds a whole film: frames go through one by one.
+The plan is made before anything is written, so that the name can have the right extension.
+``video_writer.write`` carries it out.
 """
 
 from __future__ import annotations
@@ -16,41 +16,47 @@ from typing import Any
 import torch
 
 from ...errors import MediaError, sentence
-from ..container import demuxer, has_side_alpha, opened, picture_stream
-from ..formats import AUTO, CODEC_CHOICES, CODECS, CONTAINERS, FORMATS, Codec, Container
-from .video_check import playable_sounds
+from ..container import (
+    ALWAYS_ALPHA,
+    demuxer,
+    has_alpha_beside_frames,
+    opened,
+    playable_audio,
+    video_stream,
+)
+from ..formats import AUTO, CODEC_CHOICES, CODECS, CONTAINERS, FORMATS, Container, VideoCodec
 
-HDR_TRANSFERS = (16, 18)  # PQ and HLG, in ITU-T H.273
-CRF_OF_CODEC = -1  # the node's default: each codec's own
+HDR_TRANSFERS = (16, 18)  # PQ and HLG in ITU-T H.273
+CRF_OF_CODEC = -1  # the node's default: the codec's own crf
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A film that is a file."""
+class VideoFile:
+    """A video in a file, on disk or in memory."""
 
     source: Path | io.BytesIO
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """A film as ComfyUI holds it: frames [B, H, W, 3 or 4] in 0..1, AUDIO or None, frames a second."""
+class VideoFrames:
+    """A video in tensors: frames [B, H, W, 3 or 4] in 0..1, AUDIO or None, frames per second."""
 
     frames: torch.Tensor
-    sound: Mapping[str, Any] | None
+    audio: Mapping[str, Any] | None
     rate: Fraction
 
 
-Clip = Recording | Pictures
+Video = VideoFile | VideoFrames
 _NTSC = tuple(Fraction(1000 * whole, 1001) for whole in (24, 30, 48, 60, 72, 90, 96, 120, 144, 240))
-_NTSC_TOLERANCE = Fraction(1, 200)  # 23.98 is meant as 24000/1001, and 24 is not
-_MOST_PARTS = 1001  # the largest denominator of a rate in use
-MOST_FRAMES_A_SECOND = 1000  # WebM and Matroska count milliseconds
+_NTSC_TOLERANCE = Fraction(1, 200)  # 23.98 becomes 24000/1001; 24 does not
+_MAX_DENOMINATOR = 1001  # of the frame rates in use
+MAX_FRAME_RATE = 1000  # WebM and Matroska count milliseconds
 
 
-def frame_rate(value: Any) -> Fraction:  # noqa: ANN401  whatever a VIDEO says
-    """Frames a second as a fraction that a file can hold: 29.97 is 30000/1001, as cameras mean it.
+def frame_rate(value: Any) -> Fraction:  # noqa: ANN401  whatever a VIDEO has
+    """Return a frame rate as a fraction that a file can hold: 29.97 becomes 30000/1001, the NTSC rate.
 
-    Raises MediaError for what is no rate.
+    Raises MediaError for anything that is no frame rate.
     """
     try:
         exact = Fraction(value)
@@ -59,107 +65,101 @@ def frame_rate(value: Any) -> Fraction:  # noqa: ANN401  whatever a VIDEO says
     for known in _NTSC:
         if abs(exact - known) < _NTSC_TOLERANCE:
             return known
-    rate = exact.limit_denominator(_MOST_PARTS)
-    if not 0 < rate <= MOST_FRAMES_A_SECOND:
-        said = f"there are films of up to {MOST_FRAMES_A_SECOND} frames a second, and of more than 0"
+    rate = exact.limit_denominator(_MAX_DENOMINATOR)
+    if not 0 < rate <= MAX_FRAME_RATE:
+        said = f"a frame rate is above 0 and at most {MAX_FRAME_RATE} frames per second"
         advice = "Set the frame rate of the node that makes the video."
-        told = str(value) if isinstance(value, int | float | Fraction) and -1e9 < exact < 1e9 else "so many"  # noqa: PLR2004
-        raise _refusal(f"{told} frames a second", said, advice)
+        is_short = isinstance(value, int | float | Fraction) and -1e9 < exact < 1e9  # noqa: PLR2004
+        raise _refusal(f"{value if is_short else 'too many'} frames per second", said, advice)
     return rate
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a film becomes: the kind of file, and whether it is copied as it is or encoded, with which codec.
+    """How a video is saved: the format, and whether it is copied or encoded, with which codec.
 
-    A GIF has no choice of codec: None. ``width`` and ``height`` are the film's own, in pixels. ``obstacle``
-    is why a file is encoded that would be copied if it could, the end of a sentence; "" where there is
-    nothing to tell.
+    ``codec`` is None for GIF. ``width`` and ``height`` are those of the input, in pixels. ``obstacle`` is why
+    a file is encoded although a copy would be preferred, as the end of a sentence; otherwise "".
     """
 
     container: Container
     copies: bool
-    codec: Codec | None
+    codec: VideoCodec | None
     crf: int
     width: int
     height: int
     obstacle: str = ""
 
 
-def plan(clip: Clip, format_name: str, codec_name: str, crf: int = CRF_OF_CODEC) -> Plan:
-    """How to save ``clip``; the names are of FORMATS and CODEC_CHOICES, ``crf`` is -1 for the codec's own.
+def plan(video: Video, format_name: str, codec_name: str, crf: int = CRF_OF_CODEC) -> Plan:
+    """Return how to save ``video``. The names are of FORMATS and CODEC_CHOICES.
 
-    With the codec left to ``auto``, and no crf set, a file is copied where the container can hold what is in
-    it. Raises MediaError for what does not go together, for a file that is no film, and for no frames.
+    With codec ``auto`` and the codec's own crf, a file is copied if the format can hold its streams. Raises
+    MediaError for a format and codec that do not fit together, for a file without video, and for no frames.
     """
     _check_names(format_name, codec_name)
-    facts = _facts(clip)
+    facts = _facts(video)
     container = _container(facts, format_name, codec_name)
     codec = None
     if container.codecs:
-        codec = CODECS[_usual(facts, container) if codec_name == AUTO else codec_name]
+        codec = CODECS[_default_codec(facts, container) if codec_name == AUTO else codec_name]
         _check_crf(codec, crf)
-    would_copy = isinstance(clip, Recording) and codec_name == AUTO and crf == CRF_OF_CODEC
+    would_copy = isinstance(video, VideoFile) and codec_name == AUTO and crf == CRF_OF_CODEC
     obstacle = facts.obstacle(container) if would_copy else ""
     planned = Plan(container, False, codec, crf, facts.width, facts.height, obstacle)
     if would_copy and not obstacle:
         return replace(planned, copies=True)
-    return encoded(planned)
+    return without_copying(planned)
 
 
-def encoded(plan: Plan) -> Plan:
-    """The same plan without copying. Raises MediaError where the codec takes no pictures of that size."""
+def without_copying(plan: Plan) -> Plan:
+    """Return the plan that encodes instead. Raises MediaError if the frames are too small for the codec."""
     side = min(plan.width, plan.height)
-    if plan.codec is not None and side + side % 2 < plan.codec.min_side:  # odd ones are made even
-        said = f"{plan.codec.name} takes pictures of at least {plan.codec.min_side} pixels a side"
+    if plan.codec is not None and side + side % 2 < plan.codec.min_side:  # odd sides become even
+        said = f"{plan.codec.name} needs frames of at least {plan.codec.min_side} pixels a side"
         others = [row.name for row in CODECS.values() if row.min_side < plan.codec.min_side]
-        advice = f"Choose another codec ({', '.join(others)}), or enlarge the pictures."
+        advice = f"Choose another codec ({', '.join(others)}), or enlarge the frames."
         raise _refusal(f"{plan.width} x {plan.height} pixels as {plan.codec.name}", said, advice)
     return replace(plan, copies=False)
 
 
-_ALPHA_UNUSED = ("gif", "apng")  # decoders that give an alpha channel, used or not
-
-
 @dataclass(frozen=True)
 class _Facts:
-    """What decides how a film is saved. ``pictures`` and ``sounds`` are FFmpeg's names, of a file only."""
+    """What the plan depends on. ``video`` and ``audio`` are FFmpeg's codec names, of a file only."""
 
     width: int
     height: int
     transparent: bool = False
     hdr: bool = False
     demuxer: str = ""
-    pictures: str = ""
-    sounds: tuple[str, ...] = ()
+    video: str = ""
+    audio: tuple[str, ...] = ()
 
-    def fits(self, container: Container) -> bool:
-        """Whether ``container`` takes what is in the file as it is."""
+    def can_be_copied(self, container: Container) -> bool:
         return bool(self.demuxer) and not self.obstacle(container)
 
     def obstacle(self, container: Container) -> str:
-        """Why ``container`` does not take what is in a file as it is, for a sentence; "" if it does."""
+        """Return why ``container`` cannot hold a copy of the file, as part of a sentence; "" if it can."""
         if not demuxer(self.demuxer).copies:
-            return f"a file of this kind ({self.demuxer}) does not tell when its pictures are shown"
-        others = sorted(set(self.sounds) - container.sounds_held)
-        if self.pictures not in container.pictures_held:
-            others.insert(0, self.pictures)
+            return f"a file of this kind ({self.demuxer}) has no presentation times"
+        others = sorted(set(self.audio) - container.audio_held)
+        if self.video not in container.video_held:
+            others.insert(0, self.video)
         return f"{container.name} cannot hold {' and '.join(others)}" if others else ""
 
 
-def _facts(clip: Clip) -> _Facts:
-    if isinstance(clip, Pictures):
-        return _facts_of_frames(clip.frames)
-    name = clip.source.name if isinstance(clip.source, Path) else "the video"
-    with opened(clip.source, name, "a video") as container:
-        stream = picture_stream(container)
+def _facts(video: Video) -> _Facts:
+    if isinstance(video, VideoFrames):
+        return _facts_of_frames(video.frames)
+    name = video.source.name if isinstance(video.source, Path) else "the video"
+    with opened(video.source, name, "a video") as container:
+        stream = video_stream(container)
         if stream is None:
-            raise _refusal(name, "it holds no moving pictures", "Wire a VIDEO that has some.")
-        sounds = tuple(map(_codec_name, playable_sounds(container)))
+            raise _refusal(name, "it has no video", "Wire a VIDEO with frames.")
         context = stream.codec_context
         parts = context.format.components if context.format is not None else ()
-        has_alpha = context.name not in _ALPHA_UNUSED and any(part.is_alpha for part in parts)
-        transparent = has_side_alpha(stream) or has_alpha
+        has_alpha = context.name not in ALWAYS_ALPHA and any(part.is_alpha for part in parts)
+        transparent = has_alpha_beside_frames(stream) or has_alpha
         return _Facts(
             stream.width,
             stream.height,
@@ -167,20 +167,20 @@ def _facts(clip: Clip) -> _Facts:
             int(context.color_trc) in HDR_TRANSFERS,
             container.format.name,
             _codec_name(stream),
-            sounds,
+            tuple(map(_codec_name, playable_audio(container))),
         )
 
 
 def _facts_of_frames(frames: torch.Tensor) -> _Facts:
     if frames.ndim != 4 or 0 in frames.shape or frames.shape[-1] not in (3, 4):  # noqa: PLR2004
-        said = f"frames of {' x '.join(map(str, frames.shape))} are no film"
+        said = f"frames of {' x '.join(map(str, frames.shape))} are not a video"
         raise _refusal("the frames", said, "Wire frames of batch x height x width x 3 or 4 channels.")
     _, height, width, channels = frames.shape
     return _Facts(width, height, channels > 3 and bool(frames[..., 3].min() < 1))  # noqa: PLR2004
 
 
 def _codec_name(stream: Any) -> str:  # noqa: ANN401  a stream of PyAV
-    """FFmpeg's name of what a stream holds, whichever decoder it chose for it."""
+    """Return FFmpeg's name of a stream's codec, whichever decoder is used for it."""
     codec = stream.codec_context.codec
     name = getattr(codec, "canonical_name", codec.name)
     return {"libdav1d": "av1"}.get(name, str(name))
@@ -197,17 +197,17 @@ def _container(facts: _Facts, format_name: str, codec_name: str) -> Container:
     rows = list(CONTAINERS.values())
     if codec_name != AUTO:
         return next(row for row in rows if codec_name in row.codecs)
-    copying = next((row for row in rows if facts.fits(row)), None)
+    copying = next((row for row in rows if facts.can_be_copied(row)), None)
     return copying or CONTAINERS["webm" if facts.transparent else "mp4"]
 
 
-def _usual(facts: _Facts, container: Container) -> str:
-    """The codec that auto means: one that keeps transparency or HDR if there is some, else the first."""
-    if facts.transparent:
-        return next((name for name in container.codecs if CODECS[name].keeps_alpha), container.codecs[0])
-    if facts.hdr:
-        return next((name for name in container.codecs if CODECS[name].deep), container.codecs[0])
-    return container.codecs[0]
+def _default_codec(facts: _Facts, container: Container) -> str:
+    """Return the codec for auto: one that keeps transparency or HDR if the video has it, else the first."""
+
+    def fits(codec: VideoCodec) -> bool:
+        return codec.keeps_alpha if facts.transparent else codec.deep if facts.hdr else True
+
+    return next((name for name in container.codecs if fits(CODECS[name])), container.codecs[0])
 
 
 def _check_names(format_name: str, codec_name: str) -> None:
@@ -216,10 +216,10 @@ def _check_names(format_name: str, codec_name: str) -> None:
             raise _refusal(repr(name), "it is unknown", f"Choose one of {', '.join(known)}.")
 
 
-def _check_crf(codec: Codec, crf: int) -> None:
+def _check_crf(codec: VideoCodec, crf: int) -> None:
     if crf > codec.max_crf or crf < CRF_OF_CODEC:
         said = f"{codec.name} takes a crf from 0 to {codec.max_crf}"
-        raise _refusal(f"crf {crf}", said, f"{CRF_OF_CODEC} means its usual one, {codec.crf}.")
+        raise _refusal(f"crf {crf}", said, f"{CRF_OF_CODEC} means its default, {codec.crf}.")
 
 
 def _refusal(what: str, said: str, advice: str) -> MediaError:

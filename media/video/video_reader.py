@@ -1,16 +1,15 @@
-"""Reads a film: its pictures from wherever they are wanted, each with its place and its time, and its sound.
+"""Reads the frames of a video from a wanted one on, each with its number and its time, and the audio.
 
-What is damaged or missing is noted in ``damage``; the rest comes. Lengths and rates that the file states are
+``damage`` notes what is damaged or missing; the rest is returned. Durations and frame rates in the file are
 hints.
 
-The rule: places and times are the file's own. A key frame near the first picture wanted is sought only where
-its place can be known: by its time where the window counts in time, by a complete index where it counts
-pictures. Everything else is decoded from the start, which is slower and never wrong.
+Seeks to a key frame near the first frame wanted only if its number or time is certain: by time if the window
+counts in time, by a complete index if it counts frames. Otherwise it decodes from the start, which is slower
+and always right.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 from collections.abc import Iterator
@@ -21,29 +20,37 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MediaError, sentence
 from ...system.meter import Meter
-from ..audio_stream import Recorder
-from ..container import demuxer, has_side_alpha, opened, picture_stream, sound_stream
-from ..packets import Holes, packets
-from ..recording_damage import RecordingDamage
-from ..truncation import File, is_cut_off
+from ..audio.audio_timeline import LEAD_SECONDS, AudioTimeline
+from ..container import (
+    MICROSECONDS,
+    File,
+    audio_stream,
+    demuxer,
+    discard_other_streams,
+    has_alpha_beside_frames,
+    opened,
+    rewind,
+    video_stream,
+)
+from ..damage import StreamDamage
+from ..packets import SkippedParts, packets
+from ..truncation import is_truncated
 from .frame_window import TOLERANCE_SECONDS, Window
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
 
-SOUND_LEAD_SECONDS = Fraction(1, 10)  # decoded before a window begins: codecs need it to be in full voice
-EARLIER_SECONDS = (0, 2, 8, 32)  # before the instant wanted: some files are sought only roughly
-REWIND_MICROSECONDS = 10_000_000
-SOUND_BEHIND_SECONDS = 30  # how far the sound of an instant may lie behind its picture in a file
-FALLBACK_RATE = Fraction(25)  # of a file that tells none
+EARLIER_SECONDS = (0, 2, 8, 32)  # before the time wanted, tried in turn: some files are sought imprecisely
+AUDIO_BEHIND_SECONDS = 30  # how much later in the file the audio of a frame may be
+FALLBACK_RATE = Fraction(25)  # for a file without a frame rate
 
-_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own do not look at it
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders ignore alpha
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded frame, its place in the order of showing from 0, and the instant it is shown at."""
+class TimedFrame:
+    """A decoded frame, its number in presentation order from 0, and its time from the start of the video."""
 
     index: int
     seconds: Fraction
@@ -52,19 +59,19 @@ class Picture:
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where decoding may begin: an instant to seek, in the stream's own unit; None is the start of the film.
+    """Where decoding may begin: a time to seek, in the stream's unit; None is the start of the file.
 
-    ``counted`` says that the places of pictures count, and have to be found in the index.
+    ``counted``: the window counts frames, so that their numbers have to be found in the index.
     """
 
     timestamp: int | None = None
     counted: bool = True
 
 
-class Film:
-    """An opened film, used by one thread. Raises MediaError where there are no pictures.
+class VideoReader:
+    """Reads an open video file. Used by one thread. Raises MediaError if it has no video.
 
-    ``careful`` decodes in one thread: then what fails to decode costs no picture but itself.
+    ``single_threaded`` decoding is slower, but a frame that fails does not cost others.
     """
 
     def __init__(
@@ -73,58 +80,58 @@ class Film:
         source: File | Path,
         name: str,
         meter: Meter,
-        damage: RecordingDamage | None = None,
-        careful: bool = False,
+        damage: StreamDamage | None = None,
+        single_threaded: bool = False,
     ) -> None:
         self.container, self.name = container, name
-        self.damage = damage or RecordingDamage("a video", name)
-        self._source, self._meter, self._careful = source, meter, careful
-        stream = picture_stream(container)
+        self.damage = damage or StreamDamage("a video", name)
+        self._source, self._meter, self._single_threaded = source, meter, single_threaded
+        stream = video_stream(container)
         if stream is None:
-            raise self._without_pictures()
+            raise self._without_video()
         self.stream: Any = stream
-        self.sound: Any = sound_stream(container)
-        self.row = demuxer(container.format.name)
-        self._wanted = [stream] if self.sound is None else [stream, self.sound]
-        leave_out_others(container, self._wanted)
-        self._decoder = _decoder(stream, careful)
+        self.audio: Any = audio_stream(container)
+        self.format = demuxer(container.format.name)
+        self._wanted = [stream] if self.audio is None else [stream, self.audio]
+        discard_other_streams(container, self._wanted)
+        self._decoder = _decoder(stream, single_threaded)
         self._packets: Iterator[tuple[Any, Any]] = iter(())
         self._moved = False
-        self.counted = 0  # pictures, once all of them have been decoded
-        self.recorder = Recorder()
+        self.counted = 0  # frames, known once all of them have been decoded
+        self.timeline = AudioTimeline()
 
-    # ------------------------------------------------------------------------------------ what it is
+    # ------------------------------------------------------------------------------------ properties
 
     @property
     def rate(self) -> Fraction:
-        """Pictures a second, on average where they vary."""
+        """Frames per second; the average if it varies."""
         stream = self.stream
         return Fraction(stream.average_rate or stream.base_rate or stream.guessed_rate or FALLBACK_RATE)
 
     @property
     def start(self) -> Fraction:
-        """The instant of the file's clock at which the first picture is shown; all others count from it."""
+        """The file's time of the first frame, from which all other times count."""
         return Fraction((self.stream.start_time or 0) * self.stream.time_base)
 
     @property
     def seconds(self) -> Fraction:
-        """How long the file says that it lasts; 0 where it says nothing."""
+        """The duration in the file's header; 0 if there is none."""
         if self.stream.duration is not None:
             return Fraction(self.stream.duration * self.stream.time_base)
-        return Fraction(self.container.duration or 0, 1_000_000)
+        return Fraction(self.container.duration or 0, MICROSECONDS)
 
     @property
-    def frames(self) -> int:
-        """How many pictures there are, by the file's own count, or about as many."""
+    def count(self) -> int:
+        """The number of frames: counted, or the file's own count, or an estimate."""
         return self.counted or int(self.stream.frames or round(self.seconds * self.rate))
 
-    # ------------------------------------------------------------------------------------ pictures
+    # ------------------------------------------------------------------------------------ frames
 
-    def pictures(self, window: Window) -> Iterator[Picture]:
-        """The pictures in order of showing, from the first one that ``window`` wants or an earlier one.
+    def frames(self, window: Window) -> Iterator[TimedFrame]:
+        """Yield the frames in presentation order, from the first one that ``window`` wants or an earlier one.
 
-        ``recorder`` takes up the sound meanwhile, and forgets what lies before the window. Raises MediaError
-        where ``damage`` does.
+        Meanwhile ``timeline`` collects the audio, and drops what is before the window. Raises MediaError if
+        ``damage`` does.
         """
         for entry in self._entries(window):
             found = self._from(entry, window)
@@ -133,57 +140,58 @@ class Film:
                 return itertools.chain([first], found)
         return iter(())
 
-    def hear_until(self, end: Fraction) -> None:
-        """Let ``recorder`` take up the sound before an instant that the file has behind the last picture.
+    def decode_audio_until(self, end: Fraction) -> None:
+        """Collect the audio before a time that the file stores after the last frame read.
 
-        It looks SOUND_BEHIND_SECONDS of pictures ahead: a sound track that is shorter than its film would
-        else make it read the whole file.
+        Stops AUDIO_BEHIND_SECONDS after that time. Otherwise it would read the whole file if the audio track
+        is shorter than the video.
         """
-        last = self.start + end + SOUND_BEHIND_SECONDS
-        while self.sound is not None and self.recorder.seconds < end:
+        last = self.start + end + AUDIO_BEHIND_SECONDS
+        while self.audio is not None and self.timeline.seconds < end:
             stream, packet = next(self._packets, (None, None))
             if stream is None or packet is None:
                 return
             self._meter.check()
-            if stream.index == self.sound.index:
-                self._hear(packet)
+            if stream.index == self.audio.index:
+                self._decode_audio(packet)
             elif packet.dts is not None and packet.dts * self.stream.time_base > last:
                 return
 
     def _entries(self, window: Window) -> Iterator[_Entry]:
-        """Where to begin, the nearest first and the start of the film last."""
-        lead = SOUND_LEAD_SECONDS if self.sound is not None else Fraction(0)
-        if self.row.seeks and window.start_seconds is not None:
+        """Yield where to begin, the nearest first, the start of the file last."""
+        lead = LEAD_SECONDS if self.audio is not None else Fraction(0)
+        if self.format.seeks and window.start_seconds is not None:
             for earlier in EARLIER_SECONDS:
                 instant = window.start_seconds - lead - earlier
                 if instant > 0:
                     yield _Entry(round((self.start + instant) / self.stream.time_base), counted=False)
-        elif self.row.seeks and window.skip_first_frames:
+        elif self.format.seeks and window.skip_first_frames:
             index = self._index()
             place = window.skip_first_frames - math.ceil(lead * self.rate)
             keys = [entry.timestamp for entry in index[: max(0, place) + 1] if entry.is_keyframe]
-            for decoded_at in keys[:0:-1][:2]:  # the start of the film is an entry of its own
-                # A key is sought by when it is shown, and the index has when it is decoded.
+            for decoded_at in keys[:0:-1][:2]:  # the start of the file is an entry of its own
+                # A seek needs the presentation time of a key frame; the index has its decoding time.
                 yield _Entry(decoded_at + (self.stream.start_time or 0) - index[0].timestamp)
         yield _Entry()
 
     def _index(self) -> list[Any]:
-        """The file's index in order of decoding if it has every picture; else nothing. PyAV 14 gives none."""
+        """Return the file's index, in decoding order, if it has every frame; else []. PyAV 14 has none."""
         entries = list(getattr(self.stream, "index_entries", None) or ())
         complete = len(entries) == self.stream.frames and not any(entry.is_discard for entry in entries)
         return entries if complete else []
 
     def _place(self, decoded_at: int) -> int:
-        """The place of a packet in the order of decoding; behind all where the index does not have it."""
+        """Return the number of a packet in decoding order; the number of entries if the index lacks it."""
         index = self._index()
         found = [place for place, entry in enumerate(index) if entry.timestamp == decoded_at]
         return found[0] if found else len(index)
 
-    def _from(self, entry: _Entry, window: Window) -> Iterator[Picture]:
+    def _from(self, entry: _Entry, window: Window) -> Iterator[TimedFrame]:
         """Decode from a key frame on.
 
-        Pictures that follow it in the file but are shown before it cannot be decoded without what lies before
-        it. They are left out; their number is what its places of decoding and of showing differ by.
+        Frames that follow it in the file but are shown before it depend on earlier frames. They are left out
+        and counted: their count is the difference between the key frame's numbers in decoding and in
+        presentation order.
         """
         self._go_to(entry)
         key, leading, held = None, 0, list[Any]()
@@ -191,9 +199,9 @@ class Film:
         settled = entry.timestamp is None or not entry.counted
         for stream, packet in self._packets:
             self._meter.check()
-            self._holes.look(packet)
+            self._skipped.look(packet)
             if stream.index != self.stream.index:
-                self._hear(packet)
+                self._decode_audio(packet)
                 continue
             if entry.timestamp is not None and key is None:
                 if not packet.is_keyframe:
@@ -214,40 +222,42 @@ class Film:
                     place, before = index + leading, seconds
                     seconds = self._instant(frame, place, seconds)
                     if _is_ahead_of(place, seconds, window):
-                        self.recorder.forget(seconds)
-                    elif place and self._holes.near(self.start + seconds):
+                        self.timeline.forget(seconds)
+                    elif place and self._skipped.near(self.start + seconds):
                         self._note_gap(before, seconds)
-                    yield Picture(place, seconds, frame)
+                    yield TimedFrame(place, seconds, frame)
                     index += 1
                 held.clear()
         if entry.timestamp is None:
             self.counted = index
         self._note_the_end(index + leading, seconds)
 
-    def _again(self, window: Window, place: int) -> Iterator[Picture]:
-        """The pictures from ``place`` on, by a second reading of the file, from its start and in one thread.
+    def _again(self, window: Window, place: int) -> Iterator[TimedFrame]:
+        """Yield the frames from number ``place`` on, decoded again from the start and in one thread.
 
-        Decoders that work on several pictures at once give none of those under way when one of them fails as
-        the file ends: PyAV drops them with the error.
+        A decoder with several threads loses the frames that it is working on if one of them fails at the end
+        of the file: PyAV drops them with the error.
         """
-        self.damage.read_again()
+        self.damage.forget_lost()
         with opened(self._source, self.name, "a video") as container:
-            film = Film(container, self._source, self.name, self._meter, self.damage, careful=True)
-            for picture in film.pictures(window):
-                self.recorder, self.counted = film.recorder, film.counted
-                if picture.index >= place:
-                    yield picture
-            self.recorder, self.counted = film.recorder, film.counted
+            again = VideoReader(
+                container, self._source, self.name, self._meter, self.damage, single_threaded=True
+            )
+            for timed in again.frames(window):
+                self.timeline, self.counted = again.timeline, again.counted
+                if timed.index >= place:
+                    yield timed
+            self.timeline, self.counted = again.timeline, again.counted
 
     def _go_to(self, entry: _Entry) -> None:
-        self.recorder = Recorder(self.start)
+        self.timeline = AudioTimeline(self.start)
         if entry.timestamp is not None:
             self.container.seek(entry.timestamp, stream=self.stream)
         elif self._moved:
             rewind(self.container)
         self._moved = True
         self._decoder.flush_buffers()
-        self._holes = Holes(self.container, self._wanted)
+        self._skipped = SkippedParts(self.container, self._wanted)
         self._packets = packets(self.container, self._wanted, self._source, self._stop_reading)
         self._stopped = ""
 
@@ -255,76 +265,64 @@ class Film:
         self._stopped = said
 
     def _decode(self, packet: Any, index: int, seconds: Fraction, window: Window) -> list[Any] | None:  # noqa: ANN401
-        """The pictures that come with a packet; None where the last of them have to be decoded again."""
+        """Return the frames that a packet completes; None if the last frames have to be decoded again."""
         import av
 
         try:
             return list(self._decoder.decode(packet))
         except av.FFmpegError:
-            if not packet.size and not self._careful:
+            if not packet.size and not self._single_threaded:
                 return None
             if not _is_ahead_of(index, seconds, window):
                 self.damage.lost(seconds)
             return []
 
-    def _hear(self, packet: Any) -> None:  # noqa: ANN401
+    def _decode_audio(self, packet: Any) -> None:  # noqa: ANN401
         import av
 
         try:
-            for frame in self.sound.codec_context.decode(packet):
-                self.recorder.add(frame)
+            for frame in self.audio.codec_context.decode(packet):
+                self.timeline.add(frame)
             if not packet.size:
-                self.recorder.finish()
-        except av.FFmpegError:  # a moment of silence
+                self.timeline.finish()
+        except av.FFmpegError:  # silence instead
             if packet.pts is not None:
-                self.damage.sound(max(Fraction(0), packet.pts * packet.time_base - self.start))
+                self.damage.audio(max(Fraction(0), packet.pts * packet.time_base - self.start))
 
     def _instant(self, frame: VideoFrame, index: int, last: Fraction) -> Fraction:
-        if not self.row.timed:
+        if not self.format.timed:
             return index / self.rate
         if frame.pts is None or frame.time_base is None:
             return last + 1 / self.rate if index else Fraction(0)
         return frame.pts * frame.time_base - self.start
 
     def _note_gap(self, before: Fraction, seconds: Fraction) -> None:
-        """Note the pictures that are missing between two, by the rate."""
+        """Note the frames that are missing between two times, by the frame rate."""
         for number in range(1, round((seconds - before) * self.rate)):
             self.damage.lost(before + number / self.rate)
 
     def _note_the_end(self, count: int, seconds: Fraction) -> None:
-        """Note a film that ends early: FFmpeg could not read on, or bytes are missing."""
-        behind = f"after {float(seconds):.2f} s" if count else "before its first frame"
+        """Note a video that ends too early: FFmpeg could not read on, or bytes are missing."""
+        where = f"after {float(seconds):.2f} s" if count else "before its first frame"
         if self._stopped:
-            self.damage.ends(f"damaged {behind}: {self._stopped[0].lower()}{self._stopped[1:]}")
-            return
-        with contextlib.ExitStack() as stack:
-            source = self._source
-            file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-            if not is_cut_off(file):
-                return
-        if not self.row.vague_length or seconds + 2 / self.rate < (self.seconds or math.inf):
-            self.damage.ends(f"cut off {behind}")
+            self.damage.ends(f"damaged {where}: {self._stopped[0].lower()}{self._stopped[1:]}")
+        elif is_truncated(self._source) and (
+            not self.format.vague_length or seconds + 2 / self.rate < (self.seconds or math.inf)
+        ):
+            self.damage.ends(f"cut off {where}")
 
-    def _without_pictures(self) -> MediaError:
-        if sound_stream(self.container) is not None:
-            return self._refusal("it holds sound and no pictures", "Load Audio from Cloud reads it.")
-        said = "it holds neither pictures nor sound that can be decoded"
-        return self._refusal(said, "Choose the key of a video.")
-
-    def _refusal(self, said: str, advice: str) -> MediaError:
+    def _without_video(self) -> MediaError:
+        said, advice = "it holds neither video nor audio that can be decoded", "Choose the key of a video."
+        if audio_stream(self.container) is not None:
+            said, advice = "it holds audio and no video", "Load Audio from Cloud reads it."
         return MediaError(sentence("read a video", self.name, said, advice))
 
 
-def rewind(container: InputContainer) -> None:
-    """Go to the first packet. Asked for the first instant itself, a transport stream gives the next key."""
-    container.seek((container.start_time or 0) - REWIND_MICROSECONDS)
-
-
-def _is_late(picture: Picture, window: Window) -> bool:
-    """Whether the first one wanted was missed."""
+def _is_late(timed: TimedFrame, window: Window) -> bool:
+    """Return whether the first frame wanted was missed."""
     if window.start_seconds is None:
-        return picture.index > window.skip_first_frames
-    return picture.seconds > window.start_seconds + TOLERANCE_SECONDS
+        return timed.index > window.skip_first_frames
+    return timed.seconds > window.start_seconds + TOLERANCE_SECONDS
 
 
 def _is_ahead_of(index: int, seconds: Fraction, window: Window) -> bool:
@@ -337,24 +335,14 @@ def _is_before(frame: VideoFrame, key: int | None) -> bool:
     return key is not None and frame.pts is not None and frame.pts < key
 
 
-def leave_out_others(container: InputContainer, wanted: list[Any]) -> None:
-    """Let FFmpeg pass over the bytes of what is not wanted. PyAV 14 cannot; then they travel as well."""
-    import av.stream
-
-    discard = getattr(av.stream, "Discard", None)
-    for stream in container.streams:
-        if stream not in wanted and discard is not None:
-            stream.discard = discard.all
-
-
-def _decoder(stream: Any, careful: bool) -> Any:  # noqa: ANN401  PyAV's
-    """The decoder of a stream; where that would lose its transparency, the one that keeps it."""
+def _decoder(stream: Any, single_threaded: bool) -> Any:  # noqa: ANN401  PyAV's
+    """Return the decoder of a stream; for a stream with alpha, one that keeps it."""
     import av
 
     context = stream.codec_context
-    context.thread_type = "SLICE" if careful else "AUTO"
+    context.thread_type = "SLICE" if single_threaded else "AUTO"
     name = _ALPHA_DECODERS.get(context.name, "")
-    if not has_side_alpha(stream) or name not in av.codecs_available:
+    if not has_alpha_beside_frames(stream) or name not in av.codecs_available:
         return context
     decoder = av.CodecContext.create(name, "r")
     decoder.extradata = context.extradata

@@ -87,9 +87,9 @@ def test_a_film_cut_off_in_any_box_behind_one_of_the_cameras_own_is_told(tmp_pat
     whole = films.write(tmp_path / "f.mp4", KINDS["mp4"], films.numbered(20), 25).read_bytes()
     first = int.from_bytes(whole[:4], "big")
     whole = whole[:first] + b"\0\0\0\x0cthumabcd" + whole[first:]
-    assert not truncation.is_cut_off(io.BytesIO(whole))
+    assert not truncation.is_truncated(io.BytesIO(whole))
     for share in (0.1, 0.5, 0.99):
-        assert truncation.is_cut_off(io.BytesIO(whole[: int(len(whole) * share)]))
+        assert truncation.is_truncated(io.BytesIO(whole[: int(len(whole) * share)]))
 
 
 def riff(length, size):
@@ -116,6 +116,6 @@ def test_the_length_that_a_pipe_left_in_a_wav_says_nothing(length):
 
 
 def test_a_wav_cut_off_near_the_length_of_a_placeholder_is_told():
-    assert truncation.is_cut_off(riff(0x7FFFF024, 0x7F000000))
-    assert truncation.is_cut_off(riff(0x70000000, 16044))
-    assert not truncation.is_cut_off(riff(0x7FFFF024, 0x7FFFF024 + 44))
+    assert truncation.is_truncated(riff(0x7FFFF024, 0x7F000000))
+    assert truncation.is_truncated(riff(0x70000000, 16044))
+    assert not truncation.is_truncated(riff(0x7FFFF024, 0x7FFFF024 + 44))

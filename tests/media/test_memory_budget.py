@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from cloud_storage.media import memory_budget
-from cloud_storage.media.memory_budget import Promise
+from cloud_storage.media.memory_budget import Reservation
 
 
 class Heap:
@@ -26,14 +26,14 @@ class Heap:
 def told(promise):
     """How much a call is told that is free for it, if it takes none."""
     found = []
-    promise.take(lambda free: found.append(free) or 0)
+    promise.reserve(lambda free: found.append(free) or 0)
     return found[0]
 
 
 def test_what_one_was_promised_is_free_for_nobody_else_whether_it_is_filled_or_not():
     heap = Heap(100)
-    with Promise(heap.free) as one, Promise(heap.free) as other:
-        assert one.take(lambda free: free - 40) == 60
+    with Reservation(heap.free) as one, Reservation(heap.free) as other:
+        assert one.reserve(lambda free: free - 40) == 60
         assert told(other) == 40
         heap.fill(one, 25)
         assert told(other) == 40
@@ -45,9 +45,9 @@ def test_what_one_was_promised_is_free_for_nobody_else_whether_it_is_filled_or_n
 
 def test_what_is_not_filled_is_given_back_at_the_end_and_after_a_failure():
     heap = Heap(100)
-    with Promise(heap.free) as other:
-        with pytest.raises(KeyError), Promise(heap.free) as one:
-            one.take(lambda free: 60)
+    with Reservation(heap.free) as other:
+        with pytest.raises(KeyError), Reservation(heap.free) as one:
+            one.reserve(lambda free: 60)
             heap.fill(one, 20)
             raise KeyError
         assert told(other) == 80
@@ -57,10 +57,10 @@ def test_who_raises_on_hearing_what_is_free_is_promised_nothing():
     def refuse(free):
         raise MemoryError
 
-    with Promise(lambda: 100) as one, Promise(lambda: 100) as other:
-        one.take(lambda free: 10)
+    with Reservation(lambda: 100) as one, Reservation(lambda: 100) as other:
+        one.reserve(lambda free: 10)
         with pytest.raises(MemoryError):
-            one.take(refuse)
+            one.reserve(refuse)
         assert told(other) == 90
 
 
@@ -77,7 +77,7 @@ def test_who_asks_while_another_chooses_is_told_what_that_leaves(monkeypatch):
             lock.release()
 
     monkeypatch.setattr(memory_budget, "_lock", Queue())
-    with Promise(lambda: 100) as one, Promise(lambda: 100) as other:
+    with Reservation(lambda: 100) as one, Reservation(lambda: 100) as other:
 
         def ask():
             heard.append(told(other))
@@ -90,6 +90,6 @@ def test_who_asks_while_another_chooses_is_told_what_that_leaves(monkeypatch):
             waits.wait()
             return 60
 
-        one.take(choose)
+        one.reserve(choose)
         thread.join()
     assert heard == [40]

@@ -61,7 +61,7 @@ def test_a_rate_goes_through_all_of_a_joined_film(joined):
 
 def test_the_sound_of_a_joined_film_is_in_step_with_its_pictures(joined):
     loaded = load(joined)
-    clicks = films.click_times(loaded.sound["waveform"][0].numpy(), loaded.sound["sample_rate"])
+    clicks = films.click_times(loaded.audio["waveform"][0].numpy(), loaded.audio["sample_rate"])
     beginnings = [0, SECONDS, 2 * SECONDS]
     expected = [begin + step / 2 for begin in beginnings for step in range(2 * SECONDS)]
     assert len(clicks) == len(expected)
@@ -136,7 +136,7 @@ def test_one_stream_goes_on_where_its_times_start_again(times, expected):
     timeline, found = Timeline(), []
     for time in times:
         packet = Packet(time)
-        timeline.place(packet, 0)
+        timeline.shift(packet, 0)
         found.append(packet.pts)
     assert found == expected
 
@@ -147,7 +147,7 @@ def test_a_stream_that_starts_again_later_than_another_is_shifted_as_far():
     found = []
     for index, time in order:
         packet = Packet(time)
-        timeline.place(packet, index)
+        timeline.shift(packet, index)
         found.append((index, packet.pts))
     # The first piece ends at 13; in the second, 10 of stream 0 follows, and 11 of stream 1 lies one behind
     # it.

@@ -141,7 +141,7 @@ def test_a_picture_that_cannot_be_shown_costs_no_load(cloud, monkeypatch, caplog
         raise kind("no room for it")
 
     if fails == "the encoder":
-        monkeypatch.setattr(nodes_load.preview, "small", fail)
+        monkeypatch.setattr(nodes_load.preview, "make_preview", fail)
     else:
         monkeypatch.setattr(results, "preview", fail)
     stored(cloud, "a.png", Image.fromarray(noise()))

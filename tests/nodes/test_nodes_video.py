@@ -469,7 +469,7 @@ def test_the_sound_of_a_film_is_loaded_by_itself(cloud, tmp_path):
 
 
 def test_no_sound_is_an_error_of_its_own(cloud):
-    with pytest.raises(errors.MediaError, match="there is no sound"):
+    with pytest.raises(errors.MediaError, match="there is no audio"):
         run_node("SaveAudioToCloud", audio=None)
     assert list(cloud.list()) == []
 

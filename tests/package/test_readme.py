@@ -96,7 +96,7 @@ def test_the_kinds_of_video_are_listed():
     assert list(rows) == list(formats.CONTAINERS)
     sounds = {"aac": "AAC", "libopus": "Opus", "flac": "FLAC"}
     for name, row in formats.CONTAINERS.items():
-        assert rows[name] == (list(row.codecs), sounds[row.sound.encoder] if row.sound else "none")
+        assert rows[name] == (list(row.codecs), sounds[row.audio.encoder] if row.audio else "none")
 
 
 def test_every_token_is_replaced():

@@ -12,7 +12,7 @@ import pytest
 import torch
 from cloud_storage import errors
 from cloud_storage.media.audio import audio_encoder, audio_loader
-from cloud_storage.media.audio.audio_encoder import FORMATS
+from cloud_storage.media.formats import AUDIO_FORMATS as FORMATS
 from cloud_storage.media.workflow_metadata import Metadata
 from cloud_storage.system.meter import Meter
 
@@ -22,7 +22,7 @@ CODEC_FRAME = {"mp3": 1152, "opus": 960}  # samples at the file's own rate
 
 
 def encode(folder, samples, rate, format, quality="auto", metadata=None):
-    target = folder / f"sound.{FORMATS[format].extension}"
+    target = folder / f"sound.{FORMATS[format].name}"
     clip = torch.from_numpy(samples)
     notes = audio_encoder.encode(clip, rate, FORMATS[format], quality, metadata, target, Meter())
     return target, notes
@@ -255,7 +255,7 @@ def test_negative_times_are_refused(tmp_path, window):
 
 def test_a_film_without_sound_is_told(tmp_path):
     path = films.write(tmp_path / "f.mp4", films.KINDS["mp4"], films.numbered(5), 25)
-    with pytest.raises(errors.MediaError, match="there is no sound in it"):
+    with pytest.raises(errors.MediaError, match="it has no audio"):
         load(path)
 
 

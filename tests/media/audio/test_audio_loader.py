@@ -14,6 +14,7 @@ import pytest
 import torch
 from cloud_storage import errors
 from cloud_storage.media.audio import audio_encoder, audio_loader
+from cloud_storage.media.formats import AUDIO_FORMATS
 from cloud_storage.system.meter import Meter
 
 RATE, SECONDS = 48_000, 5
@@ -25,9 +26,9 @@ def noise(channels=2):
 
 
 def encoded(folder, format, quality="auto", rate=RATE, sound=None):
-    form = audio_encoder.FORMATS[format]
+    form = AUDIO_FORMATS[format]
     clip = torch.from_numpy(noise() if sound is None else sound)
-    path = folder / f"s.{form.extension}"
+    path = folder / f"s.{form.name}"
     audio_encoder.encode(clip, rate, form, quality, None, path, Meter())
     return path
 
@@ -134,7 +135,7 @@ def test_damage_in_the_middle_costs_a_moment_and_is_told(tmp_path):
     path.write_bytes(data)
     samples, _, notes = read(path, "load what is there")
     assert abs(samples.shape[1] - COUNT) < RATE // 2
-    assert notes[0].startswith("Sound could not be decoded, near 2.")
+    assert notes[0].startswith("Audio could not be decoded, near 2.")
     assert np.abs(samples[:, :RATE]).max() > 0.3 < np.abs(samples[:, -RATE:]).max()
     with pytest.raises(errors.MediaError, match=r"near 2.*Upload the file again"):
         read(path)
@@ -239,7 +240,7 @@ WHOLE_BYTES = 2 * 4 * 2 * COUNT  # as it was decoded, and as the result; floats;
 def test_a_sound_that_does_not_fit_is_refused_with_the_numbers(tmp_path, format):
     path = encoded(tmp_path, format)
     assert heard(path, 2 * WHOLE_BYTES)[0]["waveform"].shape[2] >= COUNT
-    said = r"Could not load the sound .*2 channels at 48000 Hz take .* GB of memory are free for them\. "
+    said = r"Could not load the audio .*2 channels at 48000 Hz take .* GB of memory are free for them\. "
     with pytest.raises(errors.MediaError, match=said + r"Set duration_seconds to \d or less"):
         heard(path, WHOLE_BYTES // 2)
     assert heard(path, WHOLE_BYTES // 2, 1, 2)[0]["waveform"].shape[2] == 2 * RATE

@@ -8,7 +8,7 @@ from cloud_storage.media.image import batch_sizes
 
 
 def gathered(pictures, size_mode):
-    return batch_sizes.gathered(iter(pictures), len(pictures), size_mode)
+    return batch_sizes.combine(iter(pictures), len(pictures), size_mode)
 
 
 def picture(height, width, value=None):

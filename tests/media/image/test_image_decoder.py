@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.media import damage
-from cloud_storage.media.image import image_decoder, image_truncation, png
+from cloud_storage.media import damage, file_kind
+from cloud_storage.media.image import image_decoder, image_truncation
 from cloud_storage.media.image.image_decoder import CHANNELS, ImageFile
 from cloud_storage.media.image.image_encoder import encode
 from conftest import ROOT
@@ -147,7 +147,7 @@ def test_a_picture_50000_pixels_wide_comes_back():
 
 
 def test_of_a_cut_off_file_comes_what_is_there_and_a_note():
-    found = damage.Damage("a/cut-off.png", image_decoder.TRIED)
+    found = damage.ImageDamage("a/cut-off.png", image_decoder.TRIED)
     pixels = np.array(Image.open(io.BytesIO(ODD_IMAGES["rgb.png"]))).astype(np.float32) / 255
     image, mask = decode(ODD_IMAGES["cut-off.png"], "a/cut-off.png", damage=found)
     rows = int((image[0].numpy() == pixels).all((1, 2)).sum())
@@ -164,7 +164,7 @@ def test_of_a_cut_off_file_comes_what_is_there_and_a_note():
 @pytest.mark.parametrize("name", JUNK_METADATA)
 def test_metadata_that_cannot_be_read_costs_nothing_but_itself(name):
     data, clean = JUNK_METADATA[name]
-    found = damage.Damage(name, image_decoder.TRIED, damage.FAIL)
+    found = damage.ImageDamage(name, image_decoder.TRIED, damage.FAIL)
     image, mask = decode(data, name, damage=found)
     expected_image, expected_mask = decode(clean)
     assert torch.equal(image, expected_image)
@@ -172,10 +172,10 @@ def test_metadata_that_cannot_be_read_costs_nothing_but_itself(name):
 
 
 def test_what_junk_metadata_costs_is_said():
-    found = damage.Damage("a.webp", image_decoder.TRIED)
+    found = damage.ImageDamage("a.webp", image_decoder.TRIED)
     decode(JUNK_METADATA["exif-noise.webp"][0], damage=found)
     assert found.notes == ["a.webp: its EXIF data cannot be read, so it is not rotated."]
-    found = damage.Damage("a.png", image_decoder.TRIED)
+    found = damage.ImageDamage("a.png", image_decoder.TRIED)
     decode(ODD_IMAGES["turned.png"], damage=found)
     assert found.notes == []
 
@@ -209,8 +209,8 @@ def test_what_junk_metadata_costs_is_said():
         (b"%PDF-1.7", "PDF"),
         (b"PK\x03\x04" + bytes(99), "ZIP"),
         (b"\1\2\3\4 whatever", "01 02 03 04"),
-        (png.SIGNATURE, "damaged or cut off"),
-        (png.SIGNATURE + bytes(99), "damaged or cut off"),
+        (file_kind.PNG_SIGNATURE, "damaged or cut off"),
+        (file_kind.PNG_SIGNATURE + bytes(99), "damaged or cut off"),
         (ODD_IMAGES["rgb.jpg"][:40], "damaged or cut off"),
         (ODD_IMAGES["lossless.webp"][:99], "damaged or cut off"),
     ],
@@ -320,7 +320,7 @@ def test_what_lacks_none_of_its_pixels_is_not_called_cut_off(tmp_path, make, lac
     data = make()[: -lacking or None]
     path = tmp_path / "a"
     path.write_bytes(data)
-    found = damage.Damage("a", image_decoder.TRIED)
+    found = damage.ImageDamage("a", image_decoder.TRIED)
     reader = by_packet(torch.zeros((20, 1, 1, 3))) if by_host else None
     try:
         image, _ = ImageFile(path, "a", reader, found).decode()

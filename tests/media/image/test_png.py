@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cloud_storage.media import file_kind
 from cloud_storage.media.image import png
 from conftest import ROOT
 from PIL import Image
@@ -38,7 +39,7 @@ def read(data):
 
 def chunks(data):
     """Kind and body of every chunk, each with its right length and CRC, and nothing between or behind."""
-    assert data[:8] == png.SIGNATURE
+    assert data[:8] == file_kind.PNG_SIGNATURE
     position, found = 8, []
     while position < len(data):
         length, kind = struct.unpack_from(">I4s", data, position)

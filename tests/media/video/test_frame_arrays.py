@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from cloud_storage.media import container
-from cloud_storage.media.video import frame_arrays
+from cloud_storage.media.video import frame_arrays, frame_converter
 
 # Red's and blue's share of the luma (ITU-R BT.601, BT.709, BT.2020; SMPTE 240M), by FFmpeg's numbers for the
 # tag.
@@ -80,8 +80,8 @@ def test_the_colours_are_those_that_the_tags_of_a_film_mean(tmp_path, form, matr
     path = recording(tmp_path / "f.mkv", form, matrix, full)
     with container.opened(path, "f", "a video") as file:
         frame = next(file.decode(video=0))
-        deep = frame_arrays.is_deep(frame)
-        pixels = frame_arrays.Painter().pixels(frame, transparent=False, deep=deep)
+        deep = frame_converter.is_deep(frame)
+        pixels = frame_arrays.ArrayConverter().convert(frame, transparent=False, deep=deep)
     assert pixels.dtype == (np.uint16 if form.endswith("le") else np.uint8)
     found = pixels[SIDE // 2, SIDE // 2 :: SIDE] / np.iinfo(pixels.dtype).max
     assert (
@@ -90,11 +90,11 @@ def test_the_colours_are_those_that_the_tags_of_a_film_mean(tmp_path, form, matr
 
 
 def test_a_painter_follows_frames_that_change_their_size_and_tags(tmp_path):
-    painter, found = frame_arrays.Painter(), []
+    converter, found = frame_arrays.ArrayConverter(), []
     for number, (form, matrix) in enumerate([("yuv420p", 1), ("yuv444p10le", 9), ("yuv420p", 6)]):
         path = recording(tmp_path / f"{number}.mkv", form, matrix, False)
         with container.opened(path, "f", "a video") as file:
-            found.append(painter.pixels(next(file.decode(video=0)), transparent=False))
+            found.append(converter.convert(next(file.decode(video=0)), transparent=False))
     for pixels, matrix in zip(found, (1, 9, 6), strict=True):
         values = pixels[SIDE // 2, SIDE // 2 :: SIDE] / 255
         assert (

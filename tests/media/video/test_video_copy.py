@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cloud_storage import errors
 from cloud_storage.media.video import video_plan, video_writer
-from cloud_storage.media.video.video_plan import Recording
+from cloud_storage.media.video.video_plan import VideoFile
 from cloud_storage.system.meter import Meter
 
 # Where CI is set the tests run without it, and fail.
@@ -57,9 +57,9 @@ def made(path, name="mkv", count=50, sound=True, **options):
 
 
 def save(source, format="auto", codec="auto", crf=-1):
-    plan = video_plan.plan(Recording(source), format, codec, crf)
-    target = source.parent / f"saved.{plan.container.extension}"
-    notes = video_writer.write(plan, Recording(source), target, None, Meter())
+    plan = video_plan.plan(VideoFile(source), format, codec, crf)
+    target = source.parent / f"saved.{plan.container.name}"
+    notes = video_writer.write(plan, VideoFile(source), target, None, Meter())
     return target, plan, notes
 
 
@@ -119,10 +119,10 @@ def test_a_film_with_tracks_that_nobody_decodes_is_copied_without_them(tmp_path)
     tracks = [stream.get("codec_name", "timecode") for stream in probe(path)]
     if int(av.__version__.split(".")[0]) >= 18:
         assert tracks == ["h264", "aac", "timecode"]
-        assert notes == ("Left out: 1 sound track that cannot be decoded.",)
+        assert notes == ("Left out: 1 audio track that cannot be decoded.",)
     else:
         assert tracks == ["h264", "aac"]
-        assert notes == ("Left out: 1 sound track that cannot be decoded, 1 timecode track.",)
+        assert notes == ("Left out: 1 audio track that cannot be decoded, 1 timecode track.",)
     assert hashes(path) == hashes(first)
     assert hashes(path, "a:0") == hashes(first, "a:0")
 
@@ -143,7 +143,7 @@ def test_a_second_sound_is_copied_and_where_it_cannot_be_told(tmp_path):
     path, _, notes = save(source)
     assert (len(probe(path)), notes) == (3, ())
     path, _, notes = save(source, crf=40)
-    assert (len(probe(path)), notes) == (2, ("Left out: 1 sound track.",))
+    assert (len(probe(path)), notes) == (2, ("Left out: 1 audio track.",))
 
 
 @pytest.mark.parametrize("turn", ["90", "180", "270", "hflip", "vflip"])
@@ -215,7 +215,7 @@ def test_what_the_muxer_refuses_is_encoded_and_the_reason_told(tmp_path):
         ("webm", "mp4", "mp4 cannot hold vp9"),
         ("mp4", "webm", "webm cannot hold h264 and aac"),
         ("mp4", "gif", "gif cannot hold h264 and aac"),
-        ("avi", "auto", "does not tell when its pictures are shown"),
+        ("avi", "auto", "has no presentation times"),
     ],
 )
 def test_a_line_says_why_a_file_is_encoded(tmp_path, name, format, words):
@@ -351,4 +351,4 @@ def test_loudspeakers_keep_their_names_or_a_line_says_what_they_are_now(tmp_path
     elif layout in ("3.0", "5.1(side)"):  # the latter is what everybody plays as 5.1
         assert (found, notes) == (layout.removesuffix("(side)"), ())
     else:
-        assert f"Its loudspeakers were {layout}, which cannot be kept" in notes[0]
+        assert f"Its channel layout was {layout}, which cannot be kept" in notes[0]

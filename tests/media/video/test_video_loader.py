@@ -117,7 +117,7 @@ with_an_index = pytest.mark.skipif(not films.HAS_INDEX, reason="this PyAV gives 
 def test_counting_begins_at_a_key_near_by_where_the_index_is_whole(film, kind):
     window = frame_window.Window(skip_first_frames=50)
     with container.opened(film(kind), "f", "a video") as file:
-        first = next(video_reader.Film(file, film(kind), "f", Meter()).pictures(window))
+        first = next(video_reader.VideoReader(file, film(kind), "f", Meter()).frames(window))
     assert 50 - 3 - 12 <= first.index <= 50  # a group of pictures, and the lead that sound gets
     assert films.number(torch.from_numpy(first.frame.to_ndarray(format="rgb24")) / 255) == first.index
 
@@ -126,7 +126,7 @@ def test_counting_begins_at_a_key_near_by_where_the_index_is_whole(film, kind):
 def test_a_rate_begins_at_a_key_near_by(film, kind):
     window = frame_window.Window(force_rate=25, skip_first_frames=50)
     with container.opened(film(kind), "f", "a video") as file:
-        first = next(video_reader.Film(file, film(kind), "f", Meter()).pictures(window))
+        first = next(video_reader.VideoReader(file, film(kind), "f", Meter()).frames(window))
     assert 1 <= first.seconds <= 2
 
 
@@ -134,9 +134,9 @@ def test_a_rate_begins_at_a_key_near_by(film, kind):
 def test_a_film_can_be_read_again_from_its_start(film, kind):
     everything = frame_window.Window()
     with container.opened(film(kind), "f", "a video") as file:
-        opened = video_reader.Film(file, film(kind), "f", Meter())
-        assert [each.index for each in itertools.islice(opened.pictures(everything), 30)] == list(range(30))
-        again = [each.frame.to_ndarray(format="rgb24") for each in opened.pictures(everything)]
+        opened = video_reader.VideoReader(file, film(kind), "f", Meter())
+        assert [each.index for each in itertools.islice(opened.frames(everything), 30)] == list(range(30))
+        again = [each.frame.to_ndarray(format="rgb24") for each in opened.frames(everything)]
     assert films.numbers(torch.from_numpy(np.stack(again)) / 255) == list(range(COUNT))
 
 
@@ -198,7 +198,7 @@ def test_the_sound_of_uneven_pictures_is_that_of_their_span(tmp_path):
     sound = films.clicks(3)
     path = films.write(tmp_path / "f.mkv", KINDS["mkv"], films.numbered(16), 25, instants, sound=sound)
     loaded = load(path, skip_first_frames=8)
-    seconds = loaded.sound["waveform"].shape[2] / loaded.sound["sample_rate"]
+    seconds = loaded.audio["waveform"].shape[2] / loaded.audio["sample_rate"]
     assert abs(seconds - float(instants[15] - instants[8] + 1 / loaded.rate)) < 0.002
 
 
@@ -313,10 +313,10 @@ def test_sides_follow_the_rules(film, asked, expected):
 
 def test_what_has_another_ratio_is_cut_in_the_middle():
     pixels = films.picture(0)
-    square = frame_arrays.fitted(pixels, 96, 96)
+    square = frame_arrays.crop_and_scale(pixels, 96, 96)
     reds = pixels[0, 32:128, 0].astype(int)
     assert np.abs(square[0, :, 0].astype(int) - reds).max() <= 2
-    tall = frame_arrays.fitted(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
+    tall = frame_arrays.crop_and_scale(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
     assert tall.shape == (48, 96, 3)
 
 
@@ -343,7 +343,7 @@ def test_a_rate_that_is_set_is_stronger_than_the_presets(film):
 def test_the_sound_is_that_of_the_window(film, kind, rate, skip, cap):
     loaded = load(film(kind), force_rate=rate, skip_first_frames=skip, frame_load_cap=cap)
     start, end = skip / (rate or RATE), (skip + loaded.count) / (rate or RATE)
-    waveform, sound_rate = loaded.sound["waveform"], loaded.sound["sample_rate"]
+    waveform, sound_rate = loaded.audio["waveform"], loaded.audio["sample_rate"]
     assert waveform.shape == (1, 2, round((end - start) * sound_rate))
     expected = [time - start for time in np.arange(0.5, end, 0.5) if start < time < end - 0.02]
     heard = [time for time in films.click_times(waveform[0].numpy(), sound_rate) if time > 0.03]
@@ -355,28 +355,28 @@ def test_the_sound_is_that_of_the_window(film, kind, rate, skip, cap):
 def test_the_sound_of_a_window_is_there_from_its_first_moment(tmp_path, kind, window):
     path = tmp_path / f"f.{KINDS[kind].ending}"
     films.write(path, KINDS[kind], films.numbered(COUNT), RATE, sound=films.tones(2, COUNT / RATE))
-    waveform = load(path, **window).sound["waveform"][0].numpy()
+    waveform = load(path, **window).audio["waveform"][0].numpy()
     pieces = np.abs(waveform[:, : 48 * 480].reshape(2, 48, 480)).max(axis=2)  # of 10 ms
     assert pieces.min() > 0.1
 
 
 def test_a_film_without_sound_gives_silence_as_long_as_its_pictures(film):
     loaded = load(film("gif"), frame_load_cap=10)
-    waveform = loaded.sound["waveform"]
-    assert not loaded.has_sound
-    assert waveform.shape == (1, 2, round(10 / loaded.rate * loaded.sound["sample_rate"]))
+    waveform = loaded.audio["waveform"]
+    assert not loaded.has_audio
+    assert waveform.shape == (1, 2, round(10 / loaded.rate * loaded.audio["sample_rate"]))
     assert not waveform.any()
 
 
 @pytest.mark.parametrize("kind", ["mp4", "gif"])
 def test_sound_that_would_not_fit_into_memory_is_refused_with_what_to_set(film, kind):
-    with pytest.raises(errors.MediaError, match=r"s of sound take \d+\.\d GB.*Set select_every_nth"):
+    with pytest.raises(errors.MediaError, match=r"s of audio take \d+\.\d GB.*Set select_every_nth"):
         load(film(kind), select_every_nth=2**31 - 1)
 
 
 def test_sound_that_ends_early_is_followed_by_silence(tmp_path):
     path = films.write(tmp_path / "f.mkv", KINDS["mkv"], films.numbered(50), RATE, sound=films.tones(2, 0.5))
-    waveform = load(path).sound["waveform"]
+    waveform = load(path).audio["waveform"]
     assert waveform.shape[2] == 2 * films.SOUND_RATE
     assert waveform[..., : films.SOUND_RATE // 2].abs().max() > 0.3
     assert not waveform[..., films.SOUND_RATE * 6 // 10 :].any()
@@ -534,7 +534,7 @@ def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
 
 
 def test_a_film_that_tells_too_few_frames_is_still_loaded_whole(film, monkeypatch):
-    monkeypatch.setattr(video_reader.Film, "frames", property(lambda film: 3))
+    monkeypatch.setattr(video_reader.VideoReader, "count", property(lambda reader: 3))
     assert numbers(film("mp4")) == list(range(COUNT))
 
 
@@ -629,11 +629,11 @@ def test_the_memory_of_a_load_that_failed_is_free_again(film):
 
 def test_a_film_that_tells_no_length_grows_into_nothing_that_another_was_promised(live):
     shared = Shared(COUNT)
-    with memory_budget.Promise(shared.free) as other:
+    with memory_budget.Reservation(shared.free) as other:
 
         def meanwhile(filled):
             if filled == 1:
-                other.take(lambda free: 40 * FRAME_BYTES)
+                other.reserve(lambda free: 40 * FRAME_BYTES)
 
         with pytest.raises(errors.MediaError, match=r"21 frames of 160 x 96.*cap to 20 or less"):
             load(live, sink=shared.sink(meanwhile), free=shared.free)
@@ -658,7 +658,7 @@ def test_a_film_of_sound_alone_is_sent_to_the_node_for_it(tmp_path):
         frame.sample_rate = 48000
         file.mux(voice.encode(frame))
         file.mux(voice.encode(None))
-    with pytest.raises(errors.MediaError, match=r"no pictures.*Load Audio from Cloud"):
+    with pytest.raises(errors.MediaError, match=r"no video.*Load Audio from Cloud"):
         load(tmp_path / "f.mp4")
 
 
@@ -719,14 +719,14 @@ def test_of_a_film_that_is_cut_off_a_window_that_is_there_can_be_loaded(film, tm
 
 
 def test_the_module_of_pyav_that_has_no_index_costs_time_only(film, monkeypatch):
-    monkeypatch.setattr(video_reader.Film, "_index", lambda self: [])
+    monkeypatch.setattr(video_reader.VideoReader, "_index", lambda self: [])
     assert numbers(film("mp4"), skip_first_frames=50, frame_load_cap=3) == [50, 51, 52]
 
 
 @with_an_index
 def test_a_seek_that_misses_is_made_good(film, monkeypatch):
     late = SimpleNamespace(tries=0)
-    real = video_reader.Film._entries
+    real = video_reader.VideoReader._entries
 
     def entries(self, window):
         for entry in real(self, window):
@@ -736,7 +736,7 @@ def test_a_seek_that_misses_is_made_good(film, monkeypatch):
             else:
                 yield entry
 
-    monkeypatch.setattr(video_reader.Film, "_entries", entries)
+    monkeypatch.setattr(video_reader.VideoReader, "_entries", entries)
     assert numbers(film("mp4"), skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
     assert late.tries > 1
     assert numbers(film("mp4"), force_rate=25, skip_first_frames=40, frame_load_cap=3) == [40, 41, 42]
@@ -860,14 +860,14 @@ def test_what_a_matroska_keeps_beside_uneven_pictures_is_no_damage(tmp_path, mon
 
 def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):
     path = films.write(tmp_path / "f.mov", DAMAGED["png"], noisy(COUNT), RATE)
-    real = video_reader.Film._decode
+    real = video_reader.VideoReader._decode
     tried = []
 
     def decode(film, packet, *rest):
         tried.append(film)
-        return None if not packet.size and not film._careful else real(film, packet, *rest)
+        return None if not packet.size and not film._single_threaded else real(film, packet, *rest)
 
-    monkeypatch.setattr(video_reader.Film, "_decode", decode)
+    monkeypatch.setattr(video_reader.VideoReader, "_decode", decode)
     loaded = load(path)
     assert films.numbers(loaded.frames) == list(range(COUNT))
     assert len(set(map(id, tried))) == 2
@@ -885,7 +885,7 @@ def test_a_film_whose_pictures_come_unevenly_is_as_long_as_they_last(tmp_path, k
     assert abs(loaded.info["source_duration"] - span * 24 / 23) < 0.25
     assert abs(loaded.count / loaded.rate - span * 24 / 23) < 0.25
     assert loaded.info["source_frame_count"] == 24
-    seconds = loaded.sound["waveform"].shape[2] / loaded.sound["sample_rate"]
+    seconds = loaded.audio["waveform"].shape[2] / loaded.audio["sample_rate"]
     assert abs(seconds - loaded.count / loaded.rate) < 0.25
 
 

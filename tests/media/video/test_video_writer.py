@@ -14,7 +14,7 @@ import pytest
 import torch
 from cloud_storage import errors
 from cloud_storage.media.video import frame_sinks, frame_window, video_loader, video_plan, video_writer
-from cloud_storage.media.video.video_plan import Pictures, Recording
+from cloud_storage.media.video.video_plan import VideoFile, VideoFrames
 from cloud_storage.media.workflow_metadata import Metadata
 from cloud_storage.system.meter import Meter
 
@@ -28,12 +28,12 @@ def pictures(count=12, sound=2, rate=Fraction(24), channels=3, **size):
     if sound:
         tones = films.tones(sound, float(count / rate))
         audio = {"waveform": torch.from_numpy(tones)[None], "sample_rate": films.SOUND_RATE}
-    return Pictures(torch.from_numpy(frames).float() / 255, audio, rate)
+    return VideoFrames(torch.from_numpy(frames).float() / 255, audio, rate)
 
 
 def write(folder, clip, format="auto", codec="auto", crf=-1, metadata=METADATA):
     plan = video_plan.plan(clip, format, codec, crf)
-    target = folder / f"written.{plan.container.extension}"
+    target = folder / f"written.{plan.container.name}"
     notes = video_writer.write(plan, clip, target, metadata, Meter())
     return target, plan, notes
 
@@ -72,18 +72,18 @@ WRITTEN = {
 def test_frames_become_a_film_of_the_kind_asked_for(tmp_path, format, codec):
     path, plan, notes = write(tmp_path, pictures(), format, codec)
     ending, names = WRITTEN[format, codec]
-    assert path.suffix == f".{ending}" == f".{plan.container.extension}"
+    assert path.suffix == f".{ending}" == f".{plan.container.name}"
     assert codecs(path) == names
     loaded = load(path)
     assert films.numbers(loaded.frames) == list(range(12))
     if ending == "gif":
         assert notes == (
             "A gif has no place for the workflow: it was left out.",
-            "A gif has no sound: it was left out.",
+            "A gif has no audio: it was left out.",
         )
     else:
         assert loaded.rate == 24
-        assert films.pitches(loaded.sound["waveform"][0].numpy(), films.SOUND_RATE) == [150, 250]
+        assert films.pitches(loaded.audio["waveform"][0].numpy(), films.SOUND_RATE) == [150, 250]
         assert json.loads(tags(path)["prompt"]) == METADATA.prompt
         assert json.loads(tags(path)["workflow"]) == METADATA.extra_pnginfo["workflow"]
 
@@ -94,7 +94,7 @@ def test_colours_come_back_as_they_were(tmp_path, format):
         [[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.1, 0.2, 0.9], [0.9, 0.9, 0.9], [0.5, 0.5, 0.5]]
     )
     frames = colours.repeat_interleave(32, 0)[None, None].expand(4, 64, 160, 3)
-    path, _, _ = write(tmp_path, Pictures(frames, None, Fraction(10)), format)
+    path, _, _ = write(tmp_path, VideoFrames(frames, None, Fraction(10)), format)
     back = load(path).frames[2][32, 16::32]
     assert (back - colours).abs().max() < 0.03
 
@@ -125,7 +125,7 @@ def test_odd_sides_are_padded_and_nothing_is_cut(tmp_path, format, width, height
 @pytest.mark.parametrize("format", ["mp4", "webm", "mkv"])
 def test_a_tone_in_each_channel_survives(tmp_path, format, count):
     path, _, _ = write(tmp_path, pictures(24, sound=count), format)
-    sound = load(path).sound
+    sound = load(path).audio
     expected = films.pitches(films.tones(count), films.SOUND_RATE)
     assert films.pitches(sound["waveform"][0].numpy(), sound["sample_rate"]) == expected
 
@@ -135,9 +135,11 @@ def test_a_tone_in_each_channel_survives(tmp_path, format, count):
 def test_sound_of_any_rate_is_kept_or_resampled(tmp_path, format, rate):
     clip = pictures(24, sound=0)
     tones = films.tones(2, 1, rate)
-    clip = Pictures(clip.frames, {"waveform": torch.from_numpy(tones)[None], "sample_rate": rate}, clip.rate)
+    clip = VideoFrames(
+        clip.frames, {"waveform": torch.from_numpy(tones)[None], "sample_rate": rate}, clip.rate
+    )
     path, _, _ = write(tmp_path, clip, format)
-    sound = load(path).sound
+    sound = load(path).audio
     assert films.pitches(sound["waveform"][0].numpy(), sound["sample_rate"]) == [150, 250]
     if format == "mkv":
         assert sound["sample_rate"] == rate
@@ -156,7 +158,7 @@ def test_pictures_and_sound_lie_side_by_side_in_the_file(tmp_path):
 def test_sound_longer_than_the_pictures_ends_with_them(tmp_path):
     clip = pictures(24)
     longer = {"waveform": torch.from_numpy(films.tones(2, 5))[None], "sample_rate": films.SOUND_RATE}
-    path, _, _ = write(tmp_path, Pictures(clip.frames, longer, clip.rate), "mkv")
+    path, _, _ = write(tmp_path, VideoFrames(clip.frames, longer, clip.rate), "mkv")
     with av.open(str(path)) as file:
         assert abs(file.duration / 1e6 - 1) < 0.1
 
@@ -181,7 +183,7 @@ def test_what_cannot_keep_transparency_says_so(tmp_path, format):
 def test_a_gif_keeps_holes(tmp_path):
     frames = torch.ones((3, 32, 32, 4))
     frames[:, :16, :, 3] = 0
-    path, _, _ = write(tmp_path, Pictures(frames, None, Fraction(10)), "gif")
+    path, _, _ = write(tmp_path, VideoFrames(frames, None, Fraction(10)), "gif")
     alpha = load(path).frames[..., 3]
     assert not alpha[:, :15].any()
     assert alpha[:, 17:].all()
@@ -201,7 +203,7 @@ def test_nothing_is_embedded_where_nobody_wants_it(tmp_path):
 @pytest.mark.parametrize("crf", [0, 40])
 def test_a_lower_crf_is_larger_and_better(tmp_path, crf):
     generator = torch.Generator().manual_seed(1)
-    noise = Pictures(torch.rand((6, 64, 64, 3), generator=generator), None, Fraction(10))
+    noise = VideoFrames(torch.rand((6, 64, 64, 3), generator=generator), None, Fraction(10))
     usual = write(tmp_path, noise)[0].stat().st_size
     assert (write(tmp_path, noise, crf=crf)[0].stat().st_size > usual) == (crf < 19)
 
@@ -213,7 +215,7 @@ def recording(folder, name, **options):
     kind = films.KINDS[name]
     sound = films.tones(2, 2) if kind.sound else None
     path = films.write(folder / f"source.{kind.ending}", kind, films.numbered(50), 25, sound=sound, **options)
-    return Recording(path)
+    return VideoFile(path)
 
 
 def packets(path):
@@ -246,7 +248,7 @@ def test_a_file_is_copied_where_the_container_can_hold_it(tmp_path, name, format
     assert films.numbers(loaded.frames) == list(range(50))
     if ending != "gif":
         assert json.loads(tags(path)["prompt"]) == METADATA.prompt
-        sound, same = loaded.sound["waveform"], before.sound["waveform"]
+        sound, same = loaded.audio["waveform"], before.audio["waveform"]
         assert sound.shape == same.shape
         assert films.pitches(sound[0].numpy(), films.SOUND_RATE) == [150, 250]
 
@@ -274,7 +276,7 @@ def test_a_file_is_encoded_where_it_cannot_be_copied(tmp_path, name, format, cod
     loaded = load(path)
     assert films.numbers(loaded.frames) == list(range(50))
     if format != "gif":
-        assert films.pitches(loaded.sound["waveform"][0].numpy(), loaded.sound["sample_rate"]) == [150, 250]
+        assert films.pitches(loaded.audio["waveform"][0].numpy(), loaded.audio["sample_rate"]) == [150, 250]
 
 
 def test_a_crf_that_is_set_encodes(tmp_path):
@@ -285,7 +287,7 @@ def test_a_crf_that_is_set_encodes(tmp_path):
 def test_uneven_times_stay_when_a_file_is_encoded(tmp_path):
     instants = [Fraction(number * number, 50) for number in range(12)]
     source = films.write(tmp_path / "s.mkv", films.KINDS["mkv"], films.numbered(12), 25, instants)
-    path, _, _ = write(tmp_path, Recording(source), "webm")
+    path, _, _ = write(tmp_path, VideoFile(source), "webm")
     with av.open(str(path)) as file:
         times = [frame.time for frame in file.decode(video=0)]
     assert np.allclose(times, [float(instant) for instant in instants], atol=0.002)
@@ -305,7 +307,7 @@ def test_pictures_of_the_same_time_are_all_encoded(tmp_path, format, codec):
             packet.pts = packet.dts = instant
             packet.time_base, packet.stream = Fraction(1, 1000), stream
             file.mux(packet)
-    path, _, _ = write(tmp_path, Recording(source), format, codec)
+    path, _, _ = write(tmp_path, VideoFile(source), format, codec)
     assert films.numbers(load(path).frames) == list(range(9))
 
 
@@ -317,8 +319,8 @@ def test_sound_whose_times_are_rounded_is_encoded_without_a_break(tmp_path):
     kind = films.Kind("mkv", "mjpeg", "yuvj420p")
     tone = films.tones(1, 4, rate)
     source = films.write(tmp_path / "s.mkv", kind, films.numbered(100), 25, sound=tone, sound_rate=rate)
-    path, _, _ = write(tmp_path, Recording(source), "mkv", "h264")
-    heard = load(path).sound["waveform"][0, 0, rate // 2 : 3 * rate]
+    path, _, _ = write(tmp_path, VideoFile(source), "mkv", "h264")
+    heard = load(path).audio["waveform"][0, 0, rate // 2 : 3 * rate]
     # Each sample of a tone follows from the two before it.
     broken = heard[2:] - 2 * np.cos(2 * np.pi * 150 / rate) * heard[1:-1] + heard[:-2]
     assert broken.abs().max() < 0.001
@@ -330,7 +332,7 @@ def test_a_turned_file_stays_upright(tmp_path, degrees, format):
     lying = [np.rot90(pixels, -degrees // 90) for pixels in films.numbered(8)]
     kind = films.Kind("mp4", encoder_options={"bf": "0"})
     source = films.write(tmp_path / "s.mp4", kind, lying, 25, rotation=degrees)
-    loaded = load(write(tmp_path, Recording(source), format)[0])
+    loaded = load(write(tmp_path, VideoFile(source), format)[0])
     assert loaded.frames.shape[1:3] == (films.HEIGHT, films.WIDTH)
     assert films.numbers(loaded.frames) == list(range(8))
 
@@ -341,12 +343,12 @@ def test_a_transparent_file_stays_so_when_copied_and_when_encoded(tmp_path):
         tmp_path / "s.webm", kind, [films.picture(index, channels=4) for index in range(6)], 25
     )
     for options in ({}, {"crf": 20}):
-        assert load(write(tmp_path, Recording(source), **options)[0]).frames.shape[3] == 4
+        assert load(write(tmp_path, VideoFile(source), **options)[0]).frames.shape[3] == 4
 
 
 def test_a_film_in_memory_is_saved_as_one_on_disk(tmp_path):
     clip = recording(tmp_path, "mp4")
-    path, plan, _ = write(tmp_path, Recording(io.BytesIO(clip.source.read_bytes())))
+    path, plan, _ = write(tmp_path, VideoFile(io.BytesIO(clip.source.read_bytes())))
     assert plan.copies
     assert films.numbers(load(path).frames) == list(range(50))
 
@@ -356,9 +358,9 @@ def test_the_workflow_of_a_file_gives_way_to_the_present_one_or_goes(tmp_path):
         tmp_path, pictures(), metadata=Metadata({"old": {}}, {"workflow": {"old": 1}, "more": 1})
     )
     kept = Path(first).rename(tmp_path / "first.mp4")
-    second, _, _ = write(tmp_path, Recording(kept))
+    second, _, _ = write(tmp_path, VideoFile(kept))
     assert json.loads(tags(second)["prompt"]) == METADATA.prompt
-    third, _, _ = write(tmp_path, Recording(kept), metadata=None)
+    third, _, _ = write(tmp_path, VideoFile(kept), metadata=None)
     assert not {"prompt", "workflow"} & set(tags(third))
 
 
@@ -386,7 +388,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(tmp_pat
 @pytest.mark.parametrize(("codec", "least"), [("h264", 2), ("h265", 64), ("vp9", 2), ("av1", 16)], ids=str)
 def test_pictures_below_what_a_codec_takes_are_refused_before_it_begins(tmp_path, codec, least):
     def small(width, height):
-        return Pictures(torch.rand((3, height, width, 3)), None, Fraction(10))
+        return VideoFrames(torch.rand((3, height, width, 3)), None, Fraction(10))
 
     path, _, _ = write(tmp_path, small(least, least), "auto", codec)
     assert load(path).frames.shape[1:3] == (least, least)
@@ -400,15 +402,15 @@ def test_pictures_below_what_a_codec_takes_are_refused_before_it_begins(tmp_path
 
 def test_a_small_file_is_not_encoded_in_place_of_a_copy_either(tmp_path):
     source = films.write(tmp_path / "s.mkv", films.KINDS["mkv"], films.numbered(3, width=32, height=32), 25)
-    assert write(tmp_path, Recording(source))[1].copies
+    assert write(tmp_path, VideoFile(source))[1].copies
     with pytest.raises(errors.MediaError, match="at least 64 pixels"):
-        write(tmp_path, Recording(source), "mp4", "h265")
+        write(tmp_path, VideoFile(source), "mp4", "h265")
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 8, 3), (1, 8, 8, 2), (8, 8, 3)])
 def test_what_are_no_frames_is_refused(tmp_path, shape):
-    with pytest.raises(errors.MediaError, match="are no film"):
-        write(tmp_path, Pictures(torch.zeros(shape), None, Fraction(10)))
+    with pytest.raises(errors.MediaError, match="are not a video"):
+        write(tmp_path, VideoFrames(torch.zeros(shape), None, Fraction(10)))
 
 
 def test_more_channels_than_a_film_holds_are_refused(tmp_path):
@@ -469,6 +471,6 @@ def test_a_damaged_film_that_is_encoded_says_what_was_damaged_and_keeps_its_othe
     second = data.index(b"\x89PNG", data.index(b"\x89PNG") + 1)
     data[second + 60 : second + 90] = bytes(30)
     source.write_bytes(data)
-    path, _, notes = write(tmp_path, Recording(source), "webm")
+    path, _, notes = write(tmp_path, VideoFile(source), "webm")
     assert any("could not be decoded" in note or "Damaged" in note for note in notes), notes
     assert set(films.numbers(load(path).frames)) >= set(range(20)) - {1}
