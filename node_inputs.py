@@ -1,4 +1,4 @@
-"""Inputs that nodes of several modules share, in ComfyUI's own form: (type, options)."""
+"""Inputs that several node modules share, in ComfyUI's form: (type, options)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ EMBED_WORKFLOW = (
         "tooltip": "Embed prompt and workflow in the file, unless ComfyUI runs with --disable-metadata.",
     },
 )
-# Draws ComfyUI's own player for what a node returns as ui.audio; optional, since new cores do not send it.
+# Shows ComfyUI's own player for ui.audio; optional, because new versions of ComfyUI do not send it.
 AUDIO_PLAYER = ("AUDIO_UI", {"tooltip": "Audio player."})
 ON_FAILURE = (
     list(ON_FAILURE_CHOICES),
@@ -74,12 +74,12 @@ UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
 
 
 def key(example: str) -> tuple[str, dict[str, str]]:
-    """The key of an object that is there."""
+    """An input for the key of an existing object."""
     return ("STRING", {"default": "", "tooltip": f"The object in the bucket; for example {example}."})
 
 
 def key_prefix(default: str) -> tuple[str, dict[str, str]]:
-    """The folder that a save node writes to."""
+    """An input for the folder that a save node writes to."""
     return (
         "STRING",
         {"default": default, "tooltip": "Folder in the bucket; the same %tokens% as in filename work."},
@@ -87,15 +87,15 @@ def key_prefix(default: str) -> tuple[str, dict[str, str]]:
 
 
 def count(tooltip: str, most: int = 2**31 - 1, least: int = 0) -> tuple[str, dict[str, object]]:
-    """A whole number that begins at the least it may be."""
+    """An input for a whole number; its default is ``least``."""
     return ("INT", {"default": least, "min": least, "max": most, "tooltip": tooltip})
 
 
 def seconds(tooltip: str) -> tuple[str, dict[str, object]]:
-    """A time span."""
+    """An input for a number of seconds."""
     return ("FLOAT", {"default": 0, "min": 0, "max": 1e7, "step": 0.01, "tooltip": tooltip})
 
 
 def key_for(storage: Storage, key: str) -> str:
-    """The key of an existing object, typed or wired, checked for this storage. Raises ConfigurationError."""
+    """Check the key of an existing object, typed or wired, for this storage. Raises ConfigurationError."""
     return existing_key(key, storage.room_for_key)

@@ -1,4 +1,4 @@
-"""Nodes that say where: name a profile once, wire it everywhere, and test it."""
+"""Nodes that choose a profile for other nodes, and test it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .system.watch import run_in_thread
 
 
 class CloudStorageProfile:
-    """Choose one of the server's profiles; the wire carries settings, never a secret."""
+    """Chooses one of the server's profiles; its output has settings, never a secret."""
 
     CATEGORY, FUNCTION = "cloud_storage", "choose"
     RETURN_TYPES, RETURN_NAMES = ("S3_PROFILE",), ("profile",)
@@ -58,7 +58,7 @@ class CloudStorageProfile:
 
     @classmethod
     def VALIDATE_INPUTS(cls, profile: str | None = None, provider: str | None = None) -> bool:
-        """Leave unknown names to the node: its error names the known ones and the file."""
+        """Accept unknown names: the error of the node names the known ones and the file."""
         return True
 
     @classmethod
@@ -70,7 +70,7 @@ class CloudStorageProfile:
         path_prefix: str = "",
         region: str = "",
     ) -> str:
-        """Changes with profiles.json, the environment and the secret, and tells nothing of them."""
+        """A text that changes with profiles.json, the environment and the secret, and reveals none."""
         try:
             return fingerprint(_resolved(profile, provider, bucket, path_prefix, region))
         except ConfigurationError as error:
@@ -92,7 +92,7 @@ class CloudStorageProfile:
 
 
 class TestCloudConnection:
-    """Try what a profile may do in its bucket and show a report."""
+    """Tests what a profile may do in its bucket, and shows a report."""
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage", "test", True
     RETURN_TYPES, RETURN_NAMES = ("STRING",), ("report",)
@@ -108,7 +108,7 @@ class TestCloudConnection:
 
     @classmethod
     def IS_CHANGED(cls, profile: None = None, unique_id: str | None = None) -> str:
-        """Never the same: a test that is queued is run."""
+        """Never the same: every queued test is run."""
         return uuid.uuid4().hex
 
     async def test(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:

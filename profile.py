@@ -1,8 +1,9 @@
-"""Where objects go and with whose key: settings in four layers, resolved into a Profile that holds no secret.
+"""Which bucket to use and how: settings of four layers, resolved into a Profile that contains no secret.
 
 Layers, weakest first: the provider's defaults, the environment, a named profile of profiles.json, node
-widgets. Credentials come whole from one layer and never travel on the wire: ``unlock`` reads them when a
-connection is made. What is unknown, malformed or missing is a ConfigurationError, and nothing falls back.
+widgets. All credentials come from one layer and never travel on a wire: ``unlock`` reads them when a
+connection is made. An unknown, malformed or missing setting is a ConfigurationError; nothing else is used
+instead.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from .config.profiles_file import ENVIRONMENT, ON_SERVER
 from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, Upload
 from .errors import ConfigurationError
 
-DEFAULT = "default"  # the source of a setting that no layer gives
+DEFAULT = "default"  # the source of a setting that no layer sets
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Everything about a place in the cloud except the secret: what travels on an ``S3_PROFILE`` wire.
+    """A bucket and how to use it, without the secret. This is the value of an ``S3_PROFILE`` wire.
 
-    ``endpoint_url`` is the effective one; empty means the SDK's own for the region. ``sources`` says for each
-    setting which layer it came from. ``name``, ``overrides`` and ``file`` are what it was resolved from.
+    ``endpoint_url`` is the resolved one; "" means the SDK's own for the region. ``sources`` has the layer of
+    each setting. It was resolved from ``name``, ``overrides`` and ``file``.
     """
 
     name: str
@@ -53,21 +54,21 @@ class Profile:
 
 
 class Credentials:
-    """A key pair with its token, or none. Nothing prints it, copies it out, or writes it to a file."""
+    """A key pair with its token, or none. It cannot be printed, copied or pickled."""
 
     __slots__ = ("_keys", "source")
 
     def __init__(self, access_key: str, secret_key: str, session_token: str, source: str) -> None:
         keys = (access_key, secret_key, session_token)
-        self._keys: Callable[[], tuple[str, str, str]] = lambda: keys  # no attribute for a debugger to show
+        self._keys: Callable[[], tuple[str, str, str]] = lambda: keys  # no attribute that a debugger shows
         self.source = source
 
     def reveal(self) -> tuple[str, str, str]:
-        """Access key, secret key and session token ("" where there is none), for the SDK alone."""
+        """Access key, secret key and session token, "" if there is none. Only for the SDK."""
         return self._keys()
 
     def digest(self) -> str:
-        """The same for the same credentials in this process; nothing that a secret could be guessed from."""
+        """A digest, equal for equal credentials within this process. No secret can be guessed from it."""
         return _salted("\0".join((*self.reveal(), self.source)))
 
     def __repr__(self) -> str:
@@ -87,45 +88,45 @@ def _salted(text: str) -> str:
 def resolve(
     name: str, overrides: Mapping[str, str], file: Path, environ: Mapping[str, str] | None = None
 ) -> Profile:
-    """The profile that ``name`` means, see ``settings.chosen``, with a node's widget values laid over it.
+    """The profile ``name`` (see ``settings.choose_profile``), overridden by a node's widgets.
 
-    ``overrides`` holds widget settings by name (provider, bucket, path_prefix, region); empty values and
-    "(from profile)" override nothing. ``file`` is profiles.json, read anew each time; ``environ`` is
-    ``os.environ`` unless given. Raises ConfigurationError and names the file, field or variable at fault.
+    ``overrides`` has widget settings by name (provider, bucket, path_prefix, region); empty values and
+    "(from profile)" override nothing. ``file`` is profiles.json, read at each call; ``environ`` is
+    ``os.environ`` unless given. Raises ConfigurationError, which names the wrong file, field or variable.
     """
-    name = settings.chosen(name, file, environ)
-    return _resolved(name, settings.layers(name, overrides, file, environ), file)
+    name = settings.choose_profile(name, file, environ)
+    return _resolve_layers(name, settings.layers(name, overrides, file, environ), file)
 
 
 def unlock(profile: Profile, environ: Mapping[str, str] | None = None) -> tuple[Profile, Credentials]:
-    """``profile`` as its layers say it now, and the credentials: both from one reading of the layers.
+    """Resolve ``profile`` again and read its credentials, both from one reading of the layers.
 
-    So a key edited together with its endpoint never goes to the old one. The credentials are empty where auth
-    is not "keys". Raises ConfigurationError as ``resolve`` does, and where there is no key pair.
+    So a key that is edited together with its endpoint is never sent to the old endpoint. The credentials are
+    empty if auth is not "keys". Raises ConfigurationError as ``resolve`` does, and if there is no key pair.
     """
-    name = settings.chosen(profile.name, profile.file, environ)
+    name = settings.choose_profile(profile.name, profile.file, environ)
     layers = settings.layers(name, profile.overrides, profile.file, environ)
-    now = _resolved(name, layers, profile.file)
+    now = _resolve_layers(name, layers, profile.file)
     if now.auth != "keys":
         return now, Credentials("", "", "", f"{now.auth} (set by {now.sources['auth']})")
-    layer = _pair_layer(layers)
+    layer = _find_key_pair(layers)
     if layer is None:
-        variables = _both(SETTINGS[key].variable for key in PAIR)
+        variables = _listed(SETTINGS[key].variable for key in PAIR)
         raise ConfigurationError(
             f"There are no access keys for profile {now.name!r}. Set {variables} in the environment, "
-            f"or {_both(PAIR)} in a profile of {ON_SERVER}, or auth to ambient or anonymous."
+            f"or {_listed(PAIR)} in a profile of {ON_SERVER}, or auth to ambient or anonymous."
         )
     access_key, secret_key, session_token = (str(layer.values.get(key, "")) for key in KEYS)
     return now, Credentials(access_key, secret_key, session_token, layer.where)
 
 
 def credentials(profile: Profile, environ: Mapping[str, str] | None = None) -> Credentials:
-    """The credentials of a profile alone, see ``unlock``."""
+    """The credentials of a profile, see ``unlock``."""
     return unlock(profile, environ)[1]
 
 
 def fingerprint(profile: Profile, environ: Mapping[str, str] | None = None) -> str:
-    """Changes when anything of the profile does, its secret included; reveals nothing. Within one process."""
+    """A text that changes with the profile or its secret and reveals neither. Only for this process."""
     try:
         return fingerprint_of(*unlock(profile, environ))
     except ConfigurationError as error:
@@ -133,28 +134,29 @@ def fingerprint(profile: Profile, environ: Mapping[str, str] | None = None) -> s
 
 
 def fingerprint_of(profile: Profile, credentials: Credentials) -> str:
-    """The fingerprint of what ``unlock`` gave."""
+    """The fingerprint of what ``unlock`` returned."""
     return _salted(f"{profile!r}\0{credentials.digest()}")[:16]
 
 
 # ------------------------------------------------------------------------------------------ layers
 
 
-def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
-    values, found = _merged(layers)
+def _resolve_layers(name: str, layers: Sequence[Layer], file: Path) -> Profile:
+    values, found = _merge(layers)
     overrides = layers[-1].values
     if values["locked"] and overrides:
         raise ConfigurationError(
             f"The profile {name!r} is locked ({found['locked'].label('locked')}), "
-            f"but the node sets {_both(overrides)}. Clear these inputs: the owner of the server decides them."
+            f"but the node sets {_listed(overrides)}. "
+            "Clear these inputs: the owner of the server decides them."
         )
     labels = {key: layer.label(key) for key, layer in found.items()}
     row = providers.provider(values["provider"], labels.get("provider", "provider"))
     if not values["bucket"]:
-        _no_bucket(name, file)
+        _raise_no_bucket(name, file)
     for required in row.requires:
         if not values[required] and not values["endpoint_url"]:
-            _missing(required, row, name, layers)
+            _raise_missing(required, row, name, layers)
     validation.check_bucket(values["bucket"], labels["bucket"])
     for key in ("region", "account_id"):
         if values[key]:
@@ -168,7 +170,7 @@ def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
     else:
         values["endpoint_url"] = providers.endpoint(row, region, values["account_id"])
     sources = {key: found[key].where if key in found else DEFAULT for key in values}
-    values["auth"], sources["auth"] = _auth(layers)
+    values["auth"], sources["auth"] = _find_auth(layers)
     return Profile(
         name=name,
         provider=row.name,
@@ -180,7 +182,7 @@ def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
         public_url=values["public_url"],
         read_only=values["read_only"],
         locked=values["locked"],
-        ca_file=_existing(values["ca_file"], labels.get("ca_file", "")),
+        ca_file=_check_ca_file(values["ca_file"], labels.get("ca_file", "")),
         upload=values["upload"],
         sources=sources,
         file=file,
@@ -188,8 +190,8 @@ def _resolved(name: str, layers: Sequence[Layer], file: Path) -> Profile:
     )
 
 
-def _merged(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:
-    """The value of every setting that is no credential, and the layer that gives it, where one does."""
+def _merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:
+    """The value of every setting except credentials, and the layer that sets it, if any."""
     values: dict[str, Any] = {row.name: "" for row in SETTINGS.values() if not row.credential}
     values.update(provider=providers.names()[0], read_only=False, locked=False, upload=Upload())
     found: dict[str, Layer] = {}
@@ -206,9 +208,9 @@ def _merged(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:
 
 
 def _changes_provider(layer: Layer, values: Mapping[str, Any], found: Mapping[str, Layer]) -> bool:
-    """Whether what weaker layers say of their provider is dropped. Naming the same one again drops nothing.
+    """Whether ``layer`` names another provider, so that weaker layers' settings of theirs are dropped.
 
-    An endpoint beside no provider is not taken for the default provider's: that would get keys of another.
+    An endpoint without a provider is not the default provider's: it must not get that provider's keys.
     """
     if "provider" not in layer.values:
         return False
@@ -216,50 +218,50 @@ def _changes_provider(layer: Layer, values: Mapping[str, Any], found: Mapping[st
     return not (is_known and layer.values["provider"] == values["provider"])
 
 
-def _auth(layers: Sequence[Layer]) -> tuple[str, str]:
-    """The mode, and where it was set: by the strongest layer that says anything of credentials."""
+def _find_auth(layers: Sequence[Layer]) -> tuple[str, str]:
+    """The auth mode, and its layer: the strongest one that sets any credential."""
     for layer in reversed(layers):
         if any(SETTINGS[key].credential for key in layer.values) or any(key in PAIR for key in layer.blank):
-            mode = _own_auth(layer)
+            mode = _auth_of(layer)
             if mode == "keys":
-                _pair_layer(layers)
+                _find_key_pair(layers)
             return mode, layer.where
     return "keys", DEFAULT
 
 
-def _own_auth(layer: Layer) -> str:
+def _auth_of(layer: Layer) -> str:
     mode = str(layer.values.get("auth", "keys"))
     given = [layer.name_of(key) for key in KEYS if key in layer.values]
     if mode != "keys" and given:
         raise ConfigurationError(
-            f"{layer.label('auth')} is {mode}, which uses no keys, in spite of {_both(given)} beside it. "
+            f"{layer.label('auth')} is {mode}, which uses no keys, in spite of {_listed(given)} beside it. "
             "Remove one or the other."
         )
     return mode
 
 
-def _pair_layer(layers: Sequence[Layer]) -> Layer | None:
+def _find_key_pair(layers: Sequence[Layer]) -> Layer | None:
     """The strongest layer with a key pair, or None. Raises ConfigurationError for half a pair."""
     for layer in reversed(layers):
         given = [layer.name_of(key) for key in KEYS if key in layer.values]
         lacking = [layer.name_of(key) for key in PAIR if key not in layer.values]
         if given and lacking:
             raise ConfigurationError(
-                f"{layer.place[0].upper()}{layer.place[1:]} has {_both(given)} but no {_both(lacking)}. "
+                f"{layer.place[0].upper()}{layer.place[1:]} has {_listed(given)} but no {_listed(lacking)}. "
                 "Set both in the same place."
             )
         if given:
-            _own_auth(layer)
+            _auth_of(layer)
             return layer
         if any(key in layer.blank for key in PAIR):
             raise ConfigurationError(
                 f"The access keys are left empty in {layer.place}. "
-                f"Fill in {_both(PAIR)}, or remove them to use those of the environment."
+                f"Fill in {_listed(PAIR)}, or remove them to use those of the environment."
             )
     return None
 
 
-def _no_bucket(name: str, file: Path) -> NoReturn:
+def _raise_no_bucket(name: str, file: Path) -> NoReturn:
     if name != ENVIRONMENT:
         raise ConfigurationError(f"No bucket is set. Set bucket in profile {name!r} of {ON_SERVER}.")
     names = ", ".join(settings.profile_names(file)[1:])
@@ -269,7 +271,7 @@ def _no_bucket(name: str, file: Path) -> NoReturn:
     raise ConfigurationError(f"No bucket is set. {first}, or set {SETTINGS['bucket'].variable}.")
 
 
-def _missing(setting: str, row: providers.Provider, name: str, layers: Sequence[Layer]) -> NoReturn:
+def _raise_missing(setting: str, row: providers.Provider, name: str, layers: Sequence[Layer]) -> NoReturn:
     given = [layer for layer in layers if setting in layer.values]
     if given and "provider" in layers[-1].values:
         raise ConfigurationError(
@@ -285,17 +287,17 @@ def _missing(setting: str, row: providers.Provider, name: str, layers: Sequence[
 # ------------------------------------------------------------------------------------------ checks
 
 
-def _existing(path: str, label: str) -> str:
+def _check_ca_file(path: str, label: str) -> str:
     try:
         if not path or Path(path).is_file():
             return path
-    except OSError:  # no right to look, or a name that no file can have: what follows says enough
+    except OSError:  # no permission, or not a file name: reported below
         pass
     raise ConfigurationError(
         f"There is no file {path} ({label}). Give the path of a PEM file with the private CA."
     )
 
 
-def _both(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

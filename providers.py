@@ -1,7 +1,8 @@
-"""The table of providers: one row each, and nothing else in the package names one.
+"""The table of providers, one row each. No other module names a provider.
 
-What differs between providers is a column. A value other than its column's default has its reason and source
-beside it; ``source`` documents the endpoint. Endpoints were last compared with these pages in November 2026.
+A difference between providers is a column. A value other than the default of its column has its reason and
+source beside it; ``source`` documents the endpoint. All endpoints were compared with these pages in November
+2026.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ GIB = 1 << 30
 class Provider:
     """One row.
 
-    ``endpoint`` is a template of {region} and {account_id}; empty means the SDK's own, or that ``requires``
-    asks for endpoint_url. ``requires`` names the settings that must be given unless endpoint_url is.
-    ``addressing`` is where the bucket stands: in the host, in the path, or as the SDK finds fit.
-    ``checksums`` is what boto3 adds by itself: everything since 1.36, or only what a request cannot do
-    without, which is all that look-alikes understand. ``conditional_writes`` and ``conditional_complete`` say
-    whether ``If-None-Match: *`` is honoured when an object is put or a multipart upload completed; None: it
-    is sent behind a look, as a server may refuse it or take it in vain.
+    ``endpoint`` is a template with {region} and {account_id}; "" means the SDK's own, or that ``requires``
+    has endpoint_url. ``requires`` names the settings that must be set unless endpoint_url is. ``addressing``:
+    the bucket is in the host, in the path, or where the SDK decides. ``checksums``: boto3 adds all that it
+    knows (since 1.36), or only the required ones, because compatible servers may not know the others.
+    ``conditional_writes`` and ``conditional_complete``: whether the server respects ``If-None-Match: *`` when
+    an object is put or a multipart upload completed; None: unknown, it may refuse or ignore the header, so
+    the name is looked up first.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Provider:
     max_key_bytes: int = 1024
 
 
-# The first eight names are in people's environments and never change.
+# The first eight names are in users' environments and must never change.
 PROVIDERS: dict[str, Provider] = {
     row.name: row
     for row in (
@@ -55,7 +56,7 @@ PROVIDERS: dict[str, Provider] = {
             "AWS S3",
             source="https://docs.aws.amazon.com/general/latest/gr/s3.html",
             region="us-east-1",
-            checksums="when_supported",  # the only server that is sure to know what its own SDK sends
+            checksums="when_supported",  # the only server that surely knows all that its own SDK sends
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
             conditional_writes=True,
             conditional_complete=True,
@@ -82,7 +83,7 @@ PROVIDERS: dict[str, Provider] = {
         Provider(
             "MinIO",
             source="https://github.com/minio/minio/blob/master/docs/config/README.md",
-            endpoint="http://localhost:9000",  # where a server of one's own listens unless told otherwise
+            endpoint="http://localhost:9000",  # the default of a server on this machine
             region="us-east-1",
             addressing="path",  # virtual hosts need MINIO_DOMAIN and a DNS wildcard, see the page above
             conditional_writes=True,  # https://github.com/minio/minio/pull/19681
@@ -111,8 +112,8 @@ PROVIDERS: dict[str, Provider] = {
             "Custom",
             source="the server's own documentation",
             requires=("endpoint_url",),
-            region="us-east-1",  # what most servers of one's own expect in the signature
-            addressing="path",  # works without a DNS wildcard, which virtual hosts would need
+            region="us-east-1",  # most private servers expect it in the signature
+            addressing="path",  # virtual hosts would need a DNS wildcard
         ),
         Provider(
             "Aliyun OSS",

@@ -1,7 +1,7 @@
-"""profiles.json: what is read of it, and what its form has to be. What a profile may say is in ``settings``.
+"""Reads profiles.json and checks its form. What a profile may contain is checked by ``settings``.
 
-Nothing is cached. Messages name the file without its path, since other people read them; the log has it. No
-value of the file is in an error or in a ``repr``: it may be a secret.
+Nothing is cached. Messages name the file without its path, because other people read them; the log has the
+path. No value of the file is in an error or in a ``repr``: it may be a secret.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 
 from ..errors import ConfigurationError, did_you_mean
 
-ENVIRONMENT = "(env vars)"  # the name that means: the environment, or else the default profile
+ENVIRONMENT = "(env vars)"  # this name stands for the environment, or else for the default profile
 FILE_NAME = "profiles.json"
 ON_SERVER = f"{FILE_NAME} on the server"  # what messages call the file
-DEFAULT_FIELD = "default"  # of profiles.json: the profile to use where the environment names none
+DEFAULT_FIELD = "default"  # of profiles.json: the profile to use if the environment names no bucket
 
 log = logging.getLogger("cloud_storage")
 
 
-class Quiet(dict[str, Any]):
-    """Settings by name, whose ``repr`` shows the names alone."""
+class MaskedDict(dict[str, Any]):
+    """Settings by name; its ``repr`` shows only the names."""
 
     def __repr__(self) -> str:
         return f"<{', '.join(self)}>"
@@ -34,37 +34,38 @@ class Quiet(dict[str, Any]):
 
 @dataclass(frozen=True)
 class ProfilesFile:
-    """What profiles.json says: its profiles by name, and which one is the default, "" where none is named."""
+    """The profiles of profiles.json by name, and the name of the default one, "" if it names none."""
 
     exists: bool = False
-    profiles: Mapping[str, Any] = field(default_factory=Quiet)
+    profiles: Mapping[str, Any] = field(default_factory=MaskedDict)
     default: str = ""
 
 
 def read(file: Path) -> ProfilesFile:
+    """Read profiles.json; a missing file has no profiles. Raises ConfigurationError."""
     try:
-        content = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
+        content = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_refuse_duplicates)
     except FileNotFoundError:
         return ProfilesFile()
     except OSError as error:
-        said = f"cannot be read: {error.strerror or error}. Make it a file that ComfyUI's user may read."
+        problem = f"cannot be read: {error.strerror or error}. Make it a file that ComfyUI's user may read."
     except UnicodeDecodeError as error:
-        said = f"is not UTF-8 at byte {error.start}. Save it as UTF-8."
+        problem = f"is not UTF-8 at byte {error.start}. Save it as UTF-8."
     except (ValueError, RecursionError) as error:
-        said = f"is not valid JSON: {error}. Fix the file and try again."
+        problem = f"is not valid JSON: {error}. Fix the file and try again."
     else:
-        return _checked(content)
-    log.warning("%s %s", file, said)
-    raise ConfigurationError(f"{ON_SERVER} {said}")  # without its cause: that holds the whole text
+        return _check_form(content)
+    log.warning("%s %s", file, problem)
+    raise ConfigurationError(f"{ON_SERVER} {problem}")  # not "from": the cause contains the whole text
 
 
-def _checked(content: object) -> ProfilesFile:
-    """What the file says, if it has the form that it is to have."""
-    if isinstance(content, dict) and _lacks_its_frame(content):
+def _check_form(content: object) -> ProfilesFile:
+    """The content as ProfilesFile. Raises ConfigurationError if its form is wrong."""
+    if isinstance(content, dict) and _has_no_profiles(content):
         form = '{"profiles": {"mine": {"bucket": "my-bucket"}}}'
         raise ConfigurationError(f"Nothing is called profiles in {ON_SERVER}. Write it like {form}.")
-    whole = json_object(content, ON_SERVER, ("profiles", DEFAULT_FIELD))
-    profiles = json_object(whole.get("profiles", {}), f"profiles in {ON_SERVER}")
+    whole = check_object(content, ON_SERVER, ("profiles", DEFAULT_FIELD))
+    profiles = check_object(whole.get("profiles", {}), f"profiles in {ON_SERVER}")
     for name in (ENVIRONMENT, ""):
         if name in profiles:
             raise ConfigurationError(f"A profile in {ON_SERVER} is called {name!r}. Give it another name.")
@@ -76,8 +77,8 @@ def _checked(content: object) -> ProfilesFile:
     return ProfilesFile(exists=True, profiles=profiles, default=default)
 
 
-def _lacks_its_frame(content: dict[str, Any]) -> bool:
-    """Whether a profile, or several by name, stand where {"profiles": …} is to be, misspelt or not."""
+def _has_no_profiles(content: dict[str, Any]) -> bool:
+    """Whether profiles are written without {"profiles": …} around them. Its misspelling is another error."""
     found = {key: value for key, value in content.items() if key != DEFAULT_FIELD}
     frames = [
         key for key, value in found.items() if isinstance(value, dict) and did_you_mean(key, ["profiles"])
@@ -85,8 +86,8 @@ def _lacks_its_frame(content: dict[str, Any]) -> bool:
     return bool(found) and "profiles" not in found and not frames
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = Quiet()
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = MaskedDict()
     for key, value in pairs:
         if key in found:
             raise ValueError(f"the name {key!r} is there twice in one object")
@@ -94,8 +95,8 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def json_object(value: object, where: str, known: Iterable[str] | None = None) -> dict[str, Any]:
-    """``value``, if it is a JSON object with none but ``known`` fields; None: any."""
+def check_object(value: object, where: str, known: Iterable[str] | None = None) -> dict[str, Any]:
+    """``value`` if it is a JSON object with only ``known`` fields, else ConfigurationError."""
     if not isinstance(value, dict):
         raise ConfigurationError(
             f'Not a JSON object: {where}. Write it in braces, as in {{"name": "value"}}.'
@@ -110,12 +111,12 @@ def json_object(value: object, where: str, known: Iterable[str] | None = None) -
     return value
 
 
-def exposed(file: Path) -> str:
-    """A sentence where other users of this machine may read the file, which holds keys; "" where none may."""
+def permission_warning(file: Path) -> str:
+    """A sentence if other users of this machine may read the file, which contains keys; else ""."""
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
-    except OSError:  # there is none, or none to read: whoever needs it will say so
+    except OSError:  # missing or unreadable: who reads it reports that
         return ""
-    if os.name == "nt" or not mode & (stat.S_IRWXG | stat.S_IRWXO):  # Windows keeps such rights elsewhere
+    if os.name == "nt" or not mode & (stat.S_IRWXG | stat.S_IRWXO):  # Windows has no such mode
         return ""
     return f"Other users of this machine may read {ON_SERVER} (its mode is {mode:o}). Run `chmod 600` on it."

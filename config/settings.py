@@ -1,9 +1,9 @@
-"""The table of settings, and the three layers that give them: environment, profiles.json, node widgets.
+"""The table of settings, and the three layers that set them: environment, profiles.json, node widgets.
 
-A layer only reads and checks; what is stronger than what is decided in ``profile``. Nothing is cached, so an
-edit of profiles.json counts from the next use on. What is unknown or malformed is a ConfigurationError that
-names it. No value that may be a secret is in an error, in the ``repr`` of a layer, or in a local variable of
-this module while one is raised: tracebacks are sent to browsers and into reports.
+A layer is only read and checked here; ``profile`` decides which layer wins. Nothing is cached, so an edit of
+profiles.json takes effect at the next use. An unknown or malformed setting is a ConfigurationError that names
+it. No value that may be a secret is in an error, in the ``repr`` of a layer, or in a local variable of this
+module while an error is raised: tracebacks are sent to browsers and put into reports.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any
 
 from ..errors import ConfigurationError, did_you_mean
 from . import profiles_file
-from .profiles_file import DEFAULT_FIELD, ENVIRONMENT, FILE_NAME, ON_SERVER, Quiet, json_object
+from .profiles_file import DEFAULT_FIELD, ENVIRONMENT, FILE_NAME, ON_SERVER, MaskedDict, check_object
 
-FROM_PROFILE = "(from profile)"  # the provider widget's value that overrides nothing
+FROM_PROFILE = "(from profile)"  # value of the provider widget: override nothing
 
 AUTH_MODES = ("keys", "ambient", "anonymous")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its field in profiles.json, its environment variable, and what it may be.
+    """One setting: its field in profiles.json, its environment variable, and its kind of value.
 
-    ``kind`` is "text", "flag", "auth", "key" or "upload". ``widget`` settings may be overridden in a
-    workflow, ``credential`` ones come whole from one layer, ``of_provider`` ones are dropped when a stronger
-    layer names a provider, since they describe another one.
+    ``kind`` is "text", "flag", "auth", "key" or "upload". ``widget``: a workflow may override it.
+    ``credential``: all of these come from one layer. ``of_provider``: dropped when a stronger layer names a
+    provider, because the value belongs to another one.
     """
 
     name: str
@@ -68,13 +68,15 @@ _FLAGS = {
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates: bytes of os.environ that are no UTF-8
-_SENT_IN_HEADER = re.compile("[!-~]+")  # access key and token; a secret key only enters a digest
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f\ud800-\udfff]"
+)  # surrogates: bytes in os.environ that are not UTF-8
+_SENT_IN_HEADER = re.compile("[!-~]+")  # access key and token; the secret key is never sent
 
 
 @dataclass(frozen=True)
 class Upload:
-    """Per-object options of a profile; empty ones are not sent."""
+    """Options for each uploaded object; empty ones are not sent."""
 
     storage_class: str = ""
     acl: str = ""
@@ -87,19 +89,19 @@ class Upload:
 
 @dataclass(frozen=True)
 class Layer:
-    """What one layer says: ``values`` by setting name, those that it leaves blank not among them.
+    """One layer: the ``values`` it sets, by setting name, and the names of those it leaves ``blank``.
 
-    ``where`` tells users which layer it is, ``place`` where to correct it.
+    ``where`` names the layer in reports, ``place`` in advice on what to correct.
     """
 
     where: str
     place: str
     by_variable: bool = False
-    values: Mapping[str, Any] = field(default_factory=Quiet)
+    values: Mapping[str, Any] = field(default_factory=MaskedDict)
     blank: tuple[str, ...] = ()
 
     def name_of(self, setting: str) -> str:
-        """What the setting is called in this layer: the environment variable or the field."""
+        """The name of the setting in this layer: the environment variable or the field."""
         return SETTINGS[setting].variable if self.by_variable else setting
 
     def label(self, setting: str) -> str:
@@ -108,9 +110,9 @@ class Layer:
 
 
 def profile_names(file: Path) -> list[str]:
-    """The names a drop-down offers: the environment first, then those of profiles.json, in its order.
+    """The names for a drop-down: the environment first, then those of profiles.json, in its order.
 
-    Never raises: a file that cannot be read gives no names here and a full error when one is used.
+    Never raises: an unreadable file has no names here, and is a full error when a profile is used.
     """
     try:
         return [ENVIRONMENT, *profiles_file.read(file).profiles]
@@ -118,12 +120,12 @@ def profile_names(file: Path) -> list[str]:
         return [ENVIRONMENT]
 
 
-def chosen(name: str, file: Path, environ: Mapping[str, str] | None = None) -> str:
-    """The profile that ``name`` means: itself, and for "" and ENVIRONMENT the default profile where the
+def choose_profile(name: str, file: Path, environ: Mapping[str, str] | None = None) -> str:
+    """The name of the profile to use: ``name`` itself; for "" and ENVIRONMENT the default profile if the
     environment sets neither a bucket nor credentials, so that profiles.json alone is enough.
 
-    The default is the one that the file names, or its only one. ENVIRONMENT stays what it is where there is
-    no profile. Raises ConfigurationError where there are several and none is the default.
+    The default is the one that the file names, or its only one. Without any profile it is ENVIRONMENT. Raises
+    ConfigurationError if there are several profiles and none is the default.
     """
     if name and name != ENVIRONMENT:
         return name
@@ -143,7 +145,7 @@ def chosen(name: str, file: Path, environ: Mapping[str, str] | None = None) -> s
 def layers(
     name: str, overrides: Mapping[str, str], file: Path, environ: Mapping[str, str] | None = None
 ) -> list[Layer]:
-    """Environment, the named profile of ``file`` if one is named, and widgets: weakest first, all checked."""
+    """The layers, weakest first, checked: environment, the profile ``name`` of ``file`` if given, widgets."""
     found = [_environment_layer(environ)]
     if name and name != ENVIRONMENT:
         found.append(_file_layer(name, file, environ))
@@ -152,8 +154,8 @@ def layers(
 
 def _environment_layer(environ: Mapping[str, str] | None) -> Layer:
     rows = [row for row in SETTINGS.values() if row.variable]
-    given = Quiet({row.name: text for row in rows if (text := _variable(row.variable, environ))})
-    return _filled(Layer("the environment", "the environment", by_variable=True), given)
+    given = MaskedDict({row.name: text for row in rows if (text := _variable(row.variable, environ))})
+    return _checked_layer(Layer("the environment", "the environment", by_variable=True), given)
 
 
 def _file_layer(name: str, file: Path, environ: Mapping[str, str] | None) -> Layer:
@@ -170,11 +172,13 @@ def _file_layer(name: str, file: Path, environ: Mapping[str, str] | None) -> Lay
             f"Known profiles: {', '.join(profiles) or 'none'}. Choose one of them, or add it there."
         )
     layer = Layer(f"profile {name!r} of {FILE_NAME}", f"profile {name!r} of {ON_SERVER}")
-    entry = json_object(profiles[name], layer.place, SETTINGS)
-    given = Quiet({key: _expanded(entry, key, layer.label(key), environ) for key in entry if key != "upload"})
+    entry = check_object(profiles[name], layer.place, SETTINGS)
+    given = MaskedDict(
+        {key: _expand(entry, key, layer.label(key), environ) for key in entry if key != "upload"}
+    )
     if entry.get("upload") is not None:
         given["upload"] = _upload(entry, layer.label("upload"), environ)
-    return _filled(layer, given)
+    return _checked_layer(layer, given)
 
 
 def _widget_layer(overrides: Mapping[str, str]) -> Layer:
@@ -184,15 +188,15 @@ def _widget_layer(overrides: Mapping[str, str]) -> Layer:
                 f"A node may not set {key}. Set it in the environment or in {ON_SERVER}."
             )
     texts = {key: str(value or "").strip() for key, value in overrides.items()}
-    given = Quiet({key: text for key, text in texts.items() if text and text != FROM_PROFILE})
-    return _filled(Layer("the node", "the inputs of the node"), given)
+    given = MaskedDict({key: text for key, text in texts.items() if text and text != FROM_PROFILE})
+    return _checked_layer(Layer("the node", "the inputs of the node"), given)
 
 
 # ------------------------------------------------------------------------------------------ profiles.json
 
 
-def _expanded(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, str] | None) -> object:
-    """The value of ``key``; a text is stripped, and "${NAME}" is taken from the environment."""
+def _expand(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, str] | None) -> object:
+    """The value of ``key``: a text is stripped, and "${NAME}" is replaced from the environment."""
     if not isinstance(entry[key], str):
         return entry[key]
     if "${" not in entry[key]:
@@ -211,11 +215,11 @@ def _expanded(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[s
 
 
 def _upload(entry: Mapping[str, Any], label: str, environ: Mapping[str, str] | None) -> Upload:
-    values = json_object(entry["upload"], label, [f.name for f in fields(Upload)])
+    values = check_object(entry["upload"], label, [f.name for f in fields(Upload)])
     texts: dict[str, Any] = {}
     for key in values:
         if key in ("tags", "metadata"):
-            pairs = json_object({} if values[key] is None else values[key], f"{key} of {label}")
+            pairs = check_object({} if values[key] is None else values[key], f"{key} of {label}")
             texts[key] = {name: _text(pairs, name, f"{key}.{name} of {label}", environ) for name in pairs}
         else:
             texts[key] = _text(values, key, f"{key} of {label}", environ)
@@ -223,7 +227,7 @@ def _upload(entry: Mapping[str, Any], label: str, environ: Mapping[str, str] | N
 
 
 def _text(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, str] | None) -> str:
-    value = Quiet({key: _expanded(entry, key, label, environ)})
+    value = MaskedDict({key: _expand(entry, key, label, environ)})
     _check_text(value, key, label)
     return str(value[key] or "")
 
@@ -232,18 +236,18 @@ def _text(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, 
 
 
 def _variable(name: str, environ: Mapping[str, str] | None) -> str:
-    """An environment variable; "" where it is not set. No caller has os.environ as a local variable."""
+    """An environment variable, "" if it is not set. No caller has os.environ as a local variable."""
     return (os.environ if environ is None else environ).get(name, "").strip()
 
 
-def _filled(layer: Layer, given: Mapping[str, Any]) -> Layer:
-    """``layer`` with the values that it was ``given``, each checked to be of its kind."""
+def _checked_layer(layer: Layer, given: Mapping[str, Any]) -> Layer:
+    """``layer`` with the values ``given``, each checked by its kind."""
     said = [key for key in given if given[key] not in ("", None)]
-    values = Quiet({key: _typed(given, key, layer.label(key)) for key in said})
+    values = MaskedDict({key: _convert(given, key, layer.label(key)) for key in said})
     return replace(layer, values=values, blank=tuple(key for key in given if key not in said))
 
 
-def _typed(given: Mapping[str, Any], key: str, label: str) -> object:
+def _convert(given: Mapping[str, Any], key: str, label: str) -> object:
     kind = SETTINGS[key].kind
     if kind == "upload":
         return given[key]

@@ -1,7 +1,7 @@
-"""What may become part of an address: the checks of URLs, bucket names and regions before anything is sent.
+"""Checks URLs, bucket names, regions and accounts before they become part of an address.
 
-``label`` is what messages call the value: the variable or field, and where it stands. A URL that is refused
-is never shown, since a password may stand in it.
+``label`` is the name of the value in messages: the variable or field, and its place. A refused URL is never
+shown, because it may contain a password.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import re
 from .. import providers
 from ..errors import ConfigurationError
 
-# What boto3 takes (VALID_BUCKET in botocore/handlers.py), and of that nothing that is a folder in a URL.
+# VALID_BUCKET of botocore/handlers.py, without names that are folders in a URL: . and ..
 _BUCKET = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,255}")
 _ENDPOINT_PART = re.compile(r"[A-Za-z0-9-]+")
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::0*([1-9][0-9]{0,4}))?")
-_PATH = re.compile(r"(?:/|/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,=:%-]+)*")  # no ";": it stands between URLs
+_PATH = re.compile(r"(?:/|/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,=:%-]+)*")  # no ";": it separates URLs
 _PORT_MAX = 65535
-# What boto3 makes where the table leaves the endpoint to it: docs.aws.amazon.com/general/latest/gr/s3.html
+# The hosts that boto3 uses if the table has no endpoint: docs.aws.amazon.com/general/latest/gr/s3.html
 _SDK_HOST = re.compile(r"s3[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?")
 
 
 def check_bucket(bucket: str, label: str) -> None:
-    """Raises ConfigurationError for what no provider takes as a bucket's name."""
+    """Raises ConfigurationError for a bucket name that no provider accepts."""
     if not _BUCKET.fullmatch(bucket):
         raise ConfigurationError(
             f"{label} is {bucket!r}, which is no bucket's name. "
@@ -32,7 +32,7 @@ def check_bucket(bucket: str, label: str) -> None:
 
 
 def check_endpoint_part(value: str, label: str) -> None:
-    """Raises ConfigurationError for a region or account_id that would bend the endpoint it is put into."""
+    """Raises ConfigurationError for a region or account_id that would lead the endpoint to another host."""
     if not _ENDPOINT_PART.fullmatch(value):
         raise ConfigurationError(
             f"{label} is {value!r}, but only letters, digits and hyphens are allowed. "
@@ -41,7 +41,7 @@ def check_endpoint_part(value: str, label: str) -> None:
 
 
 def clean_url(url: str, label: str) -> str:
-    """``url``, no slash at its end. Raises ConfigurationError for more than scheme, host, port, path."""
+    """``url`` without its last slash. Raises ConfigurationError unless it is scheme, host, port and path."""
     scheme, _, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     if any(sign in url for sign in "@?#"):
@@ -63,10 +63,10 @@ def clean_url(url: str, label: str) -> str:
 
 
 def refuse_bucket_in(endpoint_url: str, bucket: str, label: str) -> None:
-    """Raises ConfigurationError for an endpoint with the bucket's name in it: requests would name it twice.
+    """Raises ConfigurationError if the endpoint contains the bucket's name: requests would have it twice.
 
-    In front of the host it is refused only where the rest is the host of a provider in the table: a custom
-    domain or a server of one's own may well begin like its bucket.
+    In front of the host it is refused only if the rest is the host of a provider in the table: a custom
+    domain or your own server may begin like its bucket.
     """
     scheme, _, rest = endpoint_url.partition("://")
     authority, _, path = rest.partition("/")
@@ -84,13 +84,13 @@ def refuse_bucket_in(endpoint_url: str, bucket: str, label: str) -> None:
 
 
 def _path_of_provider(authority: str) -> str | None:
-    """The path of the provider's endpoint with this host and port; None where no provider has it."""
+    """The path of the provider's endpoint with this host and port; None if no provider has it."""
     return next((path for host, path in _provider_hosts() if host.fullmatch(authority)), None)
 
 
 @functools.cache
 def _provider_hosts() -> list[tuple[re.Pattern[str], str]]:
-    """Host, as a pattern for any region and account, and path of every endpoint in the table and of boto3."""
+    """The endpoints of the table and of boto3: a pattern for the host, with any region, and the path."""
     found = [(_SDK_HOST, "")]
     for row in map(providers.provider, providers.names()):
         host, _, path = row.endpoint.partition("://")[2].partition("/")

@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ..config.profiles_file import ENVIRONMENT
-from ..config.settings import chosen
+from ..config.settings import choose_profile
 from ..errors import (
     DISK_ADVICE,
     ConfigurationError,
@@ -65,7 +65,7 @@ def sender(profile: Profile | None, profiles_file: Path) -> Sender:
 def settled(through: Sender, profiles_file: Path) -> Sender:
     """The same sender, by the name of the default profile where that is what the environment means now."""
     try:
-        return replace(through, profile=chosen(through.profile, profiles_file))
+        return replace(through, profile=choose_profile(through.profile, profiles_file))
     except ConfigurationError:  # it can be told when the profile is used
         return through
 

@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from ..config.profiles_file import ENVIRONMENT, exposed
+from ..config.profiles_file import ENVIRONMENT, permission_warning
 from ..errors import ConfigurationError, StorageError
 from ..profile import Profile, fingerprint_of, resolve, unlock
 from ..providers import provider
@@ -55,7 +55,7 @@ def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Stora
     ConfigurationError, and MissingDependency when the SDK is not installed.
     """
     profile, key = unlock(profile, environ)
-    _warn(exposed(profile.file))
+    _warn(permission_warning(profile.file))
     row = provider(profile.provider)
     profile = dataclasses.replace(profile, path_prefix=_folder(profile, row.max_key_bytes))
     same = f"{profile.file}\0{fingerprint_of(profile, key)}"  # uploads are noted beside the file

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple
 
-from ..config.profiles_file import exposed
+from ..config.profiles_file import permission_warning
 from ..errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
 from ..profile import Profile, credentials
 from ..system.meter import Meter
@@ -76,7 +76,7 @@ def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool 
     warnings = []
     if left:
         warnings.append(f"Warning      {_unfinished(left, storage.unfinished())}")
-    if warning := exposed(profile.file):
+    if warning := permission_warning(profile.file):
         warnings.append(f"Warning      {warning}")
     return [
         _result(profile, findings),

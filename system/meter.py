@@ -1,7 +1,7 @@
-"""Counts the bytes and frames of an operation and carries the order to stop it, between threads.
+"""Counts the bytes and frames of an operation, and stops it, between threads.
 
-Whoever moves bytes calls ``add`` and is stopped by what that raises; whoever watches reads ``done``. Frames
-that are decoded or encoded on the way are counted beside them.
+Code that moves bytes calls ``add``, which raises once the meter is stopped; code that shows progress reads
+``done``. Frames that are decoded or encoded meanwhile are counted separately.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ..errors import TransferCancelled
 
 
 class Meter:
-    """Counts the bytes of one operation and carries the order to stop, from and to any thread.
+    """Counts the bytes of one operation and can stop it. Any thread may use it.
 
-    ``part()`` gives a meter that counts here as well but can be stopped alone: one part of a transfer failing
-    stops its siblings without stopping the node's other transfers.
+    ``part()`` returns a meter that counts here as well but can be stopped alone: a transfer in parallel parts
+    stops all of them when one fails, and not the other transfers of the node.
     """
 
     def __init__(self, total: int = 0, parent: Meter | None = None, counts: bool = True) -> None:
         self.total = total
-        self.frames_total = 0  # 0 where nobody knows, or there are none
+        self.frames_total = 0  # 0 if unknown, or there are none
         self.frames_done = 0
         self._done = 0
         self._lock = threading.Lock()
@@ -43,8 +43,8 @@ class Meter:
     def add(self, count: int) -> None:
         """Count ``count`` bytes; raises TransferCancelled once stopped.
 
-        Fewer than none take back what is to be sent again. That never raises: an SDK that rewinds a body
-        would say that this cannot be done.
+        A negative count takes back bytes that are sent again. It never raises: an SDK that rewinds a body
+        would report that it cannot be rewound.
         """
         if count > 0:
             self.check()
@@ -54,14 +54,14 @@ class Meter:
             self._whole.add(count)
 
     def expect(self, count: int) -> None:
-        """Add ``count`` bytes to what is expected in total."""
+        """Add ``count`` bytes to the expected total."""
         with self._lock:
             self.total += count
         if self._whole is not None:
             self._whole.expect(count)
 
     def expect_frames(self, count: int) -> None:
-        """Add ``count`` frames to what is expected in total."""
+        """Add ``count`` frames to the expected total."""
         with self._lock:
             self.frames_total += count
 
@@ -97,7 +97,7 @@ class Meter:
 
     @contextlib.contextmanager
     def wakes(self, condition: threading.Condition) -> Iterator[None]:
-        """Let ``stop`` notify ``condition``, so that who waits on it can ``check`` this meter.
+        """Let ``stop`` notify ``condition``, so that a thread waiting on it can ``check`` this meter.
 
         ``stop`` takes the condition's lock for this: no thread may hold it for long.
         """
@@ -120,7 +120,7 @@ class Meter:
 
     @contextlib.contextmanager
     def governs(self) -> Iterator[None]:
-        """Make this the ``current`` meter of what runs within, and of the threads that it starts for it."""
+        """Make this the ``current`` meter of the code within and of its ``thread_pool`` threads."""
         token = _current.set(self)
         try:
             yield
@@ -132,12 +132,12 @@ _current: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter",
 
 
 def current() -> Meter:
-    """The meter that stops the requests of this thread; one that nobody stops where it works for nobody."""
+    """The meter that stops the requests of this thread; outside of ``governs`` a new one."""
     return _current.get() or Meter()
 
 
 class Counted(NamedTuple):
-    """What several meters have counted together."""
+    """The sums of several meters."""
 
     done: int
     total: int

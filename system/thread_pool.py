@@ -1,7 +1,7 @@
-"""A few threads over a sequence of jobs: results in the order of the jobs, the first failure stops the rest.
+"""Runs jobs in a few threads: results in the order of the jobs, and the first failure stops the rest.
 
-The threads are daemons of their own, not a shared pool: an executor would be joined when ComfyUI's event loop
-or the interpreter ends, and a socket that answers nobody would then hold up both.
+The threads are daemons, not an executor: that is joined when ComfyUI's event loop or the interpreter ends,
+and a socket without an answer would then block both.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ def run(
 ) -> list[T]:
     """Run every job and return their results in order, at most ``threads`` at a time.
 
-    Where ``threads`` is a function, it is asked again after each job, by one thread at a time, and threads
-    are added or end as it says. ``jobs`` is drawn one by one as threads become free, so a generator bounds
-    the memory. After a failure no further job is drawn, ``on_failure`` is called at once (to stop those under
-    way), and the first exception is raised when all threads have ended.
+    If ``threads`` is a function, it is called again after each job, by one thread at a time, and threads are
+    started or end to match. ``jobs`` is read one by one as threads become free, so a generator limits the
+    memory. After a failure no further job is started, ``on_failure`` is called at once (to stop the running
+    ones), and the first exception is raised when all threads have ended.
     """
     source = enumerate(jobs)
     lock = threading.Lock()
     results: dict[int, T] = {}
     failures: list[BaseException] = []
     others: list[threading.Thread] = []
-    at_work = 1  # the caller's own
+    running = 1  # this thread
 
-    def draw() -> tuple[int, Callable[[], T]] | None:
+    def next_job() -> tuple[int, Callable[[], T]] | None:
         with lock:
             return None if failures else next(source, None)
 
-    def needed() -> bool:
-        """Start the threads that are missing; False where this one is too many."""
-        nonlocal at_work
+    def adjust_threads() -> bool:
+        """Start missing threads; returns False if this one is too many."""
+        nonlocal running
         with lock:
             wanted = threads() if callable(threads) else threads
-            if wanted < at_work:
-                at_work -= 1
+            if wanted < running:
+                running -= 1
                 return False
-            for _ in range(wanted - at_work):
-                # in a copy of the caller's context: what stops the caller's requests stops theirs
+            for _ in range(wanted - running):
+                # in a copy of the caller's context: its current meter stops their requests too
                 run = contextvars.copy_context().run
                 others.append(threading.Thread(target=run, args=(work,), name="cloud-storage", daemon=True))
                 others[-1].start()
-                at_work += 1
+                running += 1
             return True
 
     def work() -> None:
         try:
-            while (drawn := draw()) is not None:
+            while (drawn := next_job()) is not None:
                 number, job = drawn
                 results[number] = job()
-                if not needed():
+                if not adjust_threads():
                     return
-        except BaseException as failure:  # noqa: BLE001  raised again below, in the thread that waits
+        except BaseException as failure:  # noqa: BLE001  raised again below
             with lock:
                 failures.append(failure)
                 first = len(failures) == 1
             if first and on_failure is not None:
                 on_failure()
 
-    needed()
+    adjust_threads()
     work()
-    while others:  # whoever starts one is in the list itself, or is this thread
+    while others:  # a thread that starts others is in the list itself, or is this one
         others.pop().join()
     if failures:
         raise failures[0]

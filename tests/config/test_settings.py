@@ -127,7 +127,7 @@ def test_a_flag_is_false_in_as_many(file, word):
 @pytest.mark.parametrize("name", ["", settings.ENVIRONMENT])
 def test_an_environment_that_is_enough_reads_no_file(file, name):
     file.write_bytes(b"{")
-    assert settings.chosen(name, file, {"COMFY_S3_BUCKET": "b"}) == settings.ENVIRONMENT
+    assert settings.choose_profile(name, file, {"COMFY_S3_BUCKET": "b"}) == settings.ENVIRONMENT
     assert len(settings.layers(name, {}, file, {})) == 2
 
 

@@ -248,10 +248,10 @@ def test_a_profiles_file_that_others_may_read_is_reported_once(cloud, caplog, mo
 
 def test_a_profiles_file_of_its_owner_alone_is_not_reported(cloud, tmp_path):
     file = profiles(renders={})
-    assert profiles_file.exposed(file) == ""
-    assert profiles_file.exposed(tmp_path / "none.json") == ""
+    assert profiles_file.permission_warning(file) == ""
+    assert profiles_file.permission_warning(tmp_path / "none.json") == ""
     assert "Warning" not in outputs_of("TestCloudConnection")[0]
-    assert connection_test.exposed is profiles_file.exposed
+    assert connection_test.permission_warning is profiles_file.permission_warning
 
 
 # ------------------------------------------------------------ hostile media
