@@ -100,7 +100,7 @@ class LoadModelFromCloud:
         def state(storage: Storage, key: str, how: tuple[str, str]) -> str:
             name = node_inputs.key_for(storage, key)
             model_type, subfolder = how
-            return model_file.state(storage, name, model_folders.place(model_type, name, subfolder).path)
+            return model_file.state(storage, name, model_folders.file_of(model_type, name, subfolder).path)
 
         return is_changed.answer(unique_id, key, state, is_changed.given(model_type, subfolder))
 
@@ -119,12 +119,12 @@ class LoadModelFromCloud:
         def fetch() -> tuple[str, str]:
             storage = storage_of(profile, folders.profiles_file())
             name = node_inputs.key_for(storage, key)
-            place = model_folders.place(model_type, name, subfolder)
-            wanted = model_file.Wanted(name, place.path, model_file.clean_sha256(sha256), force_redownload)
+            file = model_folders.file_of(model_type, name, subfolder)
+            wanted = model_file.Wanted(name, file.path, model_file.clean_sha256(sha256), force_redownload)
             model = model_file.fetch(storage, wanted, meter, progress.text)
             how = is_changed.given(model_type, subfolder)
             is_changed.remember(unique_id, profile, key, model.etag, how)
-            return place.name, model.status
+            return file.name, model.status
 
         model_filename, status = await run_in_thread(fetch, meter, progress)
         lines = list(filter(None, (status, model_folders.warning(model_filename))))

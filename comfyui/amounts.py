@@ -1,4 +1,4 @@
-"""Numbers in words: how many, how large, how fast, how long still."""
+"""Formats counts, sizes, rates and remaining times for people."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections import deque
 KILO, MEGA, GIGA = 1e3, 1e6, 1e9
 MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
 
-WINDOW_SECONDS = 10.0  # a rate is that of so long
-NOTES = 2  # that a rate is told from, at least
-FIRST_SECONDS = 3.0  # before that nobody needs one, and it would jump
+WINDOW_SECONDS = 10.0  # the time over which a rate is averaged
+NOTES = 2  # values needed for a rate
+FIRST_SECONDS = 3.0  # no rate before that: it would jump
 
 
 def several(count: int, one: str, many: str) -> str:
-    """Fill ``count`` into ``one`` or ``many``, "{} image" or "{} images"; web/messages_zh.js has both."""
+    """Fill ``count`` into ``one``, "{} image", or ``many``, "{} images"; both are in web/messages_zh.js."""
     return (one if count == 1 else many).format(count)
 
 
 def in_bytes(count: float) -> str:
-    """ "1.2 GB", "12.3 MB" or "4.5 kB" for a number of bytes."""
+    """Format a number of bytes: "1.2 GB", "12.3 MB" or "4.5 kB"."""
     if count >= GIGA:
         return f"{count / GIGA:.1f} GB"
     return f"{count / MEGA:.1f} MB" if count >= MEGA else f"{count / KILO:.1f} kB"
 
 
 def in_time(seconds: float) -> str:
-    """ "40 s", "3 min" or "1 h 20 min", rounded up."""
+    """Format seconds, rounded up: "40 s", "3 min" or "1 h 20 min"."""
     whole = -int(-seconds // 1)
     if whole <= MINUTE_SECONDS:
         return f"{whole} s"
@@ -35,13 +35,13 @@ def in_time(seconds: float) -> str:
 
 
 class Rate:
-    """How fast something grows, by what was noted of it: any clock will do, wherever that begins."""
+    """The rate at which a number grows, from values noted at times of any monotonic clock."""
 
     def __init__(self) -> None:
         self._noted: deque[tuple[float, int]] = deque()
 
     def note(self, now: float, done: int) -> None:
-        """Tell that ``done`` is reached at the second ``now``; less than before begins anew."""
+        """Note that ``done`` is reached at ``now`` seconds; a smaller number than before starts again."""
         if self._noted and done < self._noted[-1][1]:
             self._noted.clear()
         self._noted.append((now, done))
@@ -49,7 +49,7 @@ class Rate:
             self._noted.popleft()
 
     def per_second(self) -> float | None:
-        """None as long as it is not known, and where nothing grows."""
+        """The rate; None if it is not known yet, or if the number does not grow."""
         if not self._noted:
             return None
         seconds = self._noted[-1][0] - self._noted[0][0]
@@ -57,7 +57,9 @@ class Rate:
         return grown / seconds if seconds >= FIRST_SECONDS and grown > 0 else None
 
     def words(self, total: int) -> str:
-        """ ", 12.3 MB/s, 40 s left" for bytes of ``total``, 0 where nobody knows it; "" without a rate."""
+        """Format the rate as ", 12.3 MB/s, 40 s left"; ``total`` is in bytes, 0 if unknown. "" without a
+        rate.
+        """
         rate = self.per_second()
         if rate is None:
             return ""

@@ -1,46 +1,42 @@
-"""Folders of ComfyUI: where settings, waiting uploads, previews and models lie on this machine."""
+"""ComfyUI's folders: where settings, waiting uploads, previews and models are on this machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..config.profiles_file import FILE_NAME
 from ..errors import DISK_ADVICE, disk_told
 
-if TYPE_CHECKING:
-    pass
-
 PREVIEW_FOLDER = "cloud_storage"
 OUTBOX_FOLDER = "outbox"
-EARLIER_OUTBOX_FOLDER = "cloud_storage_outbox"  # in output, where what waits was kept before
+EARLIER_OUTBOX_FOLDER = "cloud_storage_outbox"  # below output, the outbox of earlier versions
 TEMP = "ComfyUI's temp folder"
 
 
 def system_folder() -> Path:
-    """``user/__cloud_storage``: settings of the server. Core 0.33 serves no such folder over HTTP."""
+    """``user/__cloud_storage``, for settings: core 0.33 serves no file below such a folder over HTTP."""
     import folder_paths
 
     return Path(folder_paths.get_user_directory()) / "__cloud_storage"
 
 
 def profiles_file() -> Path:
-    """Where profiles.json lies, whether it is there or not."""
+    """The path of profiles.json, which may not exist."""
     return system_folder() / FILE_NAME
 
 
 def outbox_folder() -> Path:
-    """Where files wait that could not be sent, whether it is there or not.
+    """The folder of files that wait for a later upload; it may not exist.
 
-    Beside profiles.json, where no route of ComfyUI writes: what lies there is sent without a question.
+    It is beside profiles.json, where no route of ComfyUI writes: whatever is in it will be uploaded.
     """
     return system_folder() / OUTBOX_FOLDER
 
 
 def earlier_outbox_folder() -> Path:
-    """Where earlier versions kept such files, whether it is there or not: below ComfyUI's output folder, into
-    which its ``/upload/image`` writes for whoever asks.
+    """The outbox of earlier versions; it may not exist. It is below ComfyUI's output folder, where anybody
+    can write through ``/upload/image``.
     """
     import folder_paths
 
@@ -48,8 +44,8 @@ def earlier_outbox_folder() -> Path:
 
 
 def temp_folder() -> Path:
-    """Our folder below ComfyUI's temp folder, made where missing; ComfyUI empties temp when it starts. Raises
-    StorageError where the disk does not allow it.
+    """Return our folder below ComfyUI's temp folder, which ComfyUI empties when it starts; create it if
+    missing. Raises StorageError.
     """
     import folder_paths
 
@@ -61,9 +57,8 @@ def temp_folder() -> Path:
 
 @dataclass(frozen=True)
 class ModelFolders:
-    """Where ComfyUI looks for the models of one type, in its order, and what it lists there.
-
-    It lists files that end in one of ``extensions`` (lower case, with their dot), all where there are none.
+    """The folders of one type of model, in ComfyUI's order, and the extensions of the files that it lists
+    there, in lower case with their dot; no extensions: it lists all files.
     """
 
     folders: tuple[Path, ...]
@@ -71,7 +66,9 @@ class ModelFolders:
 
 
 def model_folders() -> dict[str, ModelFolders]:
-    """Every type that ComfyUI or a node package has registered, also custom_nodes and datasets."""
+    """The folders of every type that ComfyUI or a node package has registered, also custom_nodes and
+    datasets.
+    """
     import folder_paths
 
     return {
@@ -81,7 +78,7 @@ def model_folders() -> dict[str, ModelFolders]:
 
 
 def model_names(model_type: str) -> list[str]:
-    """The files of one type as its loaders list them: with sub-folders, under the system's separator."""
+    """The files of one type as loaders list them: with subfolders and the system's path separator."""
     import folder_paths
 
     return list(folder_paths.get_filename_list(model_type))

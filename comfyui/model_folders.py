@@ -1,7 +1,7 @@
-"""Which local file stands for a model's key, and which key for a local model: the rules of ComfyUI's folders.
+"""Maps the key of a model to its local file, and back, by the rules of ComfyUI's model folders.
 
 A bucket mirrors ComfyUI's models folder: ``models/loras/style/a.safetensors`` is ``style/a.safetensors`` of
-the type ``loras``. What would leave the folder, or what ComfyUI would not list there, is refused.
+the type ``loras``. A path outside of the folder, or a file that ComfyUI would not list there, is refused.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from . import folders as comfyui_folders
 from .folders import ModelFolders
 
 FIRST = "checkpoints"
-_NO_MODELS = ("custom_nodes", "datasets")  # folders of code, and of pictures to train on
-_FOLDERS_ONLY = frozenset({"folder"})  # ComfyUI's mark for types whose models are folders: diffusers
+_NO_MODELS = ("custom_nodes", "datasets")  # folders of code, and of training images
+_FOLDERS_ONLY = frozenset({"folder"})  # how ComfyUI marks types whose models are folders: diffusers
 
 # Written by Python's pickle, which can run code when it is read
 PICKLED = (".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl")
-# Taken where ComfyUI lists every file of a type, as it does for most types that node packages register: a
-# script there could be run.
+# Allowed extensions where ComfyUI lists every file of a type, as for most types of node packages: without
+# this, a script could be put there, and run.
 _WEIGHTS = frozenset({".safetensors", ".sft", ".gguf", ".onnx", *PICKLED})
 
 log = logging.getLogger("cloud_storage")
 
 
 @dataclass(frozen=True)
-class Place:
-    """A model file: ``name`` as ComfyUI's loaders list it, and where it lies or is to lie."""
+class LocalFile:
+    """A model file: ``name`` as ComfyUI's loaders list it, and its path, which may not exist yet."""
 
     name: str
     path: Path
 
 
 def types() -> list[str]:
-    """The types that have files, those of node packages included."""
+    """The types whose models are files, also those of node packages; checkpoints first."""
     found = list(_types())
     return sorted(found, key=lambda name: name != FIRST)
 
@@ -53,14 +53,17 @@ def _types() -> Mapping[str, ModelFolders]:
     }
 
 
-def place(model_type: str, key: str, subfolder: str = "") -> Place:
-    """Where the object ``key`` belongs: in the folder that has a file of that name, else in ComfyUI's first.
+def file_of(model_type: str, key: str, subfolder: str = "") -> LocalFile:
+    """The local file of the object ``key``: in the folder that has a file of that name, else in the first
+    one.
 
-    Sub-folders are those behind the type's name in the key (or behind a folder that the type has, as
-    ``unet`` for diffusion_models), or ``subfolder`` where one is given. Raises ConfigurationError.
+    Its subfolders are those after the type's name in the key (or after the name of one of the type's folders,
+    such as ``unet`` for diffusion_models), or ``subfolder`` if given. Raises ConfigurationError.
     """
     entry = _entry(model_type)
-    folders, _, file = _behind(key, {model_type, *(folder.name for folder in entry.folders)}).rpartition("/")
+    folders, _, file = _after_type(key, {model_type, *(folder.name for folder in entry.folders)}).rpartition(
+        "/"
+    )
     if not file:
         said, advice = "it names a folder", "Give the name of a file."
         raise ConfigurationError(sentence("take this as a model", repr(key), said, advice))
@@ -70,19 +73,19 @@ def place(model_type: str, key: str, subfolder: str = "") -> Place:
     _refuse_bad(model_type, key, segments, entry)
     name = str(Path(*segments))
     holding = [folder for folder in entry.folders if _is_file(folder / name)]
-    return Place(name, (holding or entry.folders)[0] / name)
+    return LocalFile(name, (holding or entry.folders)[0] / name)
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file; a path that is too long, or closed to us, leads to none."""
+    """Whether the file exists; False if the path is too long or may not be read."""
     try:
         return path.is_file()
     except OSError:
         return False
 
 
-def _behind(key: str, names: set[str]) -> str:
-    """What stands behind the first folder in ``key`` that is called so; the bare file name without one."""
+def _after_type(key: str, names: set[str]) -> str:
+    """The part of ``key`` after the first folder with one of these names; without one, only the file name."""
     segments = key.split("/")
     for index, segment in enumerate(segments[:-1], start=1):
         if segment in names:
@@ -104,11 +107,11 @@ def _refuse_bad(model_type: str, key: str, segments: list[str], entry: ModelFold
     extension = Path(segments[-1]).suffix.lower()
     allowed = entry.extensions or _WEIGHTS
     if any(segment in (".", "..") for segment in segments):
-        said, advice = "it would leave the folder of the models", "Remove .. and . from key and subfolder."
+        said, advice = "it is outside of the model folder", "Remove .. and . from key and subfolder."
     elif any(segment.startswith(".") for segment in segments):
-        said, advice = "it names something hidden", "Remove the dot at the beginning."
-    elif any(map(_is_ill, segments)) or len("/".join(segments).encode(errors="replace")) > NAME_MAX_BYTES:
-        said, advice = "not every system can have a file of that name", "Rename the object, or the subfolder."
+        said, advice = "it is a hidden file or folder", "Remove the dot at the beginning."
+    elif any(map(_is_invalid, segments)) or len("/".join(segments).encode(errors="replace")) > NAME_MAX_BYTES:
+        said, advice = "some systems allow no file of that name", "Rename the object or the subfolder."
     elif extension not in allowed:
         said = f"ComfyUI does not list {extension or 'files without extension'} for {model_type}"
         advice = f"Choose the right model_type; this one takes {' '.join(sorted(allowed))}."
@@ -117,9 +120,9 @@ def _refuse_bad(model_type: str, key: str, segments: list[str], entry: ModelFold
     raise ConfigurationError(sentence("take this as a model", repr(key), said, advice))
 
 
-def _is_ill(segment: str) -> bool:
+def _is_invalid(segment: str) -> bool:
     return bool(
-        _ILL.search(segment)
+        _INVALID.search(segment)
         or segment[-1] in ". "
         or _DEVICE.match(segment)
         or len(segment.encode(errors="replace")) > SEGMENT_MAX_BYTES
@@ -127,22 +130,24 @@ def _is_ill(segment: str) -> bool:
 
 
 NAME_MAX_BYTES = 1024  # of folders and file together; Linux takes 4,096 for a whole path, macOS 1,024
-SEGMENT_MAX_BYTES = 255 - 50  # of a name on most disks, less what is put behind it while it arrives
-# Windows takes these for devices, in every folder and with any extension.
+SEGMENT_MAX_BYTES = 255 - 50  # of a name on most disks, minus what a download adds to it
+# On Windows these are devices, in every folder and with any extension.
 # learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
 _DEVICE = re.compile(
     r"(?i)(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$) *(\.|$)"
 )
-_ILL = re.compile('[\\\\:*?"<>|\x00-\x1f\ud800-\udfff]')  # a colon also names a drive or a stream on Windows
+_INVALID = re.compile(
+    '[\\\\:*?"<>|\x00-\x1f\ud800-\udfff]'
+)  # a colon also names a drive or a stream on Windows
 
 
 def warning(name: str) -> str:
-    """A sentence about what a file of this name can do; "" where there is nothing to warn of."""
+    """A warning if files with this extension can run code, else ""."""
     extension = Path(name).suffix.lower()
     if extension not in PICKLED:
         return ""
     return (
-        f"Warning: {extension} files can run code when they are loaded; only use those of people you trust."
+        f"Warning: {extension} files can run code when they are loaded; only use files from people you trust."
     )
 
 
@@ -150,7 +155,7 @@ def warning(name: str) -> str:
 
 
 def names() -> list[str]:
-    """Every model file of every type as its loader lists it, each name once; for a widget's list."""
+    """All model files of all types as loaders list them, each name once; for a widget's list."""
     found: set[str] = set()
     for model_type in types():
         found.update(_listed(model_type))
@@ -160,41 +165,43 @@ def names() -> list[str]:
 def _listed(model_type: str) -> list[str]:
     try:
         return comfyui_folders.model_names(model_type)
-    except OSError as error:  # a folder was removed meanwhile, or may not be read: the others still count
+    except OSError as error:  # deleted meanwhile, or no permission: list the others
         log.debug("The files of %s cannot be listed: %s", model_type, error)
         return []
 
 
 def elsewhere(extension: str) -> list[Path]:
-    """The folders that may hold models with this extension; some lie outside ComfyUI's models folder, in that
-    of a node package even, beside its code and settings.
+    """The folders that may have models with this extension. Some are outside of ComfyUI's models folder,
+    even in the folder of a node package, beside its code and settings.
     """
     wanted = extension.lower()
     entries = [entry for entry in _types().values() if wanted in (entry.extensions or _WEIGHTS)]
     return [folder for entry in entries for folder in entry.folders]
 
 
-def local(model_type: str, name: str) -> Place:
-    """The model file that a loader of this type would load. Raises NotFound, ConfigurationError."""
+def local(model_type: str, name: str) -> LocalFile:
+    """The file that a loader of this type would load. Raises NotFound, ConfigurationError."""
     entry = _entry(model_type)
     if name in _listed(model_type):
         holding = [folder / name for folder in entry.folders if _is_file(folder / name)]
         if holding:
-            return Place(name, holding[0])
+            return LocalFile(name, holding[0])
     others = [other for other in types() if other != model_type and name in _listed(other)]
-    said = f"there is no such file, but one among {', '.join(others)}" if others else "there is no such file"
-    advice = "Choose the model_type that the file belongs to." if others else "Choose a file of the list."
+    said = f"no such file, but one of type {', '.join(others)}" if others else "no such file"
+    advice = "Choose the file's model_type." if others else "Choose a file from the list."
     raise NotFound(sentence(f"find the model {name!r}", model_type, said, advice))
 
 
 def state(model_type: str, name: str) -> str:
-    """What tells one content of a local model from another, for ``IS_CHANGED``; "" where there is none."""
+    """A text that changes with the content of a local model, for ``IS_CHANGED``; "" if there is no such
+    file.
+    """
     try:
         return fingerprint_text(local(model_type, name).path)
-    except (ConfigurationError, OSError):  # execution will meet and show it
+    except (ConfigurationError, OSError):  # the node meets the same error and shows it
         return ""
 
 
 def key_name(model_type: str, name: str) -> str:
-    """A model's key below ``key_prefix``, so that ``place`` finds its name again."""
+    """The key of a model below ``key_prefix``, of which ``file_of`` gives the same name."""
     return f"{model_type}/{name.replace(os.sep, '/')}"

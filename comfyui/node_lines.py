@@ -1,6 +1,6 @@
-"""What a node shows in the page when it has run: its lines, and what its pictures are called.
+"""The lines that a node shows in the page after a run, and the file names of its previews.
 
-A line is a text, or a ``Line`` where there is more to it: a warning, an error, or an address to open.
+A line is a text, or a ``Line`` for a warning, an error, or an object to open.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-WARNING, ERROR = "warning", "error"  # levels: what web/result_lines.js has a colour for
+WARNING, ERROR = "warning", "error"  # the levels for which web/result_lines.js has a colour
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a ``level``, or the address of an object.
+    """One line, with a ``level`` or none.
 
-    ``opens`` names that object for the route ``open``, which signs an address that works in a private bucket.
+    If it is the address of an object, ``opens`` is the query for the route ``open``, which returns a signed
+    URL that also works in a private bucket.
     """
 
     text: str
@@ -29,10 +30,10 @@ class Line:
 
 
 def for_page(lines: Sequence[Line | str]) -> list[str | list[object]]:
-    """``lines`` for JSON: a text as it is, else a list of the text and what else there is.
+    """Convert lines for JSON: a text stays a text, a Line with more becomes a list of its text and the rest.
 
-    Neither is ever an object: ComfyUI's Assets panel counts the objects in a node's ``ui`` as files. A text
-    that ends like a 3D model becomes a list too: alone it would be taken for a file
+    Not an object: ComfyUI's Assets panel counts every object in a node's ``ui`` as a file. A text that ends
+    in the extension of a 3D model becomes a list too, or it would be counted as well
     (comfy_execution/jobs.py, normalize_output_item).
     """
     return [_for_page(line) if isinstance(line, Line) else _for_page(Line(line)) for line in lines]
@@ -52,7 +53,8 @@ _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # there too
 
 
 def file_name(key: str, extension: str) -> str:
-    """The name that a file of ``extension``, without its dot, has on this machine's disk like ``key``."""
+    """A valid file name on this machine made of the last part of ``key``; ``extension`` is without its dot.
+    """
     last = PurePosixPath(key).name
     known = f".{extension}".lower()
     stem = last[: -len(known)] if last.lower().endswith(known) else PurePosixPath(last).stem

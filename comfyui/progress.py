@@ -1,4 +1,4 @@
-"""The bar and the line of text on a node while it works."""
+"""The progress bar and the status text of a node while it runs."""
 
 from __future__ import annotations
 
@@ -6,38 +6,35 @@ import asyncio
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..system.meter import Counted, Meter, counted
 from . import status_text
 from .amounts import Rate, in_bytes
 from .interrupt import raise_if_interrupted
 
-if TYPE_CHECKING:
-    pass
-
-DRAW_SECONDS = 0.2  # between two drawings of one node: core 0.3.64 does not throttle, the browser would choke
+DRAW_SECONDS = 0.2  # between two updates of one node: core 0.3.64 does not throttle them for the browser
 
 
 class _Calls:
-    """What the calls of one node share while one of them is under way: all their meters, what is drawn."""
+    """State that the running calls of one node share: their meters, and what was drawn last."""
 
     def __init__(self) -> None:
         self.meters: set[Meter] = set()
-        self.looked_at, self.drawn = float("-inf"), (0, 0)  # never yet: the clock may begin at 0
+        self.looked_at, self.drawn = float("-inf"), (0, 0)  # -inf: never; the clock may start at 0
         self.rate = Rate()
 
 
-# By node, and by event loop: each prompt has its own. A call that failed may live on in its exception.
+# By event loop (one for each prompt) and node. Weak, but an exception may keep the progress of a failed call.
 _under_way: weakref.WeakValueDictionary[object, _Calls] = weakref.WeakValueDictionary()
 
 
 class Progress:
-    """A bar and a line of text on one node; make it and call it with the meter in the node's own coroutine.
+    """Draws a progress bar and a status text on a node. Create it and call it in the node's coroutine.
 
-    Both tell frames while there are frames still to come, else bytes, summed up over all calls of the node
-    that are under way, as for a list. One that ends stays in the sum until the last one has: so the bar goes
-    back only when there is more to do than was known. Cancel makes each call raise ComfyUI's own exception.
+    It shows frames as long as some are missing, else bytes, as a sum over all calls of the node that run at
+    the same time, as for a list. A call that ends stays in the sum until the last one ends, so that the bar
+    only goes back if there is more to do than was known. Raises ComfyUI's own exception if the user
+    cancels.
     """
 
     def __init__(self, node_id: str | None, verb: str | Callable[[], str], frames_verb: str = "") -> None:
@@ -80,19 +77,19 @@ class Progress:
             self.text(f"{verb} {in_bytes(so_far.done)}{self._calls.rate.words(0)}")
 
     def bar(self, value: int, total: int) -> None:
-        """Draw the bar. Raises ComfyUI's interrupt when Cancel was pressed."""
+        """Draw the bar. Raises ComfyUI's own exception if the user cancels."""
         from comfy.utils import ProgressBar
 
         ProgressBar(total, node_id=self._node_id).update_absolute(min(value, total), total)
 
     def text(self, text: str) -> None:
-        """Show one line on the node, in the browser that queued the prompt and in no other."""
+        """Show one line on the node, only in the browser that queued the prompt."""
         show_text(self._node_id, text)
 
 
 def show_text(node_id: str | None, text: str) -> None:
-    """Show ``text`` on a node, as ``status_text.safe`` lets it through. Nothing happens for a prompt queued
-    without a browser: it would go to all of them.
+    """Show ``text`` on a node, made safe by ``status_text.safe``. Does nothing if no browser queued the
+    prompt: all browsers would show it.
     """
     from server import PromptServer
 

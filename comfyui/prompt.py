@@ -1,4 +1,4 @@
-"""What the running prompt says of a node: what is wired to it, and all that leads to it."""
+"""Looks a node up in the running prompt: what is wired to it, and all nodes that lead to it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 def running_prompts() -> list[Mapping[str, Any]]:
-    """What the queue runs at this moment, in the API's form.
+    """The prompts that the queue is running, in the API's format.
 
-    ``IS_CHANGED`` gets None for every linked input and an empty PROMPT, but the queue holds the whole one
-    while it runs (both cores). An item is (number, prompt id, prompt, extra data, outputs, …).
+    ``IS_CHANGED`` gets None for every linked input and an empty PROMPT, but the queue has the whole prompt
+    (both cores). A queue item is (number, prompt id, prompt, extra data, outputs, …).
     """
     from server import PromptServer
 
@@ -25,15 +22,13 @@ def running_prompts() -> list[Mapping[str, Any]]:
 
 
 def is_of_prompt(node_id: str | None) -> bool:
-    """Whether a running prompt holds the node, or none runs; it does not hold one that a node has made."""
+    """Whether a running prompt has the node, or none runs. False for a node created by graph expansion."""
     prompts = running_prompts()
     return node_id is None or not prompts or any(node_id in prompt for prompt in prompts)
 
 
 def linked_widgets(node_id: str | None, input_name: str) -> tuple[str, Mapping[str, Any]] | None:
-    """Class and inputs of the node that is wired to an input, or None where there is no wire or no running
-    prompt.
-    """
+    """Class and inputs of the node that is wired to an input; None without a wire or a running prompt."""
     for prompt in running_prompts():
         with contextlib.suppress(KeyError, TypeError, IndexError):
             value = prompt[node_id or ""]["inputs"].get(input_name)
@@ -44,8 +39,8 @@ def linked_widgets(node_id: str | None, input_name: str) -> tuple[str, Mapping[s
 
 
 def lineage(node_id: str | None) -> str:
-    """A digest of a node of the running prompt, its inputs, and all that leads to them; "" where there is no
-    such node. Every item of a list asks for it, so that of the latest prompt is kept.
+    """A digest of a node of the running prompt, its inputs, and all nodes that lead to it; "" if there is
+    no such node. Every item of a list asks for it, so the digests of the latest prompt are cached.
     """
     global _latest  # noqa: PLW0603
     for prompt in running_prompts():

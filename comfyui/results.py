@@ -1,4 +1,4 @@
-"""What a node returns to ComfyUI: its outputs, and what the page shows of them."""
+"""What a node returns to ComfyUI: its outputs, its lines and its previews."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import DISK_ADVICE, disk_told
 from .folders import PREVIEW_FOLDER, TEMP, temp_folder
 from .node_lines import Line, file_name, for_page
 
-if TYPE_CHECKING:
-    pass
-
-LINES = "cloud_storage"  # what web/cloud_storage.js looks for in a node's ``ui``
+LINES = "cloud_storage"  # the key in a node's ``ui`` that web/cloud_storage.js reads
 
 
 def new_preview(extension: str) -> Path:
-    """A path where the browser can fetch a file from; there is none yet. ``preview`` describes it."""
+    """The path of a new file that the browser will be able to fetch; pass it to ``preview``."""
     return temp_folder() / f"{uuid.uuid4().hex}.{extension}"
 
 
 def preview(source: bytes | Path, extension: str, key: str = "") -> dict[str, str]:
-    """A file as a node's ``ui`` describes it to the browser: bytes, or a file in ``temp_folder``, which is
-    moved. It is called as the object ``key`` is: that is what the browser saves it as.
+    """Make a preview of bytes, or of a file in ``temp_folder``, which is moved; returns its item for ``ui``.
 
-    Raises StorageError where the disk does not take it, and leaves none.
+    It has the file name of the object ``key``, under which the browser saves it. Raises StorageError for the
+    disk, and then leaves no file.
     """
     folder = temp_folder() / uuid.uuid4().hex[:16]
     path = folder / file_name(key, extension.removeprefix("."))
@@ -45,23 +42,23 @@ def preview(source: bytes | Path, extension: str, key: str = "") -> dict[str, st
 
 
 def player(shown: list[dict[str, str]]) -> dict[str, Any]:
-    """``ui`` for films of ``preview``: drawn as a player, a GIF as the picture that it is."""
+    """The ``ui`` for videos made by ``preview``: shown in a player, a GIF as an image."""
     animated = not any(film["filename"].endswith(".gif") for film in shown)
     return {"images": shown, "animated": (True,)} if animated else {"images": shown}
 
 
 def shown(result: tuple[Any, ...], lines: Sequence[Line | str], **previews: Sequence[Any]) -> dict[str, Any]:
-    """What a node returns: its outputs, and the lines that our part of the browser shows on it (``web/``).
+    """The value that a node returns: its outputs, and the lines that ``web/`` shows on it.
 
-    A line that is an address becomes a link. ComfyUI keeps what is shown in its history, in memory until it
-    ends: so an address that is signed is among the lines only where the user asked for one. Every result of
-    a node has to name the same ``previews``, or ComfyUI cannot merge those of several runs.
+    A line that is an address becomes a link. ComfyUI keeps the lines in its history, in memory, so a signed
+    address is among them only if the user asked for one. All results of a node must have the same
+    ``previews`` keywords, or ComfyUI cannot merge the results of a list.
     """
     return {"ui": {LINES: for_page(lines), **previews}, "result": result}
 
 
 def blocked(reason: str) -> Any:  # noqa: ANN401
-    """An output that there is none of: nodes that use it do not run, and ``reason`` is shown on them."""
+    """A missing output: nodes that are wired to it do not run and show ``reason``."""
     from comfy_execution.graph import ExecutionBlocker
 
     return ExecutionBlocker(reason)

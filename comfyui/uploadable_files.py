@@ -1,6 +1,6 @@
-"""Which files of this machine may be uploaded: those below ComfyUI's own folders, and of them nothing hidden.
+"""Checks which files of this machine may be uploaded: those below ComfyUI's own folders that are not hidden.
 
-A workflow may be somebody else's: it must not reach keys, settings, or the rest of the disk.
+A workflow may come from a stranger: it must not reach access keys, settings, or the rest of the disk.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from ..system.file_fingerprint import fingerprint_text
 from . import folders as comfyui_folders
 from . import model_folders
 
-NAMES = ("output", "input", "temp", "models")  # of host.file_folders
+NAMES = ("output", "input", "temp", "models")  # as in folders.file_folders
 _ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."
 
 
 def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tuple
-    """The file that an input means, every link in its path resolved.
+    """The path of the chosen file, all links resolved.
 
-    ``file`` is a path, absolute or below one of the folders, or what VideoHelperSuite's Video Combine gives
-    as VHS_FILENAMES: (whether it was saved, the paths), of which the last one is the finished video. Raises
-    ConfigurationError where none is named, and NotFound, which does not tell whether there is such a file
+    ``file`` is a path, absolute or below one of the folders, or the VHS_FILENAMES of VideoHelperSuite's Video
+    Combine: (whether it was saved, the paths), whose last path is the finished video. Raises
+    ConfigurationError if it is empty, and NotFound, which does not reveal whether the file exists
     elsewhere.
     """
     if isinstance(file, (list, tuple)):
@@ -31,13 +31,13 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
         paths = [path for path in named if isinstance(path, str)] if isinstance(named, (list, tuple)) else []
         file = paths[-1] if paths else None
     if not isinstance(file, (str, Path)):
-        raise NotFound("No file came by the wire. Check the node that is wired to file.")
+        raise NotFound("The wired node gave no file. Check the node that is wired to file.")
     text = str(file).strip().strip('"')
     if not text:
-        raise ConfigurationError(f"No file is named. {_ALLOWED}")
+        raise ConfigurationError(f"No file is chosen. {_ALLOWED}")
     try:
         found = next((path for path in _meant(text) if may_be_read(path) and path.is_file()), None)
-    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, links in a circle
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, a loop of links
         found = None
     if found is None:
         said = "no such file in ComfyUI's output, input, temp or models folder"
@@ -46,20 +46,22 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
 
 
 def state(file: Any) -> str:  # noqa: ANN401
-    """What tells one content of the chosen file from another, for ``IS_CHANGED``; "" while there is none."""
+    """A text that changes with the content of the chosen file, for ``IS_CHANGED``; "" if there is none."""
     try:
         return fingerprint_text(chosen(file))
-    except (ConfigurationError, OSError):  # execution will meet and show it
+    except (ConfigurationError, OSError):  # the node meets the same error and shows it
         return ""
 
 
 def folders() -> dict[str, Path]:
-    """ComfyUI's folders by the names that a path may begin with, wherever they lie."""
+    """ComfyUI's folders by the names with which a path may begin."""
     return dict(zip(NAMES, comfyui_folders.file_folders(), strict=True))
 
 
 def _meant(text: str) -> list[Path]:
-    """What a path may stand for: itself; below the folder that it names; or below a folder or beside it."""
+    """The paths that a text may mean: an absolute one; below the folder that it names; below or beside a
+    folder.
+    """
     given = Path(text)
     if given.is_absolute():
         paths = [given]
@@ -73,10 +75,11 @@ def _meant(text: str) -> list[Path]:
 
 
 def asks_elsewhere(path: Path) -> bool:
-    """Whether to look at a path, even to resolve it, asks a machine that none of ComfyUI's folders lie on.
+    """Whether reading a path, even resolving it, would contact another machine than those of ComfyUI's
+    folders.
 
-    Windows would send that machine the user's name and a hash of the password. What names one begins with two
-    backslashes, as what names a device does: learn.microsoft.com/en-us/dotnet/standard/io/file-path-formats.
+    Windows would send that machine the user's name and a hash of the password. Such a path begins with two
+    backslashes, as that of a device: learn.microsoft.com/en-us/dotnet/standard/io/file-path-formats.
     """
     if not isinstance(path, PureWindowsPath):
         return False
@@ -86,7 +89,7 @@ def asks_elsewhere(path: Path) -> bool:
 
 
 def may_be_read(path: Path) -> bool:
-    """Whether a resolved path may be uploaded; what is hidden below ComfyUI's folders may not."""
+    """Whether a resolved path may be uploaded: it is below ComfyUI's folders and not hidden there."""
     if path.name == FILE_NAME or path.is_relative_to(comfyui_folders.system_folder().parent.resolve()):
         return False
     if any(_shows(folder, path) for folder in comfyui_folders.file_folders()):

@@ -1,4 +1,4 @@
-"""ComfyUI's VIDEO in and out, and its own way to read an image file."""
+"""Converts from and to ComfyUI's VIDEO, and finds ComfyUI's own reader of image files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def image_reader(path: Path) -> Callable[[Any], Any] | None:
-    """How ComfyUI's Load Image decodes this file where it does not use Pillow (core 0.33: FFmpeg), or None.
+    """The reader of ComfyUI's Load Image for this file if that is FFmpeg (core 0.33), or None if it is
+    Pillow.
 
-    The reader takes the file as a container of PyAV and gives ``images`` and ``alpha``.
+    The reader takes the file as a container of PyAV and returns ``images`` and ``alpha``.
     """
     import nodes
 
@@ -37,9 +38,9 @@ def image_reader(path: Path) -> Callable[[Any], Any] | None:
 
 @contextlib.contextmanager
 def video_clip(video: Any) -> Iterator[Video]:  # noqa: ANN401  ComfyUI's VIDEO, of the core or of another package
-    """What a VIDEO is made of: the file behind it where it has one, else its frames and sound.
+    """Yield the source of a VIDEO: its file if it has one, else its frames and audio.
 
-    A cut of a file (core 0.33) is what the core itself writes of it, a file that is removed in the end.
+    For a trimmed file (core 0.33), ComfyUI writes the part into a new file, which is deleted at the end.
     """
     from comfy_api.input_impl import VideoFromFile
 
@@ -63,12 +64,12 @@ def video_clip(video: Any) -> Iterator[Video]:  # noqa: ANN401  ComfyUI's VIDEO,
             path.unlink(missing_ok=True)
     else:
         source = video.get_stream_source()
-        # Of bytes, a reader of our own: other nodes may read the same ones meanwhile.
+        # A new reader of the bytes: other nodes may read the VIDEO at the same time.
         yield VideoFile(Path(source) if isinstance(source, str) else io.BytesIO(source.getvalue()))
 
 
 def _sound_of(audio: Any) -> dict[str, Any] | None:  # noqa: ANN401
-    """The AUDIO of a VIDEO, its first clip; None where it has none or an empty one."""
+    """The first clip of a VIDEO's AUDIO; None if it has no audio or an empty one."""
     if audio is None or (isinstance(audio, Mapping) and 0 in getattr(audio.get("waveform"), "shape", ())):
         return None
     waveform, rate = clips(audio)
@@ -76,7 +77,7 @@ def _sound_of(audio: Any) -> dict[str, Any] | None:  # noqa: ANN401
 
 
 def video_of(frames: torch.Tensor, sound: dict[str, Any] | None, rate: Fraction) -> Any:  # noqa: ANN401
-    """A VIDEO of frames [B, H, W, 3], AUDIO and frames a second."""
+    """A VIDEO of frames [B, H, W, 3], AUDIO, and the frame rate."""
     from comfy_api.input_impl import VideoFromComponents
     from comfy_api.util import VideoComponents
 

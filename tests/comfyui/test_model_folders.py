@@ -30,40 +30,40 @@ def test_the_types_are_those_with_files_checkpoints_first(tmp_path):
     ],
 )
 def test_sub_folders_behind_the_types_name_are_kept(tmp_path, key, name):
-    place = model_folders.place("loras", key)
+    place = model_folders.file_of("loras", key)
     assert place.name == name.replace("/", os.sep)
     assert place.path == tmp_path / "models" / "loras" / name
 
 
 def test_a_subfolder_of_the_users_takes_their_place(tmp_path):
-    place = model_folders.place("loras", "models/loras/style/a.safetensors", "mine/new")
+    place = model_folders.file_of("loras", "models/loras/style/a.safetensors", "mine/new")
     assert place.path == tmp_path / "models" / "loras" / "mine" / "new" / "a.safetensors"
-    assert model_folders.place("loras", "loras/a.pt", "x\\y").name == f"x{os.sep}y{os.sep}a.pt"
+    assert model_folders.file_of("loras", "loras/a.pt", "x\\y").name == f"x{os.sep}y{os.sep}a.pt"
 
 
 def test_the_folder_that_comfyui_lists_first_is_used_or_that_which_has_the_file(tmp_path):
     models = tmp_path / "models"
     key = "models/diffusion_models/big/a.safetensors"
-    assert model_folders.place("diffusion_models", key).path == models / "unet" / "big" / "a.safetensors"
-    assert model_folders.place("diffusion_models", "unet/b/a.sft").name == f"b{os.sep}a.sft"
+    assert model_folders.file_of("diffusion_models", key).path == models / "unet" / "big" / "a.safetensors"
+    assert model_folders.file_of("diffusion_models", "unet/b/a.sft").name == f"b{os.sep}a.sft"
     held = models / "diffusion_models" / "big" / "a.safetensors"
     held.parent.mkdir(parents=True)
     held.write_bytes(b"here")
-    assert model_folders.place("diffusion_models", key).path == held
+    assert model_folders.file_of("diffusion_models", key).path == held
 
 
 @pytest.mark.parametrize(
     ("model_type", "key", "subfolder", "words"),
     [
-        ("loras", "loras/a.safetensors", "../../custom_nodes", "leave"),
-        ("loras", "loras/a.safetensors", "/etc/../..", "leave"),
-        ("loras", "loras/../../a.safetensors", "", "leave"),
+        ("loras", "loras/a.safetensors", "../../custom_nodes", "outside of the model folder"),
+        ("loras", "loras/a.safetensors", "/etc/../..", "outside of the model folder"),
+        ("loras", "loras/../../a.safetensors", "", "outside of the model folder"),
         ("loras", "loras/.hidden/a.safetensors", "", "hidden"),
         ("loras", ".a.safetensors", "", "hidden"),
-        ("loras", "loras/a.safetensors", "C:\\Windows", "every system"),
-        ("loras", "loras/con. /a.safetensors", "", "every system"),
-        ("loras", "loras/a.safetensors", "s" * 300, "every system"),
-        ("loras", "loras/a.safetensors", "s/" * 2000, "every system"),
+        ("loras", "loras/a.safetensors", "C:\\Windows", "some systems"),
+        ("loras", "loras/con. /a.safetensors", "", "some systems"),
+        ("loras", "loras/a.safetensors", "s" * 300, "some systems"),
+        ("loras", "loras/a.safetensors", "s/" * 2000, "some systems"),
         ("loras", "loras/a.py", "", "does not list .py"),
         ("loras", "loras/a.safetensors.part", "", r"does not list \.part"),
         ("loras", "loras/a", "", "without extension"),
@@ -81,7 +81,7 @@ def test_the_folder_that_comfyui_lists_first_is_used_or_that_which_has_the_file(
 )
 def test_what_would_leave_the_folder_or_is_not_listed_there_is_refused(model_type, key, subfolder, words):
     with pytest.raises(errors.ConfigurationError, match=words):
-        model_folders.place(model_type, key, subfolder)
+        model_folders.file_of(model_type, key, subfolder)
 
 
 @pytest.mark.parametrize(
@@ -97,23 +97,23 @@ def test_a_name_that_windows_takes_for_a_device_is_refused_in_every_place(name):
         ("loras/a.safetensors", f"x/{name}/y"),
         ("loras/a.safetensors", f"x\\{name}\\y"),
     ):
-        with pytest.raises(errors.ConfigurationError, match="every system"):
-            model_folders.place("loras", key, subfolder)
+        with pytest.raises(errors.ConfigurationError, match="some systems"):
+            model_folders.file_of("loras", key, subfolder)
 
 
 @pytest.mark.parametrize("name", ["console", "auxiliary", "com10", "com", "null", "a.con", "lpt", "nul_"])
 def test_a_name_that_only_begins_like_a_device_is_taken(name):
-    assert model_folders.place("loras", f"loras/{name}.safetensors", name).path.parent.name == name
+    assert model_folders.file_of("loras", f"loras/{name}.safetensors", name).path.parent.name == name
 
 
 def test_an_absolute_subfolder_is_below_the_folder_all_the_same(tmp_path):
-    place = model_folders.place("loras", "a.safetensors", "/etc/cron.d")
+    place = model_folders.file_of("loras", "a.safetensors", "/etc/cron.d")
     assert place.path == tmp_path / "models" / "loras" / "etc" / "cron.d" / "a.safetensors"
 
 
 def test_of_a_type_that_lists_every_file_weights_are_taken():
     for name in ("a.safetensors", "a.gguf", "a.onnx", "a.bin"):
-        assert model_folders.place("ipadapter", f"ipadapter/{name}").name == name
+        assert model_folders.file_of("ipadapter", f"ipadapter/{name}").name == name
 
 
 def test_pickled_formats_are_taken_with_a_warning():
@@ -131,8 +131,8 @@ def test_every_local_model_is_offered_once_and_found_by_its_type(tmp_path):
     assert model_folders.names() == sorted(["b.pt", "c.yaml", listed])
     place = model_folders.local("loras", listed)
     assert place.path == tmp_path / "models" / "loras" / "x" / "a.safetensors"
-    assert model_folders.place("loras", f"models/{model_folders.key_name('loras', listed)}").name == listed
-    with pytest.raises(errors.NotFound, match="one among loras"):
+    assert model_folders.file_of("loras", f"models/{model_folders.key_name('loras', listed)}").name == listed
+    with pytest.raises(errors.NotFound, match="one of type loras"):
         model_folders.local("vae", listed)
     for name in ("gone.safetensors", "../loras/b.pt", "notes.txt"):
         with pytest.raises(errors.NotFound):
