@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import node_inputs
-from .comfyui import folders, results, uploadable_files
-from .comfyui.node_lines import Line
+from .comfyui import results, uploadable_files
 from .comfyui.progress import Progress
 from .loading import is_changed
-from .saving import batch, choices, outbox_sender, upload_file
+from .saving import choices, upload_file
 from .saving.list_order import Call
-from .saving.names import NameContext
-from .saving.save_request import in_order
-from .storage.connect import storage_of
+from .saving.save_request import SaveRequest, SaveResult, in_order
 from .system.meter import Meter
 
 if TYPE_CHECKING:
@@ -95,21 +91,29 @@ class UploadFileToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
 
-        def store(call: Call) -> tuple[upload_file.Published, str, list[Line]]:
+        request = SaveRequest(
+            profile=profile,
+            key_prefix=key_prefix,
+            filename=filename,
+            if_exists=if_exists,
+            link=link,
+            expires_hours=expires_hours,
+            on_failure=choices.STOP,
+            prompt=prompt,
+            extra_pnginfo=extra_pnginfo,
+            node_id=unique_id,
+        )
+
+        def store(call: Call) -> SaveResult:
             path = uploadable_files.chosen(file)
             is_changed.remember_file(unique_id, path)
-            storage = storage_of(profile, folders.profiles_file())
-            context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
-            name = upload_file.name(key_prefix, filename, path.name, context, storage.room_for_key)
-            published = upload_file.publish(storage, name, path, if_exists, meter, progress.text, call)
-            url = batch.link(storage, published.key, link, timedelta(hours=expires_hours))
-            through = outbox_sender.sender(profile, folders.profiles_file())
-            links = batch.addresses(through, [published.key], [url], link) if url else []
-            return published, url, links
+            name = upload_file.name(
+                key_prefix, filename, path.name, request.context(), request.storage.room_for_key
+            )
+            return request.upload(name, path, meter, progress.text, call)
 
-        published, url, links = await in_order(unique_id, store, meter, progress)
-        progress.text(published.status)
-        return results.shown((url, [published.key]), [published.status, *links])
+        saved = await in_order(unique_id, store, meter, progress)
+        return results.shown((saved.urls, saved.keys), saved.lines)
 
 
 NODE_CLASS_MAPPINGS = {"UploadFileToCloud": UploadFileToCloud}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import node_inputs
-from .comfyui import folders, interrupt, model_folders, results
-from .comfyui.node_lines import Line
+from .comfyui import folders, model_folders, results
 from .comfyui.progress import Progress
 from .loading import is_changed, model_file
-from .saving import batch, choices, outbox_sender, upload_file
+from .saving import choices, save_request, upload_file
 from .saving.list_order import Call
-from .saving.names import NameContext
+from .saving.save_request import SaveRequest, SaveResult
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
@@ -192,27 +190,26 @@ class UploadModelToCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
 
-        def store() -> tuple[upload_file.Published, str, list[Line]]:
+        request = SaveRequest(
+            profile=profile,
+            key_prefix=key_prefix,
+            if_exists=if_exists,
+            on_failure=choices.STOP,
+            prompt=prompt,
+            extra_pnginfo=extra_pnginfo,
+            node_id=unique_id,
+        )
+
+        def store() -> SaveResult:
             place = model_folders.local(model_type, model)
             is_changed.remember_file(unique_id, place.path)
-            storage = storage_of(profile, folders.profiles_file())
-            context = NameContext(datetime.now(), 0, 1, None, None, prompt, extra_pnginfo, unique_id or "")
             below = model_folders.key_name(model_type, place.name)
-            name = upload_file.kept_name(key_prefix, below, context, storage.room_for_key)
+            name = upload_file.kept_name(key_prefix, below, request.context(), request.storage.room_for_key)
             with upload_file.of_one_file.hold(place.path, meter):  # which a list may name twice
-                published = upload_file.publish(
-                    storage, name, place.path, if_exists, meter, progress.text, Call()
-                )
-            url, through = (
-                storage.url(published.key),
-                outbox_sender.sender(profile, folders.profiles_file()),
-            )
-            return published, url, batch.addresses(through, [published.key], [url], choices.OBJECT_URL)
+                return request.upload(name, place.path, meter, progress.text, Call())
 
-        stored = run_in_thread(store, meter, progress, finish_unless=interrupt.is_interrupted)
-        published, url, links = await stored
-        progress.text(published.status)
-        return results.shown((published.key, url), [published.status, *links])
+        saved = await save_request.run(store, meter, progress)
+        return results.shown((*saved.keys, saved.urls), saved.lines)
 
 
 NODE_CLASS_MAPPINGS = {

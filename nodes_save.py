@@ -1,4 +1,4 @@
-"""Nodes that store what the graph made: images, video, sound.
+"""Nodes that save what the graph made: images, video, audio.
 
 A save is asynchronous: other nodes run while bytes travel. Nothing that exists is replaced unless the user
 says so.
@@ -16,9 +16,10 @@ from .media import formats
 from .media.audio import audio_encoder
 from .media.image import image_encoder
 from .media.video import video_plan, video_writer
-from .saving import choices, foreign_values, save_request
+from .saving import choices, foreign_values
 from .saving.choices import NEW_NAME
 from .saving.list_order import Call
+from .saving.save_request import SaveRequest, SaveResult, in_order
 from .saving.store_file import File
 from .system.meter import Meter
 
@@ -95,9 +96,19 @@ class SaveImageToCloud(foreign_values.Tolerant):
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
-        meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
-        metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
+        request = SaveRequest(
+            profile=profile,
+            key_prefix=key_prefix,
+            filename=filename,
+            if_exists=if_exists,
+            link=link,
+            expires_hours=expires_hours,
+            on_failure=on_failure,
+            prompt=prompt,
+            extra_pnginfo=extra_pnginfo,
+            node_id=unique_id,
+        ).understood()
+        metadata = request.metadata(embed_workflow)
         extension = image_encoder.FORMATS[format].name
         height, width = images.shape[1:3]
 
@@ -108,14 +119,12 @@ class SaveImageToCloud(foreign_values.Tolerant):
         def show(file: File, key: str) -> dict[str, str]:
             return results.preview(file.source, extension, key)
 
-        def store(call: Call) -> save_request.Stored:
-            names = order.names(extension, len(images), width, height, prompt, extra_pnginfo)
-            return order.carry_out(names, encode, show, meter, call)
+        def store(call: Call) -> SaveResult:
+            names = request.names(extension, len(images), width, height)
+            return request.save(names, encode, show, meter, call)
 
-        stored = await save_request.in_order(unique_id, store, meter, progress)
-        progress.text(stored.summary)
-        lines = meant.before(stored.lines)
-        return results.shown((stored.urls, stored.keys, images), lines, images=stored.shown)
+        saved = await in_order(unique_id, store, meter, progress)
+        return results.shown((saved.urls, saved.keys, images), saved.lines, images=saved.previews)
 
 
 class SaveVideoToCloud(foreign_values.Tolerant):
@@ -197,11 +206,21 @@ class SaveVideoToCloud(foreign_values.Tolerant):
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded", "Encoded")
-        meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
-        metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
+        request = SaveRequest(
+            profile=profile,
+            key_prefix=key_prefix,
+            filename=filename,
+            if_exists=if_exists,
+            link=link,
+            expires_hours=expires_hours,
+            on_failure=on_failure,
+            prompt=prompt,
+            extra_pnginfo=extra_pnginfo,
+            node_id=unique_id,
+        ).understood()
+        metadata = request.metadata(embed_workflow)
 
-        def store(call: Call) -> save_request.Stored:
+        def store(call: Call) -> SaveResult:
             with comfyui_video.video_clip(video) as clip:
                 plan = video_plan.plan(clip, format, codec, crf)
                 extension = plan.container.name
@@ -215,13 +234,11 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                     film = video_writer.playable(target, plan.container, results.new_preview, meter.part())
                     return results.preview(film, film.suffix, key)
 
-                names = order.names(extension, 1, plan.width, plan.height, prompt, extra_pnginfo)
-                return order.carry_out(names, encode, show, meter, call, look_first=True)
+                names = request.names(extension, 1, plan.width, plan.height)
+                return request.save(names, encode, show, meter, call, look_first=True)
 
-        stored = await save_request.in_order(unique_id, store, meter, progress)
-        progress.text(stored.summary)
-        lines = meant.before(stored.lines)
-        return results.shown((stored.urls, stored.keys, video), lines, **results.player(stored.shown))
+        saved = await in_order(unique_id, store, meter, progress)
+        return results.shown((saved.urls, saved.keys, video), saved.lines, **results.player(saved.previews))
 
 
 class SaveAudioToCloud(foreign_values.Tolerant):
@@ -294,9 +311,19 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
-        meant = foreign_values.meant(if_exists, link, expires_hours, prompt, unique_id)
-        order = save_request.Order(profile, key_prefix, filename, *meant.choices, on_failure, unique_id)
-        metadata = save_request.metadata(embed_workflow, prompt, extra_pnginfo)
+        request = SaveRequest(
+            profile=profile,
+            key_prefix=key_prefix,
+            filename=filename,
+            if_exists=if_exists,
+            link=link,
+            expires_hours=expires_hours,
+            on_failure=on_failure,
+            prompt=prompt,
+            extra_pnginfo=extra_pnginfo,
+            node_id=unique_id,
+        ).understood()
+        metadata = request.metadata(embed_workflow)
         clips, rate = audio_encoder.clips(audio)
         form = formats.AUDIO_FORMATS[format]
 
@@ -308,14 +335,12 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         def show(file: File, key: str) -> dict[str, str]:
             return results.preview(file.source, form.name, key)
 
-        def store(call: Call) -> save_request.Stored:
-            names = order.names(form.name, len(clips), None, None, prompt, extra_pnginfo)
-            return order.carry_out(names, encode, show, meter, call)
+        def store(call: Call) -> SaveResult:
+            names = request.names(form.name, len(clips))
+            return request.save(names, encode, show, meter, call)
 
-        stored = await save_request.in_order(unique_id, store, meter, progress)
-        progress.text(stored.summary)
-        lines = meant.before(stored.lines)
-        return results.shown((stored.urls, stored.keys, audio), lines, audio=stored.shown)
+        saved = await in_order(unique_id, store, meter, progress)
+        return results.shown((saved.urls, saved.keys, audio), saved.lines, audio=saved.previews)
 
 
 NODE_CLASS_MAPPINGS = {

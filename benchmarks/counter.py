@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import bisect
+import contextlib
 import sys
 import tempfile
 import time
@@ -110,13 +111,12 @@ class OnServer:
 def save(bucket: InMemory | OnServer, counters: CounterMemory, name: Name) -> str:
     """One save with ``new name``, as the nodes do it."""
     series = Series(bucket.name, name.head, name.first_number)
-    for key in name.candidates(counters.numbers(series, bucket.list_after)):
-        try:
-            bucket.create(key)
-        except AlreadyExists:
-            continue
-        return key
-    raise AssertionError("every candidate was taken")
+    taken = 0
+    while True:
+        taken = counters.reserve(series, bucket.list_after, taken=taken)[0]
+        with contextlib.suppress(AlreadyExists):
+            bucket.create(name.numbered(taken))
+            return name.numbered(taken)
 
 
 def measure(bucket: InMemory | OnServer, files: int) -> tuple[int, int, int, float]:

@@ -348,7 +348,7 @@ def stored(settings, folder, mebibytes):
         for number in range(mebibytes):
             file.write(number.to_bytes(8, "big") + block[8:])
     boto3_client(settings).upload_file(str(large), settings["BUCKET"], KEY)
-    upload_file.publish(storage, Name((OWN_KEY,)), large, choices.FAIL, Meter(), lambda text: None, Call())
+    upload_file.upload(storage, Name((OWN_KEY,)), large, choices.FAIL, Meter(), lambda text: None, Call())
     large.unlink()
 
 

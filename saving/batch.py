@@ -6,7 +6,7 @@ What cannot be sent goes to the outbox, unless the user wants nothing of that.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import logging
 import os
 import threading
@@ -24,20 +24,20 @@ from ..storage.base import Storage
 from ..storage.connect import Unopened, storage_of
 from ..system import thread_pool
 from ..system.meter import Meter
-from . import numbering, outbox_sender, store_file
-from .choices import FAIL, KEEP_AND_STOP, NEW_NAME, NO_LINK, OBJECT_URL, PRESIGNED, STOP
+from . import outbox_sender, store_file
+from .choices import FAIL, KEEP_AND_STOP, NO_LINK, OBJECT_URL, PRESIGNED, STOP
 from .list_order import Call
 from .names import Name
+from .numbering import Reservation
 from .outbox import Address, Entry, Outbox, Sender
-from .store_file import File, Outcome
+from .store_file import File, StoredObject
 
 S = TypeVar("S")
 log = logging.getLogger("cloud_storage")
 UPLOAD_THREADS = 16  # uploads wait for the network; 16 hide a round trip of 50 ms behind each other
 ENCODE_THREADS = max(1, os.cpu_count() or 1)
-_encoding = threading.BoundedSemaphore(
-    ENCODE_THREADS
-)  # more at once would only take turns, and hold up sampling
+# More at once would only take turns, and slow down sampling.
+_encoding = threading.BoundedSemaphore(ENCODE_THREADS)
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,19 @@ def target(profile: Profile | None, profiles_file: Path, outbox_folder: Path, on
 
 
 @dataclass(frozen=True)
-class Saved(Generic[S]):
-    """What became of one file: the object it became or met, or the entry as which it is kept; the encoder's
-    remarks, and what ``show`` made of the file, if it could.
+class SavedFile(Generic[S]):
+    """One file of a batch: the object that it is now, or the entry of the outbox that keeps it; the encoder's
+    remarks, and what ``show`` returned, if it could.
     """
 
-    stored: Outcome | None
+    stored: StoredObject | None
     kept: Entry | None
     notes: tuple[str, ...] = ()
     shown: S | None = None
 
     @property
     def key(self) -> str:
-        """The object's; "" for a file that is kept, as what any node outputs is the key of what is there."""
+        """The object's; "" for a file in the outbox: nodes give out keys of existing objects only."""
         return self.stored.info.key if self.stored else ""
 
 
@@ -94,14 +94,13 @@ def save(
     call: Call,
     *,
     look_first: bool = False,
-) -> list[Saved[S]]:
-    """Encode and store one file per name, at least one; the results are in the order of ``names``, whose
-    numbers come behind those of the calls before ``call``.
+) -> list[SavedFile[S]]:
+    """Encode and store one file per name, at least one; the results are in the order of ``names``.
 
     ``encode(index)`` and ``show(file, key)``, which is called when the file is stored or kept and holds on to
     what a preview needs, may run in several threads at once; the bytes themselves are dropped then. Where
     ``show`` fails, the file has no preview, and a note says why. ``if_exists`` is one of
-    ``storing.IF_EXISTS``; with ``look_first`` a file that it does not let be stored is not encoded, and has
+    ``choices.IF_EXISTS``; with ``look_first`` a file that it does not let be stored is not encoded, and has
     no preview. Raises what ``encode`` raises, TransferCancelled, AlreadyExists where that was asked for, and
     the errors of ``Storage.put``; files stored before a failure stay.
 
@@ -112,44 +111,39 @@ def save(
         raise MediaError(
             "There is nothing to save: the batch is empty. Check the node that is wired to this one."
         )
-    turns = numbering.turns(where.storage, names, call) if if_exists == NEW_NAME else []
+    reserved = call.reserve(where.storage, names, if_exists, meter)
     batch = _Batch(where, if_exists, meter, call.began_at)
 
-    def job(index: int) -> Callable[[], Saved[S]]:
-        def run() -> Saved[S]:
-            turn = turns[index] if turns else None
-            with turn or contextlib.nullcontext():
-                meter.check()
-                outcome = batch.look(names[index]) if look_first else None
-                if isinstance(outcome, Outcome):
-                    return Saved(outcome, None)
-                with _encoding:
-                    file = encode(index)
-                meter.expect(file.size)
-                outcome = outcome or batch.store(names[index], file, turn)
-            if isinstance(outcome, _Failed):
-                return _saved(None, batch.keep(index, names[index], file, outcome), file, show)
-            return _saved(outcome, None, file, show)
+    def save_one(index: int) -> SavedFile[S]:
+        meter.check()
+        key = reserved[index]
+        outcome = batch.look(key.name) if look_first else None
+        if isinstance(outcome, StoredObject):
+            return SavedFile(outcome, None)
+        with _encoding:
+            file = encode(index)
+        meter.expect(file.size)
+        outcome = outcome or batch.store(key, file)
+        if isinstance(outcome, _Failed):
+            return _saved(None, batch.keep(index, key.name, file, outcome), file, show)
+        return _saved(outcome, None, file, show)
 
-        return run
-
-    saved = thread_pool.run(
-        map(job, range(len(names))), min(UPLOAD_THREADS, len(names)), on_failure=meter.stop
-    )
+    jobs = [functools.partial(save_one, index) for index in range(len(names))]
+    saved = thread_pool.run(jobs, min(UPLOAD_THREADS, len(jobs)), on_failure=meter.stop)
     batch.end(saved)
     return saved
 
 
 def _saved(
-    stored: Outcome | None, kept: Entry | None, file: File, show: Callable[[File, str], S]
-) -> Saved[S]:
+    stored: StoredObject | None, kept: Entry | None, file: File, show: Callable[[File, str], S]
+) -> SavedFile[S]:
     key = stored.info.key if stored else kept.meant if kept else ""
     try:
-        return Saved(stored, kept, file.notes, show(file, key))
+        return SavedFile(stored, kept, file.notes, show(file, key))
     except TransferCancelled:
         raise
     except Exception as error:  # noqa: BLE001  a preview is not worth the rest of the batch
-        return Saved(stored, kept, (*file.notes, status_text.no_preview(error)))
+        return SavedFile(stored, kept, (*file.notes, status_text.no_preview(error)))
 
 
 def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:
@@ -171,7 +165,7 @@ def addresses(through: Sender, keys: Sequence[str], links: Sequence[str], kind: 
     return [Line(link, opens={**profile, "key": key}) for key, link in zip(keys, links, strict=True)]
 
 
-def lines(where: Target, saved: Sequence[Saved[S]]) -> list[Line]:
+def lines(where: Target, saved: Sequence[SavedFile[S]]) -> list[Line]:
     """What the node has to say: how many objects, where, and what the encoder remarked; of what waits, that
     it is not in the bucket, why, and where it is. No address, it may be signed.
     """
@@ -218,8 +212,11 @@ class _Batch:
     lost: list[Exception] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def look(self, name: Name) -> Outcome | _Failed | None:
-        """See whether a file need not be made, or say why not; raises what is not to be kept."""
+    def look(self, name: Name) -> StoredObject | _Failed | None:
+        """The object that makes encoding a file needless, the failure to look, or None: encode it.
+
+        Raises an error that ends the batch.
+        """
         try:
             return store_file.look(self.where.storage, name, self.if_exists)
         except Exception as error:  # nothing is lost: the file is made and kept
@@ -227,8 +224,8 @@ class _Batch:
                 raise
             return self._failed(error)
 
-    def store(self, name: Name, file: File, turn: numbering.Turn | None) -> Outcome | _Failed:
-        """Store a file, or say why not; raises what is not to be kept."""
+    def store(self, reserved: Reservation, file: File) -> StoredObject | _Failed:
+        """Store a file, or return why it was not stored. Raises an error that ends the batch."""
         if self.failure is not None:
             return _Failed(self.failure)
         tried = ""
@@ -238,14 +235,14 @@ class _Batch:
             tried = key
 
         try:
-            return store_file.store(self.where.storage, name, file, self.if_exists, self.meter, turn, trying)
+            return store_file.store(reserved, file, self.if_exists, self.meter, trying)
         except Exception as error:  # nothing is lost: the file is kept, whatever it was that failed
             if self._ends(error):
                 raise
             return self._failed(error, tried)
 
     def _ends(self, error: Exception) -> bool:
-        """Whether nothing is to be kept."""
+        """Whether an error ends the batch, and no file is kept because of it."""
         if self.where.on_failure == STOP or self.meter.stopped or isinstance(error, TransferCancelled):
             return True
         return isinstance(error, AlreadyExists) and self.if_exists == FAIL
@@ -277,12 +274,12 @@ class _Batch:
             return self.where.outbox.keep(entry, index, file.source, linkable=file.linkable, meter=self.meter)
         except TransferCancelled:
             raise
-        except (StorageError, OSError) as error:  # told in ``end``, behind why it had to be kept
+        except (StorageError, OSError) as error:  # ``end`` reports it, after why the file had to be kept
             with self._lock:
                 self.lost.append(error)
             return None
 
-    def end(self, saved: Sequence[Saved[S]]) -> None:
+    def end(self, saved: Sequence[SavedFile[S]]) -> None:
         """Raise what failed, if the user is to be stopped by it; send what waits, if nothing failed."""
         where = self.where
         if self.failure is None:

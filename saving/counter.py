@@ -6,20 +6,7 @@ digits, or six or seven without a leading zero, whatever follows. Other runs are
 one, as in ComfyUI, so holes left by deleted files stay holes.
 
 A number is a proposal; creating the object decides. Two machines that save at once may be proposed the same
-one: one of them gets AlreadyExists and asks again. The loop for one object, with a ``Name`` of
-``naming.py``::
-
-    series = Series(place, name.head, name.first_number)
-    numbers = counters.numbers(series, list_after)
-    for key in name.candidates(numbers, bare_is_taken=counters.knows(series)):
-        try:
-            return storage.put(key, ..., create=True)
-        except AlreadyExists as error:
-            taken = error
-    raise taken
-
-For a batch, ``reserve`` one number per image in batch order first, and pass it to ``numbers`` as
-``reserved``.
+one: one of them gets AlreadyExists and asks again, with the number that is ``taken``.
 """
 
 from __future__ import annotations
@@ -27,7 +14,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -37,7 +24,6 @@ ListAfter = Callable[[str, str, "int | None"], Iterable[str]]
 
 PAGE_KEYS = 1000  # what S3 and OSS hand out in one answer
 MEMORY_SERIES = 4096  # about 1 MiB of heads
-MAX_COLLISIONS = 50  # 50 lost races in a row are no races: the server calls every key taken
 
 WIDTHS = (7, 6, 5)  # digits of a counter; the widest numbers are the highest
 _COUNTER = re.compile(r"(?:0[0-9]{4}|[1-9][0-9]{4,6})(?![0-9])")
@@ -156,7 +142,6 @@ class Series:
 class _Known:
     last: int  # the highest number handed out, or found taken
     searched: int  # the first number handed out after the latest search
-    stale: bool = False
 
 
 class CounterMemory:
@@ -174,18 +159,18 @@ class CounterMemory:
     def knows(self, series: Series) -> bool:
         """Whether the next number will cost no request."""
         with self._lock:
-            known = self._known.get(series)
-            return known is not None and not known.stale
+            return series in self._known
 
-    def reserve(self, series: Series, list_after: ListAfter, count: int = 1) -> range:
+    def reserve(self, series: Series, list_after: ListAfter, count: int = 1, taken: int = 0) -> range:
         """``count`` consecutive numbers that nobody else in this process gets, not even after a failed save.
 
-        Asks ``list_after`` only when the series is not known or a collision showed that somebody else saves
-        there too; whatever ``list_after`` raises comes through, and nothing is reserved.
+        Asks ``list_after`` only if the series is not known, or if ``taken``, a number reserved here, was
+        taken by another machine and no search has been made since. Whatever ``list_after`` raises comes
+        through, and nothing is reserved.
         """
         with self._lock:
             known = self._known.get(series)
-            if known is not None and not known.stale:
+            if known is not None and taken < known.searched:
                 return self._take(series, known, count)
         found = next_counter(series.head, list_after, above=known.last if known else 0)
         with self._lock:
@@ -193,28 +178,6 @@ class CounterMemory:
             if (other := self._known.get(series)) is not None:  # reserved by another thread meanwhile
                 last = max(last, other.last)
             return self._take(series, _Known(last, searched=last + 1), count)
-
-    def collided(self, series: Series, number: int) -> None:
-        """Say that the key with ``number``, which ``reserve`` gave, exists: another machine saves there too.
-
-        The next ``reserve`` searches above everything known, unless a search has been made since.
-        """
-        with self._lock:
-            known = self._known.get(series, _Known(last=number, searched=number))
-            if number >= known.searched:
-                self._keep(series, replace(known, last=max(known.last, number), stale=True))
-
-    def numbers(self, series: Series, list_after: ListAfter, reserved: int | None = None) -> Iterator[int]:
-        """Numbers to try one after another: going on to the next one says that the last one collided.
-
-        Begins with ``reserved``, a number that ``reserve`` gave, or else reserves one when first asked. Ends
-        after MAX_COLLISIONS numbers.
-        """
-        for _ in range(MAX_COLLISIONS):
-            number = self.reserve(series, list_after)[0] if reserved is None else reserved
-            reserved = None
-            yield number
-            self.collided(series, number)
 
     def _take(self, series: Series, known: _Known, count: int) -> range:
         start = known.last + 1

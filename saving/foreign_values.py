@@ -1,4 +1,4 @@
-"""Values that a workflow of another package brings to our save nodes, taken as they are meant there.
+"""Translates the values that a workflow of another package brings to our save nodes.
 
 A package whose node ids are the same has, where ours have ``if_exists`` and ``link``, the widgets
 ``presign``, a boolean, and ``expires_hours``, a number. A workflow brings them by place, the API by name.
@@ -6,49 +6,45 @@ A package whose node ids are the same has, where ours have ``if_exists`` and ``l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from ..comfyui.input_values import shown
 from .choices import IF_EXISTS, LINKS, NEW_NAME, OBJECT_URL, PRESIGNED
 
 MIN_HOURS, MAX_HOURS = 1, 168
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
-class Meant:
-    """``choices`` are if_exists, link and expires_hours; ``lines`` say on the node what was taken so."""
+class Translated:
+    """The values of our widgets, and ``remarks``: a line for the node if they were written as others."""
 
-    choices: tuple[str, str, int]
-    lines: tuple[str, ...] = ()
-
-    def before(self, lines: Sequence[T]) -> list[T | str]:
-        """What there is to say here, and then ``lines``."""
-        return [*self.lines, *lines]
+    if_exists: str
+    link: str
+    expires_hours: int
+    remarks: tuple[str, ...] = ()
 
 
-def meant(
+def translated(
     if_exists: object,
     link: object,
     expires_hours: int,
     prompt: Mapping[str, Any] | None,
     node_id: str | None,
-) -> Meant:
-    """What the values of a save node mean, those of ``prompt`` that it has no input for among them."""
+) -> Translated:
+    """Our values for those of a save node; ``prompt`` may have some that it has no input for."""
     inputs = _inputs(prompt, node_id)
     presign, hours = inputs.get("presign"), expires_hours
     if isinstance(if_exists, bool):
         presign = if_exists
         hours = int(link) if _is_number(link) else expires_hours  # type: ignore[call-overload]
     elif not isinstance(presign, bool) or "link" in inputs:
-        return Meant((str(if_exists), str(link), expires_hours))
+        return Translated(str(if_exists), str(link), expires_hours)
     hours = min(max(hours, MIN_HOURS), MAX_HOURS)
     chosen = PRESIGNED if presign else OBJECT_URL
-    line = f"presign of another package's workflow is taken as link: {chosen}, expires_hours: {hours}."
-    return Meant((if_exists if if_exists in IF_EXISTS else NEW_NAME, chosen, hours), (line,))
+    remark = f"presign of another package's workflow is taken as link: {chosen}, expires_hours: {hours}."
+    return Translated(if_exists if if_exists in IF_EXISTS else NEW_NAME, chosen, hours, (remark,))
 
 
 def _inputs(prompt: Mapping[str, Any] | None, node_id: str | None) -> Mapping[str, Any]:

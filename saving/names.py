@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
@@ -98,11 +98,13 @@ class Name:
 
     @property
     def first_number(self) -> int:
-        """The lowest number to make a key of."""
+        """The lowest number to write: the key that is number 1 of a name without counter has none."""
         return 1 if self.has_counter else 2
 
     def numbered(self, number: int) -> str:
         """The key with this counter. Raises ConfigurationError when it is too long or otherwise bad."""
+        if number == 1 and not self.has_counter:
+            return self.fixed()
         digits = f"{number:0{COUNTER_DIGITS}d}"
         stem = digits.join(self.pieces) if self.has_counter else self.head + digits
         return clean_key(stem + self.extension, self.max_bytes)
@@ -120,13 +122,6 @@ class Name:
         if self.has_counter:
             return replace(self, batch_num=self.batch_num + others)
         return replace(self, pieces=(f"{self.pieces[0]}_{others}",)) if others else self
-
-    def candidates(self, numbers: Iterable[int], bare_is_taken: bool = False) -> Iterator[str]:
-        """The keys to try for ``new name``, one after another; a number is asked for when its turn comes."""
-        if not self.has_counter and not bare_is_taken:
-            yield self.fixed()
-        for number in numbers:
-            yield self.numbered(number)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ that nothing arrives twice because an answer was lost or a process died.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import operator
@@ -37,9 +38,10 @@ from ..storage.connect import connect
 from ..system import thread_pool
 from ..system.digests import file_sha256
 from ..system.meter import Meter
-from . import numbering, store_file
+from . import store_file
 from .choices import NEW_NAME, OVERWRITE
 from .list_order import Call
+from .numbering import Reservation
 from .outbox import Entry, Outbox, Sender
 from .store_file import File
 
@@ -221,20 +223,11 @@ def _send_group(
     # the first of them is to have it.
     side_by_side = [entry.if_exists == NEW_NAME and entry.name.has_counter for entry in rest]
     counted = list(itertools.compress(rest, side_by_side))
-    turns = numbering.turns(storage, [entry.name for entry in counted], Call())
-
-    def job(entry: Entry, turn: numbering.Turn) -> Callable[[], None]:
-        def run() -> None:
-            with turn:
-                group.send(entry, turn)
-
-        return run
-
-    jobs = [job(entry, turn) for entry, turn in zip(counted, turns, strict=True)]
+    reserved = Call().reserve(storage, [entry.name for entry in counted], NEW_NAME, meter) if counted else []
+    jobs = [functools.partial(group.send, *each) for each in zip(counted, reserved, strict=True)]
     thread_pool.run(jobs, min(SEND_THREADS, max(1, len(jobs))), on_failure=meter.stop)
     for entry in itertools.compress(rest, map(operator.not_, side_by_side)):
-        turn = numbering.turns(storage, [entry.name], Call())[0] if entry.if_exists == NEW_NAME else None
-        group.send(entry, turn)
+        group.send(entry)
 
 
 @dataclass
@@ -289,15 +282,18 @@ class _Group:
         self._done(entry, there)
         return True
 
-    def send(self, entry: Entry, turn: numbering.Turn | None) -> None:
-        """Send one entry and report what came of it. Raises TransferCancelled."""
+    def send(self, entry: Entry, reserved: Reservation | None = None) -> None:
+        """Send one entry, whose key is reserved now if it is not yet, and report what came of it.
+
+        Raises TransferCancelled.
+        """
         self.meter.check()
         before = self.failure or self.refusals.get(_kind(entry))
         if before is not None:
             self.report.stays(entry, before)
             return
         try:
-            self._sent(entry, turn)
+            self._sent(entry, reserved)
         except TransferCancelled:
             raise
         except StorageError as error:
@@ -322,7 +318,7 @@ class _Group:
             self.report.stuck.add(entry.folder)
         self.report.stays(entry, error)
 
-    def _sent(self, entry: Entry, turn: numbering.Turn | None) -> None:
+    def _sent(self, entry: Entry, reserved: Reservation | None) -> None:
         if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
             said = "it is not what was kept there, its size or sha256 differs"
             raise IntegrityError(sentence("send a kept file", entry.meant, said, "Look at it by eye."))
@@ -334,14 +330,15 @@ class _Group:
         elif if_exists == OVERWRITE and self._is_newer(entry):
             why = f"{entry.name.fixed()} is newer"
         if why:
-            if_exists, turn = NEW_NAME, numbering.turns(self.storage, [entry.name], Call())[0]
-            remark = f", because {why}"
+            if_exists, remark = NEW_NAME, f", because {why}"
+        if reserved is None:
+            (reserved,) = Call().reserve(self.storage, [entry.name], if_exists, self.meter)
 
         def trying(key: str) -> None:
             nonlocal noted
             noted = self.outbox.note(noted, key)
 
-        stored = store_file.store(self.storage, entry.name, file, if_exists, self.meter, turn, trying)
+        stored = store_file.store(reserved, file, if_exists, self.meter, trying)
         if if_exists == OVERWRITE:
             self.overwritten.add(stored.info.key)
         if stored.sent:

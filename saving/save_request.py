@@ -1,20 +1,23 @@
-"""What all nodes that save have in common: where to, under which names, and which addresses to hand out."""
+"""What a save node is told, as one object with names; saves a batch of files or uploads one file."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..comfyui import folders, interrupt, server
 from ..comfyui.node_lines import Line
 from ..comfyui.progress import Progress
 from ..media.workflow_metadata import Metadata
+from ..storage.base import Storage
 from ..system.meter import Meter
 from ..system.watch import run_in_thread
-from . import batch, list_order, numbering
+from . import batch, foreign_values, list_order, upload_file
+from .choices import KEEP_AND_STOP, NEW_NAME, OBJECT_URL
 from .list_order import Call
 from .names import Name, NameContext, Template
 from .store_file import File
@@ -23,17 +26,14 @@ if TYPE_CHECKING:
     from ..profile import Profile
 
 
-T = TypeVar("T")
-
-
 @dataclass(frozen=True)
-class Stored:
-    """What a save came to: addresses, ``shown`` for the browser, lines for the node."""
+class SaveResult:
+    """What a save node hands out and shows: addresses and keys, previews for the browser, lines."""
 
     links: list[str]
     keys: list[str]
-    shown: list[dict[str, str]]
     lines: list[Line]
+    previews: list[dict[str, str]]
 
     @property
     def urls(self) -> str:
@@ -46,87 +46,113 @@ class Stored:
         return " ".join(str(line) for line in self.lines if str(line) not in self.links)
 
 
-@dataclass(frozen=True)
-class Order:
+@dataclass(frozen=True, kw_only=True)
+class SaveRequest:
     """Where a save node is told to store, under which names, which addresses to hand out, and what to do with
-    what cannot be stored.
+    a file that cannot be stored. ``prompt`` and ``extra_pnginfo`` are ComfyUI's hidden inputs.
     """
 
     profile: Profile | None
     key_prefix: str
-    filename: str
-    if_exists: str
-    link: str
-    expires_hours: int
-    on_failure: str
+    filename: str = ""
+    if_exists: str = NEW_NAME
+    link: str = OBJECT_URL
+    expires_hours: int = 24
+    on_failure: str = KEEP_AND_STOP
+    prompt: dict[str, Any] | None
+    extra_pnginfo: dict[str, Any] | None
     node_id: str | None
+    remarks: tuple[str, ...] = ()
+
+    def understood(self) -> SaveRequest:
+        """The request with the values of another package's workflow translated, and ``remarks`` on that."""
+        ours = foreign_values.translated(
+            self.if_exists, self.link, self.expires_hours, self.prompt, self.node_id
+        )
+        return replace(self, **vars(ours))
 
     @functools.cached_property
     def target(self) -> batch.Target:
-        """Asked for in a worker thread: the first time imports an SDK."""
+        """To be asked for in a worker thread: the first time imports an SDK."""
         return batch.target(self.profile, folders.profiles_file(), folders.outbox_folder(), self.on_failure)
 
+    @property
+    def storage(self) -> Storage:
+        return self.target.storage
+
+    def metadata(self, embed_workflow: bool) -> Metadata | None:
+        """What goes into the file; None if the user or the server wants no workflow there."""
+        wanted = embed_workflow and not server.metadata_disabled()
+        return Metadata(self.prompt, self.extra_pnginfo) if wanted else None
+
+    def context(self, count: int = 1, width: int | None = None, height: int | None = None) -> NameContext:
+        """What tokens stand for in the name of the first of ``count`` files."""
+        prompt, pnginfo, node_id = self.prompt, self.extra_pnginfo, self.node_id or ""
+        return NameContext(datetime.now(), 0, count, width, height, prompt, pnginfo, node_id)
+
     def names(
-        self,
-        extension: str,
-        count: int,
-        width: int | None,
-        height: int | None,
-        prompt: dict[str, Any] | None,
-        extra_pnginfo: dict[str, Any] | None,
+        self, extension: str, count: int, width: int | None = None, height: int | None = None
     ) -> list[Name]:
         """A name for each of ``count`` files. Raises ConfigurationError for a bad one."""
-        now, room = datetime.now(), self.target.storage.room_for_key
-        template = Template(self.key_prefix, self.filename, extension, room)
-        node_id = self.node_id or ""
-        return [
-            template.name(NameContext(now, number, count, width, height, prompt, extra_pnginfo, node_id))
-            for number in range(count)
-        ]
+        template = Template(self.key_prefix, self.filename, extension, self.storage.room_for_key)
+        context = self.context(count, width, height)
+        return [template.name(replace(context, batch_num=number)) for number in range(count)]
 
-    def carry_out(
+    def save(
         self,
-        names: list[Name],
+        names: Sequence[Name],
         encode: Callable[[int], File],
         show: Callable[[File, str], dict[str, str]],
         meter: Meter,
         call: Call,
         *,
         look_first: bool = False,
-    ) -> Stored:
-        """Encode and store one file per name; see ``saving.save``."""
-        names = numbering.own_names(self.target.storage, names, self.if_exists, call, meter)
-        saved = batch.save(
+    ) -> SaveResult:
+        """Encode and store one file per name; see ``batch.save``."""
+        files = batch.save(
             self.target, names, encode, show, self.if_exists, meter, call, look_first=look_first
         )
+        previews = [file.shown for file in files if file.shown is not None]
+        return self._result([file.key for file in files], batch.lines(self.target, files), previews)
+
+    def upload(
+        self, name: Name, path: Path, meter: Meter, say: Callable[[str], object], call: Call
+    ) -> SaveResult:
+        """Store a file as it is; see ``upload_file.upload``."""
+        uploaded = upload_file.upload(self.storage, name, path, self.if_exists, meter, say, call)
+        return self._result([uploaded.key], [Line(uploaded.status)], [])
+
+    def _result(self, keys: list[str], lines: Sequence[Line], previews: list[dict[str, str]]) -> SaveResult:
         expires = timedelta(hours=self.expires_hours)
-        stored = [one.key for one in saved if one.key]
-        storage, kind = self.target.storage, self.link
-        links = [link for key in stored if (link := batch.link(storage, key, kind, expires))]
-        shown = [one.shown for one in saved if one.shown is not None]
-        addresses = batch.addresses(self.target.sender, stored, links, kind)
-        lines = [*batch.lines(self.target, saved), *addresses]
-        return Stored(links, [one.key for one in saved], shown, lines)
+        stored = [key for key in keys if key]
+        links = [link for key in stored if (link := batch.link(self.storage, key, self.link, expires))]
+        addresses = batch.addresses(self.target.sender, stored, links, self.link) if links else []
+        return SaveResult(links, keys, [*map(Line, self.remarks), *lines, *addresses], previews)
 
 
-async def in_order(node_id: str | None, store: Callable[[Call], T], meter: Meter, progress: Progress) -> T:
-    """What ``store`` comes to, in a thread of its own; what has begun is completed, see ``run_in_thread``.
+async def in_order(
+    node_id: str | None, save: Callable[[Call], SaveResult], meter: Meter, progress: Progress
+) -> SaveResult:
+    """Run ``save`` in a thread of its own, and tell on the node what came of it; see ``run``.
 
-    To be awaited before anything else is, so that the calls of a node come in ComfyUI's order.
+    To be awaited before anything else is: so the calls of a node reserve their keys in ComfyUI's order.
     """
     with list_order.begun(node_id) as call:
 
-        def work() -> T:
+        def work() -> SaveResult:
             try:
-                return store(call)
+                return save(call)
             finally:
                 call.end()  # at once, not when the event loop finds the time
 
-        return await run_in_thread(work, meter, progress, finish_unless=interrupt.is_interrupted)
+        return await run(work, meter, progress)
 
 
-def metadata(
-    embed_workflow: bool, prompt: dict[str, Any] | None, extra_pnginfo: dict[str, Any] | None
-) -> Metadata | None:
-    """What goes into the file; None where the user or the server wants nothing there."""
-    return Metadata(prompt, extra_pnginfo) if embed_workflow and not server.metadata_disabled() else None
+async def run(work: Callable[[], SaveResult], meter: Meter, progress: Progress) -> SaveResult:
+    """Run ``work`` in a thread of its own and write its summary on the node.
+
+    What has begun is completed when another node fails, see ``run_in_thread``.
+    """
+    result = await run_in_thread(work, meter, progress, finish_unless=interrupt.is_interrupted)
+    progress.text(result.summary)
+    return result

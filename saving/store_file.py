@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import AlreadyExists, Forbidden, NotFound, Scope, StorageError, taken
+from ..errors import AlreadyExists, Forbidden, NotFound, taken
 from ..storage import multipart
-from ..storage.base import SHA256_METADATA, ObjectInfo, PutOptions, Storage
+from ..storage.base import SHA256_METADATA, ObjectInfo, Storage
 from ..system.digests import file_sha256
 from ..system.meter import Meter
 from .choices import FAIL, OVERWRITE, SKIP
 from .names import Name
-from .numbering import Turn
+from .numbering import Reservation
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class File:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The object that a file became, or with ``sent`` False, the one that ``skip`` found in its place."""
+class StoredObject:
+    """The object of a file; ``sent`` is False for one that was there already."""
 
     info: ObjectInfo
     sent: bool = True
 
 
-def look(storage: Storage, name: Name, if_exists: str) -> Outcome | None:
-    """What ``store`` would find under this name and be done with: for what takes long to make, before that.
+def look(storage: Storage, name: Name, if_exists: str) -> StoredObject | None:
+    """Find out before a file is made whether ``store`` would skip or refuse it; None: it is to be made.
 
     Raises AlreadyExists for FAIL, and what ``Storage.stat`` does, except that a key may be without the right
     to look.
@@ -66,11 +66,11 @@ def look(storage: Storage, name: Name, if_exists: str) -> Outcome | None:
         return None
     key = name.fixed()
     try:
-        found = Outcome(storage.stat(key), sent=False)
+        found = StoredObject(storage.stat(key), sent=False)
     except NotFound:
         return None
     except Forbidden:
-        if if_exists == FAIL:  # the write will tell
+        if if_exists == FAIL:  # the upload decides
             return None
         raise
     if if_exists == FAIL:
@@ -79,65 +79,40 @@ def look(storage: Storage, name: Name, if_exists: str) -> Outcome | None:
 
 
 def store(
-    storage: Storage,
-    name: Name,
+    reserved: Reservation,
     file: File,
     if_exists: str,
     meter: Meter,
-    turn: Turn | None = None,
     trying: Callable[[str], object] = lambda key: None,
-) -> Outcome:
-    """Store ``file`` as ``if_exists`` says, one of IF_EXISTS; a ``turn`` is needed for NEW_NAME.
+) -> StoredObject:
+    """Store ``file`` under its reserved key, as ``if_exists`` says, and release the key.
 
-    ``trying`` is told each key before bytes are sent to it: when this fails, or the process dies, the object
-    may be there all the same. Raises AlreadyExists and the errors of ``Storage.put``.
+    ``trying`` is called with each key before bytes are sent to it: when this fails, or the process dies, the
+    object may be there all the same. Raises AlreadyExists and the errors of ``Storage.put``.
     """
-    if turn is not None:
-        return Outcome(_create(storage, name, file, turn, meter, trying))
-    return _store(storage, name.fixed(), file, if_exists, meter, trying)
-
-
-def _store(
-    storage: Storage, key: str, file: File, if_exists: str, meter: Meter, trying: Callable[[str], object]
-) -> Outcome:
-    """Store under exactly this key, or not at all."""
-    if if_exists == SKIP:
-        with contextlib.suppress(NotFound):
-            return Outcome(storage.stat(key), sent=False)
-    options = _options(storage, file, meter)
-    trying(key)
-    try:
-        return Outcome(storage.put(key, file.source, options, meter, create=if_exists != OVERWRITE))
-    except AlreadyExists:
-        if if_exists == SKIP:  # somebody else was faster than the look
-            return Outcome(storage.stat(key), sent=False)
-        raise
-
-
-def _create(
-    storage: Storage, name: Name, file: File, turn: Turn, meter: Meter, trying: Callable[[str], object]
-) -> ObjectInfo:
-    """Store under the first key of this name that is free."""
-    refused: AlreadyExists | None = None
-    options = _options(storage, file, meter)
-    try:
-        for key in turn.candidates(name, meter):
-            trying(key)
-            try:
-                return storage.put(key, file.source, options, meter, create=True)
-            except AlreadyExists as error:
-                meter.expect(file.size)
-                refused = error
-    except StorageError as error:
-        if error.scope is not Scope.OBJECT:  # the others, which will meet the same, are not to do so in line
-            turn.run.place.give_up()
-        raise
-    raise refused or AssertionError("a name has at least one candidate")
-
-
-def _options(storage: Storage, file: File, meter: Meter) -> PutOptions:
-    return replace(
+    storage = reserved.storage
+    options = replace(
         storage.defaults,
         content_type=file.content_type,
         metadata={**storage.defaults.metadata, SHA256_METADATA: file.sha256(meter)},
     )
+    refused: AlreadyExists | None = None
+    try:
+        for key in reserved.candidates():
+            if if_exists == SKIP:
+                with contextlib.suppress(NotFound):
+                    return StoredObject(storage.stat(key), sent=False)
+            if refused is not None:  # its bytes are sent once more
+                meter.expect(file.size)
+            trying(key)
+            try:
+                return StoredObject(
+                    storage.put(key, file.source, options, meter, create=if_exists != OVERWRITE)
+                )
+            except AlreadyExists as error:
+                if if_exists == SKIP:  # somebody else stored it since the look
+                    return StoredObject(storage.stat(key), sent=False)
+                refused = error
+    finally:
+        reserved.release()
+    raise refused or AssertionError("there is at least one key")

@@ -1,4 +1,4 @@
-"""A file of this machine into the bucket, unless the bucket holds the same content under that name already.
+"""Uploads a file of this machine, unless the bucket has the same content under that name already.
 
 Content is compared by size and checksum, so nothing travels to find out; a file is read once for its sha256,
 which is stored with it.
@@ -22,19 +22,21 @@ from ..system import digests
 from ..system.file_fingerprint import Fingerprint
 from ..system.locks import KeyedLock
 from ..system.meter import Meter
-from . import choices, numbering, store_file
+from . import store_file
+from .choices import NEW_NAME
 from .list_order import Call
 from .names import COUNTER_DIGITS, Name, NameContext, Template
 
-of_one_file = KeyedLock()  # for who knows that one file has one name: the second upload finds the first
+# A lock per path: a second upload of a file waits, and finds the object of the first.
+of_one_file = KeyedLock()
 
 _CHECK_FILE = "Check the file and the disk."
-LOOKED_AT = 1000  # keys of a name's series, among which one may have the same content
+LOOKED_AT = 1000  # keys of a name's series are compared with the file at most
 
 
 @dataclass(frozen=True)
-class Published:
-    """The object that holds the file's content now, and a sentence about how it came there."""
+class UploadedFile:
+    """The object that has the file's content now, and a sentence about how it got it."""
 
     key: str
     status: str
@@ -56,16 +58,16 @@ def kept_name(key_prefix: str, file_name: str, context: NameContext, max_bytes: 
 
     ``file_name`` may have folders. Raises ConfigurationError.
     """
-    standing_in = Template(key_prefix, "x", "", max_bytes).name(context)
+    placeholder = Template(key_prefix, "x", "", max_bytes).name(context)
     extension = PurePosixPath(file_name).suffix
-    *before, last = standing_in.pieces
+    *before, last = placeholder.pieces
     stem = last[:-1] + unicodedata.normalize("NFC", file_name.removesuffix(extension))
-    kept = replace(standing_in, pieces=(*before, stem), extension=extension)
-    kept.fixed()  # a bad key is told before the first byte is read
+    kept = replace(placeholder, pieces=(*before, stem), extension=extension)
+    kept.fixed()  # raises for a bad key before the first byte is read
     return kept
 
 
-def publish(
+def upload(
     storage: Storage,
     name: Name,
     path: Path,
@@ -73,22 +75,20 @@ def publish(
     meter: Meter,
     say: Callable[[str], object],
     call: Call,
-) -> Published:
+) -> UploadedFile:
     """Store the file under ``name``; large ones go in parts, straight from disk. Of several calls of a node
     each stores under a key of its own.
 
-    ``if_exists`` is one of ``storing.IF_EXISTS``; whichever it is, content that is there already is not sent
-    again. ``say`` is told while the file is read for its checksum. What cannot be stored is not kept in the
-    outbox: the file stays where it is. Raises what ``storing.store`` does.
+    ``if_exists`` is one of ``choices.IF_EXISTS``; whichever it is, content that is there already is not sent
+    again. ``say`` is called while the file is read for its checksum. What cannot be stored is not kept in the
+    outbox: the file stays where it is. Raises what ``store_file.store`` does.
     """
-    (name,) = numbering.own_names(storage, [name], if_exists, call, meter)
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with disk_told("read what to upload", path, _CHECK_FILE):
         fingerprint = Fingerprint.of(path)
         sha256 = digests.file_sha256(path, meter)
     size = fingerprint.size
-    file = store_file.File(path, media_type, known_sha256=sha256)
 
     @functools.cache
     def md5() -> str:
@@ -100,25 +100,28 @@ def publish(
         with disk_told("read what to upload", path, _CHECK_FILE):
             return info.sha256 == sha256 if info.sha256 else info.md5 == md5()
 
-    for info in _namesakes(storage, name, if_exists, size):
+    # A number is reserved only for a file that needs one; a fixed key has to be known before it is looked at.
+    reserved = None if if_exists == NEW_NAME else call.reserve(storage, [name], if_exists, meter)[0]
+    for info in _namesakes(storage, reserved.name if reserved else name, if_exists, size):
         if is_same(info):
             return _held_already(info.key)
-    turn = numbering.turns(storage, [name], call)[0] if if_exists == choices.NEW_NAME else None
-    with turn or contextlib.nullcontext():
-        meter.expect(size)
-        _refuse_written_to(path, fingerprint, storage)
-        stored = store_file.store(storage, name, file, if_exists, meter, turn)
-        key = stored.info.key
-        if not stored.sent and is_same(stored.info):  # which another machine has just stored
-            return _held_already(key)
-        if not stored.sent:
-            return Published(key, f"{key} is there already, with other content. Nothing was sent.")
-        _refuse_written_to(path, fingerprint, storage, key)
-    return Published(key, f"Saved {key}.")
+    if reserved is None:
+        (reserved,) = call.reserve(storage, [name], if_exists, meter)
+    meter.expect(size)
+    _refuse_written_to(path, fingerprint, storage)
+    file = store_file.File(path, media_type, known_sha256=sha256)
+    stored = store_file.store(reserved, file, if_exists, meter)
+    key = stored.info.key
+    if not stored.sent and is_same(stored.info):  # which another machine has just stored
+        return _held_already(key)
+    if not stored.sent:
+        return UploadedFile(key, f"{key} is there already, with other content. Nothing was sent.")
+    _refuse_written_to(path, fingerprint, storage, key)
+    return UploadedFile(key, f"Saved {key}.")
 
 
-def _held_already(key: str) -> Published:
-    return Published(key, f"The bucket holds this content already: {key}. Nothing was sent.")
+def _held_already(key: str) -> UploadedFile:
+    return UploadedFile(key, f"The bucket holds this content already: {key}. Nothing was sent.")
 
 
 def _refuse_written_to(path: Path, fingerprint: Fingerprint, storage: Storage, key: str = "") -> None:
@@ -141,7 +144,7 @@ def _namesakes(storage: Storage, name: Name, if_exists: str, size: int) -> Itera
         info = storage.stat(name.fixed())
         if info.size == size:
             yield info
-    if if_exists != choices.NEW_NAME:
+    if if_exists != NEW_NAME:
         return
     tail = name.pieces[-1] if name.has_counter else ""
     numbered = re.compile(rf"\d{{{COUNTER_DIGITS},}}{re.escape(tail + name.extension)}")

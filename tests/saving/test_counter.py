@@ -3,10 +3,8 @@
 import bisect
 import random
 import threading
-from itertools import islice
 
 import pytest
-from cloud_storage.saving import counter
 from cloud_storage.saving.counter import CounterMemory, Series, counter_of, next_counter
 from cloud_storage.saving.names import Name
 
@@ -225,22 +223,20 @@ def test_a_collision_makes_the_next_save_look_again_and_never_goes_back():
     mine = counters.reserve(SERIES, bucket.list_after, 4)  # 1 to 4, under way
     for number in range(1, 3):
         assert bucket.create(f"{HEAD}{number:05d}.png")  # the other machine's
-    counters.collided(SERIES, mine[0])
-    assert counters.reserve(SERIES, bucket.list_after)[0] == 5
+    assert counters.reserve(SERIES, bucket.list_after, taken=mine[0])[0] == 5
     bucket.listings = 0
-    counters.collided(SERIES, mine[1])  # as old as the first one: the search since knows of it
-    assert counters.reserve(SERIES, bucket.list_after)[0] == 6
+    # as old as the first one: the search since knows of it
+    assert counters.reserve(SERIES, bucket.list_after, taken=mine[1])[0] == 6
     assert bucket.listings == 0
 
 
 def test_one_collision_is_enough_to_catch_up_with_another_machine():
     bucket, counters = Bucket(files(range(1, 50_001))), CounterMemory()
-    numbers = counters.numbers(SERIES, bucket.list_after)
-    assert next(numbers) == 50_001
+    assert counters.reserve(SERIES, bucket.list_after)[0] == 50_001
     for number in range(50_001, 50_101):
         bucket.create(f"{HEAD}{number:05d}.png")
     bucket.listings = 0
-    assert next(numbers) == 50_101
+    assert counters.reserve(SERIES, bucket.list_after, taken=50_001)[0] == 50_101
     assert bucket.listings <= 3
 
 
@@ -290,22 +286,16 @@ def test_threads_never_share_a_number():
     assert sorted(taken) == list(range(6, 6 + 8 * 200 * 2))
 
 
-def test_numbers_end_when_a_server_calls_every_key_taken():
-    bucket, counters = Bucket(), CounterMemory()
-    assert len(list(counters.numbers(SERIES, bucket.list_after))) == counter.MAX_COLLISIONS
-
-
 # The loop of a save -----------------------------------------------------------------------------------
 
 
 def save(bucket, counters, name, reserved=None):
-    """What ``counter``'s docstring tells a caller to do; the key that was created."""
+    """Save one file, beginning with a number that was ``reserved``; the key that was created."""
     series = Series("bucket", name.head, name.first_number)
-    numbers = counters.numbers(series, bucket.list_after, reserved)
-    for key in name.candidates(numbers, bare_is_taken=counters.knows(series)):
-        if bucket.create(key):
-            return key
-    raise AssertionError("every candidate was taken")
+    number = reserved or counters.reserve(series, bucket.list_after)[0]
+    while not bucket.create(name.numbered(number)):
+        number = counters.reserve(series, bucket.list_after, taken=number)[0]
+    return name.numbered(number)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -331,22 +321,3 @@ def test_a_folder_that_misleads_the_search_still_loses_nothing(seed):
     before, counters, name = set(bucket.keys), CounterMemory(), Name((HEAD, ""), ".png")
     saved = [save(bucket, counters, name) for _ in range(20)]
     assert len(set(saved) - before) == 20
-
-
-def test_a_name_without_a_counter_gets_one_only_when_it_is_taken():
-    bucket, counters, name = Bucket(), CounterMemory(), Name(("a/cat",), ".png")
-    saved = [save(bucket, counters, name) for _ in range(3)]
-    assert saved == ["a/cat.png", "a/cat_00002.png", "a/cat_00003.png"]
-
-
-def test_a_warm_save_is_one_request():
-    """Neither a listing nor a try at the bare name that is known to be taken."""
-    bucket, counters, name = Bucket(), CounterMemory(), Name(("a/cat",), ".png")
-    for _ in range(2):
-        save(bucket, counters, name)
-    bucket.listings, series = 0, Series("bucket", name.head, name.first_number)
-    candidates = name.candidates(
-        counters.numbers(series, bucket.list_after), bare_is_taken=counters.knows(series)
-    )
-    assert list(islice(candidates, 1)) == ["a/cat_00003.png"]
-    assert bucket.listings == 0

@@ -7,7 +7,7 @@ import inspect
 import cloud_storage
 import pytest
 import torch
-from cloud_storage.saving.foreign_values import meant
+from cloud_storage.saving.foreign_values import Translated, translated
 from conftest import run_node
 
 SAVERS = ("SaveImageToCloud", "SaveVideoToCloud", "SaveAudioToCloud")
@@ -29,10 +29,10 @@ def prompt(**inputs):
     ],
 )
 def test_presign_and_its_hours_become_link_and_expires_hours(given, choices):
-    found = meant(*given)
-    assert found.choices == choices
-    assert len(found.lines) == 1
-    assert choices[1] in found.lines[0]
+    found = translated(*given)
+    assert (found.if_exists, found.link, found.expires_hours) == choices
+    assert len(found.remarks) == 1
+    assert choices[1] in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,7 @@ def test_presign_and_its_hours_become_link_and_expires_hours(given, choices):
     ],
 )
 def test_our_own_values_stay_and_nothing_is_said(given):
-    assert meant(*given) == meant("skip", "none", 24, None, None)
-    assert meant(*given).lines == ()
+    assert translated(*given) == Translated("skip", "none", 24)
 
 
 @pytest.mark.parametrize("node_id", SAVERS)

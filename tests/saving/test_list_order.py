@@ -1,126 +1,128 @@
-"""Calls of one node: names and numbers in the order in which they were made."""
+"""Calls of one node reserve their keys in the order in which they were made."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 
 import pytest
 from cloud_storage import errors
-from cloud_storage.saving import list_order
+from cloud_storage.saving import choices, list_order, numbering
+from cloud_storage.saving.names import Name
 from cloud_storage.system.meter import Meter
+from memory_bucket import MemoryBucket
+
+
+class Calls:
+    """Calls of one node, in one event loop that nothing runs in."""
+
+    def __init__(self, count, node_id="7"):
+        self.bucket = MemoryBucket()
+        with contextlib.ExitStack() as stack:
+
+            async def begin():
+                return [stack.enter_context(list_order.begun(node_id)) for _ in range(count)]
+
+            self.calls = asyncio.run(begin())
+            self._stack = stack.pop_all()
+
+    def reserve(self, index, name="a", count=1, meter=None, if_exists=choices.NEW_NAME):
+        names = [Name((f"{name}_", ""), ".png", number) for number in range(count)]
+        reserved = self.calls[index].reserve(self.bucket, names, if_exists, meter or Meter())
+        return [next(file.candidates()) for file in reserved]
+
+    def waits(self, index):
+        """Whether a call has to wait, as far as one look tells. One that has not is over then."""
+        meter = Meter()
+        meter.stop()
+        try:
+            self.reserve(index, meter=meter)
+        except errors.TransferCancelled:
+            return True
+        return False
+
+    def end(self):
+        self._stack.close()
 
 
 @pytest.fixture
 def calls():
-    """Four calls of one node that have begun."""
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(list_order.begun("7")) for _ in range(4)]
+    calls = Calls(4)
+    yield calls
+    calls.end()
 
 
 @pytest.fixture(autouse=True)
 def one_look(monkeypatch):
-    monkeypatch.setattr(list_order, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(numbering, "counters", numbering.CounterMemory())
+    monkeypatch.setattr(list_order, "CANCEL_CHECK_SECONDS", 0)
 
 
-def waits(wait):
-    """Whether a call has to wait, as far as one look tells."""
-    meter = Meter()
-    meter.stop()
-    try:
-        wait(meter)
-    except errors.TransferCancelled:
-        return True
-    return False
+def test_each_reserves_its_keys_when_all_before_it_have(calls):
+    assert [calls.waits(index) for index in (1, 2, 3)] == [True, True, True]
+    assert calls.reserve(0, count=2) == ["a_00001.png", "a_00002.png"]
+    assert [calls.waits(index) for index in (2, 3)] == [True, True]
+    assert calls.reserve(1) == ["a_00003.png"]
+    calls.calls[3].end()
+    assert calls.reserve(2) == ["a_00004.png"]
 
 
-def for_numbers(calls, series="a"):
-    return [waits(call.place(series).wait) for call in calls]
+def test_one_that_ends_early_lets_nobody_go_before_those_before_it(calls):
+    calls.calls[1].end()
+    assert [calls.waits(index) for index in (2, 3)] == [True, True], "for the first"
+    calls.calls[0].end()
+    assert calls.reserve(2) == ["a_00001.png"]
 
 
-def test_each_names_its_files_when_all_before_it_have(calls):
-    first, second, third, _ = calls
-    assert [waits(call.wait_for_names) for call in calls] == [False, True, True, True]
-    third.named(())
-    first.named(())
-    assert [waits(call.wait_for_names) for call in calls] == [False, False, True, True]
-    second.end()
-    assert [waits(call.wait_for_names) for call in calls] == [False, False, False, False]
+def test_one_that_waits_goes_on_when_it_may(calls, monkeypatch):
+    monkeypatch.setattr(list_order, "CANCEL_CHECK_SECONDS", 0.05)
+    keys = {}
 
+    def work(index):
+        keys[index] = calls.reserve(index)
 
-def test_each_has_its_numbers_when_all_before_it_in_the_same_series_have(calls):
-    for call, series in zip(calls, ("a", "b", "abbb", "b"), strict=True):
-        call.named(series)
-    first, second, third, fourth = calls
-    assert [call.place("a").is_first for call in (first, third)] == [True, False]
-    assert [call.place("b").is_first for call in (second, third, fourth)] == [True, False, False]
-    assert for_numbers([first, third], "a") == [False, True]
-    assert for_numbers([second, third, fourth], "b") == [False, True, True]
-    third.place("b").let_pass()
-    assert for_numbers([fourth], "b") == [True], "for the second, which the third has to wait for"
-    second.place("b").let_pass()
-    assert for_numbers([third, fourth], "b") == [False, False]
-    assert for_numbers([third], "a") == [True]
-    first.end()
-    assert for_numbers([third], "a") == [False]
-    assert fourth.began_at > third.began_at
-
-
-def test_who_waits_goes_on_when_it_may(calls):
-    order = []
-
-    def work(call):
-        call.wait_for_names(Meter())
-        call.named("a")
-        call.place("a").wait(Meter())
-        order.append(call)
-        call.place("a").let_pass()
-
-    threads = [threading.Thread(target=work, args=(call,)) for call in reversed(calls)]
+    threads = [threading.Thread(target=work, args=(index,)) for index in (3, 2, 1, 0)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert order == calls
+    assert [keys[index] for index in range(4)] == [[f"a_{number:05d}.png"] for number in (1, 2, 3, 4)]
 
 
-def test_nobody_waits_long_for_what_takes_long(calls, monkeypatch):
-    for call in calls:
-        call.named("a")
-    monkeypatch.setattr(list_order, "SOON_SECONDS", 1e9)
-    calls[0].place("a").let_pass_soon()
-    assert for_numbers(calls) == [False, True, True, True]
-    monkeypatch.setattr(list_order, "SOON_SECONDS", 0)
-    calls[0].place("a").let_pass_soon()
-    assert for_numbers(calls) == [False, False, True, True]
+def test_one_whose_listing_fails_lets_the_next_go(calls):
+    calls.bucket.failure = errors.Forbidden("not this folder")
+    with pytest.raises(errors.Forbidden):
+        calls.reserve(0)
+    calls.bucket.failure = None
+    assert calls.reserve(1) == ["a_00001.png"]
 
 
-def test_nobody_waits_when_one_has_given_up(calls):
-    for call in calls:
-        call.named("a")
-    calls[2].place("a").give_up()
-    assert for_numbers(calls) == [False, False, False, False]
+def test_a_listing_that_is_cancelled_lets_the_next_go(calls):
+    calls.bucket.failure = errors.TransferCancelled("cancelled")
+    with pytest.raises(errors.TransferCancelled):
+        calls.reserve(0)
+    calls.bucket.failure = None
+    assert calls.reserve(1) == ["a_00001.png"]
 
 
-def test_a_call_that_ends_holds_up_nobody():
-    with list_order.begun("7") as first:
-        with pytest.raises(OSError), list_order.begun("7"):
-            raise OSError
-        with list_order.begun("7") as third:
-            assert waits(third.wait_for_names), "for the first"
-            first.named("a")
-            assert not waits(third.wait_for_names)
-    with list_order.begun("7") as alone:
-        alone.named("a")
-        assert alone.place("a").is_first
+def test_a_list_ends_with_its_last_call():
+    for _ in range(2):
+        calls = Calls(2)
+        assert calls.reserve(0, if_exists=choices.OVERWRITE) == ["a_00001.png"], "nothing is left of the last"
+        assert calls.reserve(1, if_exists=choices.OVERWRITE) == ["a_00002.png"]
+        calls.end()
+    assert list_order._lists == {}
 
 
-def test_other_nodes_and_calls_of_no_node_do_not_wait():
-    for one, other in (("7", "8"), (None, None)):
-        with list_order.begun(one) as before, list_order.begun(other) as call:
-            before.claimed.add("a.png")
-            before.named("a")
-            call.wait_for_names(Meter())
-            call.named("a")
-            assert call.place("a").is_first
-            assert call.claimed == set()
+def test_other_nodes_other_event_loops_and_calls_of_no_node_do_not_wait():
+    lists = [Calls(1, node_id) for node_id in ("7", "7", "8", None, None)]
+    for calls in lists:
+        assert calls.reserve(0, if_exists=choices.OVERWRITE) == ["a_00001.png"]
+    for calls in lists:
+        calls.end()
+
+
+def test_a_later_call_has_begun_later(calls):
+    began = [call.began_at for call in calls.calls]
+    assert began == sorted(set(began))

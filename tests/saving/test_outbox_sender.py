@@ -1044,4 +1044,4 @@ def test_workers_of_the_outbox_are_few(monkeypatch, cloud, proxy, box):
         lambda jobs, threads, **more: (seen.append(threads), real(jobs, threads, **more))[1],
     )
     assert retry()[:2] == (12, 0)
-    assert seen == [outbox_sender.SEND_THREADS]
+    assert max(seen) == outbox_sender.SEND_THREADS

@@ -33,41 +33,41 @@ def path(tmp_path):
     return path
 
 
-def publish(storage, path, if_exists=choices.NEW_NAME, filename="", meter=None):
+def upload(storage, path, if_exists=choices.NEW_NAME, filename="", meter=None):
     name = upload_file.name("m/", filename, path.name, CONTEXT, 1000)
-    return upload_file.publish(storage, name, path, if_exists, meter or Meter(), lambda text: None, Call())
+    return upload_file.upload(storage, name, path, if_exists, meter or Meter(), lambda text: None, Call())
 
 
 def test_a_file_is_stored_with_its_checksum_and_its_own_name(shaky, direct, path):
     meter = Meter()
-    published = publish(shaky, path, meter=meter)
-    assert published.key == "m/a.safetensors"
-    assert direct.read(published.key) == DATA
-    assert direct.stat(published.key).sha256 == sha256(DATA)
+    uploaded = upload(shaky, path, meter=meter)
+    assert uploaded.key == "m/a.safetensors"
+    assert direct.read(uploaded.key) == DATA
+    assert direct.stat(uploaded.key).sha256 == sha256(DATA)
     assert meter.done == meter.total == len(DATA)
 
 
 @pytest.mark.parametrize("if_exists", choices.IF_EXISTS)
 def test_what_the_bucket_holds_already_is_not_sent_again(shaky, proxy, path, if_exists):
-    first = publish(shaky, path)
+    first = upload(shaky, path)
     proxy.clear()
-    again = publish(shaky, path, if_exists)
+    again = upload(shaky, path, if_exists)
     assert again.key == first.key
     assert "Nothing was sent" in again.status
     assert {record.method for record in proxy.requests} <= {"HEAD", "GET"}
 
 
 def test_other_content_gets_what_if_exists_says(shaky, direct, path):
-    publish(shaky, path)
+    upload(shaky, path)
     path.write_bytes(DATA[::-1])
     with pytest.raises(errors.AlreadyExists):
-        publish(shaky, path, choices.FAIL)
-    assert publish(shaky, path, choices.SKIP).key == "m/a.safetensors"
+        upload(shaky, path, choices.FAIL)
+    assert upload(shaky, path, choices.SKIP).key == "m/a.safetensors"
     assert direct.read("m/a.safetensors") == DATA
-    assert publish(shaky, path).key == "m/a_00002.safetensors"
+    assert upload(shaky, path).key == "m/a_00002.safetensors"
     assert direct.read("m/a_00002.safetensors") == DATA[::-1]
-    assert "Nothing was sent" in publish(shaky, path).status  # it is found under its number
-    assert publish(shaky, path, choices.OVERWRITE).key == "m/a.safetensors"
+    assert "Nothing was sent" in upload(shaky, path).status  # it is found under its number
+    assert upload(shaky, path, choices.OVERWRITE).key == "m/a.safetensors"
     assert direct.read("m/a.safetensors") == DATA[::-1]
 
 
@@ -96,12 +96,12 @@ def test_skip_tells_whether_what_another_was_faster_to_store_is_the_same(
         return step(*given, **options)
 
     monkeypatch.setattr(owner, name, step_of_the_slower)
-    published = publish(shaky, path, choices.SKIP)
-    assert (published.key, direct.read("m/s.bin")) == ("m/s.bin", stored)
+    uploaded = upload(shaky, path, choices.SKIP)
+    assert (uploaded.key, direct.read("m/s.bin")) == ("m/s.bin", stored)
     words = (
         "holds this content already: m/s.bin" if is_same else "m/s.bin is there already, with other content"
     )
-    assert words in published.status
+    assert words in uploaded.status
 
 
 @pytest.mark.parametrize("moment", ["before its bytes are sent", "while they are"])
@@ -117,29 +117,29 @@ def test_a_file_that_is_written_to_meanwhile_is_not_taken_for_whole(shaky, direc
 
     monkeypatch.setattr(module, name, step_while_another_writes)
     with pytest.raises(errors.IntegrityError, match="something wrote to it meanwhile"):
-        publish(shaky, path)
+        upload(shaky, path)
     assert len(list(direct.list())) == (moment == "while they are")
 
 
 def test_a_number_stands_before_the_extension_of_the_file_and_of_no_folder():
     name = upload_file.name("m/", "", "v1.5/model", CONTEXT, 1000)
-    assert next(iter(name.candidates(iter((2, 3)), bare_is_taken=True))) == "m/v1.5/model_00002"
+    assert name.numbered(2) == "m/v1.5/model_00002"
 
 
 def test_an_upload_of_another_program_is_known_by_its_md5(shaky, direct, tmp_path):
     path = tmp_path / "s.bin"
     path.write_bytes(b"small")
     direct.put("m/s.bin", b"small", PutOptions(), Meter())
-    assert "Nothing was sent" in publish(shaky, path).status
+    assert "Nothing was sent" in upload(shaky, path).status
     direct.put("m/s.bin", b"other", PutOptions(), Meter())
-    assert publish(shaky, path).key == "m/s_00002.bin"
+    assert upload(shaky, path).key == "m/s_00002.bin"
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_part_that_breaks_is_sent_again_and_the_others_are_not(shaky, proxy, direct, path, share):
     rule = proxy.add(Fault(Cut("request body", share), "PUT", query="partNumber=2", times=6))
     meter = Meter()
-    publish(shaky, path, meter=meter)
+    upload(shaky, path, meter=meter)
     assert rule.happened == 6  # more than the SDK tries by itself
     assert direct.read("m/a.safetensors") == DATA
     assert meter.done == len(DATA)
@@ -152,14 +152,14 @@ def test_a_part_that_breaks_is_sent_again_and_the_others_are_not(shaky, proxy, d
 def test_a_network_that_stays_away_leaves_no_upload_open(shaky, proxy, fast_place, direct, path):
     proxy.add(Fault(Answer(503, s3_error("SlowDown")), "PUT", query="partNumber=2", times=None))
     with pytest.raises(errors.Throttled):
-        publish(shaky, path)
+        upload(shaky, path)
     assert fast_place.open_uploads() == []
     assert list(direct.list()) == []
 
 
 def test_a_file_that_is_gone_is_named(shaky, tmp_path):
     with pytest.raises(errors.StorageError, match=r"gone\.bin"):
-        publish(shaky, tmp_path / "gone.bin")
+        upload(shaky, tmp_path / "gone.bin")
 
 
 @pytest.mark.parametrize(
