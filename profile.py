@@ -234,7 +234,7 @@ def _auth_of(layer: Layer) -> str:
     given = [layer.name_of(key) for key in KEYS if key in layer.values]
     if mode != "keys" and given:
         raise ConfigurationError(
-            f"{layer.label('auth')} is {mode}, which uses no keys, in spite of {_listed(given)} beside it. "
+            f"{layer.label('auth')} is {mode}, which uses no keys, but {_listed(given)} is set beside it. "
             "Remove one or the other."
         )
     return mode

@@ -252,7 +252,7 @@ def provider(name: str, label: str = "provider") -> Provider:
     """The row of a provider. Raises ConfigurationError, which calls the setting ``label``."""
     if name not in PROVIDERS:
         raise ConfigurationError(
-            f"{label} is {name!r}, which is no known provider.{did_you_mean(name, PROVIDERS)} "
+            f"{label} is {name!r}, which is not a known provider.{did_you_mean(name, PROVIDERS)} "
             f"Known providers: {', '.join(PROVIDERS)}."
         )
     return PROVIDERS[name]

@@ -63,7 +63,7 @@ def _check_form(content: object) -> ProfilesFile:
     """The content as ProfilesFile. Raises ConfigurationError if its form is wrong."""
     if isinstance(content, dict) and _has_no_profiles(content):
         form = '{"profiles": {"mine": {"bucket": "my-bucket"}}}'
-        raise ConfigurationError(f"Nothing is called profiles in {ON_SERVER}. Write it like {form}.")
+        raise ConfigurationError(f'{ON_SERVER} has no "profiles". Write it like {form}.')
     whole = check_object(content, ON_SERVER, ("profiles", DEFAULT_FIELD))
     profiles = check_object(whole.get("profiles", {}), f"profiles in {ON_SERVER}")
     for name in (ENVIRONMENT, ""):
@@ -72,7 +72,8 @@ def _check_form(content: object) -> ProfilesFile:
     default = whole.get(DEFAULT_FIELD) or ""
     if not isinstance(default, str) or (default and default not in profiles):
         raise ConfigurationError(
-            f"{DEFAULT_FIELD} in {ON_SERVER} names no profile. Write one of: {', '.join(profiles) or 'none'}."
+            f"{DEFAULT_FIELD} in {ON_SERVER} is not the name of a profile. "
+            f"Write one of: {', '.join(profiles) or 'none'}."
         )
     return ProfilesFile(exists=True, profiles=profiles, default=default)
 
@@ -90,7 +91,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = MaskedDict()
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the name {key!r} is there twice in one object")
+            raise ValueError(f"the name {key!r} occurs twice in one object")
         found[key] = value
     return found
 

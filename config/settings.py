@@ -204,7 +204,8 @@ def _expand(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str
     variable = _VARIABLE.fullmatch(entry[key].strip())
     if variable is None:
         raise ConfigurationError(
-            f'{label} has "${{" and more than the name of a variable. Write "${{NAME}}" and nothing else.'
+            f'{label} has "${{" and other text than the name of a variable. '
+            'Write "${NAME}" and nothing else.'
         )
     if not _variable(variable[1], environ):
         raise ConfigurationError(
@@ -266,6 +267,6 @@ def _convert(given: Mapping[str, Any], key: str, label: str) -> object:
 
 def _check_text(given: Mapping[str, Any], key: str, label: str) -> None:
     if not isinstance(given[key], str | None):
-        raise ConfigurationError(f"{label} is not a text. Put the value in quotation marks.")
+        raise ConfigurationError(f"{label} is not text. Put the value in quotation marks.")
     if _UNPRINTABLE.search(given[key] or ""):
         raise ConfigurationError(f"{label} has a line break or another unprintable character. Remove it.")

@@ -26,7 +26,7 @@ def check_bucket(bucket: str, label: str) -> None:
     """Raises ConfigurationError for a bucket name that no provider accepts."""
     if not _BUCKET.fullmatch(bucket):
         raise ConfigurationError(
-            f"{label} is {bucket!r}, which is no bucket's name. "
+            f"{label} is {bucket!r}, which is not a bucket name. "
             "Write the bare name: no s3://, no slash, no domain, no ARN."
         )
 
@@ -36,7 +36,7 @@ def check_endpoint_part(value: str, label: str) -> None:
     if not _ENDPOINT_PART.fullmatch(value):
         raise ConfigurationError(
             f"{label} is {value!r}, but only letters, digits and hyphens are allowed. "
-            "Write the bare name, such as us-east-1; an address belongs into endpoint_url."
+            "Write the bare name, such as us-east-1; an address belongs in endpoint_url."
         )
 
 
@@ -46,7 +46,7 @@ def clean_url(url: str, label: str) -> str:
     authority, slash, path = rest.partition("/")
     if any(sign in url for sign in "@?#"):
         raise ConfigurationError(
-            f"{label} holds a user name, query or fragment. Leave only scheme, host, port and path."
+            f"{label} contains a user name, query or fragment. Leave only scheme, host, port and path."
         )
     host = _HOST_AND_PORT.fullmatch(authority)
     port = int(host[1] or 1) if host else 0
@@ -56,7 +56,7 @@ def clean_url(url: str, label: str) -> str:
         )
     if not _PATH.fullmatch(slash + path):
         raise ConfigurationError(
-            f"The path of {label} holds a character that no address may hold, or a folder . or .. in it. "
+            f"The path of {label} contains a character that no address may have, or a folder . or .. in it. "
             "Correct it, or write the character as %XX."
         )
     return f"{scheme.lower()}://{authority.lower()}{slash}{path}".rstrip("/")
@@ -79,7 +79,8 @@ def refuse_bucket_in(endpoint_url: str, bucket: str, label: str) -> None:
             return
         right = f"{scheme}://{parent}/{path}".rstrip("/")
     raise ConfigurationError(
-        f"{label} holds the bucket's name {bucket}. Write {right} there: the bucket is a setting of its own."
+        f"{label} contains the bucket's name {bucket}. "
+        f"Write {right} there: the bucket is a setting of its own."
     )
 
 

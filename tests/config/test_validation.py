@@ -154,7 +154,7 @@ def test_a_region_is_letters_digits_and_hyphens(value):
     ],
 )
 def test_a_region_that_would_bend_an_endpoint_is_refused(value):
-    with pytest.raises(ConfigurationError, match="an address belongs into endpoint_url"):
+    with pytest.raises(ConfigurationError, match="an address belongs in endpoint_url"):
         validation.check_endpoint_part(value, "region")
 
 

@@ -353,8 +353,8 @@ def test_an_address_is_checked_and_loses_its_last_slash(opened, setting):
 
 
 def test_the_bucket_is_looked_for_in_the_endpoint_alone(opened):
-    assert "holds the bucket's name b" in refusal(opened, {"endpoint_url": "https://a.example/b"})
-    assert "holds the bucket's name b" in refusal(
+    assert "contains the bucket's name b" in refusal(opened, {"endpoint_url": "https://a.example/b"})
+    assert "contains the bucket's name b" in refusal(
         opened, {"endpoint_url": "https://b.s3.us-west-004.backblazeb2.com"}
     )
     assert opened({"endpoint_url": "https://b.example.com"}).endpoint_url == "https://b.example.com"
@@ -512,7 +512,7 @@ def test_an_environment_that_names_a_bucket_or_a_key_is_used_as_it_is(file, give
 @pytest.mark.parametrize("default", ["gone", 5, ["home"], {"home": 1}])
 def test_a_default_that_is_no_profile_is_an_error(file, default):
     file.write_text(json.dumps({"default": default, "profiles": {"home": HOME}}))
-    assert "default in profiles.json on the server names no profile" in refusal(
+    assert "default in profiles.json on the server is not the name of a profile" in refusal(
         profile.resolve, "", {}, file, {}
     )
 
