@@ -53,7 +53,7 @@ _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # there too
 
 
 def file_name(key: str, extension: str) -> str:
-    """A valid file name on this machine made of the last part of ``key``; ``extension`` is without its dot."""
+    """A valid file name on this machine, from the last part of ``key``; ``extension`` is without its dot."""
     last = PurePosixPath(key).name
     known = f".{extension}".lower()
     stem = last[: -len(known)] if last.lower().endswith(known) else PurePosixPath(last).stem
