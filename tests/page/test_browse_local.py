@@ -1,0 +1,99 @@
+"""What the picker shows of ComfyUI's own folders, over HTTP."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+
+import pytest
+from cloud_storage.comfyui import uploadable_files
+from cloud_storage.page import browse
+from page_requests import picture
+from PIL import Image
+
+
+@pytest.fixture
+def local(tmp_path, comfyui):
+    """Files in ComfyUI's folders, and things that nobody may see."""
+    for name in (
+        *("output/a.png", "output/clips/film.mp4", "output/clips/deep/film2.mp4", "input/in.txt"),
+        *("models/loras/l.safetensors", "output/.hidden/x.txt", "output/.env", "outside/secret.txt"),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture() if name.endswith("png") else name.encode())
+    (tmp_path / "output" / "way out").symlink_to(tmp_path / "outside")
+    (tmp_path / "output" / "secret.txt").symlink_to(tmp_path / "outside" / "secret.txt")
+    (tmp_path / "output" / "clips" / "again").symlink_to(tmp_path / "output")
+    return tmp_path
+
+
+def keys(answer):
+    return answer.json["folders"], [file["key"] for file in answer.json["files"]]
+
+
+def test_comfyuis_own_folders_are_listed_as_upload_file_takes_them(local, ask):
+    assert keys(ask("local")) == (["input/", "models/", "output/", "temp/"], [])
+    assert keys(ask("local", folder="output/")) == (["output/clips/"], ["output/a.png"])
+    folders, files = keys(ask("local", folder="output/clips/"))
+    assert (folders, files) == (["output/clips/again/", "output/clips/deep/"], ["output/clips/film.mp4"])
+    assert keys(ask("local", search="FILM"))[1] == ["output/clips/deep/film2.mp4", "output/clips/film.mp4"]
+    assert keys(ask("local", folder="output/", endings=".mp4")) == (["output/clips/"], [])
+    (file,) = ask("local", folder="output/").json["files"]
+    assert file["size"] == len(picture())
+    assert file["modified"].endswith("+00:00")
+    for key in ("output/a.png", "output/clips/film.mp4", "models/loras/l.safetensors"):
+        assert uploadable_files.chosen(key) == local / key
+    assert Image.open(BytesIO(ask("local_thumbnail", key="output/a.png").body)).size == (160, 80)
+    assert ask("local_thumbnail", key="input/in.txt").status == 415
+
+
+def test_a_link_that_leads_to_itself_hides_no_other_file(local, ask):
+    (local / "output" / "circle").symlink_to(local / "output" / "circle")
+    assert keys(ask("local", folder="output/")) == (["output/clips/"], ["output/a.png"])
+    assert "output/a.png" in keys(ask("local", search="a.png"))[1]
+
+
+def test_a_key_of_the_list_means_that_file_even_where_another_fits_too(local, ask):
+    other = local / "output" / "output" / "a.png"
+    other.parent.mkdir()
+    other.write_bytes(b"another")
+    assert "output/a.png" in keys(ask("local", folder="output/"))[1]
+    assert uploadable_files.chosen("output/a.png") == local / "output" / "a.png"
+    assert uploadable_files.chosen("output/output/a.png") == other
+
+
+def test_long_local_folders_come_in_pages_and_in_order(local, ask, monkeypatch):
+    monkeypatch.setattr(browse, "PAGE_ENTRIES", 2)
+    for number in range(5):
+        (local / "temp" / f"{number}.txt").write_bytes(b"x" * number)
+        os.utime(local / "temp" / f"{number}.txt", (0, 1000 - number))
+    found, token = [], ""
+    while True:
+        page = ask("local", folder="temp/", token=token)
+        found += keys(page)[1]
+        token = page.json["following"]
+        if not token:
+            break
+    assert found == [f"temp/{number}.txt" for number in range(5)]
+    assert keys(ask("local", folder="temp/", order="largest"))[1] == found[::-1]
+    assert keys(ask("local", folder="temp/", order="newest"))[1] == found
+    monkeypatch.setattr(browse, "ORDERED_KEYS", 3)
+    assert ask("local", folder="temp/", order="newest").json["complete"] is False
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("../", "output/../", "output/../outside/", "outside/", "/etc/", "output/way out/"),
+        *("output/.hidden/", "user/", "zero\0byte/", "output/zero\0byte/", "output/a.png/"),
+        *("x" * 5000 + "/", "output/" + "x" * 5000 + "/"),
+    ],
+)
+def test_no_other_local_folder_is_ever_listed(local, ask, folder):
+    for search in ("", "secret"):
+        answer = ask("local", folder=folder, search=search)
+        assert answer.status == 404, answer.body
+        assert b"secret.txt" not in answer.body
+    for key in ("outside/secret.txt", "../outside/secret.txt", "output/secret.txt", "/etc/passwd", ".env"):
+        assert ask("local_thumbnail", key=key).status == 404

@@ -1,0 +1,36 @@
+"""Requests to the routes of page/, and files for them to show."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+
+from cloud_storage.page import routes
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.system.meter import Meter
+from PIL import Image
+
+OURS = {routes.OUR_HEADER: "1"}
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+def put(storage, *keys, data=b"12345"):
+    for key in keys:
+        storage.put(key, data, PutOptions(), Meter())
+
+
+def picture(size=(400, 200), form="PNG", mode="RGB", colour=(200, 100, 50), **options):
+    written = BytesIO()
+    Image.new(mode, size, colour).save(written, form, **options)
+    return written.getvalue()
