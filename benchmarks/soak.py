@@ -40,7 +40,7 @@ import folder_paths  # the stand-in for ComfyUI
 import torch
 from cloud_storage import errors, nodes_browse, nodes_load, nodes_outbox, nodes_save
 from cloud_storage.comfyui import folders
-from cloud_storage.storage import wire
+from cloud_storage.storage import connection_watch
 from cloud_storage.storage.oss import client as oss_client
 from cloud_storage.storage.s3 import client as s3_client
 from PIL import Image
@@ -260,7 +260,7 @@ def soak(kind: str, seconds: float, workers: int = WORKERS, seed: int = 1) -> Ou
     """Run it, mend the line, send what waits, and look at everything."""
     outcome = Outcome()
     before = dict(os.environ), folder_paths.base_path, s3_client.READ_SECONDS, oss_client.READ_SECONDS
-    silent = wire.SILENT_SECONDS
+    silent = connection_watch.SILENT_SECONDS
     with (
         tempfile.TemporaryDirectory() as scratch,
         _server(kind, Path(scratch, "server")) as (server, settings),
@@ -277,7 +277,9 @@ def soak(kind: str, seconds: float, workers: int = WORKERS, seed: int = 1) -> Ou
 
             try:
                 folder_paths.base_path = scratch
-                s3_client.READ_SECONDS = oss_client.READ_SECONDS = wire.SILENT_SECONDS = READ_SECONDS
+                s3_client.READ_SECONDS = oss_client.READ_SECONDS = connection_watch.SILENT_SECONDS = (
+                    READ_SECONDS
+                )
                 for name in [name for name in os.environ if name.startswith("COMFY_S3_")]:
                     del os.environ[name]
                 for name, value in {**settings, "ENDPOINT_URL": proxy.url}.items():
@@ -289,7 +291,7 @@ def soak(kind: str, seconds: float, workers: int = WORKERS, seed: int = 1) -> Ou
                 os.environ.clear()
                 os.environ.update(before[0])
                 folder_paths.base_path, s3_client.READ_SECONDS, oss_client.READ_SECONDS = before[1:]
-                wire.SILENT_SECONDS = silent
+                connection_watch.SILENT_SECONDS = silent
     return outcome
 
 

@@ -22,7 +22,7 @@ from .retries import BODY
 
 # Of one request, with every SDK
 CONNECT_SECONDS = 10
-READ_SECONDS = 30  # of silence, see ``wire`` for that while sending
+READ_SECONDS = 30  # of silence, see ``connection_watch`` for that while sending
 CONNECTIONS = 64  # kept open; more than the threads that any node uses at once
 
 CHUNK_MIN_BYTES = 64 << 10  # of one read from a socket, see ``paced``

@@ -30,7 +30,7 @@ from ..errors import (
     taken,
 )
 from ..system.meter import Meter
-from . import headers, multipart, pages, retries
+from . import headers, listing_pages, multipart, retries
 from .base import ObjectInfo, Opened, Page, PutOptions, Storage, paced
 from .error_codes import STRANGER
 from .headers import Dialect, Reply, Upload
@@ -145,7 +145,7 @@ class HttpStorage(Storage):
         return answer
 
     def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
-        left, token, progress = limit, "", pages.Progress()
+        left, token, progress = limit, "", listing_pages.Progress()
         start = self._full(after) if after else ""
         while left is None or left > 0:
             count = PAGE_KEYS if left is None else min(left, PAGE_KEYS)
@@ -161,19 +161,19 @@ class HttpStorage(Storage):
     def page(self, folder: str = "", limit: int = PAGE_KEYS, token: str = "") -> Page:
         page = self._asked_page(folder, "", token, min(limit, PAGE_KEYS), "/")
         if token and page.following == token:
-            raise self._no_listing(folder, pages.SAME_PLACE)
+            raise self._no_listing(folder, listing_pages.SAME_PLACE)
         return page
 
     def _asked_page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         """A page whose keys are relative and begin with ``prefix``, as was asked for."""
         with self._translated(_listing(prefix)):
             page = self._page(self._full(prefix), after, token, count, delimiter)
-        if wrong := pages.foreign(page, self._full(prefix)):
+        if wrong := listing_pages.foreign(page, self._full(prefix)):
             raise self._no_listing(prefix, wrong)
-        return pages.relative(page, self.path_prefix)
+        return listing_pages.relative(page, self.path_prefix)
 
     def _no_listing(self, prefix: str, said: str) -> Unreachable:
-        return Unreachable(sentence(_listing(prefix), self.place, said, pages.ADVICE))
+        return Unreachable(sentence(_listing(prefix), self.place, said, listing_pages.ADVICE))
 
     def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
         tried = f"read {key!r}"

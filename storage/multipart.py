@@ -25,7 +25,7 @@ MIB = 1 << 20
 SINGLE_MAX_BYTES = 16 * MIB  # above this an upload goes in parts
 PART_BYTES = 32 * MIB  # with THREADS the fastest of 5 to 64 MiB, see benchmarks/throughput.py
 THREADS = 4
-# Of one write to the socket, see ``wire``. http.client's own 16 KiB cost a third of the speed.
+# Of one write to the socket, see ``connection_watch``. http.client's own 16 KiB cost a third of the speed.
 BLOCK_BYTES = 64 << 10
 
 log = logging.getLogger("cloud_storage")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import ConfigurationError, MissingDependency
-from .. import wire
+from .. import connection_watch
 from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
 from . import errors as oss_errors
 from .errors import Refused
@@ -151,7 +151,7 @@ class Wire:
     def __init__(self, ca_file: str, saw_date: Callable[[str | None], None]) -> None:
         self._verify: str | bool = ca_file or True
         self._saw_date = saw_date
-        self._session = wire.session(CONNECTIONS)
+        self._session = connection_watch.session(CONNECTIONS)
         # cookies would be the one thing that threads change in a session
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -175,14 +175,16 @@ class Wire:
         )
         self._saw_date(answer.headers.get("Date"))
         if answer.status_code // 100 != 2:  # noqa: PLR2004
-            raise Refused(answer, wire.error_document(answer.raw))
+            raise Refused(answer, connection_watch.error_document(answer.raw))
         if request.method == "GET" and not request.params:  # of an object
-            wire.stream()
+            connection_watch.stream()
         else:
-            body = wire.document(answer.raw)  # which gives the connection back; oss2 forgets it after a 204
-            if wire.is_error(body):
+            body = connection_watch.document(
+                answer.raw
+            )  # which gives the connection back; oss2 forgets it after a 204
+            if connection_watch.is_error(body):
                 raise Refused(answer, body)
             if request.method in ("GET", "POST"):  # to others nobody answers in words
-                wire.check(body)
+                connection_watch.check(body)
             answer.raw = io.BytesIO(body)
         return Response(answer)

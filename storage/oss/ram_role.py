@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ...errors import AccessDenied, TransferCancelled, sentence
-from .. import wire
+from .. import connection_watch
 from .errors import said_by
 
 # help.aliyun.com/en/ecs/user-guide/view-instance-metadata
@@ -52,7 +52,7 @@ class RamRole:
             return self._held
 
     def _fetch(self) -> tuple[Any, float]:
-        with wire.session(1) as session:
+        with connection_watch.session(1) as session:
             session.trust_env = False  # a link-local address is not behind a proxy
 
             def ask(method: str, path: str, **headers: str) -> tuple[bool, str]:
@@ -64,7 +64,7 @@ class RamRole:
                     stream=True,
                     allow_redirects=False,
                 )
-                text = wire.error_document(answer.raw).decode()  # not longer than one
+                text = connection_watch.error_document(answer.raw).decode()  # not longer than one
                 if method == "GET":
                     answer.raise_for_status()
                 return answer.ok, text

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from .. import headers, multipart, retries, wire
+from .. import connection_watch, headers, multipart, retries
 from ..base import ObjectInfo, Page, PutOptions
+from ..connection_watch import NoAnswer
 from ..headers import Reply, Upload
 from ..http import HttpStorage
 from ..multipart import Slice
-from ..wire import NoAnswer
 from . import client as oss_client
 from . import errors as oss_errors
 
@@ -64,7 +64,7 @@ class OssStorage(HttpStorage):
 
     def _head(self, key: str) -> Mapping[str, str]:
         def ask() -> Mapping[str, str]:
-            with wire.parsing():
+            with connection_watch.parsing():
                 found: Mapping[str, str] = self._bucket.head_object(self._full(key)).headers
                 return found
 
@@ -75,7 +75,7 @@ class OssStorage(HttpStorage):
         asked = {**conditions, "x-oss-range-behavior": "standard"}
 
         def ask() -> Any:  # noqa: ANN401
-            with wire.parsing():
+            with connection_watch.parsing():
                 return self._bucket.get_object(self._full(key), headers=asked)
 
         answer = self._repeated(ask)
@@ -88,7 +88,7 @@ class OssStorage(HttpStorage):
 
     def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         def ask() -> Page:
-            with wire.parsing():
+            with connection_watch.parsing():
                 return _page_of(
                     self._bucket.list_objects_v2(
                         prefix=prefix,
@@ -222,7 +222,7 @@ class _Multipart:
 
     def finish(self, upload_id: str, parts: Sequence[Any]) -> str:
         def complete() -> str:
-            with wire.finishing():
+            with connection_watch.finishing():
                 answer = self._bucket.complete_multipart_upload(
                     self._target, upload_id, parts, headers=self._only
                 )

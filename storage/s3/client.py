@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import MissingDependency, StorageError
-from .. import wire
+from .. import connection_watch
 from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
 from . import errors as s3_errors
 
@@ -105,10 +105,10 @@ def addressing(profile: Profile, row: Provider) -> str:
 
 
 def _watch(client: Any) -> None:  # noqa: ANN401
-    """Have answers read within the limits of ``wire``, and looked at before botocore parses them."""
+    """Read answers within the limits of ``connection_watch``, and check them before botocore parses them."""
     session = client._endpoint.http_session
     try:  # names that botocore has had since 1.11 and calls private
-        session._pool_classes_by_scheme = wire.watched(session._pool_classes_by_scheme)
+        session._pool_classes_by_scheme = connection_watch.watched(session._pool_classes_by_scheme)
         session._manager.pool_classes_by_scheme = session._pool_classes_by_scheme
     except AttributeError:
         log.warning("This release of botocore is not known: Cancel and slow servers are noticed late.")
@@ -117,16 +117,16 @@ def _watch(client: Any) -> None:  # noqa: ANN401
         streamed, request.stream_output = request.stream_output, True  # else it would read all there is
         answer = session.send(request)
         if answer.status_code // 100 != 2:  # noqa: PLR2004
-            answer.raw = _Body(wire.error_document(answer.raw))
+            answer.raw = _Body(connection_watch.error_document(answer.raw))
         elif streamed:
-            wire.stream()
+            connection_watch.stream()
         else:
-            body = wire.document(answer.raw)
+            body = connection_watch.document(answer.raw)
             answer.raw = _Body(body)
-            if wire.is_error(body):
+            if connection_watch.is_error(body):
                 answer.status_code = 500  # for botocore, which parses it as the error that it is then
             elif request.method in ("GET", "POST"):  # to others nobody answers in words
-                wire.check(body)
+                connection_watch.check(body)
         return answer
 
     client.meta.events.register("before-send.s3", send)
@@ -168,7 +168,7 @@ def _register(client: Any) -> None:  # noqa: ANN401
     def end_for_good(caught_exception: Exception | None = None, **_: object) -> None:
         cause = getattr(caught_exception, "kwargs", {}).get("error")
         # Of the body, or of the answer: botocore wraps them, and would try again
-        if isinstance(cause, (StorageError, wire.TooSlow, wire.TooLong)):
+        if isinstance(cause, (StorageError, connection_watch.TooSlow, connection_watch.TooLong)):
             raise cause
 
     def know_no_region(**_: object) -> tuple[SimpleNamespace, dict[str, Any]]:

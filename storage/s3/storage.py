@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AccessDenied, IntegrityError, sentence
-from .. import headers, multipart, retries, wire
+from .. import connection_watch, headers, multipart, retries
 from ..base import ObjectInfo, Page
+from ..connection_watch import NoAnswer
 from ..headers import Reply, Upload
 from ..http import HttpStorage
 from ..multipart import Slice
-from ..wire import NoAnswer
 from . import client as s3_client
 from . import errors as s3_errors
 
@@ -79,7 +79,7 @@ class S3Storage(HttpStorage):
 
     def _head(self, key: str) -> Mapping[str, str]:
         def ask() -> Mapping[str, str]:
-            with wire.parsing():
+            with connection_watch.parsing():
                 return _headers(self._client.head_object(**self._target(key)))
 
         return self._repeated(ask)
@@ -88,7 +88,7 @@ class S3Storage(HttpStorage):
         given = {_CONDITIONS[name]: value for name, value in conditions.items()}
 
         def ask() -> Mapping[str, Any]:
-            with wire.parsing():
+            with connection_watch.parsing():
                 return dict(self._client.get_object(**self._target(key), **given))
 
         answer = self._repeated(ask)
@@ -100,7 +100,7 @@ class S3Storage(HttpStorage):
         further = {name: value for name, value in given.items() if value}
 
         def ask() -> Page:
-            with wire.parsing():
+            with connection_watch.parsing():
                 answer = self._client.list_objects_v2(
                     Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **further
                 )
@@ -258,7 +258,7 @@ class _Multipart:
 
     def finish(self, upload_id: str, parts: Sequence[dict[str, Any]]) -> str:
         def complete(condition: Mapping[str, bool]) -> str:
-            with wire.finishing():
+            with connection_watch.finishing():
                 answer = self._client.complete_multipart_upload(
                     **self._target, UploadId=upload_id, MultipartUpload={"Parts": list(parts)}, **condition
                 )

@@ -16,7 +16,7 @@ from cloud_storage import errors
 from cloud_storage.comfyui import folders
 from cloud_storage.loading import is_changed
 from cloud_storage.saving.outbox import Outbox
-from cloud_storage.storage import http, pages, retries, wire
+from cloud_storage.storage import connection_watch, http, listing_pages, retries
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.connect import BACKENDS, storage_of
 from cloud_storage.storage.oss import client as oss_client
@@ -69,7 +69,7 @@ def user(comfyui, place, line, monkeypatch, impatient):
     for name in ("PACE_MIN_SECONDS", "PACE_MAX_SECONDS"):
         monkeypatch.setattr(retries, name, 0.001)
     monkeypatch.setattr(http, "PAGE_KEYS", 2)  # so that a listing has several requests
-    monkeypatch.setattr(pages, "EMPTY_PAGES_MAX", 5)
+    monkeypatch.setattr(listing_pages, "EMPTY_PAGES_MAX", 5)
     monkeypatch.setattr(is_changed, "_memories", {})
     for name, value in place.settings({"endpoint_url": line.proxy.url, "path_prefix": "calm/"}).items():
         monkeypatch.setenv(name, value)
@@ -91,8 +91,8 @@ def test_the_right_result_or_a_clear_error_and_nothing_lost(place, line, monkeyp
     if row.hasty:
         for client in (s3_client, oss_client):
             monkeypatch.setattr(client, "READ_SECONDS", HASTY_SECONDS)
-        monkeypatch.setattr(wire, "SLOW_SECONDS", HASTY_SECONDS)
-        monkeypatch.setattr(wire, "SILENT_SECONDS", HASTY_SECONDS)
+        monkeypatch.setattr(connection_watch, "SLOW_SECONDS", HASTY_SECONDS)
+        monkeypatch.setattr(connection_watch, "SILENT_SECONDS", HASTY_SECONDS)
         monkeypatch.setenv("COMFY_S3_PATH_PREFIX", "hasty/")
     if row.patient:
         monkeypatch.setattr(retries.RetryPolicy, "backoff", REAL_BACKOFF)

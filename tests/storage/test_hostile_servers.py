@@ -19,7 +19,14 @@ from cloud_storage import profile as profiles
 from cloud_storage.comfyui import folders
 from cloud_storage.loading import is_changed
 from cloud_storage.loading.range_reader import RangeReader
-from cloud_storage.storage import connect, connection_test, error_codes, multipart, pages, wire
+from cloud_storage.storage import (
+    connect,
+    connection_test,
+    connection_watch,
+    error_codes,
+    listing_pages,
+    multipart,
+)
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system import watch
 from cloud_storage.system.meter import Meter
@@ -120,7 +127,7 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
 def test_a_listing_that_lies_is_an_error_that_says_so(shaky, proxy, monkeypatch, lie):
-    monkeypatch.setattr(pages, "EMPTY_PAGES_MAX", 5)
+    monkeypatch.setattr(listing_pages, "EMPTY_PAGES_MAX", 5)
     answers(proxy, lie)
     with pytest.raises(errors.Unreachable, match=rf"Could not list the bucket .*({LIES[lie]})"):
         list(shaky.list())
@@ -140,7 +147,7 @@ def test_a_page_that_leads_to_itself_is_an_error(shaky, proxy):
 
 
 def test_a_listing_of_more_answers_than_any_bucket_has_ends(shaky, proxy, monkeypatch):
-    monkeypatch.setattr(pages, "PAGES_MAX", 10)
+    monkeypatch.setattr(listing_pages, "PAGES_MAX", 10)
     answers(proxy, lambda query, number: listing(query, [f"{number:06d}"], f"token-{number}"))
     with pytest.raises(errors.Unreachable, match="has not ended after 10 answers"):
         list(shaky.list())
@@ -234,7 +241,7 @@ def test_a_packed_listing_is_not_unpacked(shaky, proxy, memory):
 
 
 def test_a_head_without_end_is_an_error(shaky, proxy, monkeypatch):
-    monkeypatch.setattr(wire, "HEAD_MAX_BYTES", 20_000)
+    monkeypatch.setattr(connection_watch, "HEAD_MAX_BYTES", 20_000)
     many = {"ETag": '"x"', **{f"X-Line-{number}": "x" * 1000 for number in range(50)}}
     proxy.add(Fault(Answer(200, b"", many), times=None))
     with pytest.raises(errors.Unreachable):
@@ -255,7 +262,7 @@ def test_a_message_without_end_is_cut(shaky, proxy):
 def test_an_answer_byte_by_byte_is_none_and_is_asked_for_again(shaky, proxy, direct, monkeypatch, at):
     data = os.urandom(MIB)
     put(direct, "a", data)
-    monkeypatch.setattr(wire, "SLOW_SECONDS", 0.3)
+    monkeypatch.setattr(connection_watch, "SLOW_SECONDS", 0.3)
     rule = proxy.add(Fault(Drip(0.02, at), "GET"))
     assert shaky.read("a") == data
     assert rule.seen == 2
@@ -265,8 +272,8 @@ def test_an_answer_byte_by_byte_is_none_and_is_asked_for_again(shaky, proxy, dir
 
 
 def test_a_slow_line_that_brings_enough_is_waited_for(shaky, proxy, direct, monkeypatch):
-    monkeypatch.setattr(wire, "SLOW_SECONDS", 0.2)
-    monkeypatch.setattr(wire, "SLOW_BYTES_PER_SECOND", 1)
+    monkeypatch.setattr(connection_watch, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(connection_watch, "SLOW_BYTES_PER_SECOND", 1)
     data = os.urandom(20_000)
     put(direct, "a", data)
     proxy.bandwidth_bytes_per_second = 20_000
@@ -276,7 +283,7 @@ def test_a_slow_line_that_brings_enough_is_waited_for(shaky, proxy, direct, monk
 
 @pytest.mark.parametrize("data", [bytes(12 * MIB), LARGE], ids=["whole", "in parts"])
 def test_a_server_that_takes_nothing_more_of_an_upload_ends_it(shaky, proxy, direct, monkeypatch, data):
-    monkeypatch.setattr(wire, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(connection_watch, "SILENT_SECONDS", 0.1)
     proxy.add(Fault(Cut("request body", 0.1, "silence"), "PUT", times=None))
     with pytest.raises(errors.Unreachable):
         put(shaky, "a", data)

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 from cloud_storage import errors
-from cloud_storage.storage import wire
+from cloud_storage.storage import connection_watch
 from cloud_storage.system.meter import Meter
 from servers.certificates import certificates
 
@@ -76,9 +76,9 @@ def watch(ends, monkeypatch):
 
     def made(step, seconds):
         peer = Peer(ends[1], step, seconds)
-        monkeypatch.setattr(wire, "time", SimpleNamespace(monotonic=lambda: peer.now))
-        monkeypatch.setattr(wire, "POLL_SECONDS", 0.001)
-        return wire.WatchedSocket(ends[0]), peer
+        monkeypatch.setattr(connection_watch, "time", SimpleNamespace(monotonic=lambda: peer.now))
+        monkeypatch.setattr(connection_watch, "POLL_SECONDS", 0.001)
+        return connection_watch.WatchedSocket(ends[0]), peer
 
     return made
 
@@ -97,7 +97,7 @@ def test_a_line_as_slow_as_an_answer_may_be_sends_all(watch):
 def test_a_line_that_is_slower_is_as_good_as_none(watch):
     line, peer = watch(400, 1.0)
     # Of TLS a whole record is taken at once; the system's window opens by leaps, and may count as shut then
-    slow = (wire.TooSlow, TimeoutError) if line._is_tls else wire.TooSlow
+    slow = (connection_watch.TooSlow, TimeoutError) if line._is_tls else connection_watch.TooSlow
     said = r"(\d+ bytes|nothing) of the request w(ere|as) taken"
     with peer.meter.governs(), pytest.raises(slow, match=said):
         line.sendall(DATA)
@@ -181,7 +181,7 @@ def test_through_tls_within_tls_all_arrives(tmp_path):
     thread.start()
     context = ssl.create_default_context(cafile=str(made.authority))
     ours.settimeout(10)
-    line = wire.WatchedSocket(SSLTransport(ours, context, server_hostname="localhost"))
+    line = connection_watch.WatchedSocket(SSLTransport(ours, context, server_hostname="localhost"))
     line.sendall(DATA)
     thread.join()
     ours.close()
