@@ -22,8 +22,6 @@ import difflib
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -213,12 +211,3 @@ TAKEN = "Choose another name, or set if_exists to `new name`."
 def taken(key: str, where: str) -> AlreadyExists:
     """The error for a key that a look has found taken."""
     return AlreadyExists(sentence(f"store {key!r}", where, "there is an object of that name", TAKEN))
-
-
-def instant(date: str | None) -> datetime | None:
-    """The instant that an HTTP date names, in UTC; None where it is none."""
-    try:
-        named = parsedate_to_datetime(date or "")
-    except (TypeError, ValueError):
-        return None
-    return named.astimezone(timezone.utc) if named.tzinfo else named.replace(tzinfo=timezone.utc)

@@ -21,7 +21,7 @@ from ..comfyui.node_lines import WARNING, Line
 from ..errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
 from ..profile import Profile
 from ..storage.base import Storage
-from ..storage.connect import Unopened, storage_of
+from ..storage.connect import storage_of, unopened
 from ..system import thread_pool
 from ..system.meter import Meter
 from . import outbox_sender, store_file
@@ -62,7 +62,7 @@ def target(profile: Profile | None, profiles_file: Path, outbox_folder: Path, on
     except StorageError as error:
         if on_failure == STOP:
             raise
-        storage = Unopened(error)
+        storage = unopened(error)
     sender = outbox_sender.sender(profile, profiles_file)
     return Target(storage, sender, Outbox(outbox_folder), profiles_file, on_failure)
 

@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from ..errors import BadKey, ConfigurationError, IntegrityError, Unreachable, instant, sentence
+from ..errors import BadKey, ConfigurationError, IntegrityError, Unreachable, sentence
 from ..system.meter import Meter
+from . import http_date
 from .retries import BODY
 
 # Of one request, with every SDK
 CONNECT_SECONDS = 10
 READ_SECONDS = 30  # of silence, see ``connection_watch`` for that while sending
 CONNECTIONS = 64  # kept open; more than the threads that any node uses at once
-
-CHUNK_MIN_BYTES = 64 << 10  # of one read from a socket, see ``paced``
-CHUNK_MAX_BYTES = 1 << 20
-CHUNK_SECONDS = 0.1
 
 SHA256_METADATA = "sha256"  # the user metadata under which an upload records its digest
 
@@ -76,24 +72,6 @@ class PutOptions:
     kms_key_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-def paced(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Chunks from ``read(size)`` until it gives none, larger as long as they come fast.
-
-    A slow network so gets chunks small enough for a smooth progress bar and a quick cancel, a fast one those
-    that cost least: reading 1 GiB in chunks of 64 KiB is four times as slow as in chunks of 1 MiB, and larger
-    ones cost fresh memory each time, and so a tenth more.
-    """
-    size = CHUNK_MIN_BYTES
-    while True:
-        began = time.monotonic()
-        chunk = read(size)
-        if not chunk:
-            return
-        yield chunk
-        fast = time.monotonic() - began < CHUNK_SECONDS
-        size = min(size * 2, CHUNK_MAX_BYTES) if fast else max(size // 2, CHUNK_MIN_BYTES)
 
 
 def _climbs(key: str) -> bool:
@@ -156,7 +134,7 @@ class Storage(ABC):
 
     def _saw_date(self, header: str | None) -> None:
         """Note the Date header of an answer, see ``clock_difference``."""
-        there = instant(header)
+        there = http_date.parsed(header)
         if there is not None:
             self.clock_difference = there - datetime.now(timezone.utc)
 

@@ -11,9 +11,8 @@ import importlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,8 +20,9 @@ from ..config.profiles_file import ENVIRONMENT, permission_warning
 from ..errors import ConfigurationError, StorageError
 from ..profile import Profile, fingerprint_of, resolve, unlock
 from ..providers import provider
+from ..system.locks import KeyedLock
 from ..system.meter import Meter
-from .base import ObjectInfo, Opened, Page, PutOptions, Storage
+from .base import Storage
 from .keys import MAX_KEY_BYTES, clean_prefix
 
 CACHED_CLIENTS = 16
@@ -46,6 +46,7 @@ BACKENDS: dict[str, Backend] = {
 _open: OrderedDict[str, Storage] = OrderedDict()
 _warned: set[str] = set()
 _lock = threading.Lock()
+_building = KeyedLock()
 
 
 def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Storage:
@@ -59,15 +60,18 @@ def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Stora
     row = provider(profile.provider)
     profile = dataclasses.replace(profile, path_prefix=_folder(profile, row.max_key_bytes))
     same = f"{profile.file}\0{fingerprint_of(profile, key)}"  # uploads are noted beside the file
-    with _lock:
-        if same not in _open:
+    with _building.hold(same, Meter()):  # nodes with other profiles do not wait for the SDK's import
+        with _lock:
+            storage = _open.pop(same, None)
+        if storage is None:
             backend = BACKENDS[row.backend]
             module = importlib.import_module(f".{backend.module}", __package__)
-            _open[same] = getattr(module, backend.storage)(profile, row, key)
-        _open.move_to_end(same)
-        while len(_open) > CACHED_CLIENTS:
-            _open.popitem(last=False)
-        return _open[same]
+            storage = getattr(module, backend.storage)(profile, row, key)
+        with _lock:
+            _open[same] = storage  # at the end: the first is the one not used for longest
+            while len(_open) > CACHED_CLIENTS:
+                _open.popitem(last=False)
+        return storage
 
 
 def _warn(words: str) -> None:
@@ -94,41 +98,12 @@ def storage_of(profile: Profile | None, profiles_file: Path) -> Storage:
     return connect(profile or resolve(ENVIRONMENT, {}, profiles_file))
 
 
-class Unopened(Storage):
-    """Stands for a storage whose settings do not let it be opened, for who can make use of that: every method
-    raises ``reason``.
-    """
+def unopened(reason: StorageError) -> Storage:
+    """Return a stand-in for a storage that cannot be opened: each abstract method raises ``reason``."""
 
-    place, max_key_bytes = "not opened", MAX_KEY_BYTES
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise reason
 
-    def __init__(self, reason: StorageError) -> None:
-        self._reason = reason
-
-    def _raise(self, *_: object) -> NoReturn:
-        raise self._reason
-
-    def stat(self, key: str) -> ObjectInfo:
-        self._raise()
-
-    def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
-        self._raise()
-
-    def page(self, folder: str = "", limit: int = 1000, token: str = "") -> Page:
-        self._raise()
-
-    def _put(
-        self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
-    ) -> ObjectInfo:
-        self._raise()
-
-    def _delete(self, key: str) -> None:
-        self._raise()
-
-    def url(self, key: str) -> str:
-        self._raise()
-
-    def signed_url(self, key: str, expires: timedelta) -> str:
-        self._raise()
-
-    def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
-        self._raise()
+    methods = dict.fromkeys(Storage.__abstractmethods__, refuse)
+    kind = type("Unopened", (Storage,), {"place": "not opened", "max_key_bytes": MAX_KEY_BYTES, **methods})
+    return kind()  # type: ignore[no-any-return]

@@ -21,10 +21,10 @@ from ..errors import (
     Throttled,
     TooLarge,
     Unreachable,
-    instant,
     scrub,
     sentence,
 )
+from . import http_date
 
 SAID_MAX_CHARACTERS = 1000  # of a server's words in a message
 
@@ -289,7 +289,7 @@ def refusal(row: Meaning, tried: str, where: str, said: str, date: str) -> Stora
 
 
 def _clocks(date: str) -> str:
-    here, there = datetime.now(timezone.utc), instant(date)
+    here, there = datetime.now(timezone.utc), http_date.parsed(date)
     if there is None:
         return ""
     form = "%Y-%m-%d %H:%M:%S UTC"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from ..errors import ConfigurationError, instant
+from ..errors import ConfigurationError
 from ..system.meter import Meter
+from . import http_date
 from .base import SHA256_METADATA, ObjectInfo, PutOptions
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def described(key: str, answer: Mapping[str, str], dialect: Dialect, size: int) 
         key=key,
         size=size,
         etag=etag(answer),
-        modified=instant(answer.get("last-modified")),
+        modified=http_date.parsed(answer.get("last-modified")),
         content_type=answer.get("content-type", ""),
         sha256=answer.get(f"{dialect.metadata}{SHA256_METADATA}", ""),
         md5=_md5(answer, dialect),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -31,9 +32,10 @@ from ..errors import (
 )
 from ..system.meter import Meter
 from . import headers, listing_pages, multipart, retries
-from .base import ObjectInfo, Opened, Page, PutOptions, Storage, paced
+from .base import ObjectInfo, Opened, Page, PutOptions, Storage
 from .error_codes import STRANGER
 from .headers import Dialect, Reply, Upload
+from .sdk_errors import SdkErrors
 from .unfinished_uploads import Uploads
 
 if TYPE_CHECKING:
@@ -47,6 +49,10 @@ PAGE_KEYS = 1000
 # help.aliyun.com/en/oss/developer-reference/add-signatures-to-urls
 SIGNED_URL_MAX = timedelta(days=7)
 
+CHUNK_MIN_BYTES = 64 << 10  # of one read from a socket, see ``_chunks``
+CHUNK_MAX_BYTES = 1 << 20
+CHUNK_SECONDS = 0.1
+
 _NO_REASON = ("301", "307", "400", "401", "403", "404")  # to a HEAD, whose answer has no body for one
 _BEHIND_THE_END = ("InvalidRange", "416")
 _NO_LENGTH = "the answer does not say how long it is"
@@ -56,21 +62,23 @@ _BETWEEN = "Look at what stands between here and the server: a proxy or CDN may 
 class HttpStorage(Storage):
     """One bucket behind an SDK's client, which is thread-safe and keeps its connections.
 
-    The methods that a backend brings may raise whatever its SDK raises; ``_meant`` says what that is here.
+    The methods that a backend brings may raise whatever its SDK raises; ``sdk_errors`` translates that.
     """
 
     dialect: ClassVar[Dialect]
+    sdk_errors: ClassVar[type[SdkErrors]]
 
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials, endpoint: str) -> None:
-        self._profile, self._row, self._credentials = profile, row, credentials
-        self._repeated = retries.Retries(self._verdict).run
+        self._profile, self._row = profile, row
+        self.place = f"bucket {profile.bucket!r} at {endpoint}"
+        self._errors = self.sdk_errors(self.place, credentials)
+        self._repeated = retries.Retries(self._errors.verdict).run
         self._limits = multipart.Limits(row.max_parts, row.min_part_bytes, row.max_part_bytes)
         self.bucket, self.path_prefix = profile.bucket, profile.path_prefix
         self.read_only = profile.read_only
         self.defaults = PutOptions(**vars(profile.upload))
         self.max_key_bytes = row.max_key_bytes
         self.endpoint = endpoint
-        self.place = f"bucket {profile.bucket!r} at {endpoint}"
         self._uploads = Uploads(profile.file.parent, self.place)
 
     # ------------------------------------------------------------------------ what a backend brings
@@ -107,21 +115,6 @@ class HttpStorage(Storage):
     def _signed(self, full_key: str, seconds: int) -> str:
         """An address of the object that holds a signature."""
 
-    @abstractmethod
-    def _code(self, error: BaseException) -> str:
-        """The server's error code, its status where it gave none, "" where there was no answer."""
-
-    @abstractmethod
-    def _status(self, error: BaseException) -> int:
-        """The HTTP status of the server's answer, 0 where there was none."""
-
-    @abstractmethod
-    def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
-        """``error`` as one of this package; itself where it is one, or a fault of this program.
-
-        ``asked`` is ``reading`` and ``expected``, as ``error_codes.meaning`` has them.
-        """
-
     # ------------------------------------------------------------------------------------ reading
 
     def stat(self, key: str) -> ObjectInfo:
@@ -135,13 +128,13 @@ class HttpStorage(Storage):
         try:
             answer = self._head(key)
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            self._explain(error, key, f"read {key!r}")
+            self._raise_reason(error, key, f"read {key!r}")
         return self._of_an_object(answer, f"read {key!r}")
 
     def _of_an_object(self, answer: Mapping[str, str], tried: str) -> Mapping[str, str]:
         """``answer``, unless it says yes and is a page of somebody else: every object has an ETag."""
         if not headers.etag(answer):
-            raise self._strange(tried, "ETag")
+            raise self._unexpected_answer(tried, "ETag")
         return answer
 
     def list(self, prefix: str = "", limit: int | None = None, after: str = "") -> Iterator[ObjectInfo]:
@@ -166,7 +159,7 @@ class HttpStorage(Storage):
 
     def _asked_page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         """A page whose keys are relative and begin with ``prefix``, as was asked for."""
-        with self._translated(_listing(prefix)):
+        with self._errors.translated(_listing(prefix)):
             page = self._page(self._full(prefix), after, token, count, delimiter)
         if wrong := listing_pages.foreign(page, self._full(prefix)):
             raise self._no_listing(prefix, wrong)
@@ -186,9 +179,9 @@ class HttpStorage(Storage):
         try:
             reply = self._get(key, conditions)
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            if self._code(error) in _BEHIND_THE_END:
+            if self._errors.code(error) in _BEHIND_THE_END:
                 return self._nothing(key, etag)
-            self._raise(error, tried, reading=True, expected=bool(etag))
+            self._errors.reraise(error, tried, reading=True, expected=bool(etag))
         try:
             self._of_an_object(reply.headers, tried)
         except Unreachable:
@@ -213,8 +206,8 @@ class HttpStorage(Storage):
         return Opened(info, 0, iter(()))
 
     def _chunks(self, reply: Reply, tried: str) -> Iterator[bytes]:
-        with self._translated(tried):
-            yield from paced(reply.read)
+        with self._errors.translated(tried):
+            yield from _chunks(reply.read)
 
     # ------------------------------------------------------------------------------------ writing
 
@@ -248,7 +241,7 @@ class HttpStorage(Storage):
         """Remove an upload in parts; that it is gone already is fine."""
         with (
             contextlib.suppress(Changed, NotFound),
-            self._translated(f"abort the upload of {self._relative(full_key)!r}"),
+            self._errors.translated(f"abort the upload of {self._relative(full_key)!r}"),
         ):
             self._repeated(lambda: self._send_abort(full_key, upload_id))
 
@@ -270,18 +263,18 @@ class HttpStorage(Storage):
         try:
             answer = self._head(upload.key)
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            meant = self._meant(error, upload.tried)
+            meant = self._errors.translate(error, upload.tried)
             if isinstance(meant, NotFound) or (atomic and isinstance(meant, AccessDenied)):
                 return  # a missing bucket or a wrong key is named by the write that follows
-            self._explain(error, upload.key, f"check whether {upload.key!r} is taken")
+            self._raise_reason(error, upload.key, f"check whether {upload.key!r} is taken")
         self._of_an_object(answer, upload.tried)
         raise taken(upload.key, self.place)
 
-    def _strange(self, tried: str, lacks: str) -> Unreachable:
+    def _unexpected_answer(self, tried: str, lacks: str) -> Unreachable:
         """The error for an answer that says yes and is none: of a proxy, or of a page to log in at."""
         return Unreachable(sentence(tried, self.place, f"the answer has no {lacks}", STRANGER))
 
-    def _own(self, upload: Upload, same: Callable[[Mapping[str, str]], bool]) -> str | None:
+    def _find_own_upload(self, upload: Upload, same: Callable[[Mapping[str, str]], bool]) -> str | None:
         """The ETag of the object under the key if it is what was just sent, else None.
 
         Asked when the answer to a first try was lost, and a second one met what may be the first one's.
@@ -313,38 +306,40 @@ class HttpStorage(Storage):
                 f"Could not sign an address for {key!r}: {self._row.name} takes none for more than "
                 f"{SIGNED_URL_MAX.days} days. Choose a shorter time."
             )
-        with self._translated(f"sign an address for {key!r}"):
+        with self._errors.translated(f"sign an address for {key!r}"):
             return self._signed(self._full(key), int(expires.total_seconds()))
 
     # ------------------------------------------------------------------------------------ refusals
 
-    def _verdict(self, error: Exception) -> retries.Verdict:
-        return retries.verdict(error, self._code(error), self._status(error))
-
-    @contextlib.contextmanager
-    def _translated(self, tried: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001  raised again as what it means
-            self._raise(error, tried)
-
-    def _raise(self, error: Exception, tried: str, **asked: bool) -> NoReturn:
-        meant = self._meant(error, tried, **asked)
-        if meant is error:
-            raise error
-        raise meant from error
-
-    def _explain(self, error: Exception, key: str, tried: str) -> NoReturn:
+    def _raise_reason(self, error: Exception, key: str, tried: str) -> NoReturn:
         """Raise why a HEAD was refused; where its answer does not say, that to a GET of one byte does."""
-        if self._code(error) in _NO_REASON:
+        if self._errors.code(error) in _NO_REASON:
             try:
                 self._get(key, {"Range": "bytes=0-0"}).close()
             except Exception as reason:  # noqa: BLE001  raised again as what it means
-                if self._code(reason) not in _BEHIND_THE_END:
-                    self._raise(reason, tried, reading=True)
-        self._raise(error, tried, reading=True)
+                if self._errors.code(reason) not in _BEHIND_THE_END:
+                    self._errors.reraise(reason, tried, reading=True)
+        self._errors.reraise(error, tried, reading=True)
 
 
 def _listing(prefix: str) -> str:
     """What listing is called when it fails."""
     return f"list {prefix!r}" if prefix else "list the bucket"
+
+
+def _chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """Yield what ``read(size)`` returns until it is empty, in larger chunks as long as they come fast.
+
+    Small chunks keep the progress bar smooth and Cancel quick on a slow network. Large ones cost less:
+    reading 1 GiB in chunks of 64 KiB takes four times as long as in chunks of 1 MiB. Still larger ones need
+    fresh memory each time, and take a tenth longer.
+    """
+    size = CHUNK_MIN_BYTES
+    while True:
+        began = time.monotonic()
+        chunk = read(size)
+        if not chunk:
+            return
+        yield chunk
+        fast = time.monotonic() - began < CHUNK_SECONDS
+        size = min(size * 2, CHUNK_MAX_BYTES) if fast else max(size // 2, CHUNK_MIN_BYTES)

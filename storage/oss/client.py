@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import ConfigurationError, MissingDependency
-from .. import connection_watch
+from .. import answers, connection_watch
 from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
-from . import errors as oss_errors
-from .errors import Refused
+from .errors import OssErrors, Refused
 from .ram_role import RamRole
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def build(
     else:
         ambient = profile.auth == "ambient"
         auth = sign(RamRole(Keys) if ambient else StaticCredentialsProvider(*credentials.reveal()))
-    try:
+    with OssErrors(str(profile), credentials).translated("prepare the connection"):
         return oss2.Bucket(
             auth,
             place.endpoint,
@@ -133,11 +132,6 @@ def build(
             # Content-MD5 does more for less: what is damaged is not stored, and crcmod needs no C extension
             enable_crc=False,
         )
-    except Exception as error:
-        meant = oss_errors.translated(error, "prepare the connection", str(profile), credentials)
-        if meant is error:
-            raise
-        raise meant from error
 
 
 class Wire:
@@ -175,16 +169,16 @@ class Wire:
         )
         self._saw_date(answer.headers.get("Date"))
         if answer.status_code // 100 != 2:  # noqa: PLR2004
-            raise Refused(answer, connection_watch.error_document(answer.raw))
+            raise Refused(answer, answers.error_document(answer.raw))
         if request.method == "GET" and not request.params:  # of an object
-            connection_watch.stream()
+            connection_watch.allow(None)  # the head says how long the body is
         else:
-            body = connection_watch.document(
+            body = answers.document(
                 answer.raw
             )  # which gives the connection back; oss2 forgets it after a 204
-            if connection_watch.is_error(body):
+            if answers.is_error(body):
                 raise Refused(answer, body)
             if request.method in ("GET", "POST"):  # to others nobody answers in words
-                connection_watch.check(body)
+                answers.check(body)
             answer.raw = io.BytesIO(body)
         return Response(answer)

@@ -1,11 +1,11 @@
-"""What OSS answers and what oss2 and requests raise, as the errors of this package."""
+"""Turn what OSS answers, and what oss2 and requests raise, into the errors of this package."""
 
 from __future__ import annotations
 
 import base64
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -14,15 +14,11 @@ from ...errors import (
     ConfigurationError,
     Forbidden,
     Scope,
-    StorageError,
     Unreachable,
     scrub,
-    sentence,
 )
-from ..error_codes import STRANGER, Meaning, ancestors, failure, meaning, refusal, without_quotes
-
-if TYPE_CHECKING:
-    from ...profile import Credentials
+from ..error_codes import STRANGER, Meaning, ancestors, failure, meaning
+from ..sdk_errors import SdkErrors
 
 ERRORS_FROM, SERVER_ERROR = 400, 500  # of HTTP's statuses
 _INTERNAL = "Internal endpoints answer only inside Aliyun's network: use the public endpoint from elsewhere."
@@ -59,63 +55,44 @@ def _elements(document: bytes) -> dict[str, str]:
     return {child.tag: child.text or "" for child in root} if root.tag == "Error" else {}
 
 
-def code_of(error: BaseException) -> str:
-    """The server's error code ("NoSuchKey", or a status such as "404" where it gave none), else ""."""
-    return error.code if isinstance(error, Refused) else ""
+class OssErrors(SdkErrors):
+    """Reads Refused, and what oss2, requests and urllib3 raise if no answer came."""
 
+    def code(self, error: BaseException) -> str:
+        return error.code if isinstance(error, Refused) else ""
 
-def status_of(error: BaseException) -> int:
-    """The HTTP status of the server's answer, 0 where there was none."""
-    return error.status if isinstance(error, Refused) else 0
+    def status(self, error: BaseException) -> int:
+        return error.status if isinstance(error, Refused) else 0
 
+    def _words(self, error: Exception) -> str:
+        return said_by(error)
 
-def translated(
-    error: Exception,
-    tried: str,
-    where: str,
-    credentials: Credentials,
-    *,
-    reading: bool = False,
-    expected: bool = False,
-) -> Exception:
-    """What ``error`` means, ``reading`` an object and ``expected`` by its ETag as in ``error_codes.meaning``.
+    def _failed(self, error: Exception) -> Meaning | None:
+        row = failure(error)
+        if isinstance(error, RuntimeError):  # of oss2, about an answer's document
+            return Meaning(Unreachable, STRANGER)
+        is_silent = row is not None and row.raises is Unreachable and "SSLError" not in ancestors(error)
+        return Meaning(Unreachable, _INTERNAL) if is_silent and "-internal." in self._where else row
 
-    It is itself where it is an error of this package, or a fault of this program.
-    """
-    if isinstance(error, StorageError):
-        return error
-    secrets = credentials.reveal()[1:]
-    if isinstance(error, Refused):
-        return _answered(error, tried, where, secrets, reading, expected)
-    without_quotes(error, *secrets)
-    row = failure(error)
-    if isinstance(error, RuntimeError):  # of oss2, about an answer's document
-        row = Meaning(Unreachable, STRANGER)
-    elif row and row.raises is Unreachable and "-internal." in where and "SSLError" not in ancestors(error):
-        row = Meaning(Unreachable, _INTERNAL)
-    return row.error(sentence(tried, where, scrub(said_by(error), *secrets), row.advice)) if row else error
-
-
-def _answered(
-    error: Refused, tried: str, where: str, secrets: tuple[str, ...], reading: bool, expected: bool
-) -> StorageError:
-    ec = error.details.get("EC") or error.headers.get("x-oss-ec", "")
-    row = meaning(error.code, error.status, cause=ec, reading=reading, expected=expected)
-    endpoint = scrub(error.details.get("Endpoint", ""))
-    elsewhere = row.raises in (AccessDenied, ConfigurationError, Forbidden) and row.scope is not Scope.OBJECT
-    if endpoint and elsewhere:
-        advice = f"The bucket is at {endpoint}: set the profile's region or endpoint_url to that."
-        row = Meaning(ConfigurationError, advice)
-    said = (error.details.get("Message") or "no further words").rstrip(".")
-    if error.status < ERRORS_FROM and not error.known:  # a redirect, which OSS does not send
-        row = Meaning(Unreachable, STRANGER)
-        said = f"it sends on to {urlsplit(error.headers.get('Location', '')).hostname}"
-    if error.details.get("ArgumentName"):
-        said = f"{said}: {error.details['ArgumentName']}"
-    if ec:
-        said = f"{said}; EC {ec}"
-    answer = scrub(f"{error.code} ({said})", *secrets)
-    return refusal(row, tried, where, answer, error.headers.get("Date", ""))
+    def _answered(self, error: Exception, reading: bool, expected: bool) -> tuple[Meaning, str, str] | None:
+        if not isinstance(error, Refused):
+            return None
+        ec = error.details.get("EC") or error.headers.get("x-oss-ec", "")
+        row = meaning(error.code, error.status, cause=ec, reading=reading, expected=expected)
+        endpoint = scrub(error.details.get("Endpoint", ""))
+        refused = row.raises in (AccessDenied, ConfigurationError, Forbidden)
+        if endpoint and refused and row.scope is not Scope.OBJECT:
+            advice = f"The bucket is at {endpoint}: set the profile's region or endpoint_url to that."
+            row = Meaning(ConfigurationError, advice)
+        said = (error.details.get("Message") or "no further words").rstrip(".")
+        if error.status < ERRORS_FROM and not error.known:  # a redirect, which OSS does not send
+            row = Meaning(Unreachable, STRANGER)
+            said = f"it sends on to {urlsplit(error.headers.get('Location', '')).hostname}"
+        if error.details.get("ArgumentName"):
+            said = f"{said}: {error.details['ArgumentName']}"
+        if ec:
+            said = f"{said}; EC {ec}"
+        return row, f"{error.code} ({said})", error.headers.get("Date", "")
 
 
 def said_by(error: BaseException) -> str:

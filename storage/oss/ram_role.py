@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ...errors import AccessDenied, TransferCancelled, sentence
-from .. import connection_watch
+from .. import answers, connection_watch
 from .errors import said_by
 
 # help.aliyun.com/en/ecs/user-guide/view-instance-metadata
@@ -64,7 +64,7 @@ class RamRole:
                     stream=True,
                     allow_redirects=False,
                 )
-                text = connection_watch.error_document(answer.raw).decode()  # not longer than one
+                text = answers.error_document(answer.raw).decode()  # not longer than one
                 if method == "GET":
                     answer.raise_for_status()
                 return answer.ok, text

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from .. import connection_watch, headers, multipart, retries
+from .. import answers, connection_watch, headers, multipart, retries
+from ..answers import NoAnswer
 from ..base import ObjectInfo, Page, PutOptions
-from ..connection_watch import NoAnswer
 from ..headers import Reply, Upload
 from ..http import HttpStorage
 from ..multipart import Slice
 from . import client as oss_client
-from . import errors as oss_errors
+from .errors import OssErrors
 
 if TYPE_CHECKING:
     from ...profile import Credentials, Profile
@@ -32,6 +32,7 @@ _MAYBE_OUR_OWN = ("FileAlreadyExists", "NoSuchUpload")
 class OssStorage(HttpStorage):
     """One bucket behind one ``oss2.Bucket``."""
 
+    sdk_errors = OssErrors
     dialect = headers.Dialect(
         name="OSS",
         fields={
@@ -64,7 +65,7 @@ class OssStorage(HttpStorage):
 
     def _head(self, key: str) -> Mapping[str, str]:
         def ask() -> Mapping[str, str]:
-            with connection_watch.parsing():
+            with answers.parsing():
                 found: Mapping[str, str] = self._bucket.head_object(self._full(key)).headers
                 return found
 
@@ -75,7 +76,7 @@ class OssStorage(HttpStorage):
         asked = {**conditions, "x-oss-range-behavior": "standard"}
 
         def ask() -> Any:  # noqa: ANN401
-            with connection_watch.parsing():
+            with answers.parsing():
                 return self._bucket.get_object(self._full(key), headers=asked)
 
         answer = self._repeated(ask)
@@ -88,7 +89,7 @@ class OssStorage(HttpStorage):
 
     def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
         def ask() -> Page:
-            with connection_watch.parsing():
+            with answers.parsing():
                 return _page_of(
                     self._bucket.list_objects_v2(
                         prefix=prefix,
@@ -135,24 +136,24 @@ class OssStorage(HttpStorage):
         same: Callable[[Mapping[str, str]], bool],
         body: Slice | None = None,
     ) -> str:
-        """The ETag that ``send`` returns, also where the answer to it was lost; ``same`` as for ``_own``."""
+        """Send a write and return its ETag, even if the answer is lost; ``same`` is that of S3Storage."""
 
         def own(error: Exception) -> str | None:
-            return self._own(upload, same) if self._code(error) in _MAYBE_OUR_OWN else None
+            return self._find_own_upload(upload, same) if self._errors.code(error) in _MAYBE_OUR_OWN else None
 
-        with self._translated(upload.tried):
+        with self._errors.translated(upload.tried):
             return self._repeated(send, meter=upload.meter, body=body, own=own)
 
     def _accepted(self, answer: Any, upload: Upload) -> str:  # noqa: ANN401
         """The ETag of what an answered write has stored."""
         etag = headers.etag(answer.headers)
         if not etag:
-            raise self._strange(upload.tried, "ETag")
+            raise self._unexpected_answer(upload.tried, "ETag")
         self._forbids = "x-oss-version-id" not in answer.headers
         return etag
 
     def _delete(self, key: str) -> None:
-        with self._translated(f"delete {key!r}"):
+        with self._errors.translated(f"delete {key!r}"):
             self._repeated(lambda: self._bucket.delete_object(self._full(key)))
 
     def _send_abort(self, full_key: str, upload_id: str) -> object:
@@ -176,15 +177,6 @@ class OssStorage(HttpStorage):
         # http.client takes Latin-1 only, of a text
         return {name: value if value.isascii() else value.encode() for name, value in fields.items()}
 
-    def _code(self, error: BaseException) -> str:
-        return oss_errors.code_of(error)
-
-    def _status(self, error: BaseException) -> int:
-        return oss_errors.status_of(error)
-
-    def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
-        return oss_errors.translated(error, tried, self.place, self._credentials, **asked)
-
 
 class _Multipart:
     """The four requests of one multipart upload to OSS; a part is oss2's PartInfo."""
@@ -201,7 +193,7 @@ class _Multipart:
 
     def start(self) -> str:
         sent = {**self._sent, **self._only}  # refused before gigabytes travel; again when they have
-        with self._storage._translated(self._upload.tried):
+        with self._storage._errors.translated(self._upload.tried):
             answer = self._storage._repeated(
                 lambda: self._bucket.init_multipart_upload(self._target, headers=sent),
                 meter=self._upload.meter,
@@ -212,7 +204,7 @@ class _Multipart:
         from oss2.models import PartInfo
 
         sent = _content_md5(body.md5())
-        with self._storage._translated(f"{self._upload.tried}, part {number}"):
+        with self._storage._errors.translated(f"{self._upload.tried}, part {number}"):
             answer = self._storage._repeated(
                 lambda: self._bucket.upload_part(self._target, upload_id, number, body, headers=sent),
                 body=body,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import MissingDependency, StorageError
-from .. import connection_watch
+from .. import answers, connection_watch
 from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
-from . import errors as s3_errors
+from .errors import S3Errors
 
 if TYPE_CHECKING:
     from ...profile import Credentials, Profile
@@ -72,7 +72,7 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
         session = botocore.session.Session(session_vars=variables)
         known = set(Config.OPTION_DEFAULTS)
         access_key, secret_key, token = credentials.reveal()
-        try:
+        with S3Errors(str(profile), credentials).translated("prepare the connection"):
             client = boto3.session.Session(botocore_session=session).client(
                 "s3",
                 region_name=profile.region or None,
@@ -83,11 +83,6 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
                 verify=profile.ca_file or None,
                 config=Config(**{name: value for name, value in options.items() if name in known}),
             )
-        except Exception as error:
-            meant = s3_errors.translated(error, "prepare the connection", str(profile), credentials)
-            if meant is error:
-                raise
-            raise meant from error
     _register(client)
     _watch(client)
     return client
@@ -117,16 +112,16 @@ def _watch(client: Any) -> None:  # noqa: ANN401
         streamed, request.stream_output = request.stream_output, True  # else it would read all there is
         answer = session.send(request)
         if answer.status_code // 100 != 2:  # noqa: PLR2004
-            answer.raw = _Body(connection_watch.error_document(answer.raw))
+            answer.raw = _Body(answers.error_document(answer.raw))
         elif streamed:
-            connection_watch.stream()
+            connection_watch.allow(None)  # the head says how long the body is
         else:
-            body = connection_watch.document(answer.raw)
+            body = answers.document(answer.raw)
             answer.raw = _Body(body)
-            if connection_watch.is_error(body):
+            if answers.is_error(body):
                 answer.status_code = 500  # for botocore, which parses it as the error that it is then
             elif request.method in ("GET", "POST"):  # to others nobody answers in words
-                connection_watch.check(body)
+                answers.check(body)
         return answer
 
     client.meta.events.register("before-send.s3", send)
@@ -185,6 +180,3 @@ def _register(client: Any) -> None:  # noqa: ANN401
         events.register(f"before-parameter-build.s3.{operation}", take_body)
     events.register_last("request-created.s3", begin_counting)
     events.register_first("needs-retry.s3", end_for_good)
-
-
-SMALL_BYTES = 4 << 20  # a smaller body is sent without asking first, which saves a round trip

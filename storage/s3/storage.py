@@ -11,17 +11,17 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import AccessDenied, IntegrityError, sentence
-from .. import connection_watch, headers, multipart, retries
+from .. import answers, connection_watch, headers, multipart, retries
+from ..answers import NoAnswer
 from ..base import ObjectInfo, Page
-from ..connection_watch import NoAnswer
 from ..headers import Reply, Upload
 from ..http import HttpStorage
 from ..multipart import Slice
 from . import client as s3_client
-from . import errors as s3_errors
+from .errors import S3Errors
 
 if TYPE_CHECKING:
     from ...profile import Credentials, Profile
@@ -35,9 +35,27 @@ _REFUSES_CONDITION = (*_KNOWS_NO_CONDITION, "InvalidArgument", "InvalidRequest",
 _MAYBE_OUR_OWN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload")
 
 
+class _Creation(NamedTuple):
+    """How a write is kept from replacing an object.
+
+    ``condition``: send If-None-Match. ``certain``: the server is known to obey it, so a key that may only
+    write is safe. ``looks``: ask before the write whether the key is taken, as some servers ignore the
+    condition.
+    """
+
+    condition: bool
+    certain: bool
+    looks: bool
+
+
+_OVERWRITE = _Creation(False, certain=False, looks=False)
+_LOOK_FIRST = _Creation(False, certain=False, looks=True)
+
+
 class S3Storage(HttpStorage):
     """One bucket behind one boto3 client."""
 
+    sdk_errors = S3Errors
     dialect = headers.Dialect(
         name="S3",
         fields={
@@ -63,10 +81,13 @@ class S3Storage(HttpStorage):
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials) -> None:
         self._client = s3_client.build(profile, row, credentials)
         super().__init__(profile, row, credentials, str(self._client.meta.endpoint_url))
-        # Whether If-None-Match is sent with a write
-        self._conditional = {
-            _PUT: row.conditional_writes is not False,
-            _COMPLETE: row.conditional_complete is not False,
+        puts, completes = row.conditional_writes, row.conditional_complete
+        self._creation = {  # changes when the server turns out to refuse the condition
+            _PUT: _LOOK_FIRST if puts is False else _Creation(True, certain=True, looks=not puts),
+            _COMPLETE: _LOOK_FIRST
+            if completes is False
+            # Ceph accepts the condition on a completion and ignores it
+            else _Creation(True, certain=completes is True, looks=not (puts and completes)),
         }
         self._address = ""
         self._client.meta.events.register("response-received.s3", self._note_clock)
@@ -79,7 +100,7 @@ class S3Storage(HttpStorage):
 
     def _head(self, key: str) -> Mapping[str, str]:
         def ask() -> Mapping[str, str]:
-            with connection_watch.parsing():
+            with answers.parsing():
                 return _headers(self._client.head_object(**self._target(key)))
 
         return self._repeated(ask)
@@ -88,7 +109,7 @@ class S3Storage(HttpStorage):
         given = {_CONDITIONS[name]: value for name, value in conditions.items()}
 
         def ask() -> Mapping[str, Any]:
-            with connection_watch.parsing():
+            with answers.parsing():
                 return dict(self._client.get_object(**self._target(key), **given))
 
         answer = self._repeated(ask)
@@ -100,7 +121,7 @@ class S3Storage(HttpStorage):
         further = {name: value for name, value in given.items() if value}
 
         def ask() -> Page:
-            with connection_watch.parsing():
+            with answers.parsing():
                 answer = self._client.list_objects_v2(
                     Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **further
                 )
@@ -126,7 +147,7 @@ class S3Storage(HttpStorage):
                 answer = self._client.put_object(
                     **self._target(upload.key), Body=body, ContentLength=upload.size, **condition, **fields
                 )
-                return self._said(answer, "ETag", upload.tried).strip('"')
+                return self._require(answer, "ETag", upload.tried).strip('"')
 
             def same(there: Mapping[str, str]) -> bool:
                 return headers.etag(there) == body.md5().hex()
@@ -135,7 +156,7 @@ class S3Storage(HttpStorage):
 
     def _store_parts(self, upload: Upload, fields: Mapping[str, Any]) -> ObjectInfo:
         if upload.create:  # before gigabytes travel; the server is asked again when they have
-            self._look_before(upload, atomic=self._is_atomic(_COMPLETE))
+            self._look_before(upload, atomic=self._creation[_COMPLETE].certain)
         requests = _Multipart(self, upload, fields)
         etag = self._in_parts(upload, requests)
         try:
@@ -147,11 +168,6 @@ class S3Storage(HttpStorage):
             raise IntegrityError(sentence(upload.tried, self.place, said, "Run the node again."))
         return stored
 
-    def _is_atomic(self, operation: str) -> bool:
-        """Whether the server itself refuses a taken key. Ceph takes a condition on a completion in vain."""
-        certain = operation == _PUT or self._row.conditional_complete is True
-        return certain and self._conditional[operation]
-
     def _written(
         self,
         upload: Upload,
@@ -159,40 +175,41 @@ class S3Storage(HttpStorage):
         send: Callable[[Mapping[str, bool]], str],
         same: Callable[[Mapping[str, str]], bool],
     ) -> str:
-        """The ETag of a write that may have to be the first of its key, by the server's word or by a look.
+        """Send a write and return its ETag. With ``upload.create`` the key must be free.
 
-        ``send`` sends it under a condition; ``same`` tells by an object's headers whether it has its content.
+        ``send`` gets the condition to send with; ``same`` says whether the headers of an object are those of
+        what was sent.
         """
 
         def own(error: Exception) -> str | None:
-            return self._own(upload, same) if self._code(error) in _MAYBE_OUR_OWN else None
+            return self._find_own_upload(upload, same) if self._errors.code(error) in _MAYBE_OUR_OWN else None
 
-        conditional, refused = upload.create and self._conditional[operation], False
-        while True:
-            atomic = conditional and self._is_atomic(operation)
-            if upload.create and not (atomic and self._row.conditional_writes):
-                self._look_before(upload, atomic=atomic)  # some servers take the condition in vain
-            condition = {"CreateOnly": True} if conditional else {}
+        def write(way: _Creation) -> str:
+            if way.looks:
+                self._look_before(upload, atomic=way.certain)
+            condition = {"CreateOnly": True} if way.condition else {}
+            return self._repeated(functools.partial(send, condition), meter=upload.meter, own=own)
+
+        way = self._creation[operation] if upload.create else _OVERWRITE
+        with self._errors.translated(upload.tried):
             try:
-                etag = self._repeated(functools.partial(send, condition), meter=upload.meter, own=own)
-            except Exception as error:  # noqa: BLE001  raised again as what it means
-                code = self._code(error)
-                if conditional and code in _REFUSES_CONDITION:
-                    conditional, refused = False, True
-                    if code in _KNOWS_NO_CONDITION:
-                        self._conditional[operation] = False
-                    continue
-                self._raise(error, upload.tried)
-            if refused:  # the condition, then, and not what else such a code may mean
-                self._conditional[operation] = False
+                return write(way)
+            except Exception as error:
+                code = self._errors.code(error)
+                if not way.condition or code not in _REFUSES_CONDITION:
+                    raise
+            if code in _KNOWS_NO_CONDITION:
+                self._creation[operation] = _LOOK_FIRST
+            etag = write(_LOOK_FIRST)
+            self._creation[operation] = _LOOK_FIRST  # it was the condition that such a code refused
             return etag
 
     def _delete(self, key: str) -> None:
         try:
             self._repeated(lambda: self._client.delete_object(**self._target(key)))
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            if self._code(error) != "NoSuchKey":  # S3 does not mind, Google's does
-                self._raise(error, f"delete {key!r}")
+            if self._errors.code(error) != "NoSuchKey":  # S3 does not mind, Google's does
+                self._errors.reraise(error, f"delete {key!r}")
 
     def _send_abort(self, full_key: str, upload_id: str) -> object:
         return self._client.abort_multipart_upload(Bucket=self.bucket, Key=full_key, UploadId=upload_id)
@@ -201,7 +218,7 @@ class S3Storage(HttpStorage):
 
     def _base(self) -> str:
         if not self._address:
-            with self._translated("form an address"):
+            with self._errors.translated("form an address"):
                 self._address = self._signed("x", 60).partition("?")[0].removesuffix("x")
         return self._address
 
@@ -214,19 +231,10 @@ class S3Storage(HttpStorage):
     def _target(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self._full(key)}
 
-    def _said(self, answer: Mapping[str, Any], name: str, tried: str) -> str:
+    def _require(self, answer: Mapping[str, Any], name: str, tried: str) -> str:
         if name not in answer:
-            raise self._strange(tried, name)
+            raise self._unexpected_answer(tried, name)
         return str(answer[name])
-
-    def _code(self, error: BaseException) -> str:
-        return s3_errors.code_of(error)
-
-    def _status(self, error: BaseException) -> int:
-        return s3_errors.status_of(error)
-
-    def _meant(self, error: Exception, tried: str, **asked: bool) -> Exception:
-        return s3_errors.translated(error, tried, self.place, self._credentials, **asked)
 
 
 class _Multipart:
@@ -237,16 +245,16 @@ class _Multipart:
         self._client, self._target = storage._client, storage._target(upload.key)
 
     def start(self) -> str:
-        with self._storage._translated(self._upload.tried):
+        with self._storage._errors.translated(self._upload.tried):
             answer = self._storage._repeated(
                 lambda: self._client.create_multipart_upload(**self._target, **self._fields),
                 meter=self._upload.meter,
             )
-        return self._storage._said(answer, "UploadId", self._upload.tried)
+        return self._storage._require(answer, "UploadId", self._upload.tried)
 
     def send(self, upload_id: str, number: int, body: Slice) -> dict[str, Any]:
         tried = f"{self._upload.tried}, part {number}"
-        with self._storage._translated(tried):
+        with self._storage._errors.translated(tried):
             answer = self._storage._repeated(
                 lambda: self._client.upload_part(
                     **self._target, UploadId=upload_id, PartNumber=number, Body=body, ContentLength=len(body)
@@ -254,7 +262,7 @@ class _Multipart:
                 body=body,
                 policy=retries.PART,
             )
-        return {"PartNumber": number, "ETag": self._storage._said(answer, "ETag", tried)}
+        return {"PartNumber": number, "ETag": self._storage._require(answer, "ETag", tried)}
 
     def finish(self, upload_id: str, parts: Sequence[dict[str, Any]]) -> str:
         def complete(condition: Mapping[str, bool]) -> str:
@@ -262,7 +270,7 @@ class _Multipart:
                 answer = self._client.complete_multipart_upload(
                     **self._target, UploadId=upload_id, MultipartUpload={"Parts": list(parts)}, **condition
                 )
-            etag = self._storage._said(answer, "ETag", self._upload.tried)
+            etag = self._storage._require(answer, "ETag", self._upload.tried)
             return etag.strip('"') or _joined(parts)  # Ceph leaves it empty
 
         def same(there: Mapping[str, str]) -> bool:

@@ -20,7 +20,7 @@ from cloud_storage import errors
 from cloud_storage.loading import download as download_module
 from cloud_storage.loading import download_journal, resumable_download
 from cloud_storage.loading.download import RANGE_MIN_BYTES, fetch_ranges
-from cloud_storage.storage import base
+from cloud_storage.storage import http
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.oss import client as oss_client
 from cloud_storage.storage.s3 import client as s3_client
@@ -37,7 +37,7 @@ LARGE = os.urandom(MIB) * (SIZE // MIB)
 
 # What one connection may lose: the chunk that it is reading, and what is on its way to it: the buffers of its
 # sockets grow to some 4 MiB, whatever a chunk is. Less than a range.
-LOST = base.CHUNK_MAX_BYTES + 4 * MIB
+LOST = http.CHUNK_MAX_BYTES + 4 * MIB
 UNDER_WAY = LOST * concurrency.FIRST
 
 

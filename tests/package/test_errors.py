@@ -7,7 +7,6 @@ import http.client
 import pickle
 import socket
 import ssl
-from datetime import datetime, timezone
 
 import pytest
 from cloud_storage import errors
@@ -88,16 +87,6 @@ def test_a_size_that_fits_into_no_parts_is_the_objects_own_trouble():
 def test_a_fault_of_the_program_is_in_no_table():
     assert error_codes.failure(KeyError()) is None
     assert error_codes.failure(AttributeError()) is None
-
-
-@pytest.mark.parametrize("date", ["Fri, 20 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:00:00 -0000"])
-def test_a_date_is_an_instant(date):
-    assert errors.instant(date) == datetime(2026, 11, 20, 10, tzinfo=timezone.utc)
-
-
-@pytest.mark.parametrize("date", [None, "", "yesterday", "Fri, 99 Nov 2026 10:00:00 GMT"])
-def test_what_is_no_date_is_no_instant(date):
-    assert errors.instant(date) is None
 
 
 def test_both_clocks_are_told_where_they_are_the_reason():

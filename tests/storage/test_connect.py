@@ -10,7 +10,7 @@ import types
 import pytest
 from cloud_storage import profile, providers
 from cloud_storage.errors import ConfigurationError
-from cloud_storage.storage import connect
+from cloud_storage.storage import base, connect
 from conftest import ROOT
 
 KEYS = {"COMFY_S3_ACCESS_KEY": "AK", "COMFY_S3_SECRET_KEY": "SK"}
@@ -185,7 +185,7 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 sys.dont_write_bytecode = True
 import conftest
 from pathlib import Path
-from cloud_storage.storage import connect
+from cloud_storage.storage import base, connect
 from cloud_storage import errors, profile
 def opened(**environ):
     environ = {{f"COMFY_S3_{{name.upper()}}": value for name, value in environ.items()}}
@@ -227,3 +227,29 @@ print(sorted({watched} & set(sys.modules)))
 def test_every_provider_has_a_backend():
     for row in map(providers.provider, providers.names()):
         assert row.backend in connect.BACKENDS
+
+
+def test_a_client_that_takes_long_to_build_holds_up_no_other_profile(recorded, file):
+    begun, other_is_open = threading.Event(), threading.Event()
+    known = opened(file)
+
+    def build():
+        if not begun.is_set():
+            begun.set()
+            assert other_is_open.wait(30), "the other profiles waited for this one"
+
+    recorded.begun = staticmethod(build)
+    slow = threading.Thread(target=opened, args=(file,), kwargs={"bucket": "slow"})
+    slow.start()
+    assert begun.wait(30)
+    assert opened(file) is known
+    opened(file, bucket="another")
+    other_is_open.set()
+    slow.join()
+
+
+@pytest.mark.parametrize("name", sorted(base.Storage.__abstractmethods__))
+def test_a_storage_that_cannot_be_opened_raises_why_from_every_method(name):
+    storage = connect.unopened(ConfigurationError("No bucket is set."))
+    with pytest.raises(ConfigurationError, match="No bucket is set"):
+        getattr(storage, name)("a")
