@@ -64,12 +64,12 @@ def _of_jpeg(file: BinaryIO, head: bytes) -> str:
         if _JPEG_END in last + block:
             return ""
         last = block[-1:]
-    if not lacks_only_its_end(file):
+    if not only_end_marker_is_missing(file):
         raise _End
     return ""
 
 
-def lacks_only_its_end(file: BinaryIO) -> bool:
+def only_end_marker_is_missing(file: BinaryIO) -> bool:
     """Return whether a JPEG without end marker has all of its pixels: bytes appended to it change none.
 
     A progressive one that ends exactly after a scan counts as complete. Returns False for a file that is too

@@ -127,7 +127,11 @@ def _load(file: Image, damage: ImageDamage, index: int) -> None:
                 source = getattr(file, "fp", None)  # loading may set it to None
                 _append(file, _JPEG_END)
                 file.load()
-                if source is not None and not source.closed and image_truncation.lacks_only_its_end(source):
+                if (
+                    source is not None
+                    and not source.closed
+                    and image_truncation.only_end_marker_is_missing(source)
+                ):
                     return
             else:
                 _forgiving()(file)

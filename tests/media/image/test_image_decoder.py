@@ -18,7 +18,7 @@ import pytest
 import torch
 from cloud_storage import errors
 from cloud_storage.media import damage, file_kind
-from cloud_storage.media.image import image_decoder, image_truncation
+from cloud_storage.media.image import image_decoder
 from cloud_storage.media.image.image_decoder import CHANNELS, ImageFile
 from cloud_storage.media.image.image_encoder import encode
 from conftest import ROOT
@@ -330,13 +330,6 @@ def test_what_lacks_none_of_its_pixels_is_not_called_cut_off(tmp_path, make, lac
     assert (found.notes == []) == whole
     if whole and not by_host:
         assert torch.equal(image, decode(make())[0])
-
-
-@pytest.mark.parametrize(("lacking", "said"), [(0, ""), (1, ""), (2, "the file is cut off")])
-def test_a_webp_may_lack_the_byte_that_makes_its_length_even(lacking, said):
-    """Whether it is decoded then is the decoder's own to say: some FFmpeg do, Pillow 13 does not."""
-    data = odd_webp()
-    assert image_truncation.damage(io.BytesIO(data[: -lacking or None])) == said
 
 
 class Parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
+import films
 import numpy as np
 import pytest
 from cloud_storage.media import container
@@ -100,3 +101,12 @@ def test_a_painter_follows_frames_that_change_their_size_and_tags(tmp_path):
         assert (
             np.abs(values - expected(matrix)).max() < 3 / 255
         )  # swscale rounds coarsely; a wrong matrix is 13 and more
+
+
+def test_what_has_another_ratio_is_cut_in_the_middle():
+    pixels = films.picture(0)
+    square = frame_arrays.crop_and_scale(pixels, 96, 96)
+    reds = pixels[0, 32:128, 0].astype(int)
+    assert np.abs(square[0, :, 0].astype(int) - reds).max() <= 2
+    tall = frame_arrays.crop_and_scale(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
+    assert tall.shape == (48, 96, 3)

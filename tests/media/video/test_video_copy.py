@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-from fractions import Fraction
 
 import av
 import films
@@ -276,43 +275,6 @@ def test_a_file_that_is_damaged_is_told_as_such(tmp_path):
     source.write_bytes(made(tmp_path / "first.mp4", "mp4").read_bytes()[:2000])
     with pytest.raises(errors.MediaError, match=r"damaged or cut off.*Upload it again"):
         save(source)
-
-
-# -------------------------------------------------------------------------------------- rates
-
-
-@pytest.mark.parametrize(
-    ("said", "meant"),
-    [
-        (29.97, Fraction(30000, 1001)),
-        (23.976, Fraction(24000, 1001)),
-        (23.98, Fraction(24000, 1001)),
-        (59.94, Fraction(60000, 1001)),
-        (Fraction(29.97), Fraction(30000, 1001)),
-        (Fraction(23.976023976023978), Fraction(24000, 1001)),
-        (119.88, Fraction(120000, 1001)),
-        (24, Fraction(24)),
-        (24.0, Fraction(24)),
-        (Fraction(25, 2), Fraction(25, 2)),
-        (Fraction(1000, 33), Fraction(1000, 33)),
-        (Fraction(0.1), Fraction(1, 10)),
-        (16.6667, Fraction(50, 3)),
-        (1000, Fraction(1000)),
-    ],
-)
-def test_a_rate_is_what_is_meant_by_it(said, meant):
-    rate = video_plan.frame_rate(said)
-    assert abs(rate - meant) < Fraction(1, 10000)
-    assert rate == meant or said == 16.6667
-    assert rate.numerator < 2**31
-
-
-@pytest.mark.parametrize(
-    "rate", [0, -1, 0.0, float("nan"), float("inf"), 1e-9, 1e9, None, "many", Fraction(0)]
-)
-def test_what_is_no_rate_is_refused_with_what_to_do(rate):
-    with pytest.raises(errors.MediaError, match="Set the frame rate"):
-        video_plan.frame_rate(rate)
 
 
 @pytest.mark.parametrize(("first", "second"), [("5.1", "stereo"), ("stereo", "5.1"), ("mono", "stereo")])

@@ -17,7 +17,7 @@ import torch
 from cloud_storage import errors
 from cloud_storage.media import container, memory_budget
 from cloud_storage.media import packets as media_packets
-from cloud_storage.media.video import frame_arrays, frame_sinks, frame_window, video_loader, video_reader
+from cloud_storage.media.video import frame_sinks, frame_window, video_loader, video_reader
 from cloud_storage.system.meter import Meter
 from films import KINDS
 
@@ -309,15 +309,6 @@ def test_sides_follow_the_rules(film, asked, expected):
     loaded = load(film("mp4"), frame_load_cap=5, **asked)
     assert (loaded.frames.shape[2], loaded.frames.shape[1]) == expected
     assert (loaded.info["loaded_width"], loaded.info["loaded_height"]) == expected
-
-
-def test_what_has_another_ratio_is_cut_in_the_middle():
-    pixels = films.picture(0)
-    square = frame_arrays.crop_and_scale(pixels, 96, 96)
-    reds = pixels[0, 32:128, 0].astype(int)
-    assert np.abs(square[0, :, 0].astype(int) - reds).max() <= 2
-    tall = frame_arrays.crop_and_scale(np.ascontiguousarray(np.rot90(pixels)), 96, 48)
-    assert tall.shape == (48, 96, 3)
 
 
 @pytest.mark.parametrize(
