@@ -1,13 +1,13 @@
 /**
- * Questions to the routes of routes.py. Each takes the profile as `{profile, provider, bucket, path_prefix, region}`,
- * names and settings only.
+ * Requests to the routes of page/routes.py. Each takes the profile as `{profile, provider, bucket, path_prefix,
+ * region}`: names and settings only.
  */
 
 export class Refused extends Error {}
 
 /**
- * `address(path)` is how the frontend addresses its server, `say` gives texts. Rejects with Refused, whose message is
- * for the user, and with the browser's AbortError.
+ * `address(path)` returns the URL of a path on ComfyUI's server, `say` returns texts. Requests reject with Refused,
+ * whose message is for the user, or with the browser's AbortError.
  */
 export function serverOf(address, say) {
   async function ask(name, query, options = {}) {
@@ -35,15 +35,15 @@ export function serverOf(address, say) {
 
   return {
     /**
-     * A page of a `folder`, or of what `search` finds below it, as routes.py gives it; `token` asks for the next one.
-     * Without an `order` by name; of files those with one of `endings`. `fresh`: not a kept one.
+     * List a page of a `folder`, or of the results of `search` below it; `token` asks for the next page. Sorted by
+     * name without an `order`; only files with one of `endings`. `fresh`: not from the browser's cache.
      */
     list: listing("list"),
     /** A small picture of `{key, etag}`, as a Blob. */
     thumbnail: picture("thumbnail"),
     /** The same of ComfyUI's own folders. */
     local: { list: listing("local"), thumbnail: picture("local_thumbnail") },
-    /** Bring a File to ComfyUI's input folder; how the nodes name it there. ComfyUI takes any kind. */
+    /** Upload a File to ComfyUI's input folder, which accepts any kind; resolves with its key for our nodes. */
     upload: async (file) => {
       const body = new FormData()
       body.append("image", file)
@@ -54,7 +54,7 @@ export function serverOf(address, say) {
       const { name, subfolder } = await answer.json()
       return ["input", subfolder, name].filter(Boolean).join("/")
     },
-    /** An address of an object, `{profile, …, key}`, that opens for a minute. */
+    /** An address of an object, `{profile, …, key}`, that works for a minute. */
     open: async (object) => (await (await ask("open", object, { cache: "no-store" })).json()).address,
     /** The lines of a connection test that only looks. */
     test: async (profile) => (await (await ask("test", profile, { cache: "no-store" })).json()).lines,

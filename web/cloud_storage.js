@@ -1,9 +1,9 @@
 /**
- * What our nodes have in ComfyUI's page beyond their inputs: results to read, open and copy; a button beside each key
- * that lets it be picked; and one to test a profile.
+ * Extends our nodes in ComfyUI's page: result lines to read, open and copy; a button beside each key to browse the
+ * bucket; and a button to test a profile.
  *
- * The only module here that knows ComfyUI. Made for the canvas and for the Vue nodes, frontends 1.27 to 1.58. Nothing
- * that is added is saved: a workflow holds the values of the nodes' own inputs and no others.
+ * The only module here that knows ComfyUI. Works on the canvas and with Vue nodes, frontends 1.27 to 1.58. Nothing that
+ * is added is saved: a workflow has only the values of the nodes' own inputs.
  */
 
 import { api } from "../../scripts/api.js"
@@ -21,7 +21,7 @@ import { texts } from "./texts.js"
 import { mayHaveOne } from "./thumbnails.js"
 
 const CATEGORY = "cloud_storage"
-const LINES = "cloud_storage" // the key of a node's `ui` that comfyui_results.shown fills
+const LINES = "cloud_storage" // the key in a node's `ui` that comfyui/results.py fills
 const PICTURES = "cloud_storage_pictures" // the same of nodes_load.py
 const PROFILE_NODE = "CloudStorageProfile"
 const UPLOAD_NODE = "UploadFileToCloud"
@@ -30,12 +30,12 @@ const PICKED = { key: "file", key_prefix: "folder", prefix: "folder" } // what e
 const STATUS_TEXT = "$$node-text-preview" // the frontend's widget for a running node's status
 
 const LINES_MAX_PIXELS = 220
-const LINES_MARGIN_PIXELS = 10 // that the canvas leaves around the element of a widget
+const LINES_MARGIN_PIXELS = 10 // the margin of the canvas around the element of a widget
 const PICTURE_PIXELS = 190 // the least height of a picture in a node, with its caption
 const NODE_MIN_PIXELS = 320
-const PREVIEW_WIDGETS = ["$$canvas-image-preview", "video-preview"] // the frontend's, for what ran before
+const PREVIEW_WIDGETS = ["$$canvas-image-preview", "video-preview"] // the frontend's, of an earlier run
 const PLAYER_WIDGET = "audioUI"
-const RUNS_KEPT = 1000 // of which it is known what workflow they are of
+const RUNS_KEPT = 1000 // for which the workflow is known
 const PUT_BACK_MILLISECONDS = 300
 const PUT_BACK_LOOKS = 10
 const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the prompt
@@ -43,7 +43,7 @@ const FOREVER_OURS = { serialize: false } // neither in the workflow nor in the 
 app.registerExtension({
   name: "comfyui-cloud-storage",
 
-  init: () => addStyles(), // ComfyUI waits for it: without styles a box has another height
+  init: () => addStyles(), // ComfyUI waits for this; without styles the measured heights would be wrong
 
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!isOurs(nodeData)) return
@@ -71,7 +71,7 @@ function isOurs(nodeData) {
   return nodeData?.category?.split("/")[0] === CATEGORY
 }
 
-/** An output that the server gives two types has the second one while a VAE is connected, else the first. */
+/** Sets the type of an output for which the server names two: the second if a VAE is connected, else the first. */
 function settleTypes(node, given) {
   const isEncoded = node.inputs?.some((input) => input.name === VAE_INPUT && input.link != null)
   node.outputs?.forEach((output, place) => {
@@ -80,7 +80,7 @@ function settleTypes(node, given) {
   })
 }
 
-/** Have `further(node, ...arguments)` called after a method of a node's class, which keeps its own result. */
+/** Call `further(node, ...arguments)` after a method of a node's class; the method keeps its result. */
 function after(prototype, name, further) {
   const own = prototype[name]
   prototype[name] = function (...given) {
@@ -91,9 +91,9 @@ function after(prototype, name, further) {
 }
 
 /**
- * Frontends up to 1.49 write a node's values at the places of its widgets, ours left empty, and read them one after
- * another: a button between two inputs would shift all that follow. So the empty places go, as in 1.58; and so does
- * the status of the last run, which 1.27 saves.
+ * Frontends up to 1.49 save a node's values by the index of its widgets, with gaps for ours, but read them one after
+ * another: a button between two inputs would shift all values after it. So remove the gaps, as 1.58 does, and the
+ * status of the last run, which 1.27 saves.
  */
 function compact(node, saved) {
   const values = saved.widgets_values
@@ -102,7 +102,7 @@ function compact(node, saved) {
   if (Array.isArray(values) && values.length > kept.length) saved.widgets_values = kept.map((place) => values[place])
 }
 
-/** A new node is as wide as its title: the canvas leaves the height of the title free on both sides of it. */
+/** Make a new node as wide as its title; the canvas adds the height of the title on both sides. */
 function fitTitle(node) {
   const pen = document.createElement("canvas").getContext("2d")
   pen.font = node.titleFontStyle
@@ -118,7 +118,7 @@ function server(say) {
   return serverOf((path) => api.apiURL(path), say)
 }
 
-/** Drop-downs show what their values are called in the page's language; the values themselves stay. */
+/** Show the values of drop-downs in the page's language; the values themselves do not change. */
 function nameChoices(node) {
   const say = texts(locale())
   const known = (value) => say.choice(value) !== String(value ?? "")
@@ -190,7 +190,7 @@ async function browseLocal(node, widget) {
   showPicked(node, chosen, () => files.thumbnail({}, chosen))
 }
 
-/** Bring a file of the user's own computer to ComfyUI's input folder, and choose it. */
+/** Upload a file from the user's computer to ComfyUI's input folder, and choose it. */
 function upload(node, widget) {
   const say = texts(locale())
   const take = async () => {
@@ -233,7 +233,7 @@ async function testProfile(node) {
 
 // ---------------------------------------------------------------- pictures
 
-/** Pictures of what was loaded: addresses of files in ComfyUI's folders, with their true sizes in them. */
+/** Show pictures of what was loaded: queries of /view, which also have the true sizes. */
 function showLoaded(node, given) {
   const say = texts(locale())
   const pictures = given.map((query) => {
@@ -244,7 +244,7 @@ function showLoaded(node, given) {
   showPictures(node, pictures)
 }
 
-/** The name of a file that was picked, at once, and its picture as soon as that is there. */
+/** Show the name of a chosen file at once, and its thumbnail as soon as it has arrived. */
 async function showPicked(node, file, thumbnail) {
   const detail = [sizeOf(file.size, locale()), dateOf(file.modified, locale())].filter(Boolean).join(" · ")
   const shown = { title: file.key.split("/").at(-1), detail }
@@ -256,7 +256,7 @@ async function showPicked(node, file, thumbnail) {
 }
 
 function showPictures(node, pictures) {
-  node.cloudStorageTurn = undefined // what is still on its way comes too late
+  node.cloudStorageTurn = undefined // ignore a thumbnail that arrives later
   if (!node.cloudStoragePreview) {
     const made = previewElement()
     const widget = node.addDOMWidget("cloud_storage_preview", "cloud_storage_preview", made.element, {
@@ -280,8 +280,8 @@ function showPictures(node, pictures) {
 // ---------------------------------------------------------------- lines
 
 /**
- * Switching back to a workflow's tab makes its nodes anew. What they had to tell is known to the frontend, which gives
- * it back some time after the nodes, and says by nothing when: so look for it a few times.
+ * Switching back to a workflow's tab creates its nodes again. The frontend restores their outputs some time later,
+ * without an event: so look for them a few times.
  */
 function putBack(looks) {
   for (const [node, names] of namedNodes(app.rootGraph ?? app.graph)) {
@@ -294,8 +294,8 @@ function putBack(looks) {
 }
 
 /**
- * Each node of a graph and of the subgraphs in it, with the names that the frontend may have for its outputs: in a
- * subgraph its id behind those of the nodes that it lies in, `3:2`, or behind the subgraph's own, `6515871a-…:2`.
+ * Yield each node of a graph and its subgraphs, with the names that the frontend may use for its outputs: in a
+ * subgraph, the ids of the nodes around it and its own, `3:2`, or the subgraph's id and its own, `6515871a-…:2`.
  */
 function* namedNodes(graph, path = []) {
   for (const node of graph.nodes ?? []) {
@@ -325,8 +325,8 @@ followRuns(
 )
 
 /**
- * Tells whether a run may be one of the workflow that is shown: of those that another page sent, nobody knows.
- * No event names the workflow of a run, so each is noted when it is sent.
+ * Returns a function: whether a run may belong to the workflow on the page. True for runs of other pages, of which
+ * nobody knows. No event names the workflow of a run, so it is noted when the run is queued.
  */
 function senders() {
   const shown = () => app.extensionManager?.workflow?.activeWorkflow
@@ -352,13 +352,13 @@ function oursOf() {
   return [...namedNodes(app.rootGraph ?? app.graph)].filter(([node]) => isOurs(node.constructor.nodeData))
 }
 
-/** Have the frontend take something for what a node of a run put out: it keeps that with the workflow's tab. */
+/** Make the frontend accept `output` as the output of a node: it keeps outputs with the workflow's tab. */
 function putOut(id, output, prompt) {
   const detail = { node: String(id), display_node: String(id), output, prompt_id: prompt }
   api.dispatchEvent(new CustomEvent("executed", { detail }))
 }
 
-/** Show lines on a node, and make room for them. `hasRun`: a run brought them, and the next one makes them old. */
+/** Show lines on a node and make room for them. `hasRun`: they are of a run, so the next run makes them old. */
 function showLines(node, lines, hasRun = false) {
   if (!node.cloudStorageLines) addLines(node)
   node.cloudStorageHasRun = hasRun
@@ -385,13 +385,13 @@ function addLines(node) {
   node.cloudStorageLines = made
 }
 
-/** The box is as high as its lines, within bounds; what is longer scrolls. A node that nobody resized goes along. */
+/** Make the box as high as its lines, up to a limit; it scrolls. The node grows too, unless the user resized it. */
 function makeRoom(node) {
   const width = Math.max(node.size[0], NODE_MIN_PIXELS)
   const wanted = Math.ceil(node.cloudStorageLines.height(width - 2 * LINES_MARGIN_PIXELS))
   const height = Math.min(LINES_MAX_PIXELS, wanted)
   node.cloudStorageHeights = { least: height, most: wanted }
-  // A Vue node is as high as what is in it; on the canvas the widget's own height counts, and this one would stick out.
+  // A Vue node is as high as its content; on the canvas the widget's height counts, and the element would stick out.
   const { element } = node.cloudStorageLines
   element.style.minHeight = window.LiteGraph?.vueNodesMode ? `${height}px` : ""
   const room = node.computeSize()
@@ -400,7 +400,7 @@ function makeRoom(node) {
   node.cloudStorageGrown = node.size[1]
 }
 
-/** What a node had to show of an earlier run; frontends keep some of it where the new output has none. */
+/** Remove the pictures of an earlier run: frontends keep some of them if the new output has none. */
 function dropPicture(node) {
   node.cloudStoragePreview?.fade()
   node.imgs = node.images = undefined
@@ -413,7 +413,7 @@ function dropPicture(node) {
   }
 }
 
-/** The last status of a run says the same in other words; frontends up to 1.49 would keep it on the node. */
+/** Remove the last status text of a run, which the lines repeat; frontends up to 1.49 would keep it. */
 function dropStatus(node) {
   const status = node.widgets?.find((widget) => widget.name === STATUS_TEXT)
   if (!status) return

@@ -1,5 +1,5 @@
 /**
- * Building the page without HTML: keys and messages may hold any character, so text only ever becomes text.
+ * Makes elements without HTML: keys and messages may have any character, so a text always stays a text.
  */
 
 /** An element with attributes, listeners (functions by event name), and children: elements and texts. */
@@ -35,7 +35,7 @@ export function icon(name) {
 
 let styles
 
-/** Have the styles of web/ in the page, once; resolves when they are there, or when they cannot be had. */
+/** Add the styles of web/ to the page, once; resolves when they are loaded or failed to load. */
 export function addStyles() {
   styles ??= new Promise((resolve) => {
     const href = new URL("./cloud_storage.css", import.meta.url).href
@@ -44,7 +44,7 @@ export function addStyles() {
   return styles
 }
 
-/** Put `text` on the clipboard. Pages that came over plain http may not ask for it, so the old way is kept. */
+/** Copy `text` to the clipboard; pages over plain http may not use navigator.clipboard, so there is a fallback. */
 export async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text)
   const area = element("textarea", { readonly: true, class: "cs-offscreen" })

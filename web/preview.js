@@ -1,5 +1,5 @@
 /**
- * Pictures of what a node will load or has loaded, with their names and true sizes.
+ * Pictures of the files that a node will load or has loaded, with their names and true sizes.
  *
  * They are drawn here and not by ComfyUI: a thumbnail that a node gives as one of its images is offered as a result
  * in the assets, by Save Image and Copy Image, and to the Mask Editor, whose mask no node of ours could take.
@@ -20,7 +20,7 @@ export function previewElement() {
       made.classList.remove("cs-stale")
       gone.forEach((address) => URL.revokeObjectURL(address))
     },
-    /** What is shown is no longer what the node's inputs say. */
+    /** The pictures no longer match the node's inputs. */
     fade: () => made.classList.add("cs-stale"),
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The lines that a node has to tell when it has run: a status, warnings and errors, and addresses to open and to copy.
+ * The lines that a node shows after a run: a status, warnings and errors, and addresses to open and to copy.
  */
 
 import { addStyles, copy, element, icon } from "./dom.js"
@@ -8,9 +8,9 @@ const COPIED_MILLISECONDS = 1500
 const MEASURED_MIN_PIXELS = 44
 
 /**
- * An element that shows lines; `show(lines)` replaces them, `age(isOld)` says whether they are of an earlier run, and
- * `height(width)` is how high the lines are in a box that wide. `say` gives texts, `name` is the node's for readers,
- * `open(object)` resolves with an address at which the browser can open an object.
+ * Make an element that shows lines: `show(lines)` replaces them, `age(isOld)` marks them as of an earlier run, and
+ * `height(width)` measures them for a box of that width. `say` returns texts, `name` is the node's name for screen
+ * readers, `open(object)` resolves with an address at which the browser can open an object.
  */
 export function linesElement(say, name, open) {
   addStyles()
@@ -20,10 +20,10 @@ export function linesElement(say, name, open) {
     { class: "cs-lines", role: "region", "aria-live": "polite", "aria-label": say("result", { name }) },
     body,
   )
-  // Text can be selected and links clicked; the canvas below would take the pointer for dragging the node.
+  // So that text can be selected and links clicked: the canvas would drag the node instead.
   for (const event of ["pointerdown", "pointermove", "mousedown", "dblclick", "contextmenu"])
     box.addEventListener(event, (happened) => happened.stopPropagation())
-  // It scrolls only where there is something to scroll; elsewhere the wheel zooms the canvas as usual.
+  // The wheel scrolls if there is something to scroll; otherwise it zooms the canvas as usual.
   box.addEventListener("wheel", (happened) => {
     if (body.scrollHeight > body.clientHeight && !happened.ctrlKey) happened.stopPropagation()
   })
@@ -37,8 +37,8 @@ export function linesElement(say, name, open) {
     else delete box.dataset.level
     body.scrollTop = 0
   }
-  // A tab is opened at once, while the browser knows that a click asked for it; where it lets none be opened, as in
-  // ComfyUI's desktop program, the address is opened when it is there.
+  // Open a tab at once, while the browser knows that a click asked for it. If it opens none, as in ComfyUI's desktop
+  // program, open the address as soon as it has arrived.
   const openObject = async (object) => {
     const tab = window.open("", "_blank")
     if (tab) tab.opener = null
@@ -61,7 +61,7 @@ export function linesElement(say, name, open) {
   }
 }
 
-/** What the server sends for a line: a text, or a list of the text and `{level, opens}`. */
+/** A line as the server sends it, a text or a list of the text and `{level, opens}`, as an object. */
 function lineOf(line) {
   return Array.isArray(line) ? { ...line[1], text: String(line[0]) } : { text: String(line) }
 }
@@ -71,7 +71,7 @@ export function isAddress(line) {
   return /^https?:\/\/\S+$/.test(line)
 }
 
-/** How high a box of a width has to be for all of its lines: a copy of them, out of sight, tells. */
+/** Measure how high a box of a width must be for all lines, with an invisible copy. */
 function heightOf(body, width) {
   const measured = element(
     "div",
@@ -90,8 +90,7 @@ function text({ text, level }, say) {
 }
 
 function link({ text: address, opens }, say, openObject) {
-  // A signature is long and tells nobody anything: it is in the link, not in the text. Where there is no room for the
-  // rest, the file's name is what stays.
+  // The text leaves out the signature, which is long and tells nothing. If there is little room, the file's name stays.
   const [place, query] = address.split("?")
   const shown = decoded(place)
   const name = shown.lastIndexOf("/") + 1
@@ -101,7 +100,7 @@ function link({ text: address, opens }, say, openObject) {
     element("span", { class: "cs-folder" }, shown.slice(0, name)),
     element("span", { class: "cs-file" }, shown.slice(name) + (query ? "?…" : "")),
   )
-  // The plain address of a private bucket opens nothing: a click, also with the middle button, asks for a signed one.
+  // The plain address of a private bucket does not open: a click, also of the middle button, asks for a signed one.
   for (const event of opens ? ["click", "auxclick"] : [])
     anchor.addEventListener(event, (happened) => {
       if (happened.button > 1) return

@@ -1,6 +1,6 @@
 /**
- * What ComfyUI's runs mean for the lines of our nodes: lines of an earlier run look old while another one is under way,
- * a node that runs says so, one that fails says why, and what was cached is told again.
+ * Updates the lines of our nodes during ComfyUI's runs: lines of an earlier run look old while another run lasts, a
+ * running node says so, a failed node says why, and a cached node shows its lines again.
  */
 
 /**
@@ -48,14 +48,14 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
 
   on("execution_interrupted", (detail) => stop(detail.prompt_id))
 
-  /** What had begun and did not end has nothing to show. */
+  /** Nodes that had started and did not finish say so. */
   function stop(prompt) {
     for (const id of run?.running ?? [])
       if (find(id)?.cloudStorageLines) outcome(id, [say("unfinished")], prompt)
     run?.running.clear()
   }
 
-  /** Cores up to 0.3 do not send again what cached nodes have to show, where nothing behind them runs. */
+  /** Cores up to 0.3 do not send the outputs of cached nodes again if no node after them runs. */
   async function end() {
     const ended = run
     run = null

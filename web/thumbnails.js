@@ -1,18 +1,18 @@
 /**
- * Small pictures in a list: asked for when their row comes into sight, a few at a time, and kept while it is open.
+ * Thumbnails of a list: requested when their row becomes visible, a few at a time, and kept while the list is open.
  */
 
 const AT_ONCE = 4
 const MAX_BYTES = 32 * 1024 * 1024 // the server makes none of what is larger
 const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i
 
-/** Whether it is worth asking for a picture of a file. */
+/** Whether a file may have a thumbnail. */
 export function mayHaveOne(file) {
   return IMAGE.test(file.key) && file.size > 0 && file.size <= MAX_BYTES
 }
 
 export class Thumbnails {
-  /** `fetchOne(file, signal)` gives a Blob. */
+  /** `fetchOne(file, signal)` resolves with a Blob. */
   constructor(fetchOne) {
     this.fetchOne = fetchOne
     this.addresses = new Map() // object URLs by key and ETag
@@ -22,7 +22,7 @@ export class Thumbnails {
     this.sight = new IntersectionObserver((seen) => this.onSight(seen), { rootMargin: "100px" })
   }
 
-  /** Show the picture of `file` in `place` as soon as that is in sight; nothing happens where there can be none. */
+  /** Show the thumbnail of `file` in the element `place` as soon as that is visible, if it may have one. */
   offer(place, file) {
     if (!mayHaveOne(file)) return
     const address = this.addresses.get(nameOf(file))
@@ -31,7 +31,7 @@ export class Thumbnails {
     this.sight.observe(place)
   }
 
-  /** Forget the places, not the pictures: the list shows something else. */
+  /** Forget the elements but not the thumbnails: the list shows another folder. */
   forget() {
     this.sight.disconnect()
     this.waiting.clear()

@@ -1,5 +1,5 @@
 /**
- * Which profile a node will use, found in the graph on the screen: what is wired to its input `profile`.
+ * Finds the profile that a node will use: the node that is wired to its input `profile` in the graph on the page.
  */
 
 const PROFILE_NODE = "CloudStorageProfile"
@@ -12,7 +12,7 @@ const BYPASSED = 4 // or is left out; both leave the input without a value
 const SUBGRAPH_INPUT = -10 // the origin of links that come into a subgraph from outside
 const MAX_STEPS = 50
 
-/** The settings for the routes; null where only the run will tell. `root` is the outermost graph. */
+/** The settings for the routes; null if only the run will know them. `root` is the outermost graph. */
 export function profileOf(node, root) {
   if (classOf(node) === PROFILE_NODE) return settingsOf(node)
   const source = wired(node, PROFILE_INPUT, root)
@@ -20,7 +20,7 @@ export function profileOf(node, root) {
   return source && classOf(source) === PROFILE_NODE ? settingsOf(source) : null
 }
 
-/** How the profile is called for the user. */
+/** The name of the profile for the user. */
 export function titleOf(settings) {
   const { profile, ...others } = settings
   return [profile, ...Object.values(others)].join(" · ")
@@ -37,7 +37,7 @@ function settingsOf(node) {
   return found
 }
 
-/** The node behind an input: undefined where nothing is wired or it does not run, null where it cannot be told. */
+/** The node that is wired to an input: undefined if there is none or it does not run, null if it is unknown. */
 function wired(node, name, root) {
   let graph = node.graph
   let input = node.inputs?.find((each) => each.name === name)
