@@ -1,4 +1,4 @@
-"""The node that sends what could not be sent before."""
+"""The node that sends the files of the outbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RetryPendingUploads:
-    """Send the files that wait in the outbox, and say what came of each."""
+    """Send the files that wait in the outbox, and report on each."""
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/save", "retry", True
     RETURN_TYPES, RETURN_NAMES = ("INT", "INT", "STRING"), ("sent", "left", "report")
@@ -43,7 +43,7 @@ class RetryPendingUploads:
 
     @classmethod
     def IS_CHANGED(cls, profile: Profile | None = None, unique_id: str | None = None) -> str:
-        """Another value each time: what waits is not among the inputs."""
+        """Another value each time: the outbox is not among the inputs."""
         return uuid.uuid4().hex
 
     async def retry(self, profile: Profile | None = None, unique_id: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A batch of encoded files into a bucket: side by side, in order, within bounded memory, and none is lost.
+"""Saves a batch of files: side by side, in order, within bounded memory, and none is lost.
 
 Each file is encoded by the thread that then sends it, so no more files are in memory than threads at work.
 What cannot be sent goes to the outbox, unless the user wants nothing of that.
@@ -42,7 +42,7 @@ _encoding = threading.BoundedSemaphore(ENCODE_THREADS)
 
 @dataclass(frozen=True)
 class Target:
-    """Where a node's files go, and what becomes of those that do not get there: one of ON_FAILURE."""
+    """Where a node's files go, and what to do with those that cannot be stored: one of ON_FAILURE."""
 
     storage: Storage
     sender: Sender
@@ -105,7 +105,8 @@ def save(
     the errors of ``Storage.put``; files stored before a failure stay.
 
     With KEEP_AND_STOP and KEEP_AND_GO_ON the rest of a batch is not tried after a failure, but encoded and
-    kept, and then the error says where; with KEEP_AND_GO_ON it is raised only if a file could not be kept.
+    put into the outbox; the error says where. With KEEP_AND_GO_ON it is raised only if a file could not be
+    kept.
     """
     if not names:
         raise MediaError(
@@ -166,7 +167,7 @@ def addresses(through: Sender, keys: Sequence[str], links: Sequence[str], kind: 
 
 
 def lines(where: Target, saved: Sequence[SavedFile[S]]) -> list[Line]:
-    """What the node has to say: how many objects, where, and what the encoder remarked; of what waits, that
+    """The lines of the node: how many objects, where, and remarks of the encoder; of files that wait, that
     it is not in the bucket, why, and where it is. No address, it may be signed.
     """
     new = [one.stored.info.key for one in saved if one.stored and one.stored.sent]
@@ -174,9 +175,9 @@ def lines(where: Target, saved: Sequence[SavedFile[S]]) -> list[Line]:
     entries = [one.kept for one in saved if one.kept]
     words = []
     if new:
-        words.append(f"Saved {_told(new)}.")
+        words.append(f"Saved {_range(new)}.")
     if old:
-        words.append(f"There already, and not sent: {_told(old)}.")
+        words.append(f"There already, and not sent: {_range(old)}.")
     words += dict.fromkeys(note for one in saved for note in one.notes)
     said = [Line(" ".join(words))] if words else []
     if not entries:
@@ -186,7 +187,7 @@ def lines(where: Target, saved: Sequence[SavedFile[S]]) -> list[Line]:
     return [warning, Line(entries[0].why, WARNING), Line(_kept_words(entries, where.storage)), *said]
 
 
-def _told(keys: Sequence[str]) -> str:
+def _range(keys: Sequence[str]) -> str:
     return keys[0] if len(keys) == 1 else f"{len(keys)} objects, {keys[0]} … {keys[-1]}"
 
 
@@ -280,7 +281,7 @@ class _Batch:
             return None
 
     def end(self, saved: Sequence[SavedFile[S]]) -> None:
-        """Raise what failed, if the user is to be stopped by it; send what waits, if nothing failed."""
+        """Raise the first failure if it stops the user; if nothing failed, send the entries of the outbox."""
         where = self.where
         if self.failure is None:
             outbox_sender.begin(where.outbox, where.profiles_file, where.sender)
@@ -301,7 +302,7 @@ class _Batch:
 
 
 def _kept_words(entries: Sequence[Entry], storage: Storage) -> str:
-    """Where kept files are and what will become of them; a profile that is read-only promises nothing."""
+    """Say where kept files are and when they will be sent; with a read-only profile, that they will not."""
     copies = "A copy is" if len(entries) == 1 else f"Copies of {len(entries)} files are"
     if storage.read_only:
         return (

@@ -42,7 +42,7 @@ class _Page:
     """One listing."""
 
     rests: list[str]  # up to PAGE_KEYS keys, without their head
-    complete: bool  # no further key goes on with a digit behind its head
+    complete: bool  # no further key has a digit after its head
 
     def highest(self, width: int | None = None) -> int:
         """The highest counter, of ``width`` digits where one is given; 0 where there is none."""
@@ -98,7 +98,7 @@ def _highest_of_width(head: str, list_after: ListAfter, width: int, known: int) 
     ceiling = 10**width - 1  # no number of this width is higher
     probe, reach, step = known, 0, 1
     while known < ceiling:
-        page = _look_behind(head, list_after, probe, width)
+        page = _look_after(head, list_after, probe, width)
         found = page.highest(width)
         if found <= probe:
             ceiling = probe
@@ -111,8 +111,8 @@ def _highest_of_width(head: str, list_after: ListAfter, width: int, known: int) 
     return known
 
 
-def _look_behind(head: str, list_after: ListAfter, number: int, width: int) -> _Page:
-    """The page behind ``number``; the one behind a block of longer digit runs where those fill the first."""
+def _look_after(head: str, list_after: ListAfter, number: int, width: int) -> _Page:
+    """The page after ``number``; if longer digit runs fill it, the page after those."""
     page = _look(head, list_after, f"{number:0{width}d}{_LAST}")
     block = page.rests[-1][: width + 1] if page.rests else ""
     if page.complete or page.highest(width) > number or not re.fullmatch(rf"[0-9]{{{width + 1}}}", block):

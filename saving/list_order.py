@@ -72,7 +72,7 @@ class Call:
 
 @contextlib.contextmanager
 def begun(node_id: str | None) -> Iterator[Call]:
-    """A call of the node ``node_id`` while it lasts, behind those that have begun before in this event loop.
+    """A call of the node ``node_id`` while it lasts, after those that have begun before in this event loop.
 
     ComfyUI runs each prompt in an event loop of its own.
     """

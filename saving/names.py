@@ -117,7 +117,7 @@ class Name:
             return self.numbered(self.batch_num + 1)
         return clean_key(self.pieces[0] + self.extension, self.max_bytes)
 
-    def behind(self, others: int) -> Name:
+    def after(self, others: int) -> Name:
         """The name of a file that would share this one's key with ``others`` before it."""
         if self.has_counter:
             return replace(self, batch_num=self.batch_num + others)
@@ -166,7 +166,7 @@ class Template:
             if two_counters or "0" <= piece[:1] <= "9":
                 pieces[index] = f"_{piece}"
         name = Name(tuple(pieces), extension, context.batch_num, self.max_bytes)
-        name.fixed()  # a bad key is told before the first byte is encoded
+        name.fixed()  # raises for a bad key before the first byte is encoded
         return name
 
 

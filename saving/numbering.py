@@ -2,7 +2,7 @@
 
 Numbers are reserved before the files are made, so nobody waits for an encoder or an upload. Creating the
 object decides: a number that another machine has taken meanwhile is replaced, for this file and for those of
-the list that are not stored yet. So a list stays in order behind what another machine has saved; only two
+the list that are not stored yet. So a list stays in order after what another machine has saved; only two
 machines that save one series at the same moment may interleave.
 """
 
@@ -159,7 +159,7 @@ class ListKeys:
         for name in names:
             same = root, replace(name, batch_num=0)
             others = self._sharing.get(same, 0)
-            while (root, (own := name.behind(others)).fixed()) in self._fixed:
+            while (root, (own := name.after(others)).fixed()) in self._fixed:
                 others += 1
             self._fixed.add((root, own.fixed()))
             sharing[same] = max(sharing.get(same, 0), 1 + (own.batch_num if name.has_counter else others))

@@ -1,9 +1,9 @@
-"""What could not be sent, kept on disk until it is: one folder per file, whole or not there.
+"""Keeps on disk what could not be sent, until it is: one folder per file, whole or not there.
 
 An entry holds the encoded file and ``entry.json``: which profile by its name, which object by the state of
 its name, and no secret. It is prepared under a name that begins with a dot, flushed to the disk, and renamed;
 it is renamed again before it is removed. Whatever a crash leaves under such a name is swept away later. What
-is read back is not trusted: an entry that is not as it is written here is told of, and holds up no other.
+is read back is not trusted: an entry that is not as it is written here is reported, and the others go on.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Address:
-    """Where an entry was meant to go: a bucket and path_prefix, both empty where the settings gave none.
+    """Where an entry is to go: a bucket and path_prefix, both empty if the settings gave none.
 
     ``certain`` says that settings and server had no part in the failure: then it goes there and nowhere else.
     Else the profile is there to be corrected, and is followed.
@@ -96,7 +96,7 @@ class Entry:
 
     @property
     def meant(self) -> str:
-        """The key that it is to have, its number left open."""
+        """The key that it will have, with … for its number."""
         return "…".join(self.name.pieces) + self.name.extension
 
     @property
@@ -107,7 +107,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Contents:
-    """What waits, oldest first, and a line on each folder that is no entry."""
+    """The entries, oldest first, and a line on each folder that is no entry."""
 
     entries: tuple[Entry, ...]
     unreadable: tuple[str, ...]
@@ -186,7 +186,7 @@ class Outbox:
         return not self._folders()
 
     def contents(self) -> Contents:
-        """What waits. Entries that appear or go meanwhile may be in it or not."""
+        """Read all entries. Entries that appear or go meanwhile may be in it or not."""
         entries, unreadable = [], []
         for folder in self._folders():
             try:
@@ -222,7 +222,7 @@ class Outbox:
 
     @contextlib.contextmanager
     def locked(self, meter: Meter, wait_begins: Callable[[], object]) -> Iterator[None]:
-        """As ``alone``, after waiting for whoever sends; ``wait_begins`` is called once where somebody does.
+        """As ``alone``, after waiting for another sender; ``wait_begins`` is called once if there is one.
         Raises TransferCancelled.
         """
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What waits in the outbox, sent: in order, never over what exists, and forgotten once the server confirms.
+"""Sends the entries of the outbox: in order, never over an existing object; the server confirms each.
 
 One sender at a time, of all processes that share the outbox. An entry goes through its profile as that is
 now: its credentials are never kept. The keys that its bytes may have reached before are looked at first, so
@@ -45,7 +45,7 @@ from .numbering import Reservation
 from .outbox import Entry, Outbox, Sender
 from .store_file import File
 
-SEND_THREADS = 4  # of the outbox; what is saved meanwhile has as many more as it needs
+SEND_THREADS = 4  # for the outbox; saves that run meanwhile use their own
 REPORTED = 50  # lines of a report
 NAMED = 5  # keys in one of them
 ITS_OWN_KEY = re.compile(r"^Could not \w+ '[^']*' ")  # what differs between errors of one reason
@@ -68,13 +68,13 @@ def settled(through: Sender, profiles_file: Path) -> Sender:
     """The same sender, by the name of the default profile where that is what the environment means now."""
     try:
         return replace(through, profile=choose_profile(through.profile, profiles_file))
-    except ConfigurationError:  # it can be told when the profile is used
+    except ConfigurationError:  # raised again when the profile is used
         return through
 
 
 @dataclass
 class Report:
-    """What came of sending: how many entries arrived, how many wait, and why. Thread-safe."""
+    """How many entries were sent, how many still wait, and why. Thread-safe."""
 
     sent: int = 0
     left: int = 0
@@ -123,16 +123,16 @@ def _waiting(through: str, why: str, keys: Sequence[str]) -> str:
 
 
 def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thread | None:
-    """Send what waits for the same sender, in a thread of its own: whoever saved does not wait for it.
+    """Send the entries of the same sender, in a thread of its own: the save does not wait for it.
 
     None where nothing waits, or such a thread is at work; where somebody else sends, it ends at once. Raises
-    nothing then or later; the log tells what came of it. Entries that are stuck for a reason of their own are
-    tried once so, and then left to the user.
+    nothing then or later; the log has the report. An entry that fails for a reason of its own is tried once
+    so, and then left to the user.
     """
     try:
         if outbox.is_empty:
             return None
-    except OSError:  # of the disk, which is told when something is to be kept there
+    except OSError:  # reported when a file is to be kept on that disk
         return None
     if not _beginning.acquire(blocking=False):
         return None
@@ -168,13 +168,13 @@ def send(
     meter: Meter,
     say: Callable[[str], object] = lambda text: None,
 ) -> Report:
-    """Send every entry that is ``wanted``, oldest first, and say what came of each.
+    """Send every entry that is ``wanted``, oldest first, and report on each.
 
-    Where somebody else sends, that is waited for, as ``say`` is told, and what still waits then is sent. The
-    first failure of a place, its network or its settings, ends the attempts for its other entries; one that
-    may be of a folder only, those for the entries of that folder; one of an entry's own, none. An entry stays
-    unless the server confirms its object. Raises TransferCancelled, and StorageError for the folder. From an
-    outbox that is not our own nothing replaces an object: anybody may have put an entry there.
+    If another thread or process sends, ``say`` is called, and the entries that wait after that are sent. A
+    failure of Scope.ALL ends the attempts for all entries of its profile, one of Scope.SOME for the entries
+    of its folder, one of Scope.OBJECT for its entry. An entry stays unless the server confirms its object.
+    Raises TransferCancelled, and StorageError for the folder. From an outbox that is not our own nothing
+    replaces an object: anybody may have put an entry there.
     """
     with disk_told("send what waits", outbox.folder, DISK_ADVICE):
         if outbox.is_empty:
@@ -219,8 +219,8 @@ def _send_group(
     group = _Group(outbox, storage, meter, report)
     rest = [replace(entry, name=replace(entry.name, max_bytes=room)) for entry in entries if group.may(entry)]
     rest = [entry for entry in rest if not group.has_arrived(entry)]
-    # Those with a counter go side by side and get their numbers in order. The others may be of one name, and
-    # the first of them is to have it.
+    # Entries with a counter go side by side and get their numbers in order. The others are sent one by one:
+    # the first of those with one name gets it.
     side_by_side = [entry.if_exists == NEW_NAME and entry.name.has_counter for entry in rest]
     counted = list(itertools.compress(rest, side_by_side))
     reserved = Call().reserve(storage, [entry.name for entry in counted], NEW_NAME, meter) if counted else []
@@ -232,8 +232,8 @@ def _send_group(
 
 @dataclass
 class _Group:
-    """The entries of one sender on their way to one storage; ``failure`` is the first that was its own,
-    ``refusals`` are the first of each ``_kind``.
+    """Sends the entries of one sender to one storage. ``failure`` is the first error of the whole storage,
+    ``refusals`` has the first error of each folder and right, see ``_kind``.
     """
 
     outbox: Outbox
@@ -245,7 +245,7 @@ class _Group:
     overwritten: set[str] = field(default_factory=set)
 
     def may(self, entry: Entry) -> bool:
-        """Whether the storage is where the entry was meant to go; reports it where not."""
+        """Whether the storage is where the entry is to go; if not, report it."""
         meant = entry.address
         if not meant.certain or (meant.bucket, meant.path_prefix) == (
             self.storage.bucket,
@@ -261,8 +261,8 @@ class _Group:
         return False
 
     def has_arrived(self, entry: Entry) -> bool:
-        """Whether the bytes are there already, from a time before, or may be and it cannot be told; then
-        nothing is to be sent, and what became of the entry is reported.
+        """Whether an earlier attempt has stored the entry, or that cannot be checked. Then it is not sent,
+        and the report says why.
         """
         if not entry.tried or self.failure is not None:
             return False
@@ -322,7 +322,7 @@ class _Group:
         if (entry.path.stat().st_size, file_sha256(entry.path, self.meter)) != (entry.size, entry.sha256):
             said = "it is not what was kept there, its size or sha256 differs"
             raise IntegrityError(sentence("send a kept file", entry.meant, said, "Look at it by eye."))
-        entry.name.fixed()  # a key that can never be is told before the server is asked for anything
+        entry.name.fixed()  # raises for a bad key before the server is asked for anything
         file = File(entry.path, entry.content_type)
         why, remark, noted, if_exists = "", "", entry, entry.if_exists
         if if_exists == OVERWRITE and not self.outbox.is_own:
@@ -368,7 +368,7 @@ class _Group:
         """Raise IntegrityError unless the server describes what was sent, or may not be asked."""
         try:
             there = self.storage.stat(info.key)
-        except Forbidden:  # the key may only write: the answer to the write is the server's word
+        except Forbidden:  # a key that may only write cannot look: trust the response to the upload
             return
         if there.size != entry.size or there.sha256 not in ("", entry.sha256) or there.etag != info.etag:
             said = "the server describes another object than was sent"
@@ -389,5 +389,5 @@ class _Group:
 
 
 def _kind(entry: Entry) -> tuple[object, ...]:
-    """What a policy may tell apart: the folder, and which rights the name needs besides that to write."""
+    """What a bucket policy can distinguish: the folder, and whether to list or to overwrite is needed."""
     return entry.name.head.rpartition("/")[0], entry.if_exists, entry.name.has_counter

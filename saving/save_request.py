@@ -1,4 +1,4 @@
-"""What a save node is told, as one object with names; saves a batch of files or uploads one file."""
+"""What a save node is asked to do, as one object; saves a batch of files or uploads one file."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class SaveResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SaveRequest:
-    """Where a save node is told to store, under which names, which addresses to hand out, and what to do with
-    a file that cannot be stored. ``prompt`` and ``extra_pnginfo`` are ComfyUI's hidden inputs.
+    """Where a save node stores, under which names, which addresses it hands out, and what it does with a file
+    that cannot be stored. ``prompt`` and ``extra_pnginfo`` are ComfyUI's hidden inputs.
     """
 
     profile: Profile | None
@@ -133,7 +133,7 @@ class SaveRequest:
 async def in_order(
     node_id: str | None, save: Callable[[Call], SaveResult], meter: Meter, progress: Progress
 ) -> SaveResult:
-    """Run ``save`` in a thread of its own, and tell on the node what came of it; see ``run``.
+    """Run ``save`` in a thread of its own, as ``run`` does, with the call of the node ``node_id``.
 
     To be awaited before anything else is: so the calls of a node reserve their keys in ComfyUI's order.
     """

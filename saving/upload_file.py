@@ -137,8 +137,8 @@ def _refuse_written_to(path: Path, fingerprint: Fingerprint, storage: Storage, k
 
 
 def _namesakes(storage: Storage, name: Name, if_exists: str, size: int) -> Iterator[ObjectInfo]:
-    """The objects of this name and size: the one of exactly this key, and those with a number behind it where
-    a taken name gets one. A key that may not look finds none, and is refused or not by the write.
+    """The objects of this name and size: the one of exactly this key, and those with a number after it if a
+    taken name gets one. A key that may not look finds none, and is refused or not by the write.
     """
     with contextlib.suppress(NotFound, AccessDenied):
         info = storage.stat(name.fixed())

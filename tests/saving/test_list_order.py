@@ -14,6 +14,13 @@ from cloud_storage.system.meter import Meter
 from memory_bucket import MemoryBucket
 
 
+def stopped():
+    """A meter that ends a wait at the first look."""
+    meter = Meter()
+    meter.stop()
+    return meter
+
+
 class Calls:
     """Calls of one node, in one event loop that nothing runs in."""
 
@@ -29,15 +36,13 @@ class Calls:
 
     def reserve(self, index, name="a", count=1, meter=None, if_exists=choices.NEW_NAME):
         names = [Name((f"{name}_", ""), ".png", number) for number in range(count)]
-        reserved = self.calls[index].reserve(self.bucket, names, if_exists, meter or Meter())
+        reserved = self.calls[index].reserve(self.bucket, names, if_exists, meter or stopped())
         return [next(file.candidates()) for file in reserved]
 
     def waits(self, index):
         """Whether a call has to wait, as far as one look tells. One that has not is over then."""
-        meter = Meter()
-        meter.stop()
         try:
-            self.reserve(index, meter=meter)
+            self.reserve(index)
         except errors.TransferCancelled:
             return True
         return False
@@ -80,7 +85,7 @@ def test_one_that_waits_goes_on_when_it_may(calls, monkeypatch):
     keys = {}
 
     def work(index):
-        keys[index] = calls.reserve(index)
+        keys[index] = calls.reserve(index, meter=Meter())
 
     threads = [threading.Thread(target=work, args=(index,)) for index in (3, 2, 1, 0)]
     for thread in threads:
@@ -95,7 +100,8 @@ def test_one_whose_listing_fails_lets_the_next_go(calls):
     with pytest.raises(errors.Forbidden):
         calls.reserve(0)
     calls.bucket.failure = None
-    assert calls.reserve(1) == ["a_00001.png"]
+    assert not calls.waits(1)
+    assert calls.reserve(2) == ["a_00002.png"]
 
 
 def test_a_listing_that_is_cancelled_lets_the_next_go(calls):
@@ -103,7 +109,8 @@ def test_a_listing_that_is_cancelled_lets_the_next_go(calls):
     with pytest.raises(errors.TransferCancelled):
         calls.reserve(0)
     calls.bucket.failure = None
-    assert calls.reserve(1) == ["a_00001.png"]
+    assert not calls.waits(1)
+    assert calls.reserve(2) == ["a_00002.png"]
 
 
 def test_a_list_ends_with_its_last_call():

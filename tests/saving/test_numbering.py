@@ -133,7 +133,8 @@ def test_the_bare_name_is_first_and_each_later_one_is_numbered(bucket):
 def test_a_list_of_bare_names_keeps_its_order_after_a_restart(bucket, there):
     bucket.keys.update(there)
     keys = ListKeys()
-    saved = [save(bucket, file) for _ in range(3) for file in reserve(keys, bucket, bare())]
+    files = [reserve(keys, bucket, bare())[0] for _ in range(3)]
+    saved = [save(bucket, file) for file in reversed(files)][::-1]
     free = ["a.png"] if "a.png" not in there else []
     begin = 4 if len(there) > 1 else 2
     assert saved == [*free, *numbers(*range(begin, begin + 3))][:3]
@@ -222,6 +223,8 @@ def test_no_fixed_key_of_a_list_is_given_twice_and_nothing_is_asked(bucket, if_e
         "a_1.png",
         "a_2.png",
     ]
+    given = [first(reserve(keys, bucket, bare(stem), if_exists))[0] for stem in ("b", "b_1", "b")]
+    assert given == ["b.png", "b_1.png", "b_2.png"], "not the key that another name has"
     (file,) = reserve(ListKeys(), bucket, bare(), if_exists)
     assert list(file.candidates()) == ["a.png"], "and no other"
     assert bucket.requests == []
