@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
-import weakref
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -29,11 +28,11 @@ class Meter:
         self.frames_done = 0
         self._done = 0
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._parent = parent  # kept alive: it stops this one
+        self._is_stopped = False
+        self._parent = parent
         self._whole = parent if counts else None
-        self._parts: weakref.WeakSet[Meter] = weakref.WeakSet()
-        self._conditions: list[threading.Condition] = []
+        # What threads wait on, of this meter, its parents and all their parts.
+        self._waiting: list[threading.Condition] = [] if parent is None else parent._waiting
 
     @property
     def done(self) -> int:
@@ -72,18 +71,14 @@ class Meter:
 
     def stop(self) -> None:
         """Make ``check``, ``add`` and every wait raise TransferCancelled, here and in all parts."""
-        self._stopped.set()
-        with self._lock:
-            parts, conditions = list(self._parts), list(self._conditions)
-        for part in parts:
-            part.stop()
-        for condition in conditions:
+        self._is_stopped = True
+        for condition in list(self._waiting):
             with condition:
                 condition.notify_all()
 
     @property
     def stopped(self) -> bool:
-        return self._stopped.is_set()
+        return self._is_stopped or (self._parent is not None and self._parent.stopped)
 
     def check(self) -> None:
         """Raises TransferCancelled once stopped."""
@@ -92,7 +87,9 @@ class Meter:
 
     def wait(self, seconds: float) -> None:
         """Sleep for ``seconds``; raises TransferCancelled as soon as this meter is stopped."""
-        self._stopped.wait(seconds)
+        condition = threading.Condition()
+        with condition, self.wakes(condition):
+            condition.wait_for(lambda: self.stopped, seconds)
         self.check()
 
     @contextlib.contextmanager
@@ -101,22 +98,15 @@ class Meter:
 
         ``stop`` takes the condition's lock for this: no thread may hold it for long.
         """
-        with self._lock:
-            self._conditions.append(condition)
+        self._waiting.append(condition)
         try:
             yield
         finally:
-            with self._lock:
-                self._conditions.remove(condition)
+            self._waiting.remove(condition)
 
     def part(self, counts: bool = True) -> Meter:
         """Return a meter that stops with this one, or alone; if ``counts``, its bytes count here as well."""
-        part = Meter(parent=self, counts=counts)
-        with self._lock:
-            self._parts.add(part)
-        if self.stopped:
-            part.stop()
-        return part
+        return Meter(parent=self, counts=counts)
 
     @contextlib.contextmanager
     def governs(self) -> Iterator[None]:

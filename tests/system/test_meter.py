@@ -64,7 +64,7 @@ def test_who_waits_is_woken_when_the_whole_is_stopped(wait):
     whole.stop()
     thread.join(30)
     assert ended
-    assert not part._conditions
+    assert not part._waiting
 
 
 def test_the_meter_of_a_thread_is_the_one_that_governs_it():
