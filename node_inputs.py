@@ -12,8 +12,8 @@ from .storage.keys import existing_key
 PROFILE = (
     "S3_PROFILE",
     {
-        "tooltip": "From Cloud Storage Profile; not connected: the COMFY_S3_… environment variables, or the "
-        "default profile of profiles.json."
+        "tooltip": "The profile from a Cloud Storage Profile node. Not connected: the COMFY_S3_… "
+        "environment variables, or the default profile of profiles.json."
     },
 )
 EXPIRES_HOURS = (
@@ -22,52 +22,54 @@ EXPIRES_HOURS = (
         "default": 24,
         "min": 1,
         "max": 168,
-        "tooltip": "How many hours a presigned link works; 168 is a week.",
+        "tooltip": "How many hours a presigned link works, for example 24; 168 is a week.",
     },
 )
 FILENAME = (
     "STRING",
     {
         "default": "ComfyUI_%counter%",
-        "tooltip": "File name without extension. These are replaced: %counter% %batch_num% %date% %time% "
-        "%date:yyyy-MM-dd_hhmmss% %width% %height% %seed% %uuid% and %Node.widget%.",
+        "tooltip": "File name without extension, for example cat_%counter%. These are replaced: "
+        "%counter% %batch_num% %date% %time% %date:yyyy-MM-dd_hhmmss% %width% %height% %seed% "
+        "%uuid% and %Node.widget%.",
     },
 )
 IF_EXISTS = (
     list(IF_EXISTS_CHOICES),
     {
-        "tooltip": "What to do if an object has this key already: save under a new name, overwrite it, fail, "
-        "or skip the upload."
+        "tooltip": "What to do if an object already has this key: save under a new name, "
+        "overwrite the object, fail, or skip the upload."
     },
 )
 LINK = (
     list(LINK_CHOICES),
     {
-        "tooltip": "What the urls output contains: the plain address, a temporary link that works without "
-        "login, or nothing."
+        "tooltip": "What the urls output contains: the plain address, a temporary link that works"
+        " without a login, or nothing."
     },
 )
 EMBED_WORKFLOW = (
     "BOOLEAN",
     {
         "default": True,
-        "tooltip": "Embed prompt and workflow in the file, unless ComfyUI runs with --disable-metadata.",
+        "tooltip": "Embed the prompt and the workflow in the file, unless ComfyUI runs with "
+        "--disable-metadata.",
     },
 )
 # Shows ComfyUI's own player for ui.audio; optional, because new versions of ComfyUI do not send it.
-AUDIO_PLAYER = ("AUDIO_UI", {"tooltip": "Audio player."})
+AUDIO_PLAYER = ("AUDIO_UI", {"tooltip": "Plays the saved audio after the run."})
 ON_FAILURE = (
     list(ON_FAILURE_CHOICES),
     {
-        "tooltip": "If a file cannot be uploaded: keep a copy in the outbox for a later upload and stop, "
-        "or keep it and continue; or stop without keeping it."
+        "tooltip": "If a file cannot be uploaded: keep a copy in the outbox for a later upload, "
+        "then stop or continue; or stop without keeping it."
     },
 )
 ON_DAMAGE = (
     list(ON_DAMAGE_CHOICES),
     {
-        "tooltip": "When the file is damaged or cut off: load what can be read and say what is missing, "
-        "or fail."
+        "tooltip": "If the file is damaged or cut off: load the readable part and say what is "
+        "missing, or fail."
     },
 )
 UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
@@ -75,14 +77,18 @@ UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
 
 def key(example: str) -> tuple[str, dict[str, str]]:
     """An input for the key of an existing object."""
-    return ("STRING", {"default": "", "tooltip": f"The object in the bucket; for example {example}."})
+    return ("STRING", {"default": "", "tooltip": f"The object in the bucket, for example {example}."})
 
 
 def key_prefix(default: str) -> tuple[str, dict[str, str]]:
     """An input for the folder that a save node writes to."""
     return (
         "STRING",
-        {"default": default, "tooltip": "Folder in the bucket; the same %tokens% as in filename work."},
+        {
+            "default": default,
+            "tooltip": "Folder in the bucket, for example renders/%date%/. The "
+            "%tokens% of filename work here too.",
+        },
     )
 
 

@@ -31,9 +31,9 @@ class ListBucketContents:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/browse", "list_objects", True
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING", "INT"), ("file_list", "keys", "count")
     OUTPUT_IS_LIST = (False, True, False)
-    DESCRIPTION = "Lists the objects in a folder; connect keys to a load node to load each of them."
+    DESCRIPTION = "Lists the objects in a folder. Connect keys to a load node to load each of them."
     OUTPUT_TOOLTIPS = (
-        "One line per object: key, size, date.",
+        "One line for each object: its key, size and date.",
         "The keys, one by one, for any node with a key input.",
         "How many objects were listed.",
     )
@@ -47,7 +47,8 @@ class ListBucketContents:
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "List keys that start with this; empty: all below the path_prefix.",
+                        "tooltip": "List only keys that start with this, for example "
+                        "comfyui/images/. Empty: all keys below the path_prefix.",
                     },
                 ),
                 "max_results": (
@@ -56,7 +57,7 @@ class ListBucketContents:
                         "default": 100,
                         "min": 1,
                         "max": MAX_RESULTS,
-                        "tooltip": "Stop after this many objects.",
+                        "tooltip": "List at most this many objects.",
                     },
                 ),
             },
@@ -66,7 +67,8 @@ class ListBucketContents:
                     "STRING",
                     {
                         "default": "*",
-                        "tooltip": "Only keys that match this after the prefix: *.png, portrait_??.webp.",
+                        "tooltip": "List only keys that match this after the prefix, for example "
+                        "*.png or portrait_??.webp.",
                     },
                 ),
             },
@@ -127,9 +129,10 @@ class GeneratePresignedURL:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/browse", "share", True
     RETURN_TYPES, RETURN_NAMES = ("STRING",), ("url",)
     DESCRIPTION = (
-        "Makes a link that works without login until it expires. Anyone who has it can read the object."
+        "Makes a link that works without a login until it expires. Everybody who has the link can"
+        " read the object."
     )
-    OUTPUT_TOOLTIPS = ("The signed link; treat it like a password until it expires.",)
+    OUTPUT_TOOLTIPS = ("The presigned link. Treat it like a password until it expires.",)
     SEARCH_ALIASES = ("s3 share", "presigned url", "signed link", "分享")
 
     @classmethod

@@ -36,8 +36,9 @@ class UploadFileToCloud:
                     {
                         "default": "",
                         "widgetType": "STRING",  # two types have no widget otherwise
-                        "tooltip": "A path below ComfyUI's output, input, temp or models folders, or "
-                        "Filenames of VideoHelperSuite's Video Combine: then its finished video.",
+                        "tooltip": "A file in ComfyUI's output, input, temp or models folder, for"
+                        " example output/a.zip. Or connect Filenames of VideoHelperSuite's Video "
+                        "Combine to upload its finished video.",
                     },
                 ),
                 "key_prefix": node_inputs.key_prefix("comfyui/files/"),
@@ -45,8 +46,8 @@ class UploadFileToCloud:
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "Without extension; the %tokens% of the other save nodes work. Empty: the "
-                        "file's own name.",
+                        "tooltip": "File name without extension; the %tokens% of the save nodes "
+                        "work. Empty: the file's own name.",
                     },
                 ),
             },

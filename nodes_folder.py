@@ -26,10 +26,12 @@ class LoadImagesFromCloud:
     HAS_INTERMEDIATE_OUTPUT = True  # as in nodes_load.py
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK", "STRING", "INT"), ("images", "masks", "keys", "count")
     OUTPUT_IS_LIST = (True, True, True, False)  # a batch is a list of one
-    DESCRIPTION = "Loads the images of a folder in the bucket; of an animated image its first frame."
+    DESCRIPTION = (
+        "Loads the images of a folder in the bucket. Of an animated image, only the first frame is loaded."
+    )
     OUTPUT_TOOLTIPS = (
-        "One batch, every image of the first one's size; or one item per image.",
-        "Their masks in the same form: the inverted alpha channel, 1 where padding was added.",
+        "One batch in the size of the first image, or one item for each image.",
+        "The masks of the images in the same form: the inverted alpha channel, 1 where padding was added.",
         "The keys of the images, one by one, in the same order.",
         "How many images were loaded.",
     )
@@ -41,33 +43,50 @@ class LoadImagesFromCloud:
             "required": {
                 "prefix": (
                     "STRING",
-                    {"default": "", "tooltip": "Load the images in here, for example comfyui/images/."},
+                    {
+                        "default": "",
+                        "tooltip": "Load the images in this folder, for example comfyui/images/.",
+                    },
                 ),
                 "pattern": (
                     "STRING",
                     {
                         "default": "*",
-                        "tooltip": "Only keys that match this after the prefix: *.png, cat_??.webp.",
+                        "tooltip": "Load only keys that match this after the prefix, for example "
+                        "*.png or cat_??.webp.",
                     },
                 ),
-                "sort": (list(selection.SORTS), {"tooltip": "Sort order."}),
+                "sort": (
+                    list(selection.SORTS),
+                    {"tooltip": "The order of the images: by name, newest first or oldest first."},
+                ),
                 "skip_first": (
                     "INT",
-                    {"default": 0, "min": 0, "max": 100_000, "tooltip": "Skip this many images."},
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 100_000,
+                        "tooltip": "Skip this many images at the start, for example 10.",
+                    },
                 ),
                 "select_every_nth": (
                     "INT",
-                    {"default": 1, "min": 1, "max": 100_000, "tooltip": "Take every nth of the rest."},
+                    {
+                        "default": 1,
+                        "min": 1,
+                        "max": 100_000,
+                        "tooltip": "Then load every nth image: 2 is every second one.",
+                    },
                 ),
                 "limit": (
                     "INT",
-                    {"default": 16, "min": 1, "max": 4096, "tooltip": "Load at most this many."},
+                    {"default": 16, "min": 1, "max": 4096, "tooltip": "Load at most this many images."},
                 ),
                 "size_mode": (
                     list(batch_sizes.SIZE_MODES),
                     {
-                        "tooltip": "If sizes differ: pad, crop or stretch to the size of the first image; or "
-                        "output each image by itself, as it is."
+                        "tooltip": "If the images have different sizes: pad, crop or stretch them"
+                        " to the size of the first one, or output each image on its own."
                     },
                 ),
             },

@@ -52,8 +52,8 @@ class LoadImageFromCloud:
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK"), ("image", "mask")
     DESCRIPTION = "Loads an image and its mask from the bucket. An unchanged object is not downloaded again."
     OUTPUT_TOOLTIPS = (
-        "The image; several frames come as a batch.",
-        "The inverted alpha channel; zeros of the image's size if it has none.",
+        "The image; a file with several frames gives a batch.",
+        "The inverted alpha channel. An image without alpha gives zeros of the image's size.",
     )
     SEARCH_ALIASES = ("s3 load image", "download image", "image from bucket", "下载图像")
 
@@ -138,15 +138,15 @@ class LoadVideoFromCloud:
     RETURN_TYPES = ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
     RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
     DESCRIPTION = (
-        "Loads frames of a video in the bucket, and their audio. Only the part of the file that is needed "
-        "is downloaded; an unchanged object is not loaded again."
+        "Loads frames of a video in the bucket, and their audio. Only the needed part of the file"
+        " is downloaded. An unchanged object is not loaded again."
     )
     OUTPUT_TOOLTIPS = (
-        "The frames; a LATENT of them if a vae is connected.",
+        "The frames, or a LATENT of them if a vae is connected.",
         "How many frames were loaded.",
         "The audio of exactly these frames; silence if the video has none.",
-        "Frame rate, frame count, duration and size, of the file and of what was loaded.",
-        "The loaded frames and audio as a VIDEO; none if a vae is connected.",
+        "Frame rate, frame count, duration and size, of the file and of the loaded frames.",
+        "The loaded frames and audio as a VIDEO; empty if a vae is connected.",
     )
     SEARCH_ALIASES = ("s3 load video", "download video", "frames", "下载视频")
 
@@ -162,30 +162,37 @@ class LoadVideoFromCloud:
                         "min": 0,
                         "max": 240,
                         "step": 0.01,
-                        "tooltip": "Frames per second, picked by the file's own times; 0: every frame.",
+                        "tooltip": "How many frames per second to load, for example 16; 0: every "
+                        "frame of the file.",
                     },
                 ),
                 "custom_width": node_inputs.count(
-                    "In pixels; 0: as in the file, or the ratio to custom_height is kept.", 16384
+                    "Width in pixels, for example 512. 0: as in the file; or from custom_height, "
+                    "in the file's aspect ratio.",
+                    16384,
                 ),
                 "custom_height": node_inputs.count(
-                    "In pixels; 0: as in the file, or the ratio to custom_width is kept.", 16384
+                    "Height in pixels, for example 512. 0: as in the file; or from custom_width, "
+                    "in the file's aspect ratio.",
+                    16384,
                 ),
                 "frame_load_cap": node_inputs.count("Load at most this many frames; 0: all."),
-                "skip_first_frames": node_inputs.count("Skip this many frames at the start."),
-                "select_every_nth": node_inputs.count("Take every nth of the remaining frames.", least=1),
+                "skip_first_frames": node_inputs.count("Skip this many frames at the start, for example 24."),
+                "select_every_nth": node_inputs.count(
+                    "Then load every nth frame: 2 is every second one.", least=1
+                ),
             },
             "optional": {
                 "profile": node_inputs.PROFILE,
                 "vae": (
                     "VAE",
-                    {"tooltip": "If connected, frames are encoded and the first output is a LATENT."},
+                    {"tooltip": "If connected, the frames are encoded, and the first output is a LATENT."},
                 ),
                 "format": (
                     list(frame_window.PRESETS),
                     {
-                        "tooltip": "The video model to load for: its frame rate if force_rate is 0, a size "
-                        "and a frame count that it accepts."
+                        "tooltip": "Load for this video model: with its frame rate (if force_rate"
+                        " is 0), and with a size and a frame count that it accepts."
                     },
                 ),
                 "on_damage": node_inputs.ON_DAMAGE,
@@ -264,7 +271,7 @@ class LoadAudioFromCloud:
     HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     RETURN_TYPES, RETURN_NAMES = ("AUDIO",), ("audio",)
     DESCRIPTION = "Loads the audio of an audio or video file in the bucket, or a part of it."
-    OUTPUT_TOOLTIPS = ("The audio at the file's own sample rate, with all channels.",)
+    OUTPUT_TOOLTIPS = ("The audio, with the file's sample rate and all its channels.",)
     SEARCH_ALIASES = ("s3 load audio", "download audio", "下载音频")
 
     @classmethod
@@ -273,8 +280,8 @@ class LoadAudioFromCloud:
             "required": {"key": node_inputs.key("comfyui/audio/a.flac")},
             "optional": {
                 "profile": node_inputs.PROFILE,
-                "start_seconds": node_inputs.seconds("Start here."),
-                "duration_seconds": node_inputs.seconds("Load this much; 0: to the end."),
+                "start_seconds": node_inputs.seconds("Start at this second, for example 2.5."),
+                "duration_seconds": node_inputs.seconds("Load this many seconds; 0: to the end."),
                 "on_damage": node_inputs.ON_DAMAGE,
             },
             "hidden": node_inputs.UNIQUE_ID,

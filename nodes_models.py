@@ -38,7 +38,10 @@ MODEL_FILE = FileName("STRING,COMBO")
 
 
 def _model_type() -> tuple[list[str], dict[str, str]]:
-    return (model_folders.types(), {"tooltip": "The model folder of ComfyUI that the file belongs to."})
+    return (
+        model_folders.types(),
+        {"tooltip": "The model folder of ComfyUI that the file belongs to, for example loras."},
+    )
 
 
 class LoadModelFromCloud:
@@ -47,10 +50,13 @@ class LoadModelFromCloud:
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "download", True
     RETURN_TYPES, RETURN_NAMES = (MODEL_FILE,), ("model_filename",)
     DESCRIPTION = (
-        "Downloads a model file once into ComfyUI's folder of its type; connect model_filename to a loader. "
-        "An interrupted download resumes where it stopped."
+        "Downloads a model file into ComfyUI's folder of its type, once. Connect model_filename "
+        "to a loader. An interrupted download resumes where it stopped."
     )
-    OUTPUT_TOOLTIPS = ("The file as loaders list it; fits ckpt_name, lora_name, vae_name and the like.",)
+    OUTPUT_TOOLTIPS = (
+        "The file's name as loaders list it. Connect it to ckpt_name, lora_name, "
+        "vae_name or a similar input.",
+    )
     SEARCH_ALIASES = ("s3 model", "download checkpoint", "download lora", "model from bucket", "下载模型")
 
     @classmethod
@@ -63,7 +69,7 @@ class LoadModelFromCloud:
                     "BOOLEAN",
                     {
                         "default": False,
-                        "tooltip": "Download even if the file is there, and replace it.",
+                        "tooltip": "Download the file even if it is already there, and replace it.",
                     },
                 ),
             },
@@ -71,13 +77,17 @@ class LoadModelFromCloud:
                 "profile": node_inputs.PROFILE,
                 "sha256": (
                     "STRING",
-                    {"default": "", "tooltip": "Expected SHA-256 (64 hex digits); empty: no check."},
+                    {
+                        "default": "",
+                        "tooltip": "The SHA-256 that the file must have (64 hex "
+                        "digits). Empty: the one that was recorded at upload, if any.",
+                    },
                 ),
                 "subfolder": (
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "Subfolder of the model folder; empty: as in the key.",
+                        "tooltip": "Subfolder of the model folder, for example styles. Empty: as in the key.",
                     },
                 ),
             },
@@ -135,7 +145,7 @@ class UploadModelToCloud:
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "upload", True
     RETURN_TYPES, RETURN_NAMES = ("STRING", "STRING"), ("key", "url")
-    DESCRIPTION = "Uploads a model file with its checksum; unchanged content is not uploaded again."
+    DESCRIPTION = "Uploads a model file with its checksum. Unchanged content is not uploaded again."
     OUTPUT_TOOLTIPS = ("The key, for Download Model from Cloud.", "The address of the object.")
     SEARCH_ALIASES = ("s3 upload model", "publish lora", "share checkpoint", "上传模型")
 
@@ -146,13 +156,14 @@ class UploadModelToCloud:
                 "model_type": _model_type(),
                 "model": (
                     model_folders.names() or [""],
-                    {"tooltip": "The file as loaders list it; it must be of this model_type."},
+                    {"tooltip": "The model file as loaders list it. It must belong to model_type."},
                 ),
                 "key_prefix": (
                     "STRING",
                     {
                         "default": "models/",
-                        "tooltip": "Folder in the bucket; model_type and the file's subfolders are added.",
+                        "tooltip": "Folder in the bucket, for example models/. The model_type and"
+                        " the file's subfolders are added to it.",
                     },
                 ),
             },

@@ -29,13 +29,13 @@ class RetryPendingUploads:
     OUTPUT_TOOLTIPS = (
         "How many files were uploaded.",
         "How many files are still waiting.",
-        "One line per file: its key, or why it is still waiting.",
+        "One line for each file: its key, or why it is still waiting.",
     )
     SEARCH_ALIASES = ("outbox", "resend", "pending uploads", "offline", "重试上传")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        tooltip = "Only files that were saved through this profile; not connected: all that wait."
+        tooltip = "Upload only files that were saved through this profile. Not connected: all waiting files."
         return {
             "optional": {"profile": ("S3_PROFILE", {"tooltip": tooltip})},
             "hidden": node_inputs.UNIQUE_ID,

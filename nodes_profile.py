@@ -37,22 +37,41 @@ class CloudStorageProfile:
                 "profile": (
                     profile_names(folders.profiles_file()),
                     {
-                        "tooltip": "A profile of profiles.json on the server; (env vars): the COMFY_S3_… "
-                        "environment variables or, where they set no bucket, the default profile."
+                        "tooltip": "The profile of profiles.json on the server to use, for "
+                        "example mine. (env vars): the COMFY_S3_… environment variables or, if "
+                        "they set no bucket, the default profile."
                     },
                 )
             },
             "optional": {
                 "provider": (
                     [FROM_PROFILE, *providers.names()],
-                    {"tooltip": "Another provider; the profile's region and endpoint are then ignored."},
+                    {
+                        "tooltip": "Use another provider than the profile's, for example MinIO. The "
+                        "profile's region and endpoint are then ignored."
+                    },
                 ),
-                "bucket": ("STRING", {"default": "", "tooltip": "Another bucket than the profile's."}),
+                "bucket": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Use another bucket than the profile's, for example my-bucket.",
+                    },
+                ),
                 "path_prefix": (
                     "STRING",
-                    {"default": "", "tooltip": "Folder of the bucket for all keys, for example team/a/."},
+                    {
+                        "default": "",
+                        "tooltip": "Use another folder of the bucket for all objects, for example team/a/.",
+                    },
                 ),
-                "region": ("STRING", {"default": "", "tooltip": "Another region than the profile's."}),
+                "region": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Use another region than the profile's, for example eu-central-1.",
+                    },
+                ),
             },
         }
 
@@ -99,7 +118,7 @@ class TestCloudConnection:
     DESCRIPTION = (
         "Lists, writes, reads and deletes a small test object below the path_prefix and reports what works."
     )
-    OUTPUT_TOOLTIPS = ("The report, one line per check; it contains no access keys.",)
+    OUTPUT_TOOLTIPS = ("The report, with one line for each check. It contains no access keys.",)
     SEARCH_ALIASES = ("s3 test", "check bucket", "diagnose", "连接测试")
 
     @classmethod

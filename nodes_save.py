@@ -40,9 +40,9 @@ class SaveImageToCloud(foreign_values.Tolerant):
         "if_exists is overwrite."
     )
     OUTPUT_TOOLTIPS = (
-        "One address per image, joined by semicolons.",
+        "One address for each image, joined by semicolons.",
         "The keys, one by one, for any node with a key input. Empty for a file that waits in the outbox.",
-        "The images as they came in.",
+        "The images, unchanged.",
     )
     SEARCH_ALIASES = ("s3 save image", "upload image", "save to bucket", "oss", "上传图像")
 
@@ -55,7 +55,10 @@ class SaveImageToCloud(foreign_values.Tolerant):
                 "filename": node_inputs.FILENAME,
                 "format": (
                     list(image_encoder.FORMATS),
-                    {"tooltip": "png is lossless; png and webp restore the workflow if dropped on the page."},
+                    {
+                        "tooltip": "png is lossless. Drop a png or webp file on the page to restore "
+                        "its workflow."
+                    },
                 ),
                 "quality": (
                     "INT",
@@ -63,7 +66,7 @@ class SaveImageToCloud(foreign_values.Tolerant):
                         "default": 95,
                         "min": 1,
                         "max": 100,
-                        "tooltip": "Quality of jpg and webp; png is always lossless.",
+                        "tooltip": "Quality of jpg and webp, for example 90. png is always lossless.",
                     },
                 ),
             },
@@ -140,7 +143,7 @@ class SaveVideoToCloud(foreign_values.Tolerant):
     OUTPUT_TOOLTIPS = (
         "The address of the video.",
         "The key, for any node with a key input. Empty for a file that waits in the outbox.",
-        "The video as it came in.",
+        "The video, unchanged.",
     )
     SEARCH_ALIASES = ("s3 save video", "upload video", "mp4", "webm", "上传视频")
 
@@ -154,15 +157,16 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 "format": (
                     list(formats.FORMATS),
                     {
-                        "tooltip": "auto copies a file losslessly to the first of mp4, webm, mkv, gif that "
-                        "can hold it; frames become mp4, or webm if transparent. gif has no audio."
+                        "tooltip": "auto copies a file without loss into the first of mp4, webm, "
+                        "mkv and gif that can hold it. Frames become mp4, or webm if transparent."
+                        " gif has no audio."
                     },
                 ),
                 "codec": (
                     list(formats.CODEC_CHOICES),
                     {
-                        "tooltip": "auto copies what the format can hold, or encodes with its usual codec; "
-                        "any other codec always encodes."
+                        "tooltip": "auto copies the video if the format can hold it, or encodes "
+                        "it with the format's usual codec. Any other codec always encodes."
                     },
                 ),
             },
@@ -178,8 +182,9 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                         "default": video_plan.CRF_OF_CODEC,
                         "min": video_plan.CRF_OF_CODEC,
                         "max": 63,
-                        "tooltip": "Quality: lower is better and larger. -1: the codec's usual one, h264 "
-                        "19, h265 22, vp9 26, av1 28. Any other value always encodes.",
+                        "tooltip": "Quality: a lower value is better and makes a larger file. -1:"
+                        " the codec's usual value: h264 19, h265 22, vp9 26, av1 28. Any other "
+                        "value always encodes.",
                     },
                 ),
                 "on_failure": node_inputs.ON_FAILURE,
@@ -252,9 +257,9 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         "if_exists is overwrite."
     )
     OUTPUT_TOOLTIPS = (
-        "One address per clip, joined by semicolons.",
+        "One address for each clip, joined by semicolons.",
         "The keys, one by one, for any node with a key input. Empty for a file that waits in the outbox.",
-        "The audio as it came in.",
+        "The audio, unchanged.",
     )
     SEARCH_ALIASES = ("s3 save audio", "upload audio", "mp3", "flac", "上传音频")
 
@@ -270,7 +275,10 @@ class SaveAudioToCloud(foreign_values.Tolerant):
                 "filename": node_inputs.FILENAME,
                 "format": (
                     list(formats.AUDIO_FORMATS),
-                    {"tooltip": "flac and wav are lossless at 24 bits; wav cannot restore the workflow."},
+                    {
+                        "tooltip": "flac and wav are lossless with 24 bits. A wav file cannot "
+                        "restore the workflow."
+                    },
                 ),
             },
             "optional": {
