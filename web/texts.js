@@ -17,8 +17,8 @@ export const TEXTS = {
     uploading: "Uploading to ComfyUI…",
     this_comfyui: "ComfyUI's own folders",
     too_large:
-      "ComfyUI takes no file of this size. Start it with a larger --max-upload-size, or put the file into its input folder.",
-    not_uploaded: "ComfyUI did not take the file (HTTP {status}). Put it into ComfyUI's input folder and choose it there.",
+      "The file is too large for ComfyUI. Start it with a larger --max-upload-size, or copy the file into its input folder.",
+    not_uploaded: "ComfyUI did not accept the file (HTTP {status}). Copy it into ComfyUI's input folder and choose it there.",
     test: "Test connection",
     testing: "Testing…",
     test_looks_only: "Nothing was written. To test writing as well, run a Test Cloud Connection node.",
@@ -32,12 +32,12 @@ export const TEXTS = {
     reload: "Reload",
     retry: "Try again",
     search: "Search below this folder",
-    folders: "Where you are",
+    folders: "Current folder",
     top: "Top",
     entries: "Folders and files",
     empty: "Nothing here yet.",
     nothing_found: "Nothing found.",
-    nothing_of_kind: "Only files of other kinds. Choose “All files” to see them.",
+    nothing_of_kind: "This folder has only files of other kinds. Choose “All files” to see them.",
     loading: "Loading…",
     more: "Load more",
     count_one: "1 item",
@@ -47,7 +47,7 @@ export const TEXTS = {
     hidden_one: "1 file of another kind hidden",
     hidden: "{hidden} files of other kinds hidden",
     incomplete:
-      "This folder holds more files than can be sorted here. Only {total} of them, the first by name, were compared. " +
+      "This folder has too many files to sort them all. Only the first {total} by name were sorted. " +
       "Open a subfolder or search to narrow it down.",
     kind: "Kind of file",
     kind_image: "Images",
@@ -69,7 +69,7 @@ export const TEXTS = {
     running: "Running…",
     unfinished: "Not finished: the run was stopped.",
     unreadable_profile:
-      "The bucket cannot be browsed, because inputs of the profile are wired. Type their values into the " +
+      "The bucket cannot be browsed, because inputs of the profile are connected. Type their values into the " +
       "Cloud Storage Profile node instead, or type the key here.",
     unreachable: "ComfyUI does not answer. Check that it is running.",
     outdated: "ComfyUI is running an older version of this package, or could not load it. Restart ComfyUI.",
@@ -81,7 +81,7 @@ export const TEXTS = {
     upload: "从本机选择",
     uploading: "正在上传到 ComfyUI…",
     this_comfyui: "ComfyUI 自己的文件夹",
-    too_large: "ComfyUI 不接受这么大的文件。请用更大的 --max-upload-size 启动它，或把文件放入其 input 文件夹。",
+    too_large: "文件太大，ComfyUI 无法接受。请用更大的 --max-upload-size 启动它，或把文件放入其 input 文件夹。",
     not_uploaded: "ComfyUI 未接受该文件（HTTP {status}）。请把它放入 ComfyUI 的 input 文件夹，再在此选择。",
     test: "测试连接",
     testing: "正在测试…",
@@ -110,7 +110,7 @@ export const TEXTS = {
     count_first: "{order}：前 {count} 个，共 {total} 个文件",
     hidden_one: "另有 1 个其他类型的文件未显示",
     hidden: "另有 {hidden} 个其他类型的文件未显示",
-    incomplete: "此文件夹中的文件太多，无法全部排序：只比较了按名称排在最前的 {total} 个。请打开子文件夹或搜索以缩小范围。",
+    incomplete: "此文件夹中的文件太多，无法全部排序：只对按名称排在最前的 {total} 个进行了排序。请打开子文件夹或搜索以缩小范围。",
     kind: "文件类型",
     kind_image: "图像",
     kind_video: "视频",
