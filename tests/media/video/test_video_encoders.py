@@ -54,6 +54,7 @@ def test_a_gif_has_every_frame_that_is_shown_long_enough(tmp_path):
 def test_frames_with_the_same_time_are_all_encoded(tmp_path):
     _, frames, _ = encode(tmp_path / "a.mp4", "mp4", times=[Fraction(0)] * 6)
     assert numbers(frames) == list(range(6))
+    assert len({frame.pts for frame in frames}) == 6
 
 
 @pytest.mark.parametrize(("codec", "kept"), [("h264", False), ("vp9", True)])

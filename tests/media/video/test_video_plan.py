@@ -22,6 +22,7 @@ def frames(channels=3):
     ("channels", "format", "codec"), [(3, "mp4", "h264"), (4, "webm", "vp9")], ids=["opaque", "transparent"]
 )
 def test_auto_keeps_transparency(channels, format, codec):
+    assert video_plan.plan(frames(channels), "mkv", "auto").codec.name == codec
     plan = video_plan.plan(frames(channels), "auto", "auto")
     assert (plan.container.name, plan.codec.name, plan.copies) == (format, codec, False)
 

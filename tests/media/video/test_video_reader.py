@@ -51,6 +51,7 @@ def test_frames_begin_at_the_first_one_wanted_or_earlier(path, window):
         first = next(reader.frames(window))
         found = films.number(torch.from_numpy(first.frame.to_ndarray(format="rgb24")) / 255)
         assert found == round(first.seconds * RATE) <= 30
+        assert window.start_seconds is not None or found == first.index
 
 
 def test_the_audio_up_to_a_time_comes_with_the_frames(path):
