@@ -143,8 +143,8 @@ def _acquire(lock: FileLock) -> bool:
 
 
 def _remove_and_release(lock: FileLock) -> None:
-    # While the lock is held: afterwards the file may be another holder's. Who waits for a removed file finds
-    # that it has no name any more. Windows removes no open file; there ``release`` removes it.
+    # Removed while the lock is held: afterwards it may be another holder's. filelock notices a file that
+    # was removed before it was locked. Windows removes no open file; there ``release`` removes it.
     for step in (Path(lock.lock_file).unlink, lock.release):
         with contextlib.suppress(OSError):  # a network's file system; the descriptor is closed: man 2 close
             step()
