@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from cloud_storage.errors import BadKey
+from cloud_storage.storage import keys
+
+
+@pytest.mark.parametrize(
+    ("key", "cleaned"),
+    [("a.png", "a.png"), ("/a//b.png ", "a/b.png"), (" \n/a", "a"), ("e\u0301.png", "\u00e9.png")],
+)
+def test_a_key_to_write_is_put_in_order(key, cleaned):
+    assert keys.clean_key(key) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("", "it is empty"),
+        ("a/", "it names a folder"),
+        ("a\\b", "a backslash"),
+        ("a/../b", "as a folder"),
+        ("a\tb", "a control character"),
+        ("\ud800", "half a character"),
+        ("\uffff", "XML cannot carry"),
+        ("a" * 1025, "1025 bytes in UTF-8, and 1024 are allowed"),
+    ],
+)
+def test_a_key_that_cannot_be_written_is_refused_with_the_reason(key, said):
+    with pytest.raises(BadKey, match=said):
+        keys.clean_key(key)
+
+
+@pytest.mark.parametrize("key", ["/a.png", "C:\\x\\a.png", "x/./a.png", "a\tb", " a ", "a//b", "../a"])
+def test_the_key_of_an_object_that_exists_is_kept_as_it_is(key):
+    assert keys.existing_key(key) == key
+    assert keys.existing_prefix(key) == key
+
+
+@pytest.mark.parametrize("key", ["", "\ud800", "a" * 1025])
+def test_what_can_be_no_objects_key_is_refused(key):
+    with pytest.raises(BadKey):
+        keys.existing_key(key)
+
+
+def test_a_prefix_may_be_empty_and_end_anywhere():
+    assert keys.existing_prefix("") == keys.clean_prefix("") == ""
+    assert keys.clean_prefix("/renders/2024-") == "renders/2024-"
+    with pytest.raises(BadKey):
+        keys.clean_prefix("a/../b")
+
+
+def test_a_long_key_is_shortened_in_messages():
+    assert len(keys.shown_key("a" * 5000)) < 300
