@@ -230,11 +230,13 @@ class Trouble(threading.Thread):
 def _server(kind: str, folder: Path) -> Iterator[tuple[Any, dict[str, str]]]:
     if kind == "s3":
         with MiniStack(folder, auth=False, persistent=True) as server:
+            bucket = server.create_bucket()
+            server.client().put_object(Bucket=bucket, Key="first", Body=b"")  # an empty bucket dies with it
             yield (
                 server,
                 {
                     "PROVIDER": "Custom",
-                    "BUCKET": server.create_bucket(),
+                    "BUCKET": bucket,
                     "REGION": server.region,
                     "ACCESS_KEY": server.keys.access_key,
                     "SECRET_KEY": server.keys.secret_key,

@@ -118,7 +118,7 @@ def test_what_was_uploaded_is_downloaded_under_the_same_name(cloud, local, tmp_p
 
 def test_a_model_of_another_type_is_refused_with_the_right_one(cloud, local):
     local("vae/a.safetensors")
-    with pytest.raises(errors.NotFound, match="one among vae"):
+    with pytest.raises(errors.NotFound, match="one of type vae"):
         outputs_of("UploadModelToCloud", model_type="loras", model="a.safetensors")
 
 
