@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PROGRAM = f"""
 import sys, time
-import torch, asyncio, importlib.util  # ComfyUI has imported these long before custom nodes
+import torch, asyncio, gc, importlib.util  # ComfyUI has imported these long before custom nodes
+gc.collect()
+gc.freeze()  # else a collection of torch's objects may fall into one of the two, and not into the other
 began = time.perf_counter()
 spec = importlib.util.spec_from_file_location("pack", {str(ROOT / "__init__.py")!r})
 module = importlib.util.module_from_spec(spec)
