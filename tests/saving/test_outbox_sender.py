@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from cloud_storage import errors, nodes_outbox, nodes_save
+from cloud_storage import errors, nodes_save
 from cloud_storage.comfyui import folders, progress
 from cloud_storage.saving import batch, choices, outbox, outbox_sender, store_file
 from cloud_storage.saving.list_order import Call
@@ -458,16 +458,6 @@ def test_a_save_through_another_profile_leaves_what_waits(cloud, proxy, box, fas
     assert retry(profile=wire)[:2] == (0, 0)
     assert retry(profile=deeper)[:2] == (1, 0)
     assert retry()[:2] == (1, 0)
-
-
-def test_nothing_waits_and_nothing_is_sent(comfyui):
-    assert retry() == (0, 0, "Nothing is waiting.")
-    assert not folders.outbox_folder().exists()
-
-
-def test_retry_runs_every_time(comfyui):
-    node = nodes_outbox.RetryPendingUploads
-    assert node.IS_CHANGED() != node.IS_CHANGED()
 
 
 def test_what_fails_again_stays_and_the_report_says_why(cloud, proxy, box):
