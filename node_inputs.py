@@ -92,6 +92,11 @@ def key_prefix(default: str) -> tuple[str, dict[str, str]]:
     )
 
 
+def text_input(tooltip: str, default: str = "") -> tuple[str, dict[str, str]]:
+    """A line of text."""
+    return ("STRING", {"default": default, "tooltip": tooltip})
+
+
 def count(tooltip: str, most: int = 2**31 - 1, least: int = 0) -> tuple[str, dict[str, object]]:
     """An input for a whole number; its default is ``least``."""
     return ("INT", {"default": least, "min": least, "max": most, "tooltip": tooltip})

@@ -43,13 +43,9 @@ class ListBucketContents:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "prefix": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "List only keys that start with this, for example "
-                        "comfyui/images/. Empty: all keys below the path_prefix.",
-                    },
+                "prefix": node_inputs.text_input(
+                    "List only keys that start with this, for example comfyui/images/. "
+                    "Empty: all keys below the path_prefix."
                 ),
                 "max_results": (
                     "INT",
@@ -63,13 +59,9 @@ class ListBucketContents:
             },
             "optional": {
                 "profile": node_inputs.PROFILE,
-                "pattern": (
-                    "STRING",
-                    {
-                        "default": "*",
-                        "tooltip": "List only keys that match this after the prefix, for example "
-                        "*.png or portrait_??.webp.",
-                    },
+                "pattern": node_inputs.text_input(
+                    "List only keys that match this after the prefix, for example *.png or portrait_??.webp.",
+                    "*",
                 ),
             },
             "hidden": node_inputs.UNIQUE_ID,

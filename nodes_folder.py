@@ -41,42 +41,21 @@ class LoadImagesFromCloud:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "prefix": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "Load the images in this folder, for example comfyui/images/.",
-                    },
+                "prefix": node_inputs.text_input(
+                    "Load the images in this folder, for example comfyui/images/."
                 ),
-                "pattern": (
-                    "STRING",
-                    {
-                        "default": "*",
-                        "tooltip": "Load only keys that match this after the prefix, for example "
-                        "*.png or cat_??.webp.",
-                    },
+                "pattern": node_inputs.text_input(
+                    "Load only keys that match this after the prefix, for example *.png or cat_??.webp.", "*"
                 ),
                 "sort": (
                     list(selection.SORTS),
                     {"tooltip": "The order of the images: by name, newest first or oldest first."},
                 ),
-                "skip_first": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 100_000,
-                        "tooltip": "Skip this many images at the start, for example 10.",
-                    },
+                "skip_first": node_inputs.count(
+                    "Skip this many images at the start, for example 10.", 100_000
                 ),
-                "select_every_nth": (
-                    "INT",
-                    {
-                        "default": 1,
-                        "min": 1,
-                        "max": 100_000,
-                        "tooltip": "Then load every nth image: 2 is every second one.",
-                    },
+                "select_every_nth": node_inputs.count(
+                    "Then load every nth image: 2 is every second one.", 100_000, least=1
                 ),
                 "limit": (
                     "INT",

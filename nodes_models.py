@@ -75,20 +75,12 @@ class LoadModelFromCloud:
             },
             "optional": {
                 "profile": node_inputs.PROFILE,
-                "sha256": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "The SHA-256 that the file must have (64 hex "
-                        "digits). Empty: the one that was recorded at upload, if any.",
-                    },
+                "sha256": node_inputs.text_input(
+                    "The SHA-256 that the file must have (64 hex digits). "
+                    "Empty: the one that was recorded at upload, if any."
                 ),
-                "subfolder": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "Subfolder of the model folder, for example styles. Empty: as in the key.",
-                    },
+                "subfolder": node_inputs.text_input(
+                    "Subfolder of the model folder, for example styles. Empty: as in the key."
                 ),
             },
             "hidden": node_inputs.UNIQUE_ID,

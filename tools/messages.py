@@ -35,7 +35,7 @@ SMALLEST = 3  # letters of a template; with fewer it would be found in everythin
 
 # Where strings with words in them are no messages, each with its reason.
 UNSAID_CALLS = {
-    *("count", "seconds", "key", "key_prefix"),  # of inputs.py: tooltips, which are in locales/
+    *("count", "seconds", "text_input", "key", "key_prefix"),  # tooltips: they are in locales/
     "split",  # a list of names, written in one string
     *("getLogger", "compile", "TypeError", "AssertionError", "NotImplementedError", "Thread"),  # the code's
 }

@@ -455,7 +455,7 @@ def test_an_order_that_is_not_of_everything_says_so(long, monkeypatch, order):
     assert long.locator(".cs-hint").inner_text() == ""
     monkeypatch.setattr(browse, "ORDERED_KEYS", 30)
     long.get_by_role("button", name="Reload").click()
-    expect(long.locator(".cs-hint")).to_contain_text("Only 30 of them")
+    expect(long.locator(".cs-hint")).to_contain_text("Only the first 30 by name")
     assert names(long) == [f"{number:02}.txt" for number in reversed(range(25, 30))]
 
 

@@ -279,7 +279,7 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_told_before_a_byte_moves(shaky, proxy, stored, small_disk):
-    with pytest.raises(errors.StorageError, match="room for") as raised:
+    with pytest.raises(errors.StorageError, match="bytes are missing") as raised:
         download(shaky, stored, small_disk / "a.bin.part")
     assert f"{SIZE:,}" in str(raised.value)
     assert moved(proxy) == 0

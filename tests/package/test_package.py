@@ -317,3 +317,11 @@ def test_the_project_is_called_otherwise_than_comfyui():
     project = re.search(r'^name = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
     assert "comfyui" not in project.lower()
     assert re.fullmatch(r"[a-z][a-z0-9-]{0,99}", project)
+
+
+def test_every_module_has_a_test_file_of_its_own():
+    homes = {"nodes": ("nodes",), "node_inputs": ("nodes",)}
+    for name in sorted(set(modules()) - EMPTY - {"__init__"}):
+        folder, _, module = name.rpartition(".")
+        folders = [folder.replace(".", "/")] if folder else [*homes.get(package(name), ("package",))]
+        assert any((ROOT / "tests" / one / f"test_{module}.py").is_file() for one in folders), name
