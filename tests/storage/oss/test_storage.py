@@ -55,6 +55,8 @@ def proxy(server):
         yield between
 
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 FILES = []  # where profiles.json would lie: notes of uploads go beside it, and no test finds another's
 
 
