@@ -230,13 +230,13 @@ def test_every_provider_has_a_backend():
 
 
 def test_a_client_that_takes_long_to_build_holds_up_no_other_profile(recorded, file):
-    begun, other_is_open = threading.Event(), threading.Event()
+    begun, other_is_open, were_open = threading.Event(), threading.Event(), []
     known = opened(file)
 
     def build():
         if not begun.is_set():
             begun.set()
-            assert other_is_open.wait(30), "the other profiles waited for this one"
+            were_open.append(other_is_open.wait(30))
 
     recorded.begun = staticmethod(build)
     slow = threading.Thread(target=opened, args=(file,), kwargs={"bucket": "slow"})
@@ -246,6 +246,7 @@ def test_a_client_that_takes_long_to_build_holds_up_no_other_profile(recorded, f
     opened(file, bucket="another")
     other_is_open.set()
     slow.join()
+    assert were_open == [True], "the other profiles waited for this one"
 
 
 @pytest.mark.parametrize("name", sorted(base.Storage.__abstractmethods__))
