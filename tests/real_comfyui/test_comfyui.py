@@ -74,7 +74,7 @@ VALUES = {  # what a saved workflow holds: the widgets' values in their order, a
     "CloudStorageProfile": list(PROFILE.values()),
     "SaveImageToCloud": [value for value in SAVE.values() if not isinstance(value, list)],
     "GeneratePresignedURL": ["in/a.png", 1],
-    "LoadImageFromCloud": ["in/a.png"],
+    "LoadImageFromCloud": ["in/a.png", "load what is there"],
     "ListBucketContents": ["in/", 10, "*.png"],
     "TestCloudConnection": [],
 }
