@@ -41,7 +41,7 @@ def written(path, data):
 
 def test_frames_come_one_by_one_with_the_pixels_of_the_whole(tmp_path):
     images = [Image.new("RGB", (30, 20), colour) for colour in ("red", "lime", "blue")]
-    path = written(tmp_path / "a.gif", saved(images[0], "GIF", save_all=True, append_images=images[1:]))
+    path = written(tmp_path / "a.png", saved(images[0], "PNG", save_all=True, append_images=images[1:]))
     problems = []
     frames = list(comfyui_reader.frames(path, decode_all, problems.append))
     assert [int(colours[5, 5].argmax()) for colours, _ in frames] == [0, 1, 2]
