@@ -7,15 +7,12 @@ import functools
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OTHER_FOLDERS = ("tests", "tools", "benchmarks")  # they have modules too, and are not imported by ComfyUI
 
 
 @functools.cache
 def modules() -> dict[str, Path]:
     """Dotted name below the root -> file. A package's ``__init__.py`` is ``storage.__init__``."""
-    folders = [
-        path for path in ROOT.iterdir() if (path / "__init__.py").is_file() and path.name not in OTHER_FOLDERS
-    ]
+    folders = [path.parent for path in ROOT.glob("*/__init__.py")]
     paths = [*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
 
