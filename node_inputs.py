@@ -77,19 +77,13 @@ UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
 
 def key(example: str) -> tuple[str, dict[str, str]]:
     """An input for the key of an existing object."""
-    return ("STRING", {"default": "", "tooltip": f"The object in the bucket, for example {example}."})
+    return text_input(f"The object in the bucket, for example {example}.")
 
 
 def key_prefix(default: str) -> tuple[str, dict[str, str]]:
     """An input for the folder that a save node writes to."""
-    return (
-        "STRING",
-        {
-            "default": default,
-            "tooltip": "Folder in the bucket, for example renders/%date%/. The "
-            "%tokens% of filename work here too.",
-        },
-    )
+    tooltip = "Folder in the bucket, for example renders/%date%/. The %tokens% of filename work here too."
+    return text_input(tooltip, default)
 
 
 def text_input(tooltip: str, default: str = "") -> tuple[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from . import node_inputs
 from .comfyui import results, uploadable_files
 from .comfyui.progress import Progress
 from .loading import is_changed
-from .saving import choices, upload_file
+from .saving import choices
 from .saving.list_order import Call
 from .saving.save_request import SaveRequest, SaveResult, in_order
 from .system.meter import Meter
@@ -42,13 +42,9 @@ class UploadFileToCloud:
                     },
                 ),
                 "key_prefix": node_inputs.key_prefix("comfyui/files/"),
-                "filename": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "File name without extension; the %tokens% of the save nodes "
-                        "work. Empty: the file's own name.",
-                    },
+                "filename": node_inputs.text_input(
+                    "File name without extension; the %tokens% of the save nodes work. Empty: the file's own "
+                    "name."
                 ),
             },
             "optional": {
@@ -108,10 +104,7 @@ class UploadFileToCloud:
         def store(call: Call) -> SaveResult:
             path = uploadable_files.chosen(file)
             is_changed.remember_file(unique_id, path)
-            name = upload_file.name(
-                key_prefix, filename, path.name, request.context(), request.storage.room_for_key
-            )
-            return request.upload(name, path, meter, progress.text, call)
+            return request.upload(path.name, path, meter, progress.text, call)
 
         saved = await in_order(unique_id, store, meter, progress)
         return results.shown((saved.urls, saved.keys), saved.lines)

@@ -150,13 +150,10 @@ class UploadModelToCloud:
                     model_folders.names() or [""],
                     {"tooltip": "The model file as loaders list it. It must belong to model_type."},
                 ),
-                "key_prefix": (
-                    "STRING",
-                    {
-                        "default": "models/",
-                        "tooltip": "Folder in the bucket, for example models/. The model_type and"
-                        " the file's subfolders are added to it.",
-                    },
+                "key_prefix": node_inputs.text_input(
+                    "Folder in the bucket, for example models/. The model_type and the file's subfolders are "
+                    "added to it.",
+                    "models/",
                 ),
             },
             "optional": {"profile": node_inputs.PROFILE, "if_exists": node_inputs.IF_EXISTS},
@@ -207,9 +204,8 @@ class UploadModelToCloud:
             place = model_folders.local(model_type, model)
             is_changed.remember_file(unique_id, place.path)
             below = model_folders.key_name(model_type, place.name)
-            name = upload_file.kept_name(key_prefix, below, request.context(), request.storage.room_for_key)
             with upload_file.of_one_file.hold(place.path, meter):  # which a list may name twice
-                return request.upload(name, place.path, meter, progress.text, Call())
+                return request.upload(below, place.path, meter, progress.text, Call())
 
         saved = await save_request.run(store, meter, progress)
         return results.shown((*saved.keys, saved.urls), saved.lines)

@@ -116,9 +116,14 @@ class SaveRequest:
         return self._result([file.key for file in files], batch.lines(self.target, files), previews)
 
     def upload(
-        self, name: Name, path: Path, meter: Meter, say: Callable[[str], object], call: Call
+        self, file_name: str, path: Path, meter: Meter, say: Callable[[str], object], call: Call
     ) -> SaveResult:
-        """Store a file as it is; see ``upload_file.upload``."""
+        """Store the file ``path`` as it is, under the name that ``upload_file.name`` makes of ``file_name``.
+
+        See ``upload_file.upload``. Raises ConfigurationError for a bad name.
+        """
+        room = self.storage.room_for_key
+        name = upload_file.name(self.key_prefix, self.filename, file_name, self.context(), room)
         uploaded = upload_file.upload(self.storage, name, path, self.if_exists, meter, say, call)
         return self._result([uploaded.key], [Line(uploaded.status)], [])
 

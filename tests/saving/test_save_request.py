@@ -50,8 +50,7 @@ def test_a_file_is_uploaded_as_the_same_request_says(cloud, tmp_path):
     path = tmp_path / "cat.txt"
     path.write_bytes(b"cat")
     asked = request(link=choices.NO_LINK)
-    (name,) = asked.names("txt", 1)
-    result = asked.upload(name, path, Meter(), lambda text: None, Call())
+    result = asked.upload(path.name, path, Meter(), lambda text: None, Call())
     assert (result.keys, result.urls, result.summary) == (["a/x_7.txt"], "", "Saved a/x_7.txt.")
     assert cloud.read("a/x_7.txt") == b"cat"
 
