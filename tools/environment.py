@@ -42,6 +42,13 @@ PIP_SAYS = (
 )
 
 
+def modules(folder: Path) -> list[Path]:
+    """The modules in a folder and in the packages below it, but no test."""
+    packages = [module.parent for module in folder.glob("*/__init__.py")]
+    found = [*folder.glob("*.py"), *(module for package in packages for module in package.rglob("*.py"))]
+    return [module for module in found if not module.name.startswith("test_")]
+
+
 class SetupFailed(Exception):
     """The environment could not be made; the message says why and what to do."""
 

@@ -15,9 +15,9 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from environment import ROOT, modules
+
 FILE = ROOT / "web" / "messages_zh.js"
 HEAD = """/**
  * What the server's part says, in Chinese: template by template, `{0}` being what stands at the first `{}`.
@@ -70,17 +70,6 @@ UNSAID = {
     "every object: the network, the server, the bucket, the key or the settings",
     *("one object: its name, its size or its content", "those that a policy means, or nobody knows how many"),
 }
-
-
-def modules() -> list[Path]:
-    """The package's own modules, in the root and in its rooms."""
-    outside = {"tests", "tools", "benchmarks", "web", "locales", "docs", "assets", "example_workflows"}
-    found = [*ROOT.glob("*.py"), *(path for path in ROOT.glob("[a-z]*/**/*.py"))]
-    return sorted(
-        path
-        for path in found
-        if path.relative_to(ROOT).parts[0] not in outside and path.name not in UNSAID_MODULES
-    )
 
 
 def templates(source: str) -> Iterator[str]:
@@ -140,7 +129,14 @@ def _told(text: str) -> Iterator[str]:
 
 def all_templates() -> list[str]:
     """Every template of the package, sorted, each once."""
-    return sorted({each for path in modules() for each in templates(path.read_text(encoding="utf-8"))})
+    return sorted(
+        {
+            each
+            for path in modules(ROOT)
+            if path.name not in UNSAID_MODULES
+            for each in templates(path.read_text(encoding="utf-8"))
+        }
+    )
 
 
 def rows() -> dict[str, str]:

@@ -15,11 +15,10 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import environment
 import versions
-from environment import BIN, PYTHON, ROOT
+from environment import BIN, PYTHON, ROOT, modules
 
 SOURCES = ROOT / ".mypy_cache" / "source"
 
@@ -57,13 +56,6 @@ def _result(failed: list[str]) -> int:
     if failed:
         print(f"\nFailed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
-
-
-def modules(folder: Path) -> list[Path]:
-    """The modules in a folder and in the packages below it, but no test."""
-    packages = [module.parent for module in folder.glob("*/__init__.py")]
-    found = [*folder.glob("*.py"), *(module for package in packages for module in package.rglob("*.py"))]
-    return [module for module in found if not module.name.startswith("test_")]
 
 
 def ruff() -> int:
