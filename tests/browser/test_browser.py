@@ -363,9 +363,9 @@ def test_a_page_that_is_loaded_after_a_click_changes_nothing_of_what_was_clicked
     ids=["end", "arrows", "pages", "up", "home"],
 )
 def test_keys_mark_a_file_that_stays_marked_while_more_is_loaded(long, keys, result):
-    opened(long)
     held, may_come = [], []
     long.route("**/list?*token=*", lambda route: route.continue_() if may_come else held.append(route))
+    opened(long)
     for key in keys:
         long.keyboard.press(key)
     assert marked(long) == [result]
