@@ -17,25 +17,21 @@ from . import (
 from .comfyui import input_values, node_ids
 from .page import routes
 
+_modules = (
+    nodes_profile,
+    nodes_save,
+    nodes_outbox,
+    nodes_load,
+    nodes_folder,
+    nodes_files,
+    nodes_models,
+    nodes_browse,
+)
 NODE_CLASS_MAPPINGS = {
-    **nodes_profile.NODE_CLASS_MAPPINGS,
-    **nodes_save.NODE_CLASS_MAPPINGS,
-    **nodes_outbox.NODE_CLASS_MAPPINGS,
-    **nodes_load.NODE_CLASS_MAPPINGS,
-    **nodes_folder.NODE_CLASS_MAPPINGS,
-    **nodes_files.NODE_CLASS_MAPPINGS,
-    **nodes_models.NODE_CLASS_MAPPINGS,
-    **nodes_browse.NODE_CLASS_MAPPINGS,
+    node_id: node for module in _modules for node_id, node in module.NODE_CLASS_MAPPINGS.items()
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
-    **nodes_profile.NODE_DISPLAY_NAME_MAPPINGS,
-    **nodes_save.NODE_DISPLAY_NAME_MAPPINGS,
-    **nodes_outbox.NODE_DISPLAY_NAME_MAPPINGS,
-    **nodes_load.NODE_DISPLAY_NAME_MAPPINGS,
-    **nodes_folder.NODE_DISPLAY_NAME_MAPPINGS,
-    **nodes_files.NODE_DISPLAY_NAME_MAPPINGS,
-    **nodes_models.NODE_DISPLAY_NAME_MAPPINGS,
-    **nodes_browse.NODE_DISPLAY_NAME_MAPPINGS,
+    node_id: name for module in _modules for node_id, name in module.NODE_DISPLAY_NAME_MAPPINGS.items()
 }
 
 for _node in NODE_CLASS_MAPPINGS.values():

@@ -72,7 +72,9 @@ ON_DAMAGE = (
         "missing, or fail."
     },
 )
+OBJECT_OPTIONS = {"if_exists": IF_EXISTS, "link": LINK, "expires_hours": EXPIRES_HOURS}
 UNIQUE_ID = {"unique_id": "UNIQUE_ID"}
+SAVE_CONTEXT = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **UNIQUE_ID}
 
 
 def key(example: str) -> tuple[str, dict[str, str]]:

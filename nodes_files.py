@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import node_inputs
 from .comfyui import results, uploadable_files
 from .comfyui.progress import Progress
 from .loading import is_changed
-from .saving import choices
+from .saving.choices import STOP
 from .saving.list_order import Call
 from .saving.save_request import SaveRequest, SaveResult, in_order
 from .system.meter import Meter
-
-if TYPE_CHECKING:
-    from .profile import Profile
 
 
 class UploadFileToCloud:
@@ -49,26 +46,17 @@ class UploadFileToCloud:
             },
             "optional": {
                 "profile": node_inputs.PROFILE,
-                "if_exists": node_inputs.IF_EXISTS,
-                "link": node_inputs.LINK,
-                "expires_hours": node_inputs.EXPIRES_HOURS,
+                **node_inputs.OBJECT_OPTIONS,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
+            "hidden": node_inputs.SAVE_CONTEXT,
         }
 
     @classmethod
     def IS_CHANGED(
         cls,
         file: Any = None,  # noqa: ANN401  a widget's text, or None of a wire
-        key_prefix: str | None = None,
-        filename: str | None = None,
-        profile: None = None,
-        if_exists: str | None = None,
-        link: str | None = None,
-        expires_hours: int | None = None,
-        prompt: None = None,
-        extra_pnginfo: None = None,
         unique_id: str | None = None,
+        **others: object,
     ) -> str:
         """Changes when the file does."""
         return is_changed.answer_of_files(unique_id) if file is None else uploadable_files.state(file)
@@ -78,27 +66,12 @@ class UploadFileToCloud:
         file: Any = "",  # noqa: ANN401
         key_prefix: str = "comfyui/files/",
         filename: str = "",
-        profile: Profile | None = None,
-        if_exists: str = choices.NEW_NAME,
-        link: str = choices.OBJECT_URL,
-        expires_hours: int = 24,
-        prompt: dict[str, Any] | None = None,
-        extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
+        **options: Any,  # noqa: ANN401  fields of SaveRequest
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
-
         request = SaveRequest(
-            profile=profile,
-            key_prefix=key_prefix,
-            filename=filename,
-            if_exists=if_exists,
-            link=link,
-            expires_hours=expires_hours,
-            on_failure=choices.STOP,
-            prompt=prompt,
-            extra_pnginfo=extra_pnginfo,
-            node_id=unique_id,
+            key_prefix=key_prefix, filename=filename, on_failure=STOP, unique_id=unique_id, **options
         )
 
         def store(call: Call) -> SaveResult:

@@ -8,7 +8,8 @@ from . import node_inputs
 from .comfyui import folders, model_folders, results
 from .comfyui.progress import Progress
 from .loading import is_changed, model_file
-from .saving import choices, save_request, upload_file
+from .saving import save_request, upload_file
+from .saving.choices import STOP
 from .saving.list_order import Call
 from .saving.save_request import SaveRequest, SaveResult
 from .storage.base import Storage
@@ -91,11 +92,9 @@ class LoadModelFromCloud:
         cls,
         model_type: str | None = None,
         key: str | None = None,
-        force_redownload: bool | None = None,
-        profile: None = None,
-        sha256: str | None = None,
         subfolder: str | None = "",  # missing in older prompts; None if wired
         unique_id: str | None = None,
+        **others: object,
     ) -> str:
         def state(storage: Storage, key: str, how: tuple[str, str]) -> str:
             name = node_inputs.key_for(storage, key)
@@ -157,7 +156,7 @@ class UploadModelToCloud:
                 ),
             },
             "optional": {"profile": node_inputs.PROFILE, "if_exists": node_inputs.IF_EXISTS},
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
+            "hidden": node_inputs.SAVE_CONTEXT,
         }
 
     @classmethod
@@ -165,12 +164,8 @@ class UploadModelToCloud:
         cls,
         model_type: str | None = None,
         model: str | None = None,
-        key_prefix: str | None = None,
-        profile: None = None,
-        if_exists: str | None = None,
-        prompt: None = None,
-        extra_pnginfo: None = None,
         unique_id: str | None = None,
+        **others: object,
     ) -> str:
         """Changes when the file does."""
         if model_type is None or model is None:
@@ -182,22 +177,12 @@ class UploadModelToCloud:
         model_type: str = model_folders.FIRST,
         model: str = "",
         key_prefix: str = "models/",
-        profile: Profile | None = None,
-        if_exists: str = choices.NEW_NAME,
-        prompt: dict[str, Any] | None = None,
-        extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
+        **options: Any,  # noqa: ANN401  fields of SaveRequest
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
-
         request = SaveRequest(
-            profile=profile,
-            key_prefix=key_prefix,
-            if_exists=if_exists,
-            on_failure=choices.STOP,
-            prompt=prompt,
-            extra_pnginfo=extra_pnginfo,
-            node_id=unique_id,
+            key_prefix=key_prefix, filename="", on_failure=STOP, unique_id=unique_id, **options
         )
 
         def store() -> SaveResult:

@@ -16,8 +16,7 @@ from .media import formats
 from .media.audio import audio_encoder
 from .media.image import image_encoder
 from .media.video import video_plan, video_writer
-from .saving import choices, foreign_values
-from .saving.choices import NEW_NAME
+from .saving import foreign_values
 from .saving.list_order import Call
 from .saving.save_request import SaveRequest, SaveResult, in_order
 from .saving.store_file import File
@@ -25,8 +24,6 @@ from .system.meter import Meter
 
 if TYPE_CHECKING:
     import torch
-
-    from .profile import Profile
 
 
 class SaveImageToCloud(foreign_values.Tolerant):
@@ -72,45 +69,25 @@ class SaveImageToCloud(foreign_values.Tolerant):
             },
             "optional": {
                 "profile": node_inputs.PROFILE,
-                "if_exists": node_inputs.IF_EXISTS,
-                "link": node_inputs.LINK,
-                "expires_hours": node_inputs.EXPIRES_HOURS,
+                **node_inputs.OBJECT_OPTIONS,
                 "embed_workflow": node_inputs.EMBED_WORKFLOW,
                 "on_failure": node_inputs.ON_FAILURE,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
+            "hidden": node_inputs.SAVE_CONTEXT,
         }
 
     async def save(
         self,
         images: torch.Tensor,
         key_prefix: str = "comfyui/images/",
-        filename: str = "ComfyUI_%counter%",
         format: str = "png",
         quality: int = 95,
-        profile: Profile | None = None,
-        if_exists: str = NEW_NAME,
-        link: str = choices.OBJECT_URL,
-        expires_hours: int = 24,
         embed_workflow: bool = True,
-        on_failure: str = choices.KEEP_AND_STOP,
-        prompt: dict[str, Any] | None = None,
-        extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
+        **options: Any,  # noqa: ANN401  fields of SaveRequest
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
-        request = SaveRequest(
-            profile=profile,
-            key_prefix=key_prefix,
-            filename=filename,
-            if_exists=if_exists,
-            link=link,
-            expires_hours=expires_hours,
-            on_failure=on_failure,
-            prompt=prompt,
-            extra_pnginfo=extra_pnginfo,
-            node_id=unique_id,
-        ).understood()
+        request = SaveRequest(key_prefix=key_prefix, unique_id=unique_id, **options).understood()
         metadata = request.metadata(embed_workflow)
         extension = image_encoder.FORMATS[format].name
         height, width = images.shape[1:3]
@@ -172,9 +149,7 @@ class SaveVideoToCloud(foreign_values.Tolerant):
             },
             "optional": {
                 "profile": node_inputs.PROFILE,
-                "if_exists": node_inputs.IF_EXISTS,
-                "link": node_inputs.LINK,
-                "expires_hours": node_inputs.EXPIRES_HOURS,
+                **node_inputs.OBJECT_OPTIONS,
                 "embed_workflow": node_inputs.EMBED_WORKFLOW,
                 "crf": (
                     "INT",
@@ -189,40 +164,22 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 ),
                 "on_failure": node_inputs.ON_FAILURE,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
+            "hidden": node_inputs.SAVE_CONTEXT,
         }
 
     async def save(
         self,
         video: Any,  # noqa: ANN401  ComfyUI's VIDEO
         key_prefix: str = "comfyui/videos/",
-        filename: str = "ComfyUI_%counter%",
         format: str = formats.AUTO,
         codec: str = formats.AUTO,
-        profile: Profile | None = None,
-        if_exists: str = NEW_NAME,
-        link: str = choices.OBJECT_URL,
-        expires_hours: int = 24,
         embed_workflow: bool = True,
         crf: int = video_plan.CRF_OF_CODEC,
-        on_failure: str = choices.KEEP_AND_STOP,
-        prompt: dict[str, Any] | None = None,
-        extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
+        **options: Any,  # noqa: ANN401  fields of SaveRequest
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded", "Encoded")
-        request = SaveRequest(
-            profile=profile,
-            key_prefix=key_prefix,
-            filename=filename,
-            if_exists=if_exists,
-            link=link,
-            expires_hours=expires_hours,
-            on_failure=on_failure,
-            prompt=prompt,
-            extra_pnginfo=extra_pnginfo,
-            node_id=unique_id,
-        ).understood()
+        request = SaveRequest(key_prefix=key_prefix, unique_id=unique_id, **options).understood()
         metadata = request.metadata(embed_workflow)
 
         def store(call: Call) -> SaveResult:
@@ -290,47 +247,27 @@ class SaveAudioToCloud(foreign_values.Tolerant):
                         "are lossless."
                     },
                 ),
-                "if_exists": node_inputs.IF_EXISTS,
-                "link": node_inputs.LINK,
-                "expires_hours": node_inputs.EXPIRES_HOURS,
+                **node_inputs.OBJECT_OPTIONS,
                 "embed_workflow": node_inputs.EMBED_WORKFLOW,
                 "on_failure": node_inputs.ON_FAILURE,
                 "audioUI": node_inputs.AUDIO_PLAYER,
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", **node_inputs.UNIQUE_ID},
+            "hidden": node_inputs.SAVE_CONTEXT,
         }
 
     async def save(
         self,
         audio: Any,  # noqa: ANN401  ComfyUI's AUDIO, of any mapping
         key_prefix: str = "comfyui/audio/",
-        filename: str = "ComfyUI_%counter%",
         format: str = "flac",
-        profile: Profile | None = None,
         quality: str = formats.AUTO,
-        if_exists: str = NEW_NAME,
-        link: str = choices.OBJECT_URL,
-        expires_hours: int = 24,
         embed_workflow: bool = True,
-        on_failure: str = choices.KEEP_AND_STOP,
         audioUI: str = "",  # noqa: N803  what ComfyUI calls its player
-        prompt: dict[str, Any] | None = None,
-        extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str | None = None,
+        **options: Any,  # noqa: ANN401  fields of SaveRequest
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Uploaded")
-        request = SaveRequest(
-            profile=profile,
-            key_prefix=key_prefix,
-            filename=filename,
-            if_exists=if_exists,
-            link=link,
-            expires_hours=expires_hours,
-            on_failure=on_failure,
-            prompt=prompt,
-            extra_pnginfo=extra_pnginfo,
-            node_id=unique_id,
-        ).understood()
+        request = SaveRequest(key_prefix=key_prefix, unique_id=unique_id, **options).understood()
         metadata = request.metadata(embed_workflow)
         clips, rate = audio_encoder.clips(audio)
         form = formats.AUDIO_FORMATS[format]

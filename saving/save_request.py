@@ -49,25 +49,25 @@ class SaveResult:
 @dataclass(frozen=True, kw_only=True)
 class SaveRequest:
     """Where a save node stores, under which names, which addresses it hands out, and what it does with a file
-    that cannot be stored. ``prompt`` and ``extra_pnginfo`` are ComfyUI's hidden inputs.
+    that cannot be stored. ``prompt``, ``extra_pnginfo`` and ``unique_id`` are ComfyUI's hidden inputs.
     """
 
-    profile: Profile | None
+    profile: Profile | None = None
     key_prefix: str
-    filename: str = ""
+    filename: str = "ComfyUI_%counter%"
     if_exists: str = NEW_NAME
     link: str = OBJECT_URL
     expires_hours: int = 24
     on_failure: str = KEEP_AND_STOP
-    prompt: dict[str, Any] | None
-    extra_pnginfo: dict[str, Any] | None
-    node_id: str | None
+    prompt: dict[str, Any] | None = None
+    extra_pnginfo: dict[str, Any] | None = None
+    unique_id: str | None = None
     remarks: tuple[str, ...] = ()
 
     def understood(self) -> SaveRequest:
         """The request with the values of another package's workflow translated, and ``remarks`` on that."""
         ours = foreign_values.translated(
-            self.if_exists, self.link, self.expires_hours, self.prompt, self.node_id
+            self.if_exists, self.link, self.expires_hours, self.prompt, self.unique_id
         )
         return replace(self, **vars(ours))
 
@@ -87,7 +87,7 @@ class SaveRequest:
 
     def context(self, count: int = 1, width: int | None = None, height: int | None = None) -> NameContext:
         """What tokens stand for in the name of the first of ``count`` files."""
-        prompt, pnginfo, node_id = self.prompt, self.extra_pnginfo, self.node_id or ""
+        prompt, pnginfo, node_id = self.prompt, self.extra_pnginfo, self.unique_id or ""
         return NameContext(datetime.now(), 0, count, width, height, prompt, pnginfo, node_id)
 
     def names(

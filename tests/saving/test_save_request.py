@@ -17,7 +17,7 @@ PROMPT = {"1": {"class_type": "KSampler", "inputs": {"seed": 7}}}
 
 def request(**told):
     fixed = {"profile": None, "key_prefix": "a/", "filename": "x_%seed%", "prompt": PROMPT}
-    return SaveRequest(**{**fixed, "extra_pnginfo": None, "node_id": "2", **told})
+    return SaveRequest(**{**fixed, "extra_pnginfo": None, "unique_id": "2", **told})
 
 
 def save(request, count=2):
