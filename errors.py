@@ -10,7 +10,7 @@ secret, a signed URL or an Authorization header: ``scrub`` takes those out of wh
     ├── Unreachable(ConnectionError) ── Throttled
     ├── IntegrityError
     └── TransferCancelled
-    MediaError(ValueError)
+    MediaError(ValueError) ── Unreadable
 
 Each is also the built-in a caller would expect, so ``except FileNotFoundError`` works without this module.
 """
@@ -136,6 +136,10 @@ class TransferCancelled(StorageError):
 
 class MediaError(_Ours, ValueError):
     """A file is not the image, video or audio it should be, or cannot be encoded as asked."""
+
+
+class Unreadable(MediaError):
+    """Nothing of a file can be decoded."""
 
 
 def _again(name: str, arguments: tuple[Any, ...]) -> Exception:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..comfyui import folders, server, video
 from ..comfyui.amounts import several
-from ..errors import NotFound
-from ..media.damage import LOAD, ImageDamage
+from ..errors import NotFound, Unreadable
+from ..media.damage import FAIL, LOAD, ImageDamage
 from ..media.image import batch_sizes
 from ..media.image.image_decoder import TRIED, ImageFile
 from ..storage.base import ObjectInfo, Storage
@@ -80,16 +80,18 @@ class Loading:
     ) -> LoadedImages:
         """Download the images that are not in the cache, decode them, and put them into batches.
 
-        Of an animated image only the first frame is taken, so that there is one image for each key. Raises
+        Of an animated image only the first frame is taken, so that there is one image for each key. Files
+        that are no images are left out, unless ``on_damage`` is FAIL or there are no others. Raises
         MediaError, which names the key, and what ``object_cache.fetch`` raises.
         """
         self._count = len(found)
         meter.expect(sum(info.size for info in found))
         unconfirmed: list[str] = []
         notes: dict[str, list[str]] = {}
+        unreadable: dict[str, Unreadable] = {}
 
-        def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames]:
-            def run() -> batch_sizes.Frames:
+        def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames | None]:
+            def run() -> batch_sizes.Frames | None:
                 copy = object_cache.fetch(
                     storage, info.key, folders.temp_folder() / "cache", meter.part(counts=False)
                 )
@@ -97,22 +99,35 @@ class Loading:
                     unconfirmed.append(info.key)
                 reader, damage = video.image_reader(copy.path), ImageDamage(info.key, TRIED, on_damage)
                 file = ImageFile(copy.path, info.key, reader, damage, server.free_memory)
-                frame = file.decode(first_only=True)
-                self._done += 1
+                notes[info.key], frame = damage.notes, None
+                try:
+                    frame = file.decode(first_only=True)
+                    self._done += 1
+                except Unreadable as error:
+                    if on_damage == FAIL:
+                        raise
+                    unreadable[info.key] = error
+                    notes[info.key].append(str(error))
                 meter.add(info.size)
-                notes[info.key] = damage.notes
                 return frame
 
             return run
 
         pictures = thread_pool.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
-        pictures.reverse()
-        one_by_one = (pictures.pop() for _ in found)  # so that no image is in memory twice
-        gathered, masks = batch_sizes.combine(one_by_one, len(found), size_mode)
-        status = f"Loaded {several(len(found), '{} image', '{} images')}."
+        keys = [info.key for info in found if info.key not in unreadable]
+        if not keys:
+            raise unreadable[found[0].key]
+        frames = [frame for frame in reversed(pictures) if frame]
+        pictures.clear()
+        one_by_one = (frames.pop() for _ in keys)  # so that no image is in memory twice
+        gathered, masks = batch_sizes.combine(one_by_one, len(keys), size_mode)
+        status = f"Loaded {several(len(keys), '{} image', '{} images')}."
+        if unreadable:
+            one, many = "{} file that cannot be read", "{} files that cannot be read"
+            status += f" Left out: {several(len(unreadable), one, many)}."
         if unconfirmed:
             one, many = "{} image is a copy downloaded earlier", "{} images are copies downloaded earlier"
             copies = several(len(unconfirmed), one, many)
             status += f" The server cannot be reached: {copies}."
         missing = tuple(note for info in found for note in notes[info.key])
-        return LoadedImages(gathered, masks, [info.key for info in found], status, missing)
+        return LoadedImages(gathered, masks, keys, status, missing)

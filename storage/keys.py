@@ -55,7 +55,7 @@ def existing_key(key: str, max_bytes: int = MAX_KEY_BYTES) -> str:
     folder called "..". Whatever is changed about such a name makes it that of another object. Raises BadKey
     for what can be no object's name: nothing, more than ``max_bytes``, half a surrogate pair.
     """
-    fault = _half_a_character(key) or _too_long(key, max_bytes)
+    fault = _half_a_character(key) or _too_long(key, max_bytes, "Check the key: no object has one this long.")
     if not key:
         fault = ("it is empty", "Give the name of a file.")
     if fault:
@@ -77,7 +77,7 @@ def clean_prefix(prefix: str, max_bytes: int = MAX_KEY_BYTES) -> str:
     """
     prefix = prefix.strip("\r\n\t").lstrip("/")
     if prefix:
-        _checked(f"{prefix}x", max_bytes + 1)
+        _checked(f"{prefix}x", max_bytes + 1, "Shorten path_prefix.")
     return prefix
 
 
@@ -86,21 +86,19 @@ def _half_a_character(key: str) -> tuple[str, str] | None:
     return (said, advice) if pattern.search(key) else None
 
 
-def _too_long(key: str, max_bytes: int) -> tuple[str, str] | None:
+def _too_long(key: str, max_bytes: int, advice: str) -> tuple[str, str] | None:
     size = len(key.encode(errors="surrogatepass"))
-    if size <= max_bytes:
-        return None
     said = f"it has {size} bytes in UTF-8, and {max_bytes} are allowed here"
-    return said, "Shorten key_prefix or filename."
+    return (said, advice) if size > max_bytes else None
 
 
 def _bad(key: str, fault: tuple[str, str]) -> BadKey:
     return BadKey(sentence("use this object key", shown_key(key), *fault))
 
 
-def _checked(key: str, max_bytes: int) -> str:
+def _checked(key: str, max_bytes: int, shorter: str = "Shorten key_prefix or filename.") -> str:
     fault = next(((said, advice) for pattern, said, advice in _FAULTS if pattern.search(key)), None)
-    fault = fault or _too_long(key, max_bytes)
+    fault = fault or _too_long(key, max_bytes, shorter)
     if fault is None and (not key or key.endswith("/")):
         fault = ("it names a folder" if key else "it is empty", "Give the name of a file.")
     if fault is not None:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import torch
 
-from ...errors import MediaError, sentence
+from ...errors import MediaError, Unreadable, sentence
 from .. import file_kind
 from ..damage import ImageDamage
 from ..file_kind import JPEG_START, PNG_SIGNATURE
@@ -62,8 +62,8 @@ class ImageFile:
         Newer ComfyUI decodes most files with FFmpeg, which gives slightly different pixels for JPEG:
         ``reader`` does that.
 
-        Of a damaged or truncated file, the part that is there is returned, as in ComfyUI. Raises MediaError
-        if there is no image, or one that is too large.
+        Of a damaged or truncated file, the part that is there is returned, as in ComfyUI. Raises Unreadable
+        if there is none, MediaError if the image is too large.
         """
         return self._read(None, first_only=first_only).images()
 
@@ -106,7 +106,8 @@ class ImageFile:
                 return batch
             file.seek(0)
             said, advice = _diagnosis(file.read(file_kind.HEAD_BYTES), problem)
-        raise MediaError(sentence(TRIED, self.name, said, advice)) from problem
+        kind = MediaError if isinstance(problem, MemoryError) else Unreadable
+        raise kind(sentence(TRIED, self.name, said, advice)) from problem
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:

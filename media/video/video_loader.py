@@ -40,9 +40,10 @@ FLOAT_BYTES = np.dtype(np.float32).itemsize
 class Loaded:
     """``frames`` [count, height, width, 3 or 4] float32 in 0..1, or a latent, and their audio.
 
-    ``audio`` is ComfyUI's AUDIO with the duration of the frames, silent for a video without audio. ``info``
-    has VideoHelperSuite's ten fields. ``rate`` is the frame rate of what was loaded. ``notes`` has a sentence
-    for each thing that is damaged or missing.
+    ``audio`` is ComfyUI's AUDIO with the duration of the frames, but it ends with the video, which the last
+    of every nth frames may outlast; silent for a video without audio. ``info`` has VideoHelperSuite's ten
+    fields. ``rate`` is the frame rate of what was loaded. ``notes`` has a sentence for each thing that is
+    damaged or missing.
     """
 
     frames: torch.Tensor
@@ -102,8 +103,10 @@ def load(
         rate = _rate(reader, window, times[:count])
         begin = times[0] if window.start_seconds is None else window.start_seconds
         last_time = times[count - 1] if window.start_seconds is None else begin + (count - 1) / rate
-        audio = _audio(reader, begin, last_time + 1 / rate, memory)
-        info = _info(reader, timed, canvas, count, rate)
+        source_rate = _source_rate(reader, timed)
+        video_end = max(last_time + 1 / rate / window.select_every_nth, reader.count / source_rate)
+        audio = _audio(reader, begin, min(last_time + 1 / rate, video_end), memory)
+        info = _info(reader, source_rate, canvas, count, rate)
         notes = reader.damage.lines()
     return Loaded(sink.result(count), count, audio, reader.audio is not None, info, rate, notes)
 
@@ -156,7 +159,7 @@ class _Memory:
         return self._reservation.reserve(choose) // frame
 
     def reserve_audio(self, seconds: Fraction, values_per_second: int) -> None:
-        """Reserve memory for the audio, which is long with a high select_every_nth."""
+        """Reserve memory for the audio, which may be larger than the frames if only every nth is loaded."""
         size = round(seconds * values_per_second) * FLOAT_BYTES
 
         def choose(free: int) -> int:
@@ -215,13 +218,15 @@ def _measured(stated: Fraction, steps: int, seconds: Fraction) -> Fraction:
     return (steps / seconds).limit_denominator(RATE_DENOMINATOR)
 
 
+def _source_rate(reader: VideoReader, last: TimedFrame) -> Fraction:
+    """Return the frame rate of the file, measured up to the frame ``last`` if all frames were decoded."""
+    return _measured(reader.rate, last.index, last.seconds) if reader.counted else reader.rate
+
+
 def _info(
-    reader: VideoReader, last: TimedFrame, canvas: _Canvas, count: int, rate: Fraction
+    reader: VideoReader, source_rate: Fraction, canvas: _Canvas, count: int, rate: Fraction
 ) -> dict[str, int | float]:
-    """Return VideoHelperSuite's ten fields; rate and duration are measured if all frames were decoded."""
-    source_rate = reader.rate
-    if reader.counted:
-        source_rate = _measured(reader.rate, last.index, last.seconds)
+    """Return VideoHelperSuite's ten fields."""
     return {
         "source_fps": float(source_rate),
         "source_frame_count": reader.count,

@@ -110,9 +110,34 @@ def test_an_empty_folder_is_an_error_that_names_the_prefix(cloud, five, inputs):
     assert "path_prefix" in str(raised.value)
 
 
-def test_a_damaged_image_is_named(cloud, five):
+@pytest.mark.parametrize("size_mode", ["pad to first", "one item each"])
+def test_a_file_that_cannot_be_read_is_left_out_and_named(cloud, five, size_mode):
+    def shown(limit):
+        return run_node("LoadImagesFromCloud", prefix="set/", size_mode=size_mode, limit=limit)
+
+    cloud.put("set/2.png", b"<html>", PutOptions(), Meter())
+    ui, result = shown(16)["ui"], shown(16)["result"]
+    images, masks, keys, count = result
+    assert torch.equal(torch.cat(images), five[[0, 1, 3, 4]])
+    assert sum(len(mask) for mask in masks) == count == 4
+    assert keys == [f"set/{number}.png" for number in (0, 1, 3, 4)]
+    status, line = ui[results.LINES]
+    assert status == "Loaded 4 images. Left out: 1 file that cannot be read."
+    assert "set/2.png" in line
+    cloud.put("set/1.png", b"", PutOptions(), Meter())
+    assert shown(3)["ui"][results.LINES][0] == "Loaded 1 image. Left out: 2 files that cannot be read."
+
+
+@pytest.mark.parametrize("inputs", [{"on_damage": "fail"}, {"pattern": "9*"}])
+def test_a_file_that_cannot_be_read_fails_if_asked_to_or_if_there_is_no_other(cloud, five, inputs):
     cloud.put("set/9.png", b"<html>", PutOptions(), Meter())
     with pytest.raises(errors.MediaError, match=r"set/9\.png"):
+        load(**inputs)
+
+
+def test_an_image_that_does_not_fit_into_memory_is_never_left_out(cloud, five, monkeypatch):
+    monkeypatch.setattr(model_management, "get_free_memory", lambda _device: 0)
+    with pytest.raises(errors.MediaError, match="of memory are free"):
         load()
 
 

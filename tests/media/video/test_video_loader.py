@@ -361,8 +361,20 @@ def test_a_film_without_sound_gives_silence_as_long_as_its_pictures(film):
 
 @pytest.mark.parametrize("kind", ["mp4", "gif"])
 def test_sound_that_would_not_fit_into_memory_is_refused_with_what_to_set(film, kind):
+    free = iter([PLENTY])  # for the frame; after that there is less than its audio takes
     with pytest.raises(errors.MediaError, match=r"s of audio take \d+\.\d GB.*Set select_every_nth"):
-        load(film(kind), select_every_nth=2**31 - 1)
+        load(film(kind), free=lambda: next(free, 1000), select_every_nth=100)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "gif"])
+@pytest.mark.parametrize("window", [{}, {"force_rate": 10}, {"skip_first_frames": 31}, {"frame_load_cap": 1}])
+@pytest.mark.parametrize("nth", [7, COUNT, 2**31 - 1])
+def test_the_audio_of_every_nth_frame_ends_with_the_video(film, kind, window, nth):
+    loaded = load(film(kind), select_every_nth=nth, **window)
+    start = window.get("skip_first_frames", 0) / RATE
+    end = min(COUNT / RATE, start + loaded.count * nth / window.get("force_rate", RATE))
+    seconds = loaded.audio["waveform"].shape[2] / loaded.audio["sample_rate"]
+    assert abs(seconds - (end - start)) < 0.002
 
 
 def test_sound_that_ends_early_is_followed_by_silence(tmp_path):
