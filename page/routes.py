@@ -153,7 +153,8 @@ def _headers(seconds: int) -> dict[str, str]:
 
 
 def _list(query: Query, meter: Meter) -> Answer:
-    storage = connect(_profile(query))
+    profile = _profile(query)
+    storage = connect(profile)
     folder, token, text, order, endings = _asked(query)
     if order:
         found = browse.ordered(storage, folder, text, order, meter, endings)
@@ -161,7 +162,8 @@ def _list(query: Query, meter: Meter) -> Answer:
         found = browse.search(storage, folder, text, token, meter, endings)
     else:
         found = browse.folder(storage, folder, token, meter, endings)
-    return Answer({"place": f"{storage.bucket}/{storage.path_prefix}", **_listed(found)}, LISTING_SECONDS)
+    place = {"place": f"{storage.bucket}/{storage.path_prefix}", "profile": profile.name}
+    return Answer({**place, **_listed(found)}, LISTING_SECONDS)
 
 
 def _local(query: Query, meter: Meter) -> Answer:

@@ -168,7 +168,7 @@ async function browse(node, widget) {
     say,
     locale: locale(),
     profile,
-    where: titleOf(profile),
+    where: (used) => titleOf(profile, used),
     start: typed,
     wants: PICKED[widget.name],
     kind: widget.name === "key" ? KIND_OF_NODE[node.comfyClass] : null,
@@ -182,7 +182,7 @@ async function browse(node, widget) {
 async function browseLocal(node, widget) {
   const say = texts(locale())
   const files = server(say).local
-  const where = say("this_comfyui")
+  const where = () => say("this_comfyui")
   const start = String(widget.value ?? "").replaceAll("\\", "/")
   const chosen = await pick({ server: files, say, locale: locale(), profile: {}, where, start })
   if (chosen === null) return

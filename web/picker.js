@@ -22,8 +22,9 @@ let numbered = 0 // of elements that others point at by id
  * Resolves with what was chosen, and with null for none: `{key}`, of a file with what the server said of it. The key
  * of a folder ends in "/", or is "" for the top.
  *
- * `profile` is what api.js takes, `where` its name for the title, `start` a key or folder to begin at; `wants` is
- * "file" or "folder", `kind` one of KINDS of kinds.js where only such files are meant.
+ * `profile` is what api.js takes. `where(used)` returns its name for the title; `used` is the name of the profile that
+ * the server used, undefined before it has answered. `start` is a key or folder to begin at, `wants` is "file" or
+ * "folder", and `kind` is one of KINDS of kinds.js if only such files can be used.
  */
 export function pick({ server, say, locale, profile, where, start = "", wants = "file", kind = null }) {
   return new Promise((resolve) => new Picker({ server, say, locale, profile, where, wants, kind }, resolve).open(start))
@@ -91,7 +92,7 @@ class Picker {
       { type: "button", class: "cs-button cs-primary", click: () => this.choose() },
       say("choose"),
     )
-    this.place = element("span", { class: "cs-where", title: this.where }, this.where)
+    this.place = element("span", { class: "cs-where" }, this.where())
     this.scroller = element("div", { class: "cs-scroller" }, this.hint, this.list, this.note, this.more)
     this.dialog = element(
       "dialog",
@@ -204,14 +205,15 @@ class Picker {
   }
 
   take(page) {
-    const { folders, files, following, place, hidden = 0, total = null, complete = true } = page
+    const { folders, files, following, place, profile, hidden = 0, total = null, complete = true } = page
     this.arrived.push(...folders.map((key) => ({ key, isFolder: true })), ...files)
     this.following = following
     this.hidden += hidden
     this.total = total
     if (place !== undefined) {
-      this.place.title = [place, this.where].join(" · ")
-      this.place.replaceChildren(element("strong", {}, place.replace(/\/$/, "")), ` · ${this.where}`)
+      const where = this.where(profile)
+      this.place.title = [place, where].join(" · ")
+      this.place.replaceChildren(element("strong", {}, place.replace(/\/$/, "")), ` · ${where}`)
     }
     if (!complete) this.hint.replaceChildren(this.say("incomplete", { total }))
     this.draw()

@@ -20,10 +20,13 @@ export function profileOf(node, root) {
   return source && classOf(source) === PROFILE_NODE ? settingsOf(source) : null
 }
 
-/** The name of the profile for the user. */
-export function titleOf(settings) {
-  const { profile, ...others } = settings
-  return [profile, ...Object.values(others)].join(" · ")
+/**
+ * The profile for the user. `used` is the name of the profile that the server used, undefined before it has answered:
+ * "(env vars)" may also stand for the default profile of profiles.json.
+ */
+export function titleOf({ profile, ...others }, used) {
+  const name = used ?? (profile === ENVIRONMENT ? undefined : profile)
+  return [name, ...Object.values(others)].filter(Boolean).join(" · ")
 }
 
 function settingsOf(node) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -10,6 +12,7 @@ from io import BytesIO
 
 import hostile_texts
 import pytest
+from cloud_storage.comfyui import folders
 from cloud_storage.page import browse, routes
 from cloud_storage.storage.base import ObjectInfo, Page, PutOptions
 from cloud_storage.system.meter import Meter
@@ -583,6 +586,25 @@ def test_the_title_names_the_bucket_the_prefix_and_the_profile(filled, ours, fas
     opened(ours, {"where": "my profile"})
     prefix = filled.path_prefix.rstrip("/")
     assert ours.locator(".cs-where").inner_text() == f"{fast_place.bucket}/{prefix} · my profile"
+
+
+def test_the_title_names_the_profile_that_is_used(filled, ours, fast_place, monkeypatch):
+    place = f"{fast_place.bucket}/{filled.path_prefix.rstrip('/')}"
+    opened(ours)
+    assert ours.locator(".cs-where").inner_text() == f"{place} · (env vars)"
+    ours.keyboard.press("Escape")
+    given = {name: value for name, value in os.environ.items() if name.startswith("COMFY_S3_")}
+    for name in given:
+        monkeypatch.delenv(name)
+    entry = {name.removeprefix("COMFY_S3_").lower(): value for name, value in given.items()}
+    file = folders.profiles_file()
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"profiles": {"home": entry}}))
+    opened(ours)
+    assert ours.locator(".cs-where").inner_text() == f"{place} · home"
+    ours.keyboard.press("Escape")
+    opened(ours, {}, "en", {"bucket": fast_place.bucket})
+    assert ours.locator(".cs-where").inner_text() == f"{place} · home · {fast_place.bucket}"
 
 
 # ------------------------------------------------------------ lines

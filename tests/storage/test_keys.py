@@ -47,7 +47,7 @@ def test_a_key_that_is_too_long_to_exist_gets_no_advice_for_saving():
     with pytest.raises(BadKey, match="Shorten key_prefix or filename"):
         keys.clean_key("a" * 1025)
     for check in (keys.existing_key, keys.existing_prefix):
-        with pytest.raises(BadKey, match="1025 bytes.*no object has one this long") as refused:
+        with pytest.raises(BadKey, match=r"1025 bytes.*no object has one this long") as refused:
             check("a" * 1025)
         assert "key_prefix" not in str(refused.value)
     with pytest.raises(BadKey, match=r"Shorten path_prefix\."):
