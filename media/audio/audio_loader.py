@@ -27,7 +27,7 @@ from ..container import (
     video_stream,
 )
 from ..damage import LOAD, StreamDamage
-from ..memory_budget import SPARE_BYTES, Reservation
+from ..memory_budget import Reservation
 from ..packets import packets
 from ..truncation import is_truncated, mp3_frame_bytes
 from .audio_timeline import LEAD_SECONDS, AudioTimeline
@@ -60,7 +60,8 @@ def load(
     start = Fraction(start_seconds).limit_denominator(MICROSECONDS)
     end = start + Fraction(duration_seconds).limit_denominator(MICROSECONDS) if duration_seconds else None
     damage = StreamDamage("an audio file", name, on_damage)
-    with opened(source, name, "an audio file") as container, Reservation(free_bytes) as reservation:
+    reserved = Reservation("load the audio", name, free_bytes)
+    with opened(source, name, "an audio file") as container, reserved as reservation:
         stream = audio_stream(container)
         if stream is None:
             if video_stream(container) is None:
@@ -68,7 +69,7 @@ def load(
                 raise _unreadable(name, said, "Choose the key of an audio file.")
             raise _unreadable(name, "it has no audio", "Load Video from Cloud reads its video.")
         discard_other_streams(container, [stream])
-        memory = _Memory(reservation, name, start)
+        memory = _Memory(reservation, start)
         decoding = _Decoding(container, source, stream, damage, meter, memory)
         decoding.run(start, end)
         timeline = decoding.timeline
@@ -84,36 +85,25 @@ def load(
 class _Memory:
     """Reserves memory for the audio from ``start`` on, while it is decoded."""
 
-    def __init__(self, reservation: Reservation, name: str, start: Fraction) -> None:
-        self._reservation, self._name, self._start = reservation, name, start
-        self._reserved = self._filled = 0
+    def __init__(self, reservation: Reservation, start: Fraction) -> None:
+        self._reservation, self._start, self._filled = reservation, start, 0
 
     def reserve(self, timeline: AudioTimeline, end: Fraction | None) -> None:
         """Reserve memory for what was decoded and a quarter more. Raises MediaError if it does not fit."""
-        reach = timeline.seconds if end is None else min(timeline.seconds, end)
+        seconds = (timeline.seconds if end is None else min(timeline.seconds, end)) - self._start
         second = timeline.rate * timeline.channels * SAMPLE_BYTES
-        needed = max(0, int((reach - self._start) * second))
-        if needed > self._reserved:
+        needed = max(0, int(seconds * second))
 
-            def choose(free: int) -> int:
-                available = max(0, free - SPARE_BYTES)
-                if needed - self._reserved > available:
-                    raise self._refusal(timeline, reach - self._start, needed, self._reserved + available)
-                return min(needed + needed // 4 - self._reserved, available)
+        def advice(available: int) -> str:
+            fitting = available // second
+            return f"Set duration_seconds to {fitting} or less." if fitting else "Free memory."
 
-            self._reserved += self._reservation.reserve(choose)
+        if needed > self._reservation.reserved:
+            what = f"{float(seconds):.0f} s of {timeline.channels} channels at {timeline.rate} Hz take"
+            self._reservation.reserve(needed, what, advice, wanted=needed + needed // 4)
         if needed // 2 > self._filled:  # the other half is the result, which does not exist yet
             self._reservation.filled(needed // 2 - self._filled)
             self._filled = needed // 2
-
-    def _refusal(self, timeline: AudioTimeline, seconds: Fraction, needed: int, available: int) -> MediaError:
-        said = (
-            f"{float(seconds):.0f} s of {timeline.channels} channels at {timeline.rate} Hz take "
-            f"{needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB of memory are free for them"
-        )
-        fitting = available // (timeline.rate * timeline.channels * SAMPLE_BYTES)
-        advice = f"Set duration_seconds to {fitting} or less." if fitting else "Free memory."
-        return MediaError(sentence("load the audio", self._name, said, advice))
 
 
 class _Decoding:
@@ -183,9 +173,8 @@ class _Decoding:
     def _frames(self, start: Fraction) -> Iterator[Any]:
         import av
 
-        undecoded = list[
-            Fraction
-        ]()  # times of failed packets; no loss if only bytes that are no audio follow
+        # Times of packets that failed; no loss if only bytes that are no audio follow.
+        undecoded = list[Fraction]()
         for _, packet in packets(self._container, [self._stream], self._source, self._stop):
             self._meter.check()
             whole = None

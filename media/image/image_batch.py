@@ -15,16 +15,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..memory_budget import Reservation
+
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 # Number of the first row, colours [rows, width, 3], alpha [rows, width] or None: uint8, or float32 in 0..1
 Band = tuple[int, Array, "Array | None"]
-Orient = Callable[
-    [Array], Array
-]  # returns a view of an upright image in the row and column order of the file
+# Returns a view of an upright image in the row and column order of the file.
+Orient = Callable[[Array], Array]
 
 ALPHA = "alpha"
 CHANNELS = (ALPHA, "red", "green", "blue")
+MAX_PIXELS = 1 << 30  # of all frames together: 16 GiB of IMAGE and MASK
+SMALLER = "Make it smaller and upload it again."
 BAND_PIXELS = 1 << 18  # converted at once; they fit into the processor's cache
 
 # By EXIF's orientation (tag 0x0112)
@@ -39,11 +42,6 @@ ORIENTATIONS: dict[int, Orient] = {
     8: lambda upright: np.rot90(upright, -1),
 }
 SIDEWAYS = 5  # from this orientation on, width and height are swapped
-
-
-def frame_bytes(pixels: int, channel: str | None) -> int:
-    """Return the bytes of IMAGE and MASK for one frame, or of one channel as MASK."""
-    return pixels * np.dtype(np.float32).itemsize * (len(CHANNELS) if channel is None else 1)
 
 
 class Batch:
@@ -110,6 +108,35 @@ class Batch:
         return torch.from_numpy(self._image), masks
 
 
+class Room:
+    """Reserves and allocates the memory for the frames of a file."""
+
+    def __init__(self, reservation: Reservation, channel: str | None) -> None:
+        self._reservation, self._channel, self._count = reservation, channel, 0
+
+    def ask(self, count: int, pixels: int) -> None:
+        """Reserve memory for frames of a size, 0 for an unknown one. Raises MediaError if it does not fit."""
+        self._count = max(1, count)
+        if pixels * self._count > MAX_PIXELS:
+            raise self._reservation.refusal(f"its frames have more than {MAX_PIXELS:,} pixels", SMALLER)
+        values = self._count * pixels * (len(CHANNELS) if self._channel is None else 1)
+        what, advice = "it takes", "Free memory, or make it smaller."
+        if self._count > 1:
+            what = f"its {self._count} frames take"
+            advice = "Free memory, make it smaller, or take fewer frames of it with Load Video from Cloud."
+        self._reservation.reserve(values * np.dtype(np.float32).itemsize, what, lambda _: advice)
+
+    def begin(self, height: int, width: int) -> Batch:
+        """Allocate the batch, for frames of the first one's size."""
+        self.ask(self._count, height * width)
+        return Batch(self._count, height, width, self._channel)
+
+    def more(self, batch: Batch) -> None:
+        """Double the batch, for a file with more frames than its header states."""
+        self.ask(batch.room * 2, batch.height * batch.width)
+        batch.grow(batch.room * 2)
+
+
 @dataclass(frozen=True)
 class _Part:
     """A part of a frame: the memory to fill, and the function that picks its values of a band."""
@@ -132,24 +159,20 @@ def _spread(source: Array, target: Floats, *, inverted: bool) -> None:
     """
     if source is target and not inverted:
         return
-    for rows in _slices(*target.shape[:2]):
+    for rows in slices(*target.shape[:2]):
         floats = source[rows].astype(np.float32)
         if source.dtype == np.uint8:
             floats /= 255
         target[rows] = np.float32(1) - floats if inverted else floats
 
 
-def _slices(height: int, width: int) -> Iterator[slice]:
+def slices(height: int, width: int) -> Iterator[slice]:
+    """Yield the rows of each band of an image."""
     step = max(1, BAND_PIXELS // max(1, width))
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def bands(colours: Array, alpha: Array | None) -> Iterator[Band]:
     """Yield an image in bands."""
-    for rows in _slices(*colours.shape[:2]):
+    for rows in slices(*colours.shape[:2]):
         yield rows.start, colours[rows], None if alpha is None else alpha[rows]
-
-
-def band_rows(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Yield the first row of each band and the row after its last."""
-    return ((rows.start, rows.stop) for rows in _slices(height, width))

@@ -21,10 +21,10 @@ from ...errors import MediaError, Unreadable, sentence
 from .. import file_kind
 from ..damage import ImageDamage
 from ..file_kind import JPEG_START, PNG_SIGNATURE
-from ..memory_budget import SPARE_BYTES, Reservation
+from ..memory_budget import Reservation
 from . import comfyui_reader, image_batch, image_truncation, pillow_reader, png_repair
 from .comfyui_reader import Components
-from .image_batch import CHANNELS, Batch
+from .image_batch import CHANNELS, Batch, Room
 from .pillow_reader import Refused, Size
 
 __all__ = ["CHANNELS", "TRIED", "ImageFile"]
@@ -33,7 +33,6 @@ logger = logging.getLogger("cloud_storage")
 
 Opened = Callable[[], "contextlib.AbstractContextManager[BinaryIO]"]  # opens a file at its beginning
 Frames = tuple[torch.Tensor, torch.Tensor]  # IMAGE [B, H, W, 3] and MASK [B, H, W], float32 in 0..1
-MAX_PIXELS = 1 << 30  # of all frames together: 16 GiB of IMAGE and MASK
 _REPAIR_MAX_BYTES = 1 << 30  # a larger file is not repaired, because it has to be read into memory
 TRIED = "read the image"
 
@@ -76,8 +75,8 @@ class ImageFile:
 
     def _read(self, channel: str | None, *, first_only: bool) -> Batch:
         damage = self.damage or ImageDamage(self.name, TRIED)
-        with Reservation(self.free_bytes) as reservation:
-            room = _Room(reservation, self.name, channel)
+        with Reservation("load the image", self.name, self.free_bytes) as reservation:
+            room = Room(reservation, channel)
             try:
                 if self.reader is not None and isinstance(self.source, Path):
                     batch = _by_comfyui(self.source, room, self.reader, damage, first_only=first_only)
@@ -90,8 +89,8 @@ class ImageFile:
                 raise MediaError(sentence(TRIED, self.name, str(error), error.advice)) from error
             except Exception as error:  # noqa: BLE001  Pillow's plugins raise any error; it is reported below
                 problem = error
-        with Reservation(self.free_bytes) as reservation, self._opened() as file:
-            room = _Room(reservation, self.name, channel)
+        with Reservation("load the image", self.name, self.free_bytes) as reservation, self._opened() as file:
+            room = Room(reservation, channel)
             for data, missing in _repaired(file):
                 try:
                     opened = functools.partial(io.BytesIO, data)
@@ -116,64 +115,19 @@ class ImageFile:
             yield file
 
 
-class _Room:
-    """Reserves and allocates the memory for the frames of a file."""
-
-    def __init__(self, reservation: Reservation, name: str, channel: str | None) -> None:
-        self._reservation, self._name, self._channel = reservation, name, channel
-        self._count, self._reserved = 0, 0
-
-    def ask(self, size: Size) -> None:
-        """Reserve memory for the size in the header. Raises MediaError if it does not fit."""
-        if size.pixels * max(1, size.count) > MAX_PIXELS:
-            said = f"its frames have more than {MAX_PIXELS:,} pixels"
-            raise MediaError(sentence(TRIED, self._name, said, "Make it smaller."))
-        self._count = max(1, size.count)
-        self._take(self._count * image_batch.frame_bytes(size.pixels, self._channel))
-
-    def begin(self, height: int, width: int) -> Batch:
-        """Allocate the batch, for frames of the first one's size."""
-        self._take(self._count * image_batch.frame_bytes(height * width, self._channel))
-        return Batch(self._count, height, width, self._channel)
-
-    def more(self, batch: Batch) -> None:
-        """Double the batch, for a file with more frames than its header states."""
-        if batch.height * batch.width * batch.room * 2 > MAX_PIXELS:
-            self.ask(Size(batch.room * 2, batch.height * batch.width))
-        self._take(self._reserved * 2)
-        batch.grow(batch.room * 2)
-
-    def _take(self, total: int) -> None:
-        needed = total - self._reserved
-        if needed > 0:
-            self._reservation.reserve(lambda free: self._checked(total, needed, free))
-            self._reserved = total
-
-    def _checked(self, total: int, needed: int, free: int) -> int:
-        if needed <= free - SPARE_BYTES:
-            return needed
-        frames = f"its {self._count} frames take" if self._count > 1 else "it takes"
-        left = max(0, free - SPARE_BYTES + total - needed)
-        said = f"{frames} {total / 1e9:.1f} GB as a tensor, and {left / 1e9:.1f} GB of memory are free for it"
-        advice = "Free memory, make it smaller, or take fewer frames of it with Load Video from Cloud."
-        if self._count == 1:
-            advice = "Free memory, or make it smaller."
-        raise MediaError(sentence("load the image", self._name, said, advice))
-
-
 # --- Ways to read it ---------------------------------------------------------------------------------------
 
 
-def _by_pillow(opened: Opened, room: _Room, damage: ImageDamage, *, first_only: bool) -> Batch:
+def _by_pillow(opened: Opened, room: Room, damage: ImageDamage, *, first_only: bool) -> Batch:
     with opened() as file:
         size = pillow_reader.size(pillow_reader.opened(file), first_only=first_only)
-    room.ask(size)
+    room.ask(size.count, size.pixels)
     with opened() as file:  # again: counting the frames has moved to the last one
         return pillow_reader.fill(pillow_reader.opened(file), size, room, damage)
 
 
 def _by_comfyui(
-    path: Path, room: _Room, reader: Components, damage: ImageDamage, *, first_only: bool
+    path: Path, room: Room, reader: Components, damage: ImageDamage, *, first_only: bool
 ) -> Batch | None:
     """Decode with ComfyUI's reader. Returns None if it cannot read the file, or needs too much memory."""
     try:
@@ -183,7 +137,7 @@ def _by_comfyui(
         raise
     except Exception:  # noqa: BLE001  ComfyUI's reader may know a file that Pillow does not
         size = Size(0, 0)
-    room.ask(size)
+    room.ask(size.count, size.pixels)
     problems: list[str] = []
     try:
         if size.pixels <= comfyui_reader.MAX_PIXELS:
@@ -207,7 +161,7 @@ def _by_comfyui(
     return batch
 
 
-def _frame_by_frame(frames: Iterator[comfyui_reader.Frame], room: _Room, *, first_only: bool) -> Batch | None:
+def _frame_by_frame(frames: Iterator[comfyui_reader.Frame], room: Room, *, first_only: bool) -> Batch | None:
     batch = None
     for colours, alpha in frames:
         batch = batch or room.begin(*colours.shape[:2])
@@ -219,7 +173,7 @@ def _frame_by_frame(frames: Iterator[comfyui_reader.Frame], room: _Room, *, firs
     return batch
 
 
-def _of_one(frame: list[comfyui_reader.Frame], room: _Room) -> Batch:
+def _of_one(frame: list[comfyui_reader.Frame], room: Room) -> Batch:
     """Return a batch of one frame, which is removed from its list so that its memory can be freed."""
 
     def taken() -> Iterator[image_batch.Band]:

@@ -6,18 +6,20 @@ global settings, which other nodes share, are not changed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import re
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from ..damage import ImageDamage
 from . import image_batch, image_truncation
-from .image_batch import Array, Band, Batch
+from .image_batch import Array, Band, Batch, Room
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,13 +39,6 @@ class Refused(Exception):
     def __init__(self, said: str, advice: str) -> None:
         super().__init__(said)
         self.advice = advice
-
-
-class Room(Protocol):
-    """Provides the memory for frames."""
-
-    def begin(self, height: int, width: int) -> Batch: ...
-    def more(self, batch: Batch) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -83,14 +78,16 @@ def fill(file: Image, size: Size, room: Room, damage: ImageDamage) -> Batch:
     batch = None
     for index in itertools.count(first):
         try:
-            file.seek(index)
-            _load(file, damage, index - first)
+            with _limited():
+                file.seek(index)
+                _load(file, damage, index - first)
         except EOFError:
             break
         except Exception as error:
             if batch is None:
                 raise
-            damage.found(f"the file is damaged or cut off ({said(error)}): {batch.filled} frames are there")
+            loaded = "1 frame was" if batch.filled == 1 else f"{batch.filled} frames were"
+            damage.found(f"the file is damaged or cut off ({said(error)}): only {loaded} loaded")
             break
         orientation = _orientation(file, damage)
         height, width = file.height, file.width
@@ -179,10 +176,10 @@ def _bands(frame: Image, damage: ImageDamage) -> Iterator[Band]:
     alpha_of = _alpha_of(frame, damage)
     # 16-bit grey; Pillow before 11 returns that of a PNG as 32 bits
     deep = frame.mode.startswith("I;16") or (frame.mode == "I" and frame.format == "PNG")
-    for top, bottom in image_batch.band_rows(frame.height, frame.width):
-        band = frame.crop((0, top, frame.width, bottom))
+    for rows in image_batch.slices(frame.height, frame.width):
+        band = frame.crop((0, rows.start, frame.width, rows.stop))
         alpha = alpha_of(band)
-        yield top, _deep(band) if deep else _colours(band), alpha
+        yield rows.start, _deep(band) if deep else _colours(band), alpha
 
 
 def _deep(band: Image) -> Array:
@@ -214,14 +211,26 @@ def _alpha_of(frame: Image, damage: ImageDamage) -> Callable[[Image], Array | No
     return lambda band: np.asarray(band.convert("RGBA").getchannel("A"))
 
 
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Raise Refused where Pillow finds an image that is larger than its limit."""
+    from PIL import Image
+
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # "Image size (1 pixels) exceeds limit of 2 pixels, could be decompression bomb DOS attack."
+        pixels, limit = (f"{int(number):,}" for number in re.findall(r"\d+", str(error)))
+        said = f"it has {pixels} pixels, and Pillow reads at most {limit}"
+        raise Refused(said, image_batch.SMALLER) from error
+
+
 def opened(file: BinaryIO) -> Image:
     """Open the file and read only its header. Raises Refused, and whatever Pillow raises."""
     from PIL import Image
 
-    try:
+    with _limited():
         image = Image.open(file)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Refused(f"Pillow does not open one so large ({error})", "Make it smaller.") from error
     if image.format in _FORBIDDEN:
         raise Refused(_FORBIDDEN[image.format], "Save it as PNG, JPEG or WebP.")
     return image

@@ -21,7 +21,7 @@ from ...errors import MediaError, sentence
 from ...system.meter import Meter
 from ..container import ALWAYS_ALPHA, File, opened
 from ..damage import LOAD, StreamDamage
-from ..memory_budget import SPARE_BYTES, Reservation
+from ..memory_budget import Reservation
 from .frame_arrays import ArrayConverter, FrameArray, crop_and_scale
 from .frame_converter import has_alpha_channel, is_deep
 from .frame_sinks import Sink
@@ -70,14 +70,15 @@ def load(
     it. Raises MediaError if the file has no video or no such frames, does not fit into memory, or is damaged
     and ``on_damage`` is ``fail``; whatever the source raises; TransferCancelled.
     """
-    with opened(source, name, "a video") as container, Reservation(free_bytes) as reservation:
+    reservation, for_audio = (Reservation("load the video", name, free_bytes) for _ in range(2))
+    with opened(source, name, "a video") as container, reservation, for_audio:
         reader = VideoReader(container, source, name, meter, StreamDamage("a video", name, on_damage))
         chosen = window.choose(reader.frames(window))
         first = next(chosen, None)
         if first is None:
             raise _nothing_left(reader, window)
         canvas = _Canvas(reader, first, window, sink.multiple)
-        memory = _Memory(reservation, name, window, canvas, sink)
+        memory = _Memory(reservation, window, canvas, sink)
         expected = window.count(reader.count, reader.seconds)
         capacity = max(1, expected)
         memory.reserve(capacity)
@@ -89,7 +90,7 @@ def load(
             if timed is not last:
                 pixels, last = canvas.draw(timed.frame), timed
             if len(times) == capacity and not sink.held_at_once:
-                capacity += memory.reserve_more(capacity)
+                capacity = memory.reserve_more(capacity)
                 sink.grow(capacity)
             if timed.frame.is_corrupt:
                 reader.damage.frame(len(times))
@@ -105,7 +106,7 @@ def load(
         last_time = times[count - 1] if window.start_seconds is None else begin + (count - 1) / rate
         source_rate = _source_rate(reader, timed)
         video_end = max(last_time + 1 / rate / window.select_every_nth, reader.count / source_rate)
-        audio = _audio(reader, begin, min(last_time + 1 / rate, video_end), memory)
+        audio = _audio(reader, begin, min(last_time + 1 / rate, video_end), for_audio)
         info = _info(reader, source_rate, canvas, count, rate)
         notes = reader.damage.lines()
     return Loaded(sink.result(count), count, audio, reader.audio is not None, info, rate, notes)
@@ -135,69 +136,45 @@ class _Canvas:
 class _Memory:
     """Reserves the memory for frames and audio. Its methods raise MediaError if that does not fit."""
 
-    def __init__(
-        self, reservation: Reservation, name: str, window: Window, canvas: _Canvas, sink: Sink
-    ) -> None:
-        self._reservation, self._name, self._window = reservation, name, window
+    def __init__(self, reservation: Reservation, window: Window, canvas: _Canvas, sink: Sink) -> None:
+        self._reservation, self._window = reservation, window
         self._canvas, self._sink = canvas, sink
 
-    def reserve(self, count: int) -> None:
-        """Reserve memory for ``count`` frames."""
-        self._reservation.reserve(lambda free: self._needed(count, free))
+    def reserve(self, count: int, more: int = 0) -> int:
+        """Reserve memory for ``count`` frames, and for up to ``more`` if it is free. Returns for how many."""
+        canvas, frame = self._canvas, self._canvas.frame_bytes
+        needed = min(count, self._sink.held_at_once or count) * frame
+
+        def advice(available: int) -> str:
+            fitting = self._window.whole(available // frame)
+            width = int(canvas.width * (available / needed) ** 0.5)
+            first = f"Set frame_load_cap to {fitting} or less, " if fitting else "Free memory, "
+            return first + f"or custom_width to {width} or less, or a higher select_every_nth."
+
+        what = f"{count} frames of {canvas.width} x {canvas.height} take"
+        self._reservation.reserve(needed, what, advice, wanted=needed + more * frame)
+        return self._reservation.reserved // frame
 
     def reserve_more(self, count: int) -> int:
-        """Return how many frames to add when ``count`` are filled: a quarter, if memory for them is free."""
-        frame = self._canvas.frame_bytes
-
-        def choose(free: int) -> int:
-            total = free + count * frame
-            self._needed(count + 1, total)
-            fitting = (total - SPARE_BYTES) // frame
-            limit = self._window.frame_load_cap or fitting
-            return (min(count + count // 4 + 1, fitting, limit) - count) * frame
-
-        return self._reservation.reserve(choose) // frame
-
-    def reserve_audio(self, seconds: Fraction, values_per_second: int) -> None:
-        """Reserve memory for the audio, which may be larger than the frames if only every nth is loaded."""
-        size = round(seconds * values_per_second) * FLOAT_BYTES
-
-        def choose(free: int) -> int:
-            if size <= free:
-                return size
-            said = (
-                f"{float(seconds):.0f} s of audio take {size / 1e9:.1f} GB, "
-                f"and {max(0, free) / 1e9:.1f} GB of memory are free for them"
-            )
-            raise self._refusal(said, "Set select_every_nth or frame_load_cap lower.")
-
-        self._reservation.reserve(choose)
-
-    def _needed(self, count: int, free: int) -> int:
-        canvas, frame = self._canvas, self._canvas.frame_bytes
-        held = min(count, self._sink.held_at_once or count)
-        available = max(0, free - SPARE_BYTES)
-        if held * frame <= available:
-            return held * frame
-        fitting = self._window.whole(available // frame)
-        width = int(canvas.width * (available / (held * frame)) ** 0.5)
-        advice = f"Set frame_load_cap to {fitting} or less, " if fitting else "Free memory, "
-        advice += f"or custom_width to {width} or less, or a higher select_every_nth."
-        said = (
-            f"{count} frames of {canvas.width} x {canvas.height} take {held * frame / 1e9:.1f} GB "
-            f"as a tensor, and {available / 1e9:.1f} GB of memory are free for them"
-        )
-        raise self._refusal(said, advice)
-
-    def _refusal(self, said: str, advice: str) -> MediaError:
-        return MediaError(sentence("load the video", self._name, said, advice))
+        """Reserve more when ``count`` frames are filled: a quarter, if it is free. Returns as ``reserve``."""
+        more, cap = count // 4, self._window.frame_load_cap
+        return self.reserve(count + 1, min(more, cap - count - 1) if cap else more)
 
 
-def _audio(reader: VideoReader, start: Fraction, end: Fraction, memory: _Memory) -> dict[str, Any]:
+def _audio(reader: VideoReader, start: Fraction, end: Fraction, reservation: Reservation) -> dict[str, Any]:
+    """Return AUDIO from ``start`` to ``end``. It may be larger than the frames if only every nth is loaded.
+
+    Raises MediaError if it does not fit into memory.
+    """
     reader.decode_audio_until(end)
     timeline = reader.timeline
     rate, channels = timeline.rate or SILENCE_RATE, timeline.channels or SILENCE_CHANNELS
-    memory.reserve_audio(end - start, channels * rate)
+    what, advice = (
+        f"{float(end - start):.0f} s of audio take",
+        "Set select_every_nth or frame_load_cap lower.",
+    )
+    size = round((end - start) * channels * rate) * FLOAT_BYTES
+    reservation.reserve(size, what, lambda _: advice, spare=0)
     if timeline.rate:
         waveform = torch.from_numpy(timeline.window(start, end))[None]
     else:

@@ -15,7 +15,8 @@ import torch
 from cloud_storage import errors, nodes_load
 from cloud_storage.comfyui import progress, results
 from cloud_storage.loading import is_changed
-from cloud_storage.media.video import video_loader, video_writer
+from cloud_storage.media import memory_budget
+from cloud_storage.media.video import video_writer
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
@@ -347,7 +348,7 @@ def test_cancel_ends_a_load(cloud, tmp_path, monkeypatch):
 
 def test_a_load_that_does_not_fit_is_refused_with_what_would(cloud, tmp_path, monkeypatch):
     put_film(cloud, tmp_path)
-    monkeypatch.setattr(model_management, "free_bytes", video_loader.SPARE_BYTES + 10 * 160 * 96 * 12)
+    monkeypatch.setattr(model_management, "free_bytes", memory_budget.SPARE_BYTES + 10 * 160 * 96 * 12)
     with pytest.raises(errors.MediaError, match="frame_load_cap to 10 or less"):
         load()
 

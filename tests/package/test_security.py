@@ -19,7 +19,7 @@ from cloud_storage import errors
 from cloud_storage.comfyui import folders, results, video
 from cloud_storage.config import profiles_file
 from cloud_storage.loading import object_cache
-from cloud_storage.media.image import image_decoder
+from cloud_storage.media.image import image_batch, image_decoder
 from cloud_storage.storage import connect, connection_test
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -286,7 +286,7 @@ def test_frames_that_fit_one_by_one_and_not_together_are_refused_before_ffmpeg_r
 ):
     path = tmp_path / "animated.gif"
     path.write_bytes(odd_images()["animated.gif"])
-    monkeypatch.setattr(image_decoder, "MAX_PIXELS", 3000)
+    monkeypatch.setattr(image_batch, "MAX_PIXELS", 3000)
     with pytest.raises(errors.MediaError, match="pixels"):
         image_decoder.ImageFile(path, reader=lambda _: pytest.fail("it was read")).decode()
 

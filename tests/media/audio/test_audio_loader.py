@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
+from cloud_storage.media import memory_budget
 from cloud_storage.media.audio import audio_encoder, audio_loader
 from cloud_storage.media.formats import AUDIO_FORMATS
 from cloud_storage.system.meter import Meter
@@ -229,7 +230,7 @@ def test_what_lies_behind_the_sound_of_an_mp3_is_no_damage(tmp_path, tail):
 
 
 def heard(path, free, start=0, duration=0):
-    spare = audio_loader.SPARE_BYTES
+    spare = memory_budget.SPARE_BYTES
     return audio_loader.load(path, path.name, start, duration, Meter(), "fail", lambda: spare + free)
 
 
@@ -240,7 +241,7 @@ WHOLE_BYTES = 2 * 4 * 2 * COUNT  # as it was decoded, and as the result; floats;
 def test_a_sound_that_does_not_fit_is_refused_with_the_numbers(tmp_path, format):
     path = encoded(tmp_path, format)
     assert heard(path, 2 * WHOLE_BYTES)[0]["waveform"].shape[2] >= COUNT
-    said = r"Could not load the audio .*2 channels at 48000 Hz take .* GB of memory are free for them\. "
+    said = r"Could not load the audio .*2 channels at 48000 Hz take .* GB of memory are free for that\. "
     with pytest.raises(errors.MediaError, match=said + r"Set duration_seconds to \d or less"):
         heard(path, WHOLE_BYTES // 2)
     assert heard(path, WHOLE_BYTES // 2, 1, 2)[0]["waveform"].shape[2] == 2 * RATE

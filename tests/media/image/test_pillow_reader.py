@@ -70,3 +70,16 @@ def test_a_message_of_pillow_has_no_address_in_memory():
         pillow_reader.opened(io.BytesIO(b"nothing"))
     assert pillow_reader.said(raised.value) == "Pillow cannot identify it"
     assert pillow_reader.said(ValueError()) == "ValueError"
+
+
+def test_a_frame_larger_than_pillow_reads_is_named_with_the_numbers():
+    data = bytearray(saved(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]))
+    second = [at for at in range(len(data)) if data[at : at + 5] == b",\0\0\0\0" and data[at + 6] == 0][1]
+    data[second + 5 : second + 9] = (60_000).to_bytes(2, "little") * 2
+    _, images, notes = read(bytes(data))
+    assert len(images) == 1
+    assert (
+        "(it has 3,600,000,000 pixels, and Pillow reads at most 178,956,970): only 1 frame was loaded"
+        in notes[0]
+    )
+    assert "bomb" not in notes[0]

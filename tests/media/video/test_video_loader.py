@@ -525,7 +525,7 @@ def test_a_vae_sets_the_multiple_of_the_sides(film):
 
 
 def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
-    free = video_loader.SPARE_BYTES + 20 * FRAME_BYTES
+    free = memory_budget.SPARE_BYTES + 20 * FRAME_BYTES
     with pytest.raises(
         errors.MediaError, match=r"60 frames of 160 x 96.*frame_load_cap to 20 or less.*custom_width"
     ) as raised:
@@ -558,7 +558,7 @@ def live(tmp_path):
 
 def load_within(path, frames, **inputs):
     """Load with so much memory that so many frames fit."""
-    return load(path, free=video_loader.SPARE_BYTES + frames * FRAME_BYTES, **inputs)
+    return load(path, free=memory_budget.SPARE_BYTES + frames * FRAME_BYTES, **inputs)
 
 
 @pytest.mark.parametrize("vae", [None, 3])
@@ -589,7 +589,7 @@ class Shared:
         self.frames = frames
 
     def free(self):
-        return video_loader.SPARE_BYTES + self.frames * FRAME_BYTES
+        return memory_budget.SPARE_BYTES + self.frames * FRAME_BYTES
 
     def sink(self, meanwhile=lambda filled: None):
         shared = self
@@ -632,11 +632,11 @@ def test_the_memory_of_a_load_that_failed_is_free_again(film):
 
 def test_a_film_that_tells_no_length_grows_into_nothing_that_another_was_promised(live):
     shared = Shared(COUNT)
-    with memory_budget.Reservation(shared.free) as other:
+    with memory_budget.Reservation("", "", shared.free) as other:
 
         def meanwhile(filled):
             if filled == 1:
-                other.reserve(lambda free: 40 * FRAME_BYTES)
+                other.reserve(40 * FRAME_BYTES, "", str)
 
         with pytest.raises(errors.MediaError, match=r"21 frames of 160 x 96.*cap to 20 or less"):
             load(live, sink=shared.sink(meanwhile), free=shared.free)
