@@ -72,9 +72,9 @@ class ListBucketContents:
         cls,
         prefix: str | None = None,
         max_results: int | None = None,
-        profile: None = None,
         pattern: str | None = None,
         unique_id: str | None = None,
+        **others: object,
     ) -> str:
         def state(storage: Storage, prefix: str, how: tuple[int, str]) -> str:
             return selection.state(_objects(storage, prefix, *how))
@@ -97,8 +97,7 @@ class ListBucketContents:
             for info in _objects(storage, prefix, max_results, pattern):
                 meter.check()
                 found.append(info)
-            how = is_changed.given(max_results, pattern)
-            is_changed.remember(unique_id, profile, prefix, selection.state(found), how)
+            is_changed.remember(unique_id, profile, prefix, selection.state(found), (max_results, pattern))
             if not found:  # an empty list would fail in the next node, with words that name nothing
                 raise NotFound(
                     f"No object below {prefix!r} matches {pattern!r} ({storage.place}). "
@@ -139,13 +138,7 @@ class GeneratePresignedURL:
         }
 
     @classmethod
-    def IS_CHANGED(
-        cls,
-        key: str | None = None,
-        expires_hours: int | None = None,
-        profile: None = None,
-        unique_id: str | None = None,
-    ) -> int:
+    def IS_CHANGED(cls, expires_hours: int | None = None, **others: object) -> int:
         """Changes twice in the life of an address, so that a cached one always has half of it left."""
         return int(time.time() // (int(expires_hours or 1) * 1800))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import node_inputs
@@ -10,13 +11,15 @@ from .comfyui.progress import Progress
 from .loading import image_folder, is_changed, selection
 from .media.damage import LOAD
 from .media.image import batch_sizes
-from .storage.base import Storage
+from .storage.base import ObjectInfo, Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
 from .system.watch import run_in_thread
 
 if TYPE_CHECKING:
     from .profile import Profile
+
+_CHOICE = ("pattern", "sort", "skip_first", "select_every_nth", "limit")  # the widgets of ``_images``
 
 
 class LoadImagesFromCloud:
@@ -74,25 +77,11 @@ class LoadImagesFromCloud:
         }
 
     @classmethod
-    def IS_CHANGED(
-        cls,
-        prefix: str | None = None,
-        pattern: str | None = None,
-        sort: str | None = None,
-        skip_first: int | None = None,
-        select_every_nth: int | None = None,
-        limit: int | None = None,
-        size_mode: str | None = None,
-        profile: None = None,
-        on_damage: str | None = None,
-        unique_id: str | None = None,
-    ) -> str:
+    def IS_CHANGED(cls, prefix: str | None = None, unique_id: str | None = None, **widgets: Hashable) -> str:
         def state(storage: Storage, prefix: str, how: tuple[str, str, int, int, int]) -> str:
-            pattern, sort, skip, nth, limit = how
-            chosen = selection.Choice(sort, skip, nth, limit)
-            return selection.state(image_folder.images(storage, prefix, pattern, chosen))
+            return selection.state(_images(storage, prefix, *how))
 
-        how = is_changed.given(pattern, sort, skip_first, select_every_nth, limit)
+        how = is_changed.given(*map(widgets.get, _CHOICE))
         return is_changed.answer(unique_id, prefix, state, how)
 
     async def load(
@@ -113,9 +102,8 @@ class LoadImagesFromCloud:
 
         def load() -> image_folder.LoadedImages:
             storage = storage_of(profile, folders.profiles_file())
-            chosen = selection.Choice(sort, skip_first, select_every_nth, limit)
-            found = image_folder.images(storage, prefix, pattern, chosen)
-            how = is_changed.given(pattern, sort, skip_first, select_every_nth, limit)
+            how = pattern, sort, skip_first, select_every_nth, limit
+            found = _images(storage, prefix, *how)
             is_changed.remember(unique_id, profile, prefix, selection.state(found), how)
             return loading.load(storage, found, size_mode, meter, on_damage)
 
@@ -123,6 +111,12 @@ class LoadImagesFromCloud:
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
         return results.shown(outputs, [loaded.status, *loaded.notes])
+
+
+def _images(
+    storage: Storage, prefix: str, pattern: str, sort: str, skip: int, nth: int, limit: int
+) -> Sequence[ObjectInfo]:
+    return image_folder.images(storage, prefix, pattern, selection.Choice(sort, skip, nth, limit))
 
 
 NODE_CLASS_MAPPINGS = {"LoadImagesFromCloud": LoadImagesFromCloud}

@@ -36,19 +36,28 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 PICTURES = "cloud_storage_pictures"  # the key in a node's ``ui`` that web/cloud_storage.js reads
-# HAS_INTERMEDIATE_OUTPUT: core 0.33 shows the result of such a node again when it is cached and the nodes
-# after it are too (execution.py, _is_intermediate_output). For core 0.3.64 web/runs.js does that.
 
 log = logging.getLogger("cloud_storage")
 T = TypeVar("T")
 Opened = TypeVar("Opened")
 
 
-class LoadImageFromCloud:
-    """Load an image, or every frame of an animated one, as ComfyUI's own Load Image does."""
+class _LoadNode:
+    """What the nodes that load one object have in common."""
 
     CATEGORY, FUNCTION = "cloud_storage/load", "load"
-    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
+    # Core 0.33 shows the result of such a node again when it is cached and the nodes after it are too
+    # (execution.py, _is_intermediate_output). For core 0.3.64 web/runs.js does that.
+    HAS_INTERMEDIATE_OUTPUT = True
+
+    @classmethod
+    def IS_CHANGED(cls, key: str | None = None, unique_id: str | None = None, **others: object) -> str:
+        return is_changed.answer(unique_id, key, _etag)
+
+
+class LoadImageFromCloud(_LoadNode):
+    """Load an image, or every frame of an animated one, as ComfyUI's own Load Image does."""
+
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "MASK"), ("image", "mask")
     DESCRIPTION = "Loads an image and its mask from the bucket. An unchanged object is not downloaded again."
     OUTPUT_TOOLTIPS = (
@@ -60,16 +69,6 @@ class LoadImageFromCloud:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return _inputs()
-
-    @classmethod
-    def IS_CHANGED(
-        cls,
-        key: str | None = None,
-        profile: None = None,
-        on_damage: str | None = None,
-        unique_id: str | None = None,
-    ) -> str:
-        return is_changed.answer(unique_id, key, _etag)
 
     async def load(
         self,
@@ -85,11 +84,9 @@ class LoadImageFromCloud:
         return await _load_image(key, profile, on_damage, unique_id, decode)
 
 
-class LoadMaskFromCloud:
+class LoadMaskFromCloud(_LoadNode):
     """Load one channel of an image as a mask, as ComfyUI's own Load Image (as Mask) does."""
 
-    CATEGORY, FUNCTION = "cloud_storage/load", "load"
-    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     RETURN_TYPES, RETURN_NAMES = ("MASK",), ("mask",)
     DESCRIPTION = "Loads one channel of an image in the bucket as a mask."
     OUTPUT_TOOLTIPS = ("The channel, 0 to 1; alpha is inverted, as in Load Image (as Mask).",)
@@ -102,17 +99,6 @@ class LoadMaskFromCloud:
             {"tooltip": "The channel that becomes the mask; alpha is inverted."},
         )
         return _inputs(channel=channel)
-
-    @classmethod
-    def IS_CHANGED(
-        cls,
-        key: str | None = None,
-        channel: str | None = None,
-        profile: None = None,
-        on_damage: str | None = None,
-        unique_id: str | None = None,
-    ) -> str:
-        return is_changed.answer(unique_id, key, _etag)
 
     async def load(
         self,
@@ -129,11 +115,9 @@ class LoadMaskFromCloud:
         return await _load_image(key, profile, on_damage, unique_id, decode)
 
 
-class LoadVideoFromCloud:
+class LoadVideoFromCloud(_LoadNode):
     """Load frames of a video and their audio; only the needed part of the file is downloaded."""
 
-    CATEGORY, FUNCTION = "cloud_storage/load", "load"
-    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     # The first output can be wired as either; web/cloud_storage.js shows the one that it is.
     RETURN_TYPES = ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
     RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
@@ -200,24 +184,6 @@ class LoadVideoFromCloud:
             "hidden": node_inputs.UNIQUE_ID,
         }
 
-    @classmethod
-    def IS_CHANGED(
-        cls,
-        key: str | None = None,
-        force_rate: float | None = None,
-        custom_width: int | None = None,
-        custom_height: int | None = None,
-        frame_load_cap: int | None = None,
-        skip_first_frames: int | None = None,
-        select_every_nth: int | None = None,
-        profile: None = None,
-        vae: None = None,
-        format: str | None = None,
-        on_damage: str | None = None,
-        unique_id: str | None = None,
-    ) -> str:
-        return is_changed.answer(unique_id, key, _etag)
-
     async def load(
         self,
         key: str = "",
@@ -264,11 +230,9 @@ class LoadVideoFromCloud:
         return results.shown((loaded.frames, *facts, video), lines, **picture)
 
 
-class LoadAudioFromCloud:
+class LoadAudioFromCloud(_LoadNode):
     """Load the audio of an audio or video file; only the needed part of the file is downloaded."""
 
-    CATEGORY, FUNCTION = "cloud_storage/load", "load"
-    HAS_INTERMEDIATE_OUTPUT = True  # a cached node is shown again, see above
     RETURN_TYPES, RETURN_NAMES = ("AUDIO",), ("audio",)
     DESCRIPTION = "Loads the audio of an audio or video file in the bucket, or a part of it."
     OUTPUT_TOOLTIPS = ("The audio, with the file's sample rate and all its channels.",)
@@ -286,18 +250,6 @@ class LoadAudioFromCloud:
             },
             "hidden": node_inputs.UNIQUE_ID,
         }
-
-    @classmethod
-    def IS_CHANGED(
-        cls,
-        key: str | None = None,
-        profile: None = None,
-        start_seconds: float | None = None,
-        duration_seconds: float | None = None,
-        on_damage: str | None = None,
-        unique_id: str | None = None,
-    ) -> str:
-        return is_changed.answer(unique_id, key, _etag)
 
     async def load(
         self,

@@ -121,8 +121,7 @@ class LoadModelFromCloud:
             file = model_folders.file_of(model_type, name, subfolder)
             wanted = model_file.Wanted(name, file.path, model_file.clean_sha256(sha256), force_redownload)
             model = model_file.fetch(storage, wanted, meter, progress.text)
-            how = is_changed.given(model_type, subfolder)
-            is_changed.remember(unique_id, profile, key, model.etag, how)
+            is_changed.remember(unique_id, profile, key, model.etag, (model_type, subfolder))
             return file.name, model.status
 
         model_filename, status = await run_in_thread(fetch, meter, progress)

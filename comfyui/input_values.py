@@ -40,8 +40,8 @@ def check(node: type) -> type:
         return await result if inspect.isawaitable(result) else result
 
     setattr(node, function, run)
-    if "IS_CHANGED" in vars(node):
-        node.IS_CHANGED = classmethod(_answering(vars(node)["IS_CHANGED"].__func__))  # type: ignore[attr-defined]
+    if hasattr(node, "IS_CHANGED"):
+        node.IS_CHANGED = classmethod(_answering(node.IS_CHANGED.__func__))
     return node
 
 
