@@ -84,16 +84,13 @@ def model_names(model_type: str) -> list[str]:
     return list(folder_paths.get_filename_list(model_type))
 
 
-def file_folders() -> list[Path]:
-    """ComfyUI's output, input, temp and models folders."""
+def file_folders() -> dict[str, Path]:
+    """ComfyUI's folders of files, by the names with which a path of a workflow may begin."""
     import folder_paths
 
-    return [
-        Path(folder)
-        for folder in (
-            folder_paths.get_output_directory(),
-            folder_paths.get_input_directory(),
-            folder_paths.get_temp_directory(),
-            folder_paths.models_dir,
-        )
-    ]
+    return {
+        "output": Path(folder_paths.get_output_directory()),
+        "input": Path(folder_paths.get_input_directory()),
+        "temp": Path(folder_paths.get_temp_directory()),
+        "models": Path(folder_paths.models_dir),
+    }

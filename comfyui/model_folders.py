@@ -41,8 +41,7 @@ class LocalFile:
 
 def types() -> list[str]:
     """The types whose models are files, also those of node packages; checkpoints first."""
-    found = list(_types())
-    return sorted(found, key=lambda name: name != FIRST)
+    return sorted(_types(), key=lambda name: name != FIRST)
 
 
 def _types() -> Mapping[str, ModelFolders]:

@@ -69,12 +69,11 @@ class Progress:
 
     def _draw_bytes(self, so_far: Counted) -> None:
         verb = self._verb if isinstance(self._verb, str) else self._verb()
+        total = ""
         if so_far.total > 0:
             self.bar(so_far.done, so_far.total)
-            rate = self._calls.rate.words(so_far.total)
-            self.text(f"{verb} {in_bytes(so_far.done)} of {in_bytes(so_far.total)}{rate}")
-        else:
-            self.text(f"{verb} {in_bytes(so_far.done)}{self._calls.rate.words(0)}")
+            total = f" of {in_bytes(so_far.total)}"
+        self.text(f"{verb} {in_bytes(so_far.done)}{total}{self._calls.rate.words(so_far.total)}")
 
     def bar(self, value: int, total: int) -> None:
         """Draw the bar. Raises ComfyUI's own exception if the user cancels."""

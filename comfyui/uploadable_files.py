@@ -5,16 +5,15 @@ A workflow may come from a stranger: it must not reach access keys, settings, or
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from ..config.profiles_file import FILE_NAME
 from ..errors import ConfigurationError, NotFound, sentence
 from ..system.file_fingerprint import fingerprint_text
-from . import folders as comfyui_folders
-from . import model_folders
+from . import folders, model_folders
 
-NAMES = ("output", "input", "temp", "models")  # as in folders.file_folders
 _ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."
 
 
@@ -53,11 +52,6 @@ def state(file: Any) -> str:  # noqa: ANN401
         return ""
 
 
-def folders() -> dict[str, Path]:
-    """ComfyUI's folders by the names with which a path may begin."""
-    return dict(zip(NAMES, comfyui_folders.file_folders(), strict=True))
-
-
 def _meant(text: str) -> list[Path]:
     """The paths that a text may mean: an absolute one; below the folder that it names; below or beside a
     folder.
@@ -66,7 +60,7 @@ def _meant(text: str) -> list[Path]:
     if given.is_absolute():
         paths = [given]
     else:
-        known = folders()
+        known = folders.file_folders()
         first, *rest = given.parts or ("",)  # "." has no parts
         named = [known[first].joinpath(*rest)] if first in known else []
         others = [base / given for folder in known.values() for base in (folder, folder.parent)]
@@ -83,18 +77,21 @@ def asks_elsewhere(path: Path) -> bool:
     """
     if not isinstance(path, PureWindowsPath):
         return False
-    own = (*comfyui_folders.file_folders(), *model_folders.elsewhere(path.suffix))
-    drives = {folder.drive.casefold() for folder in own}
+    drives = {folder.drive.casefold() for folder in _roots(path)}
     return path.drive.startswith("\\\\") and path.drive.casefold() not in drives
 
 
 def may_be_read(path: Path) -> bool:
     """Whether a resolved path may be uploaded: it is below ComfyUI's folders and not hidden there."""
-    if path.name == FILE_NAME or path.is_relative_to(comfyui_folders.system_folder().parent.resolve()):
+    if path.name == FILE_NAME or path.is_relative_to(folders.system_folder().parent.resolve()):
         return False
-    if any(_shows(folder, path) for folder in comfyui_folders.file_folders()):
-        return True
-    return any(_shows(folder, path) for folder in model_folders.elsewhere(path.suffix))
+    return any(_shows(folder, path) for folder in _roots(path))
+
+
+def _roots(path: Path) -> Iterator[Path]:
+    """Yield the folders that may have a file with the extension of ``path``."""
+    yield from folders.file_folders().values()
+    yield from model_folders.elsewhere(path.suffix)
 
 
 def _shows(folder: Path, path: Path) -> bool:

@@ -109,7 +109,9 @@ class RangeReader(io.RawIOBase):
                     self._request(index, 1 + ahead)
                 self._changed.wait()
             if self._digested == self._count and self._digest.hexdigest() != self.info.sha256:
-                raise self._damaged()
+                said = "these are not the bytes that were uploaded, their sha256 differs"
+                advice = "Run the node again; if that does not help, upload it again."
+                raise IntegrityError(sentence(f"read {self._key!r}", self._storage.place, said, advice))
             self._blocks.move_to_end(index)
             block = self._blocks[index]
             self._fetch_ahead(index + 1, ahead)
@@ -160,11 +162,6 @@ class RangeReader(io.RawIOBase):
     def _count(self) -> int:
         """The object's number of blocks."""
         return -(-self.info.size // BLOCK_BYTES)
-
-    def _damaged(self) -> IntegrityError:
-        said = "these are not the bytes that were uploaded, their sha256 differs"
-        advice = "Run the node again; if that does not help, upload it again."
-        return IntegrityError(sentence(f"read {self._key!r}", self._storage.place, said, advice))
 
     def _receive(self, start: int, end: int) -> None:
         """Keep the blocks of one request, each as soon as it is complete."""

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import shutil
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +59,10 @@ def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | No
         meter.add(journal.done)
         _refuse_full_disk(tried, part, info.size - journal.done)
         wanted = [piece for gap in journal.missing() for piece in ranges(gap.start, gap.stop)]
-        with _digesting(part, digest, info.size, journal, meter) as digested:
+        digesting = digest and _Digesting(part, digest, info.size, journal, meter)
+        with digesting or contextlib.nullcontext():
             fetch_ranges(storage, info, part, wanted, meter, journal.note)
-            found = digested.result()
+            found = digesting.result() if digesting else ""
         size = part.stat().st_size
         if size != info.size or (digest and found != digest.value):
             part.unlink()
@@ -117,7 +117,10 @@ class _Digesting:
             raise self._failure
         return self._hash.hexdigest()
 
-    def abandon(self) -> None:
+    def __enter__(self) -> _Digesting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Stop the thread, so that the file is closed."""
         self._abandoned.set()
         self._thread.join()
@@ -136,22 +139,3 @@ class _Digesting:
                         position += len(block)
         except OSError as error:  # raised again by ``result``
             self._failure = error
-
-
-class _Undigested:
-    def result(self) -> str:
-        return ""
-
-
-@contextlib.contextmanager
-def _digesting(
-    part: Path, digest: Digest | None, size: int, journal: Journal, meter: Meter
-) -> Iterator[_Digesting | _Undigested]:
-    if digest is None:
-        yield _Undigested()
-        return
-    digesting = _Digesting(part, digest, size, journal, meter)
-    try:
-        yield digesting
-    finally:
-        digesting.abandon()

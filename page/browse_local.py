@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..comfyui import uploadable_files
+from ..comfyui import folders, uploadable_files
 from ..errors import NotFound, sentence
 from ..storage.base import ObjectInfo
 from ..system.meter import Meter
@@ -61,10 +61,10 @@ def listing(
 def _entries(folder: str) -> Iterator[tuple[str, Path]]:
     """Yield key and resolved path of each entry of a folder that may be read."""
     if not folder:
-        yield from ((name, path) for name, path in uploadable_files.folders().items() if _is_folder(path))
+        yield from ((name, path) for name, path in folders.file_folders().items() if _is_folder(path))
         return
     name, *rest = folder.strip("/").split("/")
-    root = uploadable_files.folders().get(name)
+    root = folders.file_folders().get(name)
     try:
         named = root and root.joinpath(*rest)
         path = None if named is None or uploadable_files.asks_elsewhere(named) else named.resolve()

@@ -33,7 +33,7 @@ from ..errors import (
 )
 from ..profile import Profile, resolve
 from ..storage import connection_test
-from ..storage.base import ObjectInfo
+from ..storage.base import ObjectInfo, Storage
 from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
@@ -178,14 +178,7 @@ def _asked(query: Query) -> tuple[str, str, str, str, tuple[str, ...]]:
 
 
 def _listed(found: browse.Listing) -> dict[str, Any]:
-    return {
-        "folders": found.folders,
-        "files": [_described(info) for info in found.files],
-        "following": found.following,
-        "hidden": found.hidden,
-        "total": found.total,
-        "complete": found.complete,
-    }
+    return {**vars(found), "files": [_described(info) for info in found.files]}
 
 
 def _described(info: ObjectInfo) -> dict[str, Any]:
@@ -194,8 +187,7 @@ def _described(info: ObjectInfo) -> dict[str, Any]:
 
 
 def _thumbnail(query: Query, meter: Meter) -> Answer:
-    storage = connect(_profile(query))
-    key = existing_key(query.get("key", ""), storage.room_for_key)
+    storage, key = _object(query)
     return Answer(thumbnails.thumbnail(storage, key, query.get("etag", ""), meter), THUMBNAIL_SECONDS)
 
 
@@ -209,8 +201,7 @@ def _open(query: Query, meter: Meter) -> Answer:
     Not as a redirect: a browser that follows a link sends no OUR_HEADER, so a page of another site could send
     it here too.
     """
-    storage = connect(_profile(query))
-    key = existing_key(query.get("key", ""), storage.room_for_key)
+    storage, key = _object(query)
     storage.stat(key)
     return Answer({"address": storage.signed_url(key, timedelta(seconds=OPEN_SECONDS))})
 
@@ -219,6 +210,11 @@ def _test(query: Query, meter: Meter) -> Answer:
     profile = _profile(query)
     lines = connection_test.lines(profile, connect(profile), meter, looks_only=True)
     return Answer({"lines": for_page([Line(*line) for line in lines])})
+
+
+def _object(query: Query) -> tuple[Storage, str]:
+    storage = connect(_profile(query))
+    return storage, existing_key(query.get("key", ""), storage.room_for_key)
 
 
 def _profile(query: Query) -> Profile:

@@ -153,8 +153,9 @@ WINDOWS = [PureWindowsPath(rf"C:\ComfyUI\{name}") for name in ("output", "input"
 def test_on_windows_no_other_machine_is_asked_for_a_file(monkeypatch, path):
     """A PureWindowsPath resolves nothing: what would be looked at is an AttributeError."""
     monkeypatch.setattr(uploadable_files, "Path", PureWindowsPath)
-    folders = [*WINDOWS, PureWindowsPath(r"\\nas\models\all")]
-    monkeypatch.setattr(uploadable_files.comfyui_folders, "file_folders", lambda: folders)
+    paths = [*WINDOWS, PureWindowsPath(r"\\nas\models\all")]
+    folders = dict(zip(("output", "input", "temp", "models"), paths, strict=True))
+    monkeypatch.setattr(uploadable_files.folders, "file_folders", lambda: folders)
     monkeypatch.setattr(uploadable_files.model_folders, "elsewhere", lambda ending: [])
     with pytest.raises(errors.NotFound):
         uploadable_files.chosen(path)
