@@ -199,7 +199,7 @@ class LoadVideoFromCloud(_LoadNode):
         on_damage: str = LOAD,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        window = frame_window.window(
+        window = frame_window.Window(
             force_rate,
             custom_width,
             custom_height,

@@ -87,7 +87,7 @@ class StreamDamage:
         """Return a sentence for each kind of damage; () for an undamaged file."""
         found = []
         if self._frames:
-            found.append(f"Damaged frames, counted from 0: {_spans(self._frames, 1, '{}')}.")
+            found.append(f"Damaged frames, counted from 0: {_spans(self._frames, 1, '{:.0f}')}.")
         if self._lost:
             count = len(self._lost)
             near = _spans(self._lost, GAP_SECONDS, "{:.2f}")
@@ -113,12 +113,6 @@ def _spans(values: Iterable[Fraction | int], gap: Fraction | int, form: str) -> 
             spans[-1][1] = value
         else:
             spans.append([value, value])
-    shown = [
-        " to ".join(form.format(_number(end)) for end in sorted(set(span))) for span in spans[:MAX_SPANS]
-    ]
+    shown = [" to ".join(form.format(float(end)) for end in sorted(set(span))) for span in spans[:MAX_SPANS]]
     more = len(spans) - MAX_SPANS
     return ", ".join(shown) + (f" and {more} more places" if more > 0 else "")
-
-
-def _number(value: Fraction | int) -> float | int:
-    return value if isinstance(value, int) else float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 AUTO = "auto"
 # FFmpeg's layout for each number of channels: AAC, Opus and FLAC take all of them.
@@ -18,15 +18,10 @@ NAMED_LAYOUTS = frozenset(
 )
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
+_Row = TypeVar("_Row", "VideoCodec", "Container", "AudioFormat")
 
 
-_N = TypeVar("_N", bound=_Named)
-
-
-def _table(rows: Iterable[_N]) -> Mapping[str, _N]:
+def _table(rows: Iterable[_Row]) -> Mapping[str, _Row]:
     return MappingProxyType({row.name: row for row in rows})
 
 

@@ -21,6 +21,7 @@ _DISK_ERRORS = frozenset(
         *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []),  # Windows has none
     }
 )
+_HEVC = ("hevc", "libx265")  # PyAV's names of the decoder and of the encoder
 _APPLE_HEVC = "hvc1"  # the only tag for HEVC that Apple's players accept; FFmpeg writes hev1
 
 
@@ -95,7 +96,7 @@ class Output:
 
     def name_codec(self, stream: Any) -> None:  # noqa: ANN401
         """Set the codec tag that players expect."""
-        if self.muxer in ("mp4", "mov") and stream.codec_context.codec.id == _hevc():
+        if self.muxer in ("mp4", "mov") and stream.codec_context.codec.name in _HEVC:
             stream.codec_context.codec_tag = _APPLE_HEVC
 
     def encode(self, stream: Any, frame: Any) -> None:  # noqa: ANN401
@@ -128,9 +129,3 @@ class Output:
             raise Refused(
                 sentence(self._tried, self._what, said, "Try another format or codec."), said
             ) from error
-
-
-def _hevc() -> int:
-    from av.codec import Codec
-
-    return int(Codec("hevc", "r").id)

@@ -134,7 +134,8 @@ def packets(
             packet = next(coming, None)
         except av.FFmpegError as error:
             raise_failure(source)
-            ended(str(error.strerror))
+            said = str(error.strerror)
+            ended(said[0].lower() + said[1:])
             packet = None
         if packet is None:
             break

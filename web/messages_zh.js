@@ -367,7 +367,7 @@ export const MESSAGES = {
   "cut off after {} s": "在 {0} 秒之后被截断",
   "cut off {}": "被截断{0}",
   "damaged after {} s: {}": "在 {0} 秒之后损坏：{1}",
-  "damaged {}: {}{}": "损坏{0}：{1}{2}",
+  "damaged {}: {}": "损坏{0}：{1}",
   "delete {}": "删除 {0}",
   "differs from the object": "与对象不同",
   "download {}": "下载 {0}",

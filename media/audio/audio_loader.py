@@ -122,7 +122,7 @@ class _Decoding:
         self._damage, self._meter, self._memory = damage, meter, memory
         self._format = demuxer(container.format.name)
         self._is_mp3 = self._format.name == "mp3"
-        self._stopped = ""  # FFmpeg's message where it could not read on
+        self._stopped = list[str]()  # FFmpeg's message if it could not read on
         self._last_is_broken = False  # the last packet is incomplete
         self.timeline = AudioTimeline()
 
@@ -175,7 +175,7 @@ class _Decoding:
 
         # Times of packets that failed; no loss if only bytes that are no audio follow.
         undecoded = list[Fraction]()
-        for _, packet in packets(self._container, [self._stream], self._source, self._stop):
+        for _, packet in packets(self._container, [self._stream], self._source, self._stopped.append):
             self._meter.check()
             whole = None
             if packet.size:
@@ -194,14 +194,11 @@ class _Decoding:
                 undecoded.clear()
             yield from frames
 
-    def _stop(self, said: str) -> None:
-        self._stopped = said
-
     def _note_the_end(self) -> None:
         """Note audio that ends too early. The header's duration counts only if the bytes end in mid-frame."""
         seconds = self.timeline.seconds
         if self._stopped:
-            self._damage.ends(f"damaged after {float(seconds):.2f} s: {self._stopped}")
+            self._damage.ends(f"damaged after {float(seconds):.2f} s: {self._stopped[0]}")
         elif self._is_cut_off(seconds):
             self._damage.ends(f"cut off after {float(seconds):.2f} s")
 

@@ -39,7 +39,9 @@ class AudioStreamEncoder:
         self._output, self._meter = output, meter
         self._channels, self._rate, self._sent = channels, rate, 0
         options = dict(codec.options) if channels in codec.discrete else {}
-        self._layout = named if named in codec.layouts else _default_layout(channels)
+        # FFmpeg's layout; above eight, channels are only numbered.
+        layout = LAYOUTS[channels - 1] if channels <= len(LAYOUTS) else f"{channels} channels"
+        self._layout = named if named in codec.layouts else layout
         self.notes: tuple[str, ...] = ()
         if named in NAMED_LAYOUTS and named.removesuffix("(side)") != self._layout.removesuffix("(side)"):
             self.notes = (f"Its channel layout was {named}, which cannot be kept: it is {self._layout} now.",)
@@ -79,8 +81,3 @@ class AudioStreamEncoder:
         for resampled in self._resampler.resample(None):
             self._output.encode(self.stream, resampled)
         self._output.encode(self.stream, None)
-
-
-def _default_layout(channels: int) -> str:
-    """Return FFmpeg's layout for a number of channels; above eight, channels are only numbered."""
-    return LAYOUTS[channels - 1] if channels <= len(LAYOUTS) else f"{channels} channels"

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .image_batch import Array
 
-if TYPE_CHECKING:
-    import torch
-
-# ComfyUI's ``VideoFromFile.get_components_internal``: takes PyAV's container, returns images [B, H, W, 3],
-# alpha
+# ComfyUI's ``VideoFromFile.get_components_internal``: takes PyAV's container; what it returns has ``images``
+# [B, H, W, 3] and ``alpha``.
 Components = Callable[[Any], Any]
 
 Frame = tuple[Array, "Array | None"]  # colours [H, W, 3] and alpha [H, W]: uint8, or float32 in 0..1
@@ -48,7 +45,7 @@ def frames(path: Path, components: Components, broken: Callable[[str], None]) ->
             parts = components(_OnePacket(container, _CheckedPacket(packet, broken)))
             alphas = [None] * len(parts.images) if parts.alpha is None else parts.alpha[..., -1]
             for colours, alpha in zip(parts.images, alphas, strict=True):
-                yield _array(colours), None if alpha is None else _array(alpha)
+                yield colours.numpy(), None if alpha is None else alpha.numpy()
 
 
 def large_frame(path: Path) -> Frame:
@@ -70,11 +67,6 @@ def _opened(path: Path) -> Any:  # noqa: ANN401  PyAV's container
     pipes = [name for name in av.formats_available if name.endswith(_IN_A_PIPE) and name != _NOT_SVG]
     options = {"format_whitelist": ",".join((*_FORMATS, *pipes)), "protocol_whitelist": "file"}
     return av.open(str(path), container_options=options)
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    found: Array = tensor.numpy()
-    return found
 
 
 class _CheckedPacket:

@@ -1,16 +1,24 @@
-"""Converts decoded frames with FFmpeg's filters, and reads how a frame is to be shown.
+"""Converts decoded frames with FFmpeg's filters, for an encoder or to arrays of upright pixels.
 
-The scale filter gets the matrix and the range of each frame. YUV frames keep their matrix, so that their
-colours do not change; RGB becomes BT.709.
+The scale filter gets the matrix and the range of each frame. For an encoder, YUV frames keep their matrix, so
+that their colours do not change; RGB becomes BT.709. Without the filter, PyAV's ``to_ndarray`` assumes BT.601
+for every video up to PyAV 16, and damages 10 and 12 bit 4:2:0 in all versions. A frame without a matrix is
+treated as BT.601 with limited range, whatever its size. That is swscale's default (SWS_CS_DEFAULT): the
+pixels are those of the ffmpeg program and of ComfyUI's own nodes.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FrameArray = npt.NDArray[Any]  # [height, width, channels], uint8, or uint16 for a video with more bits
 
 # Matrix, primaries and transfer of HD video (ITU-T H.273); browsers assume them if nothing is stated.
 BT709 = 1
@@ -88,25 +96,61 @@ def color_range(frame: Any) -> str:  # noqa: ANN401
 
 
 class FilterChain:
-    """A chain of FFmpeg's filters for frames like ``frame``. Each of ``steps`` is a name and its options."""
+    """Applies FFmpeg's filters to frame after frame. Used by one thread.
 
-    def __init__(self, frame: Any, steps: Iterable[tuple[str, str]]) -> None:  # noqa: ANN401
+    ``steps`` returns a name and options for each filter. It is called for the first frame, and for each that
+    has other properties than the one before.
+    """
+
+    def __init__(self, steps: Callable[[Any], Iterable[tuple[str, str]]]) -> None:
+        self._steps = steps
+        self._properties: tuple[Any, ...] = ()
+
+    def apply(self, frame: Any) -> Any:  # noqa: ANN401
+        colours = int(frame.colorspace), int(frame.color_range)
+        properties = (frame.width, frame.height, frame.format.name, colours, rotation(frame))
+        if properties != self._properties:
+            self._configure(frame)
+            self._properties = properties
+        self._input.push(frame)
+        return self._output.pull()
+
+    def _configure(self, frame: Any) -> None:  # noqa: ANN401
         import av.filter
 
         self._graph = av.filter.Graph()
         # The time base is not used, but the filter requires one.
         shape = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000"
         self._input = last = self._graph.add("buffer", f"{shape}:pixel_aspect=1/1")
-        for name, options in (*steps, ("buffersink", "")):
+        for name, options in (*self._steps(frame), ("buffersink", "")):
             step = self._graph.add(name, options) if options else self._graph.add(name)
             last.link_to(step)
             last = step
         self._output = last
         self._graph.configure()
 
-    def apply(self, frame: Any) -> Any:  # noqa: ANN401
-        self._input.push(frame)
-        return self._output.pull()
+
+class ArrayConverter:
+    """Converts the frames of one video to arrays [height, width, 3, or 4 if ``transparent``], upright.
+
+    They are uint16 if ``deep``. Used by one thread.
+    """
+
+    def __init__(self, *, transparent: bool, deep: bool) -> None:
+        forms = ("rgb48le", "rgba64le") if deep else ("rgb24", "rgba")
+        self._form = forms[transparent]
+        self._chain = FilterChain(self._steps)
+
+    def convert(self, frame: Any) -> FrameArray:  # noqa: ANN401
+        is_ready = frame.format.name == self._form and rotation(frame) == _UPRIGHT
+        pixels: FrameArray = (frame if is_ready else self._chain.apply(frame)).to_ndarray()
+        return pixels
+
+    def _steps(self, frame: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        matrix = MATRICES.get(int(frame.colorspace), "auto")
+        scale = f"in_color_matrix={matrix}:in_range={color_range(frame)}:out_range=full"
+        upright = _ROTATIONS.get(rotation(frame), ())
+        return [("scale", scale), ("format", f"pix_fmts={self._form}"), *upright]
 
 
 class FrameConverter:
@@ -118,7 +162,7 @@ class FrameConverter:
 
     def __init__(self, form: str, aspect: Fraction = Fraction(1), *, even: bool = True) -> None:
         self._form, self._aspect, self._even = form, aspect, even
-        self._kind: tuple[Any, ...] = ()
+        self._chain = FilterChain(self._steps)
         self.width = self.height = 0
 
     def measure(self, frame: Any) -> tuple[int, int]:  # noqa: ANN401
@@ -133,10 +177,6 @@ class FrameConverter:
 
     def convert(self, frame: Any) -> Any:  # noqa: ANN401
         """Return the converted frame, without its type, from which an encoder would choose its key frames."""
-        span, matrix = int(frame.color_range), int(frame.colorspace)
-        kind = (frame.width, frame.height, frame.format.name, matrix, span, rotation(frame))
-        if kind != self._kind:
-            self._chain, self._kind = FilterChain(frame, self._steps(frame)), kind
         converted = self._chain.apply(frame)
         converted.pict_type = 0
         return converted
@@ -178,3 +218,28 @@ def _square_size(frame: Any, aspect: Fraction) -> tuple[int, int]:  # noqa: ANN4
     elif aspect < 1:
         height = round(height / aspect)
     return (height, width) if is_rotated_sideways(frame) else (width, height)
+
+
+def crop_and_scale(pixels: FrameArray, width: int, height: int) -> FrameArray:
+    """Crop two sides to the aspect ratio of width and height, and scale with Lanczos.
+
+    As ComfyUI does (common_upscale in comfy/utils.py, "lanczos" and "center").
+    """
+    old_height, old_width = pixels.shape[:2]
+    if (old_width, old_height) == (width, height):
+        return pixels
+    old, new = old_width / old_height, width / height
+    left = round((old_width - old_width * (new / old)) / 2) if old > new else 0
+    top = round((old_height - old_height * (old / new)) / 2) if old < new else 0
+    cut = np.ascontiguousarray(pixels[top : old_height - top, left : old_width - left])
+    if cut.dtype == np.uint8:
+        return _scaled(cut, width, height)
+    layers = [_scaled(layer.astype(np.float32), width, height) for layer in np.moveaxis(cut, -1, 0)]
+    deep: FrameArray = np.stack(layers, axis=-1).round().clip(0, np.iinfo(cut.dtype).max).astype(cut.dtype)
+    return deep
+
+
+def _scaled(pixels: FrameArray, width: int, height: int) -> FrameArray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))

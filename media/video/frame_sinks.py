@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from ...system.locks import KeyedLock
 from ...system.meter import Meter
-from .frame_arrays import FrameArray
-
-
-class Sink(Protocol):
-    """Takes frames one by one; ``result`` returns the first ``count`` of them."""
-
-    multiple: int  # width and height of the frames have to be multiples of this, in pixels
-    held_at_once: int  # frames in memory at once; 0 for all
-
-    def begin(self, count: int, height: int, width: int, channels: int) -> None: ...
-    def grow(self, count: int) -> None: ...
-    def add(self, pixels: FrameArray) -> None: ...
-    def result(self, count: int) -> torch.Tensor: ...
+from .frame_converter import FrameArray
 
 
 class Tensor:
-    """Collects frames in one float32 tensor."""
+    """Collects frames in one float32 tensor; ``result`` returns the first ``count`` of them."""
 
-    multiple = 1
-    held_at_once = 0
+    multiple = 1  # width and height of the frames have to be multiples of this, in pixels
+    held_at_once = 0  # frames in memory at once; 0 for all
 
     def begin(self, count: int, height: int, width: int, channels: int) -> None:
         self._values = np.empty((max(1, count), height, width, channels), np.float32)
@@ -54,16 +42,17 @@ _encoding = KeyedLock()
 
 
 class Latents:
-    """Encodes frames as a latent [count, channels, height, width].
-
-    With a video VAE it is [1, channels, time, height, width].
+    """Encodes frames as a latent [count, channels, height, width]; [1, channels, time, height, width] by a
+    video VAE.
 
     One video is encoded at a time; ``meter`` stops the wait for another one.
     """
 
     def __init__(self, vae: Any, meter: Meter) -> None:  # noqa: ANN401  ComfyUI's VAE
         self._vae, self._meter = vae, meter
-        self.multiple = _multiple(vae)
+        # Frames whose sides are no multiple of the VAE's spatial compression would be cropped.
+        ratio = vae.spacial_compression_encode() if hasattr(vae, "spacial_compression_encode") else 8
+        self.multiple = int(ratio)
         self._whole = getattr(vae, "latent_dim", 2) == _VIDEO_DIMENSIONS and not getattr(
             vae, "not_video", False
         )
@@ -104,7 +93,4 @@ class Latents:
         self._held = 0
 
 
-def _multiple(vae: Any) -> int:  # noqa: ANN401
-    """Return the VAE's spatial compression; frames whose sides are no multiple of it would be cropped."""
-    ratio = vae.spacial_compression_encode() if hasattr(vae, "spacial_compression_encode") else 8
-    return int(ratio)
+Sink = Tensor | Latents

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from ...errors import MediaError, sentence
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 NONE = "None"
 # Files round their times: Matroska to 1 ms, most others less.
@@ -47,21 +50,21 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
-class Timed(Protocol):
-    """A frame's number in presentation order, from 0, and its time from the start."""
+@dataclass(frozen=True)
+class TimedFrame:
+    """A decoded frame, its number in presentation order from 0, and its time from the start of the video."""
 
-    @property
-    def index(self) -> int: ...
-    @property
-    def seconds(self) -> Fraction: ...
-
-
-F = TypeVar("F", bound=Timed)
+    index: int
+    seconds: Fraction
+    frame: VideoFrame
 
 
 @dataclass(frozen=True)
 class Window:
-    """The inputs of the node. Zero means "as in the file", and "no limit" for ``frame_load_cap``."""
+    """The inputs of the node. Zero means "as in the file", and "no limit" for ``frame_load_cap``.
+
+    Raises MediaError for an unknown preset and invalid numbers.
+    """
 
     force_rate: float = 0
     custom_width: int = 0
@@ -69,12 +72,25 @@ class Window:
     frame_load_cap: int = 0
     skip_first_frames: int = 0
     select_every_nth: int = 1
-    preset: Preset = PRESETS[NONE]
+    preset: str = NONE
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise _refusal(f"the format {self.preset!r} is unknown", f"Choose one of {', '.join(PRESETS)}.")
+        numbers = (self.force_rate, self.custom_width, self.custom_height)
+        is_negative = min(*numbers, self.frame_load_cap, self.skip_first_frames) < 0
+        if is_negative or self.select_every_nth < 1 or not math.isfinite(self.force_rate):
+            said = "a number is negative or not finite"
+            raise _refusal(said, "Set select_every_nth to 1 or more, others to 0 or more.")
+
+    @property
+    def model(self) -> Preset:
+        return PRESETS[self.preset]
 
     @property
     def rate(self) -> Fraction:
         """The frame rate before every nth is taken, the preset's by default; 0 as in the file."""
-        return Fraction(self.force_rate or self.preset.rate).limit_denominator(1001)
+        return Fraction(self.force_rate or self.model.rate).limit_denominator(1001)
 
     @property
     def start_seconds(self) -> Fraction | None:
@@ -87,7 +103,7 @@ class Window:
         If only one of the custom sides is set, the aspect ratio is kept. Then each side is rounded to the
         nearest multiple, above 0, of ``multiple`` and the preset's.
         """
-        step = math.lcm(multiple, self.preset.multiple)
+        step = math.lcm(multiple, self.model.multiple)
         wide, high = Fraction(self.custom_width or width), Fraction(self.custom_height or height)
         if self.custom_width and not self.custom_height:
             high = Fraction(height * self.custom_width, width)
@@ -103,10 +119,10 @@ class Window:
 
     def whole(self, count: int) -> int:
         """Return the largest frame count up to ``count`` that the preset allows; 0 if there is none."""
-        step, rest = self.preset.frames
+        step, rest = self.model.frames
         return (count - rest) // step * step + rest if count >= rest else 0
 
-    def choose(self, frames: Iterable[F]) -> Iterator[F]:
+    def choose(self, frames: Iterable[TimedFrame]) -> Iterator[TimedFrame]:
         """Yield the frames to load, of all frames in presentation order from the first one wanted or earlier.
 
         Yields a frame several times if the rate is higher than the file's. Ends with the last one wanted.
@@ -121,7 +137,7 @@ class Window:
                     return
                 wanted = self._wanted(number)
 
-    def _wanted(self, number: int) -> Callable[[Timed], bool]:
+    def _wanted(self, number: int) -> Callable[[TimedFrame], bool]:
         """Return a function that tells whether a frame is the one to load as ``number``, from 0."""
         place = self.skip_first_frames + number * self.select_every_nth
         if not self.rate:
@@ -132,34 +148,6 @@ class Window:
 
 def _nearest(side: Fraction, multiple: int) -> int:
     return max(1, math.floor(side / multiple + Fraction(1, 2))) * multiple
-
-
-def window(
-    force_rate: float,
-    custom_width: int,
-    custom_height: int,
-    frame_load_cap: int,
-    skip_first_frames: int,
-    select_every_nth: int,
-    preset: str,
-) -> Window:
-    """Return the window of a node's inputs. Raises MediaError for an unknown preset and invalid numbers."""
-    if preset not in PRESETS:
-        raise _refusal(f"the format {preset!r} is unknown", f"Choose one of {', '.join(PRESETS)}.")
-    numbers = (force_rate, custom_width, custom_height, frame_load_cap, skip_first_frames)
-    if min(numbers) < 0 or select_every_nth < 1 or not math.isfinite(force_rate):
-        raise _refusal(
-            "a number is negative or not finite", "Set select_every_nth to 1 or more, others to 0 or more."
-        )
-    return Window(
-        force_rate,
-        custom_width,
-        custom_height,
-        frame_load_cap,
-        skip_first_frames,
-        select_every_nth,
-        PRESETS[preset],
-    )
 
 
 def _refusal(said: str, advice: str) -> MediaError:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 from ...errors import MediaError, sentence
 from ..formats import VideoCodec
@@ -35,24 +35,13 @@ class Display:
         return self.colours[2] in HDR_TRANSFERS
 
 
-class VideoEncoder(Protocol):
-    """Encodes PyAV's frames of one video at their times; ``finish`` ends the stream.
-
-    ``notes`` has a sentence for each thing that is lost.
-    """
-
-    notes: list[str]
-
-    def add(self, frame: Any, seconds: Fraction) -> None: ...  # noqa: ANN401
-    def finish(self) -> None: ...
-
-
 def video_encoder(
     plan: Plan, output: Output, rate: Fraction, time_base: Fraction, display: Display
-) -> VideoEncoder:
+) -> _CodecEncoder | _GifEncoder:
     """Add a stream to ``output`` for frames at about ``rate``, whose times are multiples of ``time_base``.
 
-    Raises MediaError if PyAV lacks the encoder.
+    The encoder's ``add`` encodes one of PyAV's frames at its time, ``finish`` ends the stream, ``notes`` has
+    a sentence for each thing that is lost. Raises MediaError if PyAV lacks the encoder.
     """
     if plan.codec is None:
         return _GifEncoder(output, rate, display)

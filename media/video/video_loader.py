@@ -22,11 +22,10 @@ from ...system.meter import Meter
 from ..container import ALWAYS_ALPHA, File, opened
 from ..damage import LOAD, StreamDamage
 from ..memory_budget import Reservation
-from .frame_arrays import ArrayConverter, FrameArray, crop_and_scale
-from .frame_converter import has_alpha_channel, is_deep
+from .frame_converter import ArrayConverter, FrameArray, crop_and_scale, has_alpha_channel, is_deep
 from .frame_sinks import Sink
-from .frame_window import Window
-from .video_reader import TimedFrame, VideoReader
+from .frame_window import TimedFrame, Window
+from .video_reader import VideoReader
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -117,20 +116,20 @@ class _Canvas:
 
     def __init__(self, reader: VideoReader, first: TimedFrame, window: Window, multiple: int) -> None:
         frame = first.frame
-        self._converter = ArrayConverter()
-        self._deep, self._transparent = is_deep(frame), has_alpha_channel(frame)
-        pixels = self._converter.convert(frame, self._transparent, self._deep)
-        if self._transparent and reader.format.name in ALWAYS_ALPHA:
-            self._transparent = bool(pixels[..., 3].min() < np.iinfo(pixels.dtype).max)
+        deep, transparent = is_deep(frame), has_alpha_channel(frame)
+        self._converter = ArrayConverter(transparent=transparent, deep=deep)
+        pixels = self._converter.convert(frame)
+        if transparent and reader.format.name in ALWAYS_ALPHA:
+            transparent = bool(pixels[..., 3].min() < np.iinfo(pixels.dtype).max)
+            self._converter = ArrayConverter(transparent=transparent, deep=deep)
         self.source_height, self.source_width = pixels.shape[:2]
         self.width, self.height = window.size(self.source_width, self.source_height, multiple)
-        self.channels = 4 if self._transparent else 3
+        self.channels = 4 if transparent else 3
         self.frame_bytes = self.height * self.width * self.channels * FLOAT_BYTES
 
     def draw(self, frame: VideoFrame) -> FrameArray:
         """Return [height, width, channels] of a frame of any size."""
-        pixels = self._converter.convert(frame, self._transparent, self._deep)
-        return crop_and_scale(pixels, self.width, self.height)
+        return crop_and_scale(self._converter.convert(frame), self.width, self.height)
 
 
 class _Memory:
@@ -227,7 +226,7 @@ def _nothing_left(reader: VideoReader, window: Window) -> MediaError:
 
 
 def _too_short(reader: VideoReader, window: Window, count: int) -> MediaError:
-    said = f"the window has {count} frames and the format takes at least {window.preset.frames[1]}"
+    said = f"the window has {count} frames and the format takes at least {window.model.frames[1]}"
     return MediaError(
         sentence("read a video", reader.name, said, "Choose another format or a longer window.")
     )

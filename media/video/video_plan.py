@@ -106,10 +106,9 @@ def plan(video: Video, format_name: str, codec_name: str, crf: int = CRF_OF_CODE
         _check_crf(codec, crf)
     would_copy = isinstance(video, VideoFile) and codec_name == AUTO and crf == CRF_OF_CODEC
     obstacle = facts.obstacle(container) if would_copy else ""
-    planned = Plan(container, False, codec, crf, facts.width, facts.height, obstacle)
-    if would_copy and not obstacle:
-        return replace(planned, copies=True)
-    return without_copying(planned)
+    copies = would_copy and not obstacle
+    planned = Plan(container, copies, codec, crf, facts.width, facts.height, obstacle)
+    return planned if copies else without_copying(planned)
 
 
 def without_copying(plan: Plan) -> Plan:
@@ -134,9 +133,6 @@ class _Facts:
     demuxer: str = ""
     video: str = ""
     audio: tuple[str, ...] = ()
-
-    def can_be_copied(self, container: Container) -> bool:
-        return bool(self.demuxer) and not self.obstacle(container)
 
     def obstacle(self, container: Container) -> str:
         """Return why ``container`` cannot hold a copy of the file, as part of a sentence; "" if it can."""
@@ -197,7 +193,7 @@ def _container(facts: _Facts, format_name: str, codec_name: str) -> Container:
     rows = list(CONTAINERS.values())
     if codec_name != AUTO:
         return next(row for row in rows if codec_name in row.codecs)
-    copying = next((row for row in rows if facts.can_be_copied(row)), None)
+    copying = next((row for row in rows if not facts.obstacle(row)), None)
     return copying or CONTAINERS["webm" if facts.transparent else "mp4"]
 
 

@@ -35,7 +35,7 @@ from ..container import (
 from ..damage import StreamDamage
 from ..packets import SkippedParts, packets
 from ..truncation import is_truncated
-from .frame_window import TOLERANCE_SECONDS, Window
+from .frame_window import TOLERANCE_SECONDS, TimedFrame, Window
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -46,15 +46,6 @@ AUDIO_BEHIND_SECONDS = 30  # how much later in the file the audio of a frame may
 FALLBACK_RATE = Fraction(25)  # for a file without a frame rate
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders ignore alpha
-
-
-@dataclass(frozen=True)
-class TimedFrame:
-    """A decoded frame, its number in presentation order from 0, and its time from the start of the video."""
-
-    index: int
-    seconds: Fraction
-    frame: VideoFrame
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,13 @@ class VideoReader:
         self._source, self._meter, self._single_threaded = source, meter, single_threaded
         stream = video_stream(container)
         if stream is None:
-            raise self._without_video()
+            said, advice = (
+                "it holds neither video nor audio that can be decoded",
+                "Choose the key of a video.",
+            )
+            if audio_stream(container) is not None:
+                said, advice = "it holds audio and no video", "Load Audio from Cloud reads it."
+            raise MediaError(sentence("read a video", name, said, advice))
         self.stream: Any = stream
         self.audio: Any = audio_stream(container)
         self.format = demuxer(container.format.name)
@@ -216,7 +213,7 @@ class VideoReader:
             if frames is None:
                 yield from self._again(window, index + leading)
                 return
-            held += [frame for frame in frames if not _is_before(frame, key)]
+            held += [frame for frame in frames if None in (key, frame.pts) or frame.pts >= key]
             if settled:
                 for frame in held:
                     place, before = index + leading, seconds
@@ -258,11 +255,8 @@ class VideoReader:
         self._moved = True
         self._decoder.flush_buffers()
         self._skipped = SkippedParts(self.container, self._wanted)
-        self._packets = packets(self.container, self._wanted, self._source, self._stop_reading)
-        self._stopped = ""
-
-    def _stop_reading(self, said: str) -> None:
-        self._stopped = said
+        self._stopped = list[str]()
+        self._packets = packets(self.container, self._wanted, self._source, self._stopped.append)
 
     def _decode(self, packet: Any, index: int, seconds: Fraction, window: Window) -> list[Any] | None:  # noqa: ANN401
         """Return the frames that a packet completes; None if the last frames have to be decoded again."""
@@ -305,17 +299,11 @@ class VideoReader:
         """Note a video that ends too early: FFmpeg could not read on, or bytes are missing."""
         where = f"after {float(seconds):.2f} s" if count else "before its first frame"
         if self._stopped:
-            self.damage.ends(f"damaged {where}: {self._stopped[0].lower()}{self._stopped[1:]}")
+            self.damage.ends(f"damaged {where}: {self._stopped[0]}")
         elif is_truncated(self._source) and (
             not self.format.vague_length or seconds + 2 / self.rate < (self.seconds or math.inf)
         ):
             self.damage.ends(f"cut off {where}")
-
-    def _without_video(self) -> MediaError:
-        said, advice = "it holds neither video nor audio that can be decoded", "Choose the key of a video."
-        if audio_stream(self.container) is not None:
-            said, advice = "it holds audio and no video", "Load Audio from Cloud reads it."
-        return MediaError(sentence("read a video", self.name, said, advice))
 
 
 def _is_late(timed: TimedFrame, window: Window) -> bool:
@@ -329,10 +317,6 @@ def _is_ahead_of(index: int, seconds: Fraction, window: Window) -> bool:
     if window.start_seconds is None:
         return index < window.skip_first_frames
     return seconds < window.start_seconds
-
-
-def _is_before(frame: VideoFrame, key: int | None) -> bool:
-    return key is not None and frame.pts is not None and frame.pts < key
 
 
 def _decoder(stream: Any, single_threaded: bool) -> Any:  # noqa: ANN401  PyAV's

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,11 +75,10 @@ def playable(file: Path, container: Container, new_path: Callable[[str], Path], 
     target = new_path(copy.container.name)
     try:
         _copy(copy, VideoFile(file), target, None, meter)
-    except Refused:
+    except BaseException as error:
         target.unlink(missing_ok=True)
-        return file
-    except BaseException:
-        target.unlink(missing_ok=True)
+        if isinstance(error, Refused):
+            return file
         raise
     file.unlink()
     return target
@@ -159,7 +158,7 @@ def _encode(
 ) -> tuple[str, ...]:
     tags, notes = _tags(plan, metadata)
     with contextlib.ExitStack() as stack:
-        source: _Source
+        source: _TensorSource | _FileSource
         reader: VideoReader | None = None
         if isinstance(video, VideoFrames):
             source = _TensorSource(video)
@@ -194,23 +193,9 @@ def _encode(
     return notes + tuple(encoder.notes)
 
 
-class _Source(Protocol):
-    """Returns PyAV's frames with their times, and the audio from the last call up to a time, or to the end.
-
-    ``count`` is the number of frames, perhaps estimated. ``channels`` is 0 without audio; ``layout`` is
-    FFmpeg's name of the channel layout, or "".
-    """
-
-    rate: Fraction
-    time_base: Fraction
-    display: Display
-    count: int
-    channels: int
-    layout: str
-    sample_rate: int
-
-    def frames(self) -> Iterator[tuple[Any, Fraction]]: ...
-    def audio_until(self, seconds: Fraction | None) -> Samples: ...
+# Both sources return PyAV's frames with their times, and the audio from the last call up to a time, or to the
+# end. ``count`` is the number of frames, perhaps estimated. ``channels`` is 0 without audio; ``layout`` is
+# FFmpeg's name of the channel layout, or "".
 
 
 class _TensorSource:

@@ -158,7 +158,7 @@ def video_here(path: Path) -> Outcome:
     from cloud_storage.media.video import frame_sinks, frame_window, video_loader
     from cloud_storage.system.meter import Meter
 
-    window = frame_window.window(0, 0, 0, FRAMES, 0, 1, frame_window.NONE)
+    window = frame_window.Window(frame_load_cap=FRAMES)
     with path.open("rb") as file:
         sink = frame_sinks.Tensor()
         loaded = video_loader.load(file, path.name, window, sink, Meter(), lambda: FREE_BYTES)

@@ -42,7 +42,7 @@ def load(path, *, sink=None, free=PLENTY, on_damage="load what is there", **wind
     def free_bytes():
         return free() if callable(free) else free - meter.frames_done * FRAME_BYTES
 
-    window = frame_window.window(**numbers)
+    window = frame_window.Window(**numbers)
     return video_loader.load(path, "f.mp4", window, sink, meter, free_bytes, on_damage)
 
 
