@@ -92,7 +92,7 @@ def folder(storage: Storage, name: str, token: str, meter: Meter, endings: tuple
         page = storage.page(name, PAGE_ENTRIES, token)
         folders += page.folders
         files += [info for info in page.objects if wanted.accepts(info.key)]
-        token = page.following
+        token = page.next_token
         if folders or files or not token:
             break
     return Listing(tuple(folders), tuple(files), token, wanted.hidden)
@@ -162,7 +162,7 @@ def _entries(storage: Storage, name: str, meter: Meter) -> Iterator[str | Object
         page = storage.page(name, token=token)
         yield from page.folders
         yield from page.objects
-        token = page.following
+        token = page.next_token
         if not token:
             return
 

@@ -208,7 +208,7 @@ def _open(query: Query, meter: Meter) -> Answer:
 
 def _test(query: Query, meter: Meter) -> Answer:
     profile = _profile(query)
-    lines = connection_test.lines(profile, connect(profile), meter, looks_only=True)
+    lines = connection_test.lines(profile, connect(profile), meter, may_write=False)
     return Answer({"lines": for_page([Line(*line) for line in lines])})
 
 

@@ -1,6 +1,6 @@
-"""Read the documents that S3 and OSS answer with: within a limit, and nothing else in their place.
+"""Read the XML documents of S3 and OSS: up to a size limit, and only documents of an object store.
 
-A proxy or a login page may answer with success, too. The body of an object is not read here.
+A proxy or a login page can answer with status 200 as well. The content of an object is not read here.
 """
 
 from __future__ import annotations
@@ -12,81 +12,103 @@ from typing import Any
 
 from . import connection_watch
 
-DOCUMENT_MAX_BYTES = 8 << 20  # 1,000 keys of 1,024 bytes are 5 MiB where every byte of them is escaped
-ERROR_MAX_BYTES = 64 << 10  # of an error document: with the string to sign in it, it is some KiB
-_PIECE_BYTES = 64 << 10
+DOCUMENT_MAX_BYTES = 8 << 20  # a listing of 1,000 keys of 1,024 bytes has 5 MiB if every byte is escaped
+ERROR_MAX_BYTES = 64 << 10  # an error document may quote the string to sign, and then has some KiB
+_READ_BYTES = 64 << 10
 
-# The documents that S3 and OSS answer with
-_ANSWERS = ("ListBucketResult", "InitiateMultipartUploadResult", "CompleteMultipartUploadResult")
-# A doctype may stand before it, of a page
+_ROOT_ELEMENTS = ("ListBucketResult", "InitiateMultipartUploadResult", "CompleteMultipartUploadResult")
+# An HTML page may have a doctype before its root element.
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]*\?>\s*)?(?:<![^>]*>\s*)*<([A-Za-z]\w*)")
 
 
-class NoAnswer(Exception):
-    """The status says success, and the answer is none of an object store. The message quotes no server."""
+class InvalidAnswer(Exception):
+    """The status means success, but no object store sends such a body. The message quotes no server."""
 
 
-def document(raw: Any) -> bytes:  # noqa: ANN401  urllib3's response
-    """The body of an answer, as it travels. Raises TooLong, and whatever the network does."""
+def read(raw: Any, status: int, method: str, *, is_object: bool) -> tuple[bytes | None, bool]:  # noqa: ANN401
+    """Return the body of an answer, not decompressed, and True if it is an error.
+
+    ``raw`` is urllib3's response. The body of an object is None: the caller streams it. Raises InvalidAnswer,
+    TooLong, and whatever the network raises.
+    """
+    if status // 100 != 2:  # noqa: PLR2004
+        return error_document(raw), True
+    if is_object:
+        connection_watch.allow(None)  # its Content-Length limits it
+        return None, False
+    body = document(raw)
+    if is_error(body):
+        return body, True
+    if method in ("GET", "POST"):  # the answers to other methods have no document
+        check(body)
+    return body, False
+
+
+def document(raw: Any) -> bytes:  # noqa: ANN401
+    """Return the body of a successful answer. Raises TooLong, and whatever the network raises."""
     body = _body(raw, DOCUMENT_MAX_BYTES)
     if len(body) > DOCUMENT_MAX_BYTES:
-        raise connection_watch.TooLong("the answer has more bytes than one of its kind can have")
+        raise connection_watch.TooLong(connection_watch.TOO_LONG)
     return body
 
 
 def error_document(raw: Any) -> bytes:  # noqa: ANN401
-    """The body of a refusal; of one that is too long for that, its beginning or nothing."""
+    """Return the body of an error answer; only its beginning, or nothing, if it is too long."""
     try:
         return _body(raw, ERROR_MAX_BYTES)[:ERROR_MAX_BYTES]
     except connection_watch.TooLong:
         return b""
 
 
-def _body(raw: Any, most: int) -> bytes:  # noqa: ANN401
-    connection_watch.allow(2 * most)  # with what frames its chunks
-    pieces, size = [], 0
+def _body(raw: Any, max_bytes: int) -> bytes:  # noqa: ANN401
+    connection_watch.allow(2 * max_bytes)  # chunked encoding adds bytes
+    blocks, size = [], 0
     try:
-        for piece in raw.stream(_PIECE_BYTES, decode_content=False):
-            pieces.append(piece)
-            size += len(piece)
-            if size > most:
+        for block in raw.stream(_READ_BYTES, decode_content=False):
+            blocks.append(block)
+            size += len(block)
+            if size > max_bytes:
                 break
     finally:
-        if size > most:
+        if size > max_bytes:
             raw.close()
-    return b"".join(pieces)
+    return b"".join(blocks)
 
 
 def is_error(body: bytes) -> bool:
-    """Whether an answer that says yes says no in its body, as S3 and OSS do where they begin to answer before
-    they have ended: docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+    """Return True if a body is an error document.
+
+    S3 and OSS send one after status 200 if an operation fails after they have begun to answer:
+    docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
     """
     return _root(body) == "Error"
 
 
 def check(body: bytes) -> None:
-    """Raises NoAnswer where a body is none of the documents that S3 and OSS answer with."""
+    """Raise InvalidAnswer if a body is not one of the documents of S3 and OSS."""
     root = _root(body)
-    if body.strip() and root not in _ANSWERS:
-        said = f"a page of {root.upper()}" if root.lower() == "html" else "something else"
-        raise NoAnswer(f"the answer is {said}, and no document of an object store")
+    if body.strip() and root not in _ROOT_ELEMENTS:
+        kind = f"a page of {root.upper()}" if root.lower() == "html" else "something else"
+        raise InvalidAnswer(f"the answer is {kind}, not a document of an object store")
 
 
 def _root(body: bytes) -> str:
-    found = _ROOT.match(body)
-    return found[1].decode() if found else ""
+    match = _ROOT.match(body)
+    return match[1].decode() if match else ""
 
 
 @contextlib.contextmanager
 def parsing() -> Iterator[None]:
-    """What an SDK, or who reads what it gives, stumbles over in an answer, as NoAnswer: "12x" for a number, a
-    date that is none, an entry without its size. What it refuses of a request are classes of its own.
+    """Raise InvalidAnswer for an answer that an SDK, or the code that uses its result, cannot parse.
+
+    Examples: "12x" for a number, a wrong date, an entry without a size. What an SDK raises because it refuses
+    the request has a class of its own, and is raised as it is.
     """
     try:
         yield
     except (ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         if type(error).__module__ != "builtins":
             raise
-        # oss2's own words, "parse xml: Size could not be found under Contents", or the name that is missing
-        lacks = f"{error}" if isinstance(error, (RuntimeError, KeyError)) else "a field of it makes no sense"
-        raise NoAnswer(f"the answer is not whole: {lacks}") from None
+        # oss2 says "parse xml: Size could not be found under Contents"; a KeyError names the field
+        fault = f"{error}" if isinstance(error, (RuntimeError, KeyError)) else "a field has a wrong value"
+        raise InvalidAnswer(f"the answer is incomplete: {fault}") from None

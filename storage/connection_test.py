@@ -1,13 +1,12 @@
-"""What a profile may and may not do in its bucket, found by doing it under its prefix, and written as a
-report.
+"""Test what a profile may do in its bucket, by doing it below the profile's path_prefix, and write a report.
 
-Works with least-privilege keys: no HeadBucket, no ListBuckets, and a refusal is a line of the report, not its
-end.
+Works with least-privilege keys: no HeadBucket, no ListBuckets, and a refused request is a line of the report.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import uuid
 from collections.abc import Callable
@@ -19,15 +18,14 @@ from ..config.profiles_file import permission_warning
 from ..errors import AlreadyExists, IntegrityError, StorageError, TransferCancelled
 from ..profile import Profile, credentials
 from ..system.meter import Meter
-from .base import ObjectInfo, Storage
+from .base import PROXY_ADVICE, ObjectInfo, Storage
 
-PROBE_HEAD = "comfyui-cloud-storage-probe-"  # of its key; the rest is each test's own
-PROBE = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"
-CLOCK_RESOLUTION_SECONDS = 2  # a Date header has whole seconds, and travels
-CLOCK_LIMIT_SECONDS = 60  # providers refuse at 15 minutes; a minute off is worth a word
+TEST_KEY_START = "comfyui-cloud-storage-probe-"  # of the test object's key
+TEST_CONTENT = b"Written by Test Cloud Connection of comfyui-cloud-storage. It may be deleted at any time.\n"
+CLOCK_RESOLUTION_SECONDS = 2  # a Date header has whole seconds, and takes time to arrive
+CLOCK_LIMIT_SECONDS = 60  # providers refuse requests at 15 minutes; the report warns earlier
 
-
-WARNING, ERROR = "warning", "error"  # as comfyui/node_lines.py has them
+WARNING, ERROR = "warning", "error"  # as in comfyui/node_lines.py
 
 
 class ReportLine(NamedTuple):
@@ -39,31 +37,22 @@ class ReportLine(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried: whether it worked, and in words."""
+    """One thing that was tested: its name, if it works, and the result as text."""
 
     what: str
     works: bool
-    words: str
+    text: str
 
 
-def report(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> str:
-    """The ``lines`` as one text."""
-    return "\n".join(line.text for line in lines(profile, storage, meter, looks_only=looks_only))
+def lines(profile: Profile, storage: Storage, meter: Meter, *, may_write: bool = True) -> list[ReportLine]:
+    """Test everything and return the report: the result, each test, warnings, then settings. No secrets.
 
-
-def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool = False) -> list[ReportLine]:
-    """Try everything and describe it: first what came of it, then each thing that was tried, then settings.
-    Raises TransferCancelled only. Holds no secret.
-
-    With ``looks_only`` nothing is written or deleted: it lists, and reads a byte of what it finds.
+    Unless ``may_write``, it only lists, and reads a byte of an object. Raises TransferCancelled only.
     """
     left = storage.unfinished()
-    findings = _looks(storage, meter) if looks_only else _findings(profile, storage, meter)
+    findings = findings_of(profile, storage, meter) if may_write else _test_reading(storage, meter)
     width = max(len(finding.what) for finding in findings)
-    tried = [
-        ReportLine(f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.words}", "" if f.works else ERROR)
-        for f in findings
-    ]
+    warnings = [_unfinished(left, storage.unfinished()), permission_warning(profile.file)]
     settings = [
         f"Provider     {profile.provider}",
         f"Endpoint     {storage.endpoint} (from {profile.sources['endpoint_url']})",
@@ -73,21 +62,19 @@ def lines(profile: Profile, storage: Storage, meter: Meter, *, looks_only: bool 
         f"Credentials  {credentials(profile).source}",
         f"Clock        {_clock(storage.clock_difference)}",
     ]
-    warnings = []
-    if left:
-        warnings.append(f"Warning      {_unfinished(left, storage.unfinished())}")
-    if warning := permission_warning(profile.file):
-        warnings.append(f"Warning      {warning}")
     return [
         _result(profile, findings),
-        *tried,
-        *(ReportLine(warning, WARNING) for warning in warnings),
+        *(
+            ReportLine(f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.text}", "" if f.works else ERROR)
+            for f in findings
+        ),
+        *(ReportLine(f"Warning      {warning}", WARNING) for warning in warnings if warning),
         *map(ReportLine, settings),
     ]
 
 
 def _result(profile: Profile, findings: list[Finding]) -> ReportLine:
-    if not any(finding.works for finding in findings if finding.what != "share"):  # signing asks no server
+    if not any(finding.works for finding in findings if finding.what != "share"):  # sharing sends no request
         return ReportLine(f"Profile {profile.name}: does NOT work", ERROR)
     failed = [finding.what for finding in findings if not finding.works]
     if failed:
@@ -96,7 +83,9 @@ def _result(profile: Profile, findings: list[Finding]) -> ReportLine:
 
 
 def _unfinished(before: int, now: int) -> str:
-    """What a process that was killed had left when the test began; the test's own upload removes it."""
+    """Describe the uploads that killed processes had left ``before`` the test, which may remove them."""
+    if before == 0:
+        return ""
     if before == 1:
         if now:
             return "1 unfinished upload of a process that was killed: the next upload removes it"
@@ -110,81 +99,73 @@ def _attempt(meter: Meter, what: str, action: Callable[[], str]) -> Finding:
     meter.check()
     began = time.perf_counter()
     try:
-        words = action()
+        text = action()
     except TransferCancelled:
         raise
     except StorageError as error:
         return Finding(what, False, str(error))
-    return Finding(what, True, f"{words}, {(time.perf_counter() - began) * 1000:.0f} ms")
+    return Finding(what, True, f"{text}, {(time.perf_counter() - began) * 1000:.0f} ms")
 
 
-def _looks(storage: Storage, meter: Meter) -> list[Finding]:
+def _list_one(storage: Storage, found: list[ObjectInfo]) -> str:
+    found.extend(storage.list("", limit=1))
+    return "allowed" if found else "allowed, nothing there yet"
+
+
+def _test_reading(storage: Storage, meter: Meter) -> list[Finding]:
     found: list[ObjectInfo] = []
-
-    def listed() -> str:
-        found.extend(storage.list("", limit=1))
-        return "allowed" if found else "allowed, nothing there yet"
 
     def read() -> str:
         storage.read(found[0].key, 0, 1, meter=meter)
         return "allowed"
 
-    findings = [_attempt(meter, "list", listed)]
-    if found:
-        findings.append(_attempt(meter, "read", read))
-    return findings
+    findings = [_attempt(meter, "list", lambda: _list_one(storage, found))]
+    return [*findings, _attempt(meter, "read", read)] if found else findings
 
 
-def _findings(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]:
-    def attempt(what: str, action: Callable[[], str]) -> Finding:
-        return _attempt(meter, what, action)
-
-    probe = f"{PROBE_HEAD}{uuid.uuid4().hex}.txt"
+def findings_of(profile: Profile, storage: Storage, meter: Meter) -> list[Finding]:
+    """Test everything with a test object, and remove it. Raises TransferCancelled only."""
+    attempt = functools.partial(_attempt, meter)
+    key = f"{TEST_KEY_START}{uuid.uuid4().hex}.txt"
     options = replace(storage.defaults, content_type="text/plain")
 
-    def listed() -> str:
-        found = sum(1 for _ in storage.list("", limit=1))
-        return "allowed" if found else "allowed, nothing there yet"
-
-    def written() -> str:
-        storage.put(probe, PROBE, options, meter)
+    def write() -> str:
+        storage.put(key, TEST_CONTENT, options, meter)
         return "allowed"
 
     def read() -> str:
-        if storage.read(probe, meter=meter) != PROBE:
-            raise IntegrityError(
-                "The probe came back different. Look at what stands between here and the server."
-            )
+        if storage.read(key, meter=meter) != TEST_CONTENT:
+            raise IntegrityError(f"The test object came back different. {PROXY_ADVICE}")
         return "allowed"
 
-    def kept() -> str:
+    def create() -> str:
         try:
-            storage.put(probe, PROBE, options, meter, create=True)
+            storage.put(key, TEST_CONTENT, options, meter, create=True)
         except AlreadyExists:
             return "no overwrite: the server refuses a name that is taken"
         raise IntegrityError("The server let an existing object be replaced. Use names with %uuid% on it.")
 
-    def deleted() -> str:
-        storage.delete(probe)
+    def delete() -> str:
+        storage.delete(key)
         return "allowed, the test object is removed"
 
-    def signed() -> str:
-        storage.signed_url(probe, timedelta(hours=1))
+    def share() -> str:
+        storage.signed_url(key, timedelta(hours=1))
         return "possible"
 
-    findings = [attempt("list", listed)]
+    findings = [attempt("list", lambda: _list_one(storage, []))]
     if profile.read_only:
         findings.append(Finding("write", False, "not tried: the profile is read-only"))
-        return [*findings, attempt("share", signed)]
+        return [*findings, attempt("share", share)]
     try:
-        findings.append(attempt("write", written))
+        findings.append(attempt("write", write))
         if findings[-1].works:
-            findings += [attempt("read", read), attempt("create", kept), attempt("delete", deleted)]
+            findings += [attempt("read", read), attempt("create", create), attempt("delete", delete)]
     except TransferCancelled:
-        with Meter().governs(), contextlib.suppress(StorageError):  # nothing of a cancelled test stays there
-            storage.delete(probe)
+        with Meter().governs(), contextlib.suppress(StorageError):  # nothing is left after Cancel
+            storage.delete(key)
         raise
-    return [*findings, attempt("share", signed)]
+    return [*findings, attempt("share", share)]
 
 
 def _clock(difference: timedelta | None) -> str:
@@ -193,5 +174,5 @@ def _clock(difference: timedelta | None) -> str:
     seconds = round(difference.total_seconds())
     if abs(seconds) <= CLOCK_RESOLUTION_SECONDS:
         return "the same as the server's"
-    words = f"the server's is {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}"
-    return words if abs(seconds) < CLOCK_LIMIT_SECONDS else f"{words}: set this machine's clock (enable NTP)"
+    text = f"the server's is {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}"
+    return text if abs(seconds) < CLOCK_LIMIT_SECONDS else f"{text}: set this machine's clock (enable NTP)"

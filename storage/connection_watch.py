@@ -1,9 +1,9 @@
-"""The connections that both SDKs send their requests over: no answer is waited for or read without a limit.
+"""Limit the time and size of every answer, and check for Cancel, on the connections of both SDKs.
 
 Both SDKs keep their connections in urllib3's pools. Here each connected socket is a ``WatchedSocket``. While
-nothing moves, it looks whether the node was cancelled. It ends a request that is taken too slowly, an answer
-that arrives too slowly, and one that has more bytes than such an answer can have. It counts bytes before
-anything unpacks or parses them.
+no bytes move, it checks if the node was cancelled. It ends a request that is sent too slowly, an answer that
+arrives too slowly, and an answer that is too long. It counts bytes before anything decompresses or parses
+them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import contextvars
 import http.client
 import io
-import logging
 import socket
 import ssl
 import sys
@@ -22,42 +21,41 @@ from typing import Any
 
 from ..system.meter import current
 
-POLL_SECONDS = 0.1  # between two looks whether Cancel was pressed, while nothing comes
+POLL_SECONDS = 0.1  # between two checks for Cancel while no bytes move
 
-# The rate at which a request has to be taken, and an answer has to arrive from its first byte on, over each
-# window of so many seconds. Only waiting for the network counts, not the time that the program takes. A modem
-# of 1996 was five times as fast.
+# The slowest rate for a request, and for an answer after its first byte, measured over each period of
+# SLOW_SECONDS. Only the time that is spent waiting for the network counts. A modem of 1996 was five times as
+# fast.
 SLOW_SECONDS = 60.0
 SLOW_BYTES_PER_SECOND = 1024
-# The same for the end of an upload in parts. S3 sends blanks meanwhile, for minutes:
+# The same period when a multipart upload is completed. S3 then sends spaces for minutes:
 # docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
-FINISH_SECONDS = 600.0
-# In which nothing of a request is taken. urllib3 has the time for connecting in force while it sends,
-# and Python's ``sendall`` ends when all of its data took that long: docs.python.org/3/library/socket.html
+COMPLETE_SECONDS = 600.0
+# How long sending may make no progress. urllib3's time-out while it sends is the one for connecting, and
+# Python's ``sendall`` applies it to all of the data: docs.python.org/3/library/socket.html
 SILENT_SECONDS = 30.0
 
-HEAD_MAX_BYTES = 256 << 10  # S3 sends 8 KiB at most; http.client would take 6 MiB, and endless 100 Continue
-_RECORD_BYTES = 16 << 10  # of TLS, which takes all of one or nothing: RFC 8446, section 5.1
-
-log = logging.getLogger("cloud_storage")
+HEAD_MAX_BYTES = 256 << 10  # S3 sends 8 KiB at most; http.client takes 6 MiB, and endless "100 Continue"
+TOO_LONG = "the answer is too long for its kind"
+_RECORD_BYTES = 16 << 10  # of TLS, which accepts a whole record or nothing: RFC 8446, section 5.1
 
 
 class TooSlow(Exception):
-    """The request is taken, or the answer comes, but so slowly that it is as good as not."""
+    """The request is sent, or the answer arrives, too slowly to be useful."""
 
 
 class TooLong(Exception):
-    """The answer has more bytes than one of its kind can have."""
+    """The answer has more bytes than an answer of its kind can have."""
 
 
 _slow_seconds: contextvars.ContextVar[float | None] = contextvars.ContextVar("slow_seconds", default=None)
-_socket_read: contextvars.ContextVar[WatchedSocket | None] = contextvars.ContextVar("line", default=None)
+_read_socket: contextvars.ContextVar[WatchedSocket | None] = contextvars.ContextVar("socket", default=None)
 
 
 @contextlib.contextmanager
-def finishing() -> Iterator[None]:
-    """Within, an answer may take as long as the end of an upload in parts may."""
-    token = _slow_seconds.set(FINISH_SECONDS)
+def completing() -> Iterator[None]:
+    """Allow an answer within the block as much time as the completion of a multipart upload needs."""
+    token = _slow_seconds.set(COMPLETE_SECONDS)
     try:
         yield
     finally:
@@ -65,29 +63,32 @@ def finishing() -> Iterator[None]:
 
 
 class _Rate:
-    """How fast the bytes of one message move."""
+    """Measures how fast the bytes of one message move."""
 
     def __init__(self) -> None:
         self.waited, self.moved = 0.0, 0
 
-    def is_slow(self, count: int, waited: float, window: float) -> bool:
-        """Whether ``count`` bytes after ``waited`` seconds end a window of too few; then both say how few."""
-        if self.waited >= window:
+    def is_slow(self, count: int, waited: float, period: float) -> bool:
+        """Add ``count`` bytes that took ``waited`` seconds. Return True if a period ends and was too slow.
+
+        ``moved`` and ``waited`` then are the bytes and seconds of that period.
+        """
+        if self.waited >= period:
             self.waited, self.moved = 0.0, 0
         self.waited += waited
         self.moved += count
-        return self.waited >= window and count > 0 and self.moved < window * SLOW_BYTES_PER_SECOND
+        return self.waited >= period and count > 0 and self.moved < period * SLOW_BYTES_PER_SECOND
 
 
 class WatchedSocket:
-    """A connected socket, plain or TLS, as http.client uses it; one thread at a time."""
+    """A connected socket, plain or TLS, as http.client uses it; for one thread at a time."""
 
-    def __init__(self, connected: Any) -> None:  # noqa: ANN401  a socket, or what a library puts in its place
+    def __init__(self, connected: Any) -> None:  # noqa: ANN401  a socket, or a library's replacement for one
         self._socket = connected
-        self._seconds: float | None = connected.gettimeout()  # of silence, as the library has set it
-        self._held = self._seconds  # what is set on the socket itself
-        self.left: int | None = None  # bytes that may still come; None where something else bounds them
-        self._sent: _Rate | None = None  # the request that is being sent
+        self._timeout: float | None = connected.gettimeout()  # that the library has set
+        self._real_timeout = self._timeout  # of the socket itself
+        self.left: int | None = None  # bytes that may still arrive; None: limited elsewhere
+        self._sent: _Rate | None = None  # of the request that is being sent
         self._begin()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
@@ -97,85 +98,87 @@ class WatchedSocket:
         return int(self._socket.fileno())
 
     def gettimeout(self) -> float | None:
-        return self._seconds
+        return self._timeout
 
     def settimeout(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._hold(seconds)
+        self._timeout = seconds
+        self._set_real_timeout(seconds)
 
-    def _hold(self, seconds: float | None) -> None:
-        if self._held != seconds:
+    def _set_real_timeout(self, seconds: float | None) -> None:
+        if self._real_timeout != seconds:
             self._socket.settimeout(seconds)
-            self._held = seconds
+            self._real_timeout = seconds
 
     # ---------------------------------------------------------------------------------- sending
 
     def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ANN401
-        """As the socket's own, but a line may be slow. Raises TransferCancelled, TooSlow, and TimeoutError
-        after a silence."""
+        """Send as the socket's own ``sendall``, but allow a slow connection.
+
+        Raises TransferCancelled, TooSlow, and TimeoutError after SILENT_SECONDS without progress.
+        """
         sent = self._sent = self._sent or _Rate()
         left = memoryview(data).cast("B")
         while left:
             began = time.monotonic()
             count = self._send(left[:_RECORD_BYTES] if self._is_tls else left, flags, began)
-            self._taken(sent, count, time.monotonic() - began)
+            self._count_sent(sent, count, time.monotonic() - began)
             left = left[count:]
 
     @staticmethod
-    def _taken(sent: _Rate, count: int, waited: float) -> None:
+    def _count_sent(sent: _Rate, count: int, waited: float) -> None:
         if sent.is_slow(count, waited, SLOW_SECONDS):
-            raise TooSlow(f"only {sent.moved} bytes of the request were taken in {sent.waited:.0f} s")
+            raise TooSlow(f"only {sent.moved} bytes of the request were sent in {sent.waited:.0f} s")
 
     @property
     def _is_tls(self) -> bool:
         return isinstance(self._socket, ssl.SSLSocket) or not isinstance(self._socket, socket.socket)
 
-    def _send(self, piece: memoryview, flags: int, began: float) -> int:
+    def _send(self, block: memoryview, flags: int, began: float) -> int:
         from urllib3.util.wait import wait_for_read, wait_for_write
 
         meter = current()
         meter.check()
         if not isinstance(self._socket, socket.socket):
-            # TLS within TLS, for a proxy: after a time-out nobody knows how much of the data is under way
-            self._hold(SILENT_SECONDS)
-            self._socket.sendall(piece, flags)
-            return len(piece)
-        self._hold(0.0)  # with any other it waits for a third of the buffer to be free, and only then tries
+            # TLS within TLS, for a proxy: after a time-out nobody knows how much of the data was sent
+            self._set_real_timeout(SILENT_SECONDS)
+            self._socket.sendall(block, flags)
+            return len(block)
+        self._set_real_timeout(0.0)  # with a time-out it waits until a third of the buffer is free
         queued = None
         while True:
             try:
-                return self._socket.send(piece, flags)
+                return self._socket.send(block, flags)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 wait_for_write(self._socket, POLL_SECONDS)
             except ssl.SSLWantReadError:
                 wait_for_read(self._socket, POLL_SECONDS)
             meter.check()
             left, now = self._queued(), time.monotonic()
-            if queued is not None and left < queued:  # it moves, if not yet by a whole piece
+            if queued is not None and left < queued:  # progress, but less than a whole block
                 began = now
             elif now - began >= SILENT_SECONDS:
-                raise TimeoutError("nothing of the request was taken")
+                raise TimeoutError("the server accepts no more of the request")
             queued = left
 
     # -------------------------------------------------------------------------------- receiving
 
     def makefile(self, mode: str = "r", buffering: int | None = None, **_: object) -> io.IOBase:
-        """What the next answer is read from: http.client asks for it once for each."""
+        """Return the file to read the next answer from: http.client asks for one for each answer."""
         self._begin()
-        _socket_read.set(self)
-        incoming = _Incoming(self, self._socket.makefile("rb", 0), ends=buffering != 0)
-        return incoming if buffering == 0 else io.BufferedReader(incoming)
+        _read_socket.set(self)
+        raw = _RawAnswer(self, self._socket.makefile("rb", 0), may_end=buffering != 0)
+        return raw if buffering == 0 else io.BufferedReader(raw)
 
     def _begin(self) -> None:
         self.left = HEAD_MAX_BYTES
-        self._started, self._came = False, _Rate()
+        self._started, self._received = False, _Rate()
         self._draining, self._sent = self._sent, None  # the request that the system may still be sending
 
     def receive(self, buffer: Any) -> int:  # noqa: ANN401
-        """As ``recv_into``. Raises TransferCancelled, TooSlow, TooLong, and TimeoutError after a silence."""
+        """Receive as ``recv_into``. Raises TransferCancelled, TooSlow, TooLong, and TimeoutError."""
         meter, began = current(), time.monotonic()
         queued = self._queued() if self._draining else 0
-        self._hold(min(POLL_SECONDS, self._seconds or POLL_SECONDS))
+        self._set_real_timeout(min(POLL_SECONDS, self._timeout or POLL_SECONDS))
         while True:
             meter.check()
             try:
@@ -183,19 +186,20 @@ class WatchedSocket:
             except TimeoutError:
                 now = time.monotonic()
                 if self._draining and queued and (left := self._queued()) < queued:
-                    self._taken(self._draining, queued - left, now - began)
+                    self._count_sent(self._draining, queued - left, now - began)
                     queued, began = left, now
-                elif self._seconds is not None and now - began >= self._seconds:
+                elif self._timeout is not None and now - began >= self._timeout:
                     raise
             else:
                 break
-        self._judge(count, time.monotonic() - began)
+        self._count_received(count, time.monotonic() - began)
         return count
 
     def _queued(self) -> int:
-        """Bytes that the peer has not taken yet: on a slow line, minutes of them. 0 where no system tells, as
-        Windows: there such a line counts as silent. man7.org/linux/man-pages/man7/tcp.7.html, SIOCOUTQ; on
-        macOS getsockopt(2), SO_NWRITE.
+        """Return how many sent bytes the server has not confirmed: on a slow connection, minutes of them.
+
+        0 if the system does not say so, as Windows: there such a connection counts as silent.
+        man7.org/linux/man-pages/man7/tcp.7.html, SIOCOUTQ; on macOS getsockopt(2), SO_NWRITE.
         """
         with contextlib.suppress(OSError, ImportError):
             if sys.platform == "darwin":
@@ -204,45 +208,44 @@ class WatchedSocket:
                 import fcntl
                 import termios
 
-                told = fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, bytes(4))
-                return int.from_bytes(told, sys.byteorder)
+                count = fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, bytes(4))
+                return int.from_bytes(count, sys.byteorder)
         return 0
 
-    def _judge(self, count: int, waited: float) -> None:
-        # Until the first byte, silence alone is what counts
-        if self._came.is_slow(count, waited if self._started else 0.0, _slow_seconds.get() or SLOW_SECONDS):
-            came = self._came
-            raise TooSlow(f"only {came.moved} bytes of the answer came in {came.waited:.0f} s")
+    def _count_received(self, count: int, waited: float) -> None:
+        received, period = self._received, _slow_seconds.get() or SLOW_SECONDS
+        if received.is_slow(count, waited if self._started else 0.0, period):  # before it: a time-out alone
+            raise TooSlow(f"only {received.moved} bytes of the answer arrived in {received.waited:.0f} s")
         self._started, self._draining = True, None
         if self.left is not None:
             self.left -= count
             if self.left < 0:
-                raise TooLong("the answer has more bytes than one of its kind can have")
+                raise TooLong(TOO_LONG)
 
 
-class _Incoming(io.RawIOBase):
-    """The bytes of one answer. ``holder`` is the socket's own file, which keeps it open; nothing reads it."""
+class _RawAnswer(io.RawIOBase):
+    """The bytes of one answer. ``owner``, the socket's own file, is never read: it keeps the socket open."""
 
-    def __init__(self, line: WatchedSocket, holder: Any, ends: bool) -> None:  # noqa: ANN401
+    def __init__(self, watched: WatchedSocket, owner: Any, may_end: bool) -> None:  # noqa: ANN401
         super().__init__()
-        self._watched, self._holder, self._ends = line, holder, ends
+        self._watched, self._owner, self._may_end = watched, owner, may_end
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401
         count = self._watched.receive(buffer)
-        if not count and len(buffer) and not self._ends:  # botocore reads on for ever, after "100 Continue"
-            raise http.client.RemoteDisconnected("the connection ended within the head of an answer")
+        if not count and len(buffer) and not self._may_end:  # botocore reads forever after "100 Continue"
+            raise http.client.RemoteDisconnected("the connection ended within the headers of an answer")
         return count
 
     def close(self) -> None:
-        self._holder.close()
+        self._owner.close()
         super().close()
 
 
-class _Watched:
-    """Of a connection of urllib3: its socket is a WatchedSocket."""
+class _WatchedConnection:
+    """A mixin for urllib3's connections: their sockets are watched."""
 
     sock: Any
 
@@ -251,40 +254,40 @@ class _Watched:
         self.sock = WatchedSocket(self.sock)
 
 
-def watched(pools: Mapping[str, type]) -> dict[str, type]:
-    """urllib3's classes of connection pools, by scheme, with connections whose sockets are watched."""
-    made = {}
+def watched_pools(pools: Mapping[str, type]) -> dict[str, type]:
+    """Return urllib3's classes of connection pools, by scheme, with connections whose sockets are watched."""
+    watched = {}
     for scheme, pool in pools.items():
-        connection = type("Watched", (_Watched, pool.ConnectionCls), {})  # type: ignore[attr-defined]
-        made[scheme] = type("WatchedPool", (pool,), {"ConnectionCls": connection})
-    return made
+        connection = type("Watched", (_WatchedConnection, pool.ConnectionCls), {})  # type: ignore[attr-defined]
+        watched[scheme] = type("WatchedPool", (pool,), {"ConnectionCls": connection})
+    return watched
 
 
-def session(connections: int) -> Any:  # noqa: ANN401  a requests.Session, which has no types here
-    """A session of requests that keeps so many connections, whose sockets are watched."""
+def session(connections: int) -> Any:  # noqa: ANN401  requests has no types here
+    """Return a requests.Session that keeps up to ``connections`` connections, whose sockets are watched."""
     import requests
     from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
-            super().init_poolmanager(*given, **named)
-            self.poolmanager.pool_classes_by_scheme = watched(self.poolmanager.pool_classes_by_scheme)
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
+            super().init_poolmanager(*arguments, **options)
+            self.poolmanager.pool_classes_by_scheme = watched_pools(self.poolmanager.pool_classes_by_scheme)
 
-        def proxy_manager_for(self, proxy: str, **named: Any) -> Any:  # noqa: ANN401
-            known = proxy in self.proxy_manager
-            manager = super().proxy_manager_for(proxy, **named)
-            if not known:
-                manager.pool_classes_by_scheme = watched(manager.pool_classes_by_scheme)
+        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401
+            is_known = proxy in self.proxy_manager
+            manager = super().proxy_manager_for(proxy, **options)
+            if not is_known:
+                manager.pool_classes_by_scheme = watched_pools(manager.pool_classes_by_scheme)
             return manager
 
-    made = requests.Session()
+    new = requests.Session()
     for scheme in ("http://", "https://"):
-        made.mount(scheme, Adapter(pool_maxsize=connections))
-    return made
+        new.mount(scheme, Adapter(pool_maxsize=connections))
+    return new
 
 
 def allow(count: int | None) -> None:
-    """Let the answer whose head this thread has just read have this many bytes more; None: any number."""
-    watched_socket = _socket_read.get()
-    if watched_socket is not None:
-        watched_socket.left = count
+    """Allow ``count`` more bytes to the answer whose headers this thread has just read; None: any number."""
+    watched = _read_socket.get()
+    if watched is not None:
+        watched.left = count

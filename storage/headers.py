@@ -1,6 +1,6 @@
-"""Objects in the words of HTTP: what an answer's headers say of one, and how PutOptions are sent.
+"""Convert between HTTP headers and objects: PutOptions to headers, headers to ObjectInfo.
 
-S3 and OSS say the same things in headers of different names. A ``Dialect`` holds the names of one of them.
+S3 and OSS use the same headers with different names. A ``Dialect`` has the names of one of them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, Forbidden, StorageError
 from ..system.meter import Meter
 from . import http_date
 from .base import SHA256_METADATA, ObjectInfo, PutOptions
+from .error_codes import Meaning
 
 if TYPE_CHECKING:
     from ..providers import Provider
@@ -27,13 +28,12 @@ _MD5 = re.compile("[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one protocol calls things.
+    """The names and limits of one protocol.
 
-    ``fields`` are what a write calls the fields of PutOptions, all but ``metadata``. ``metadata`` stands
-    before the name of each piece of metadata in a header; ``metadata_name`` matches the names that may be,
-    and all names and values together have ``metadata_max_bytes`` at most. ``no_md5`` are headers, each with
-    the values, whose presence says that an ETag is no MD5 of the content, whatever it looks like; the empty
-    value stands for the absence of the header, and "*" for any.
+    ``fields``: the name of each field of PutOptions in a write, except ``metadata``. ``metadata``: the prefix
+    of a metadata header. ``metadata_name`` matches the allowed names; names and values together may have
+    ``metadata_max_bytes``. ``no_md5``: headers with the values that mean that the ETag is not the MD5 of the
+    content, even if it looks like one; "" means that the header is missing, "*" any value.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answered GET: ``headers`` by lower-case names, and the body, as it travels, still to be read."""
+    """The answer to a GET: ``headers`` by lower-case names; ``read`` gives the body, not decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -56,9 +56,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Upload:
-    """What is to be stored, and how."""
+    """What to upload, and how. ``full_key`` is ``key`` with the profile's path_prefix."""
 
     key: str
+    full_key: str
     source: bytes | Path
     size: int
     options: PutOptions
@@ -74,17 +75,17 @@ class Upload:
         return self.options.metadata.get(SHA256_METADATA, "")
 
     def stored(self, etag: str) -> ObjectInfo:
-        """The object that a successful upload has made."""
+        """Return the object that a successful upload has created."""
         return ObjectInfo(self.key, self.size, etag, None, self.options.content_type, self.sha256)
 
 
-# ------------------------------------------------------------------------------------------ what is sent
+# ------------------------------------------------------------------------------------------ requests
 
 
 def fields(options: PutOptions, dialect: Dialect, row: Provider) -> dict[str, str]:
-    """``options`` without metadata, as ``dialect`` calls them; what is empty is left out.
+    """Return the ``options`` that are set, except metadata, by their names in ``dialect``.
 
-    Raises ConfigurationError for what the provider does not have.
+    Raises ConfigurationError for options that the provider does not support.
     """
     if options.tags and not row.tagging:
         raise ConfigurationError(f"{row.name} has no object tags. Remove upload.tags from the profile.")
@@ -95,10 +96,10 @@ def fields(options: PutOptions, dialect: Dialect, row: Provider) -> dict[str, st
 
 
 def metadata(options: PutOptions, dialect: Dialect) -> dict[str, str]:
-    """The metadata of ``options``, under names without a prefix.
+    """Return the metadata of ``options``, by names without the prefix.
 
-    Values are percent-encoded: headers are ASCII, SDKs refuse the rest, and some servers cannot check the
-    signature of it. Raises ConfigurationError for what the server would refuse.
+    Values are percent-encoded: headers are ASCII, SDKs refuse other characters, and some servers cannot check
+    their signature. Raises ConfigurationError for metadata that the server would refuse.
     """
     encoded = {}
     for name, value in options.metadata.items():
@@ -116,16 +117,37 @@ def metadata(options: PutOptions, dialect: Dialect) -> dict[str, str]:
     return encoded
 
 
-def quoted(key: str) -> str:
-    """``key`` as it stands in an address."""
-    return quote(key, safe="/-_.~")
+# What a server says about a setting of the profile's ``upload`` that it refuses, in the code or in words
+_SETTINGS = {
+    "acl": re.compile(r"acls?\b|access ?control", re.IGNORECASE),
+    "server_side_encryption": re.compile("encrypt|kms", re.IGNORECASE),
+    "kms_key_id": re.compile("encrypt|kms", re.IGNORECASE),
+    "storage_class": re.compile("storage.?class", re.IGNORECASE),
+    "tags": re.compile(r"(?<!e)tag(s|ging)?\b", re.IGNORECASE),
+}
 
 
-# ------------------------------------------------------------------------------------------ what is answered
+def settings_advice(options: PutOptions, row: Meaning, said: str) -> str:
+    """Return a sentence with the profile's settings that may be why a server refused to write.
+
+    ``row`` is the meaning of its answer and ``said`` its words. A permission that is missing for an ACL or
+    for tags is often just "AccessDenied". "" if no such setting is sent, or none can be the reason.
+    """
+    sent = [name for name in _SETTINGS if getattr(options, name) and f"upload.{name}" not in row.advice]
+    named = [f"upload.{name}" for name in sent if _SETTINGS[name].search(said)]
+    if named:
+        return f"The server refused this setting: correct or remove {', '.join(named)} in the profile."
+    if sent and row.raises in (Forbidden, StorageError):
+        settings = ", ".join(f"upload.{name}" for name in sent)
+        return f"The profile also sets {settings}: the server and the key's policy must allow that too."
+    return ""
+
+
+# ------------------------------------------------------------------------------------------ answers
 
 
 def described(key: str, answer: Mapping[str, str], dialect: Dialect, size: int) -> ObjectInfo:
-    """The object that an answer's headers tell of; they are asked for by their names in lower case."""
+    """Return the object that the headers of an answer describe. They are looked up by lower-case names."""
     return ObjectInfo(
         key=key,
         size=size,
@@ -138,35 +160,35 @@ def described(key: str, answer: Mapping[str, str], dialect: Dialect, size: int) 
 
 
 def _md5(answer: Mapping[str, str], dialect: Dialect) -> str:
-    """The ETag where it is the content's MD5: 32 digits, which those of parts are not, and not ruled out."""
+    """Return the ETag if it is the MD5 of the content; that of an upload in parts has more than 32 digits."""
     tag = etag(answer).lower()
     for name, values in dialect.no_md5.items():
-        said = answer.get(name, "")
-        if said in values or (said and "*" in values):
+        value = answer.get(name, "")
+        if value in values or (value and "*" in values):
             return ""
     return tag if _MD5.fullmatch(tag) else ""
 
 
 def etag(answer: Mapping[str, str]) -> str:
-    """The entity tag without its quotes, "" where there is none."""
+    """Return the ETag without its quotes, "" if there is none."""
     return answer.get("etag", "").strip('"')
 
 
 def length(answer: Mapping[str, str]) -> int | None:
-    """How many bytes the body has; None where the headers do not say."""
+    """Return the length of the body in bytes; None if the headers do not say it."""
     return number(answer.get("content-length", ""))
 
 
 def number(text: str) -> int | None:
-    """The number that a header's value is; None where it is none, or longer than 64 bits."""
+    """Return the value of a header as a number; None if it is not a number of at most 20 digits."""
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def whole_size(status: int, answer: Mapping[str, str], start: int, stop: int | None) -> int | None:
-    """The size of an object, by an answer that holds its bytes from ``start`` up to ``stop`` (None: the end).
+    """Return the size of an object from the answer for its bytes ``start`` to ``stop`` (None: the end).
 
-    None where it holds other bytes. An answer with all of them will do, as some servers ignore a range that
-    leaves nothing out.
+    None if the answer has other bytes. An answer without a range is right if it has all of the object: some
+    servers ignore a range that covers everything.
     """
     body = length(answer) or 0
     span, _, total = answer.get("content-range", "").removeprefix("bytes ").partition("/")

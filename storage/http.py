@@ -1,21 +1,23 @@
 """What S3 and OSS have in common: one bucket, reached over HTTP through an SDK.
 
-A backend says how its requests are sent and what its SDK's exceptions mean. What answers and refusals come to
-is decided here, and so the same on both. Only objects and listings are asked for, nothing about the bucket:
-least-privilege keys may not.
+A backend sends the requests and names its SDK's exceptions. What an answer or an error means is decided here,
+so it is the same for both. Requests are only about objects and listings, never about the bucket: a
+least-privilege key may not send those.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
+from urllib.parse import quote
 
 from ..errors import (
     AccessDenied,
@@ -31,10 +33,11 @@ from ..errors import (
     taken,
 )
 from ..system.meter import Meter
-from . import headers, listing_pages, multipart, retries
-from .base import ObjectInfo, Opened, Page, PutOptions, Storage
-from .error_codes import STRANGER
+from . import answers, headers, keys, listing_pages, multipart, retries
+from .base import PROXY_ADVICE, ObjectInfo, Opened, Page, PutOptions, Storage
+from .error_codes import NOT_AN_OBJECT_STORE, Meaning
 from .headers import Dialect, Reply, Upload
+from .multipart import Slice
 from .sdk_errors import SdkErrors
 from .unfinished_uploads import Uploads
 
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from ..providers import Provider
 
 log = logging.getLogger("cloud_storage")
+T = TypeVar("T")
 
 PAGE_KEYS = 1000
 # docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -53,16 +57,20 @@ CHUNK_MIN_BYTES = 64 << 10  # of one read from a socket, see ``_chunks``
 CHUNK_MAX_BYTES = 1 << 20
 CHUNK_SECONDS = 0.1
 
-_NO_REASON = ("301", "307", "400", "401", "403", "404")  # to a HEAD, whose answer has no body for one
-_BEHIND_THE_END = ("InvalidRange", "416")
+_NO_REASON = ("301", "307", "400", "401", "403", "404")  # the codes of a HEAD, whose answer has no body
+_AFTER_THE_END = ("InvalidRange", "416")
+# What a repeated write gets if the first attempt was successful and its answer was lost
+_MAY_BE_OWN = (
+    *("PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload"),
+    "FileAlreadyExists",  # of OSS
+)
 _NO_LENGTH = "the answer does not say how long it is"
-_BETWEEN = "Look at what stands between here and the server: a proxy or CDN may change answers."
 
 
 class HttpStorage(Storage):
-    """One bucket behind an SDK's client, which is thread-safe and keeps its connections.
+    """One bucket behind the client of an SDK, which is safe for threads and keeps its connections open.
 
-    The methods that a backend brings may raise whatever its SDK raises; ``sdk_errors`` translates that.
+    The abstract methods send one request and may raise whatever the SDK raises.
     """
 
     dialect: ClassVar[Dialect]
@@ -72,7 +80,7 @@ class HttpStorage(Storage):
         self._profile, self._row = profile, row
         self.place = f"bucket {profile.bucket!r} at {endpoint}"
         self._errors = self.sdk_errors(self.place, credentials)
-        self._repeated = retries.Retries(self._errors.verdict).run
+        self._retry = retries.Retries(self._errors.verdict).run
         self._limits = multipart.Limits(row.max_parts, row.min_part_bytes, row.max_part_bytes)
         self.bucket, self.path_prefix = profile.bucket, profile.path_prefix
         self.read_only = profile.read_only
@@ -81,58 +89,72 @@ class HttpStorage(Storage):
         self.endpoint = endpoint
         self._uploads = Uploads(profile.file.parent, self.place)
 
-    # ------------------------------------------------------------------------ what a backend brings
+    # ------------------------------------------------------------------------ what a backend adds
 
     @abstractmethod
-    def _head(self, key: str) -> Mapping[str, str]:
-        """The headers of an object, by lower-case names."""
+    def _head(self, full_key: str) -> Mapping[str, str]:
+        """Return the headers of an object, by lower-case names."""
 
     @abstractmethod
-    def _get(self, key: str, conditions: Mapping[str, str]) -> Reply:
-        """The object, under the headers Range and If-Match where ``conditions`` has them."""
+    def _get(self, full_key: str, conditions: Mapping[str, str]) -> Reply:
+        """Request an object. ``conditions`` may have the headers Range and If-Match."""
 
     @abstractmethod
     def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
-        """Up to ``count`` objects of the bucket; all keys, asked and answered, are whole.
+        """Return up to ``count`` objects of the bucket. All keys include path_prefix.
 
-        Objects whose key has ``delimiter`` behind the prefix are rolled up into folders. Raises NoAnswer for
-        what is no listing, or one that says that it goes on and not where.
+        Objects with ``delimiter`` after the prefix are grouped into folders.
         """
 
     @abstractmethod
-    def _store(self, upload: Upload) -> ObjectInfo:
-        """Carry out an upload."""
+    def _fields(self, options: PutOptions) -> dict[str, Any]:
+        """Return the options as the SDK's write requests take them. Raises ConfigurationError."""
 
     @abstractmethod
-    def _send_abort(self, full_key: str, upload_id: str) -> object:
-        """Ask the server to forget an upload in parts."""
+    def _store_single(self, upload: Upload, fields: dict[str, Any], body: Slice) -> str:
+        """Upload in one request, with retries, and return the ETag."""
+
+    @abstractmethod
+    def _store_parts(self, upload: Upload, fields: dict[str, Any]) -> ObjectInfo:
+        """Upload in parts."""
+
+    @abstractmethod
+    def _send_delete(self, full_key: str) -> object: ...
+
+    @abstractmethod
+    def _send_abort(self, full_key: str, upload_id: str) -> object: ...
 
     @abstractmethod
     def _base(self) -> str:
-        """The address before every key."""
+        """Return the URL before every key."""
 
     @abstractmethod
     def _signed(self, full_key: str, seconds: int) -> str:
-        """An address of the object that holds a signature."""
+        """Return a signed URL of an object."""
 
     # ------------------------------------------------------------------------------------ reading
 
+    def _request(self, send: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
+        """Send a request with retries; also after an answer that cannot be parsed."""
+        return self._retry(answers.parsing()(functools.partial(send, *arguments)))
+
     def stat(self, key: str) -> ObjectInfo:
-        answer = self._looked_at(key)
+        answer = self._headers_of(key)
         size = headers.length(answer)
         if size is None:
-            raise IntegrityError(sentence(f"read {key!r}", self.place, _NO_LENGTH, _BETWEEN))
+            raise IntegrityError(sentence(f"read {key!r}", self.place, _NO_LENGTH, PROXY_ADVICE))
         return headers.described(key, answer, self.dialect, size)
 
-    def _looked_at(self, key: str) -> Mapping[str, str]:
+    def _headers_of(self, key: str) -> Mapping[str, str]:
+        tried = f"read {key!r}"
         try:
-            answer = self._head(key)
+            answer = self._request(self._head, self._full(key))
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            self._raise_reason(error, key, f"read {key!r}")
-        return self._of_an_object(answer, f"read {key!r}")
+            self._raise_reason(error, key, tried)
+        return self._with_etag(answer, tried)
 
-    def _of_an_object(self, answer: Mapping[str, str], tried: str) -> Mapping[str, str]:
-        """``answer``, unless it says yes and is a page of somebody else: every object has an ETag."""
+    def _with_etag(self, answer: Mapping[str, str], tried: str) -> Mapping[str, str]:
+        """Return ``answer``. Raises Unreachable without an ETag, which every object has."""
         if not headers.etag(answer):
             raise self._unexpected_answer(tried, "ETag")
         return answer
@@ -142,63 +164,62 @@ class HttpStorage(Storage):
         start = self._full(after) if after else ""
         while left is None or left > 0:
             count = PAGE_KEYS if left is None else min(left, PAGE_KEYS)
-            page = self._asked_page(prefix, start, token, count)
-            if wrong := progress.wrong(page):
-                raise self._no_listing(prefix, wrong)
+            page = self._checked_page(prefix, start, token, count)
+            if fault := progress.fault(page):
+                raise self._invalid_listing(prefix, fault)
             yield from page.objects[:left]
             left = None if left is None else left - len(page.objects)
-            token = page.following
+            token = page.next_token
             if not token:
                 return
 
     def page(self, folder: str = "", limit: int = PAGE_KEYS, token: str = "") -> Page:
-        page = self._asked_page(folder, "", token, min(limit, PAGE_KEYS), "/")
-        if token and page.following == token:
-            raise self._no_listing(folder, listing_pages.SAME_PLACE)
+        page = self._checked_page(folder, "", token, min(limit, PAGE_KEYS), "/")
+        if token and page.next_token == token:
+            raise self._invalid_listing(folder, listing_pages.SAME_PAGE)
         return page
 
-    def _asked_page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
-        """A page whose keys are relative and begin with ``prefix``, as was asked for."""
+    def _checked_page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
+        """Return a page whose keys are relative and start with ``prefix``."""
         with self._errors.translated(_listing(prefix)):
-            page = self._page(self._full(prefix), after, token, count, delimiter)
-        if wrong := listing_pages.foreign(page, self._full(prefix)):
-            raise self._no_listing(prefix, wrong)
+            page = self._request(self._page, self._full(prefix), after, token, count, delimiter)
+        if fault := listing_pages.fault(page, self._full(prefix)):
+            raise self._invalid_listing(prefix, fault)
         return listing_pages.relative(page, self.path_prefix)
 
-    def _no_listing(self, prefix: str, said: str) -> Unreachable:
-        return Unreachable(sentence(_listing(prefix), self.place, said, listing_pages.ADVICE))
+    def _invalid_listing(self, prefix: str, fault: str) -> Unreachable:
+        return Unreachable(sentence(_listing(prefix), self.place, fault, PROXY_ADVICE))
 
     def _open(self, key: str, start: int, stop: int | None, etag: str | None) -> Opened:
         tried = f"read {key!r}"
         if stop is not None and stop <= start:
-            return self._nothing(key, etag)
+            return self._open_empty(key, etag)
         conditions = {"If-Match": f'"{etag}"'} if etag else {}
         ranged = start > 0 or stop is not None
         if ranged:
             conditions["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         try:
-            reply = self._get(key, conditions)
+            reply = self._request(self._get, self._full(key), conditions)
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            if self._errors.code(error) in _BEHIND_THE_END:
-                return self._nothing(key, etag)
-            self._errors.reraise(error, tried, reading=True, expected=bool(etag))
+            if self._errors.code(error) in _AFTER_THE_END:
+                return self._open_empty(key, etag)
+            self._reraise_read(error, key, tried, expected=bool(etag))
         try:
-            self._of_an_object(reply.headers, tried)
-        except Unreachable:
+            self._with_etag(reply.headers, tried)
+            length = headers.length(reply.headers)
+            size = headers.whole_size(reply.status, reply.headers, start, stop) if ranged else length
+            if length is None or size is None:
+                ignored = f"the server ignored the range from byte {start}"
+                said = _NO_LENGTH if length is None else ignored
+                raise IntegrityError(sentence(tried, self.place, said, PROXY_ADVICE))
+        except StorageError:
             reply.close()
             raise
-        length = headers.length(reply.headers)
-        size = headers.whole_size(reply.status, reply.headers, start, stop) if ranged else length
-        if length is None or size is None:
-            reply.close()
-            ignored = f"the server ignored the range from byte {start}"
-            said = _NO_LENGTH if length is None else ignored
-            raise IntegrityError(sentence(tried, self.place, said, _BETWEEN))
         info = headers.described(key, reply.headers, self.dialect, size)
         return Opened(info, length, self._chunks(reply, tried), reply.close)
 
-    def _nothing(self, key: str, etag: str | None) -> Opened:
-        """An empty range, which servers refuse: what is known of the object is asked for alone."""
+    def _open_empty(self, key: str, etag: str | None) -> Opened:
+        """Open an empty range, which servers refuse: request the headers alone."""
         info = self.stat(key)
         if etag and info.etag != etag:
             advice = "It was replaced meanwhile: run the node again."
@@ -209,91 +230,133 @@ class HttpStorage(Storage):
         with self._errors.translated(tried):
             yield from _chunks(reply.read)
 
+    def _raise_reason(self, error: Exception, key: str, tried: str) -> NoReturn:
+        """Raise why a HEAD failed. If its answer has no reason, request one byte with GET to get one."""
+        if self._errors.code(error) in _NO_REASON:
+            try:
+                self._request(self._get, self._full(key), {"Range": "bytes=0-0"}).close()
+            except Exception as reason:  # noqa: BLE001  raised again as what it means
+                if self._errors.code(reason) not in _AFTER_THE_END:
+                    self._reraise_read(reason, key, tried)
+        self._reraise_read(error, key, tried)
+
+    def _reraise_read(self, error: Exception, key: str, tried: str, *, expected: bool = False) -> NoReturn:
+        def advise(row: Meaning, said: str) -> str:
+            is_missing = row.raises in (NotFound, Forbidden) and not said.startswith("NoSuchBucket")
+            return keys.not_found_advice(key, self.bucket, self.path_prefix) if is_missing else ""
+
+        self._errors.reraise(error, tried, reading=True, expected=expected, advise=advise)
+
     # ------------------------------------------------------------------------------------ writing
 
     def _put(
         self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
     ) -> ObjectInfo:
-        stored = self._store(Upload(key, source, multipart.size_of(source), options, meter, create))
-        with contextlib.suppress(TransferCancelled):  # too late: it is stored
-            self._uploads.end(self._ended)
+        upload = Upload(key, self._full(key), source, multipart.size_of(source), options, meter, create)
+        fields = self._fields(options)
+        if upload.size > multipart.SINGLE_MAX_BYTES:
+            stored = self._store_parts(upload, fields)
+        else:
+            with contextlib.closing(Slice(source, 0, upload.size, meter)) as body:
+                stored = upload.stored(self._store_single(upload, fields, body))
+        with contextlib.suppress(TransferCancelled):  # too late: the object is stored
+            self._uploads.end(self._end_unfinished)
         return stored
 
-    def _in_parts(self, upload: Upload, requests: multipart.Requests[Any]) -> str:
-        """The ETag of an upload in parts, which is noted as long as it is open."""
+    def _writing(self, upload: Upload) -> AbstractContextManager[None]:
+        """Translate what is raised in the block, and name the profile's settings that may be the reason."""
+        advise = functools.partial(headers.settings_advice, upload.options)
+        return self._errors.translated(upload.tried, advise=advise)
 
-        def noted(upload_id: str) -> AbstractContextManager[Callable[[], None]]:
-            return self._uploads.noted(self._full(upload.key), upload_id)
+    def _write(
+        self,
+        upload: Upload,
+        send: Callable[[], str],
+        is_own: Callable[[Mapping[str, str]], bool],
+        body: Slice | None = None,
+    ) -> str:
+        """Send a write with retries and return the ETag, also if an attempt succeeds and its answer is lost.
 
-        return multipart.upload(upload.source, upload.size, requests, self._limits, upload.meter, noted)
+        ``is_own`` says if the headers of an object are those of this upload.
+        """
 
-    def _ended(self, full_key: str, upload_id: str) -> bool:
+        def find_own(error: Exception) -> str | None:
+            return self._find_own(upload, is_own) if self._errors.code(error) in _MAY_BE_OWN else None
+
+        return self._retry(send, meter=upload.meter, body=body, own=find_own)
+
+    def _find_own(self, upload: Upload, is_own: Callable[[Mapping[str, str]], bool]) -> str | None:
+        """Return the ETag of the object with the upload's key if it has the same content, else None.
+
+        The recorded sha256 is compared, or other headers by ``is_own``. Raises if the object cannot be
+        checked now: if it were reported as a conflict, the content would be stored again by another name.
+        """
+        try:
+            answer = self._headers_of(upload.key)
+        except (NotFound, Forbidden):  # a write-only key cannot check: the conflict is reported
+            return None
+        info = headers.described(upload.key, answer, self.dialect, headers.length(answer) or 0)
+        is_same = info.sha256 == upload.sha256 if info.sha256 else is_own(answer)
+        return info.etag if is_same and info.size == upload.size else None
+
+    def _check_free(self, upload: Upload, *, atomic: bool) -> None:
+        """Raise AlreadyExists if the key is taken, before the bytes are sent.
+
+        ``atomic``: the server itself will refuse a taken key as well. Then a write-only key need not check.
+        Otherwise it is refused, because it could replace an object.
+        """
+        try:
+            answer = self._request(self._head, upload.full_key)
+        except Exception as error:  # noqa: BLE001  raised again as what it means
+            meant = self._errors.translate(error, upload.tried)
+            if isinstance(meant, NotFound) or (atomic and isinstance(meant, AccessDenied)):
+                return  # a missing bucket or a wrong access key is reported by the write that follows
+            self._raise_reason(error, upload.key, f"check whether {upload.key!r} is taken")
+        self._with_etag(answer, upload.tried)
+        raise taken(upload.key, self.place)
+
+    def _unexpected_answer(self, tried: str, missing: str) -> Unreachable:
+        """Return the error for a successful answer that is not from an object store."""
+        return Unreachable(sentence(tried, self.place, f"the answer has no {missing}", NOT_AN_OBJECT_STORE))
+
+    def _send_parts(self, upload: Upload, requests: multipart.Requests[Any]) -> str:
+        """Upload in parts and return the ETag. The upload is recorded on the disk while it is open."""
+        recorded = functools.partial(self._uploads.recorded, upload.full_key)
+        return multipart.upload(upload.source, upload.size, requests, self._limits, upload.meter, recorded)
+
+    def _end_unfinished(self, full_key: str, upload_id: str) -> bool:
         try:
             self._abort(full_key, upload_id)
         except TransferCancelled:
             raise
-        except StorageError as error:  # the key may not, or the server does not answer
-            log.warning("An unfinished upload stays in the bucket: %s", error)
+        except StorageError as error:  # the key has no permission, or the server does not answer
+            log.warning("An unfinished upload is left in the bucket: %s", error)
             return False
         return True
 
     def _abort(self, full_key: str, upload_id: str) -> None:
-        """Remove an upload in parts; that it is gone already is fine."""
+        """Remove the parts of an upload. It is no error if they are gone already."""
         with (
             contextlib.suppress(Changed, NotFound),
             self._errors.translated(f"abort the upload of {self._relative(full_key)!r}"),
         ):
-            self._repeated(lambda: self._send_abort(full_key, upload_id))
+            self._retry(lambda: self._send_abort(full_key, upload_id))
 
     def unfinished(self) -> int:
         return len(self._uploads.left())
 
-    def _fields(self, options: PutOptions) -> dict[str, str]:
-        return headers.fields(options, self.dialect, self._row)
-
-    def _metadata(self, options: PutOptions) -> dict[str, str]:
-        return headers.metadata(options, self.dialect)
-
-    def _look_before(self, upload: Upload, *, atomic: bool) -> None:
-        """Refuse a taken key before its bytes travel.
-
-        ``atomic`` says that the server itself will refuse it as well. Then a key that may only write need not
-        look; else that would replace whatever is there, and is refused.
-        """
+    def _delete(self, key: str) -> None:
         try:
-            answer = self._head(upload.key)
+            self._retry(lambda: self._send_delete(self._full(key)))
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            meant = self._errors.translate(error, upload.tried)
-            if isinstance(meant, NotFound) or (atomic and isinstance(meant, AccessDenied)):
-                return  # a missing bucket or a wrong key is named by the write that follows
-            self._raise_reason(error, upload.key, f"check whether {upload.key!r} is taken")
-        self._of_an_object(answer, upload.tried)
-        raise taken(upload.key, self.place)
-
-    def _unexpected_answer(self, tried: str, lacks: str) -> Unreachable:
-        """The error for an answer that says yes and is none: of a proxy, or of a page to log in at."""
-        return Unreachable(sentence(tried, self.place, f"the answer has no {lacks}", STRANGER))
-
-    def _find_own_upload(self, upload: Upload, same: Callable[[Mapping[str, str]], bool]) -> str | None:
-        """The ETag of the object under the key if it is what was just sent, else None.
-
-        Asked when the answer to a first try was lost, and a second one met what may be the first one's.
-        Content is compared: the recorded sha256, or by ``same``, what else the headers tell. Raises where
-        nobody can be asked now: to take it for a conflict would store the same under two names.
-        """
-        try:
-            there = self._looked_at(upload.key)
-        except (NotFound, Forbidden):  # a key that may only write cannot tell: the conflict is reported
-            return None
-        found = headers.described(upload.key, there, self.dialect, headers.length(there) or 0)
-        own = found.sha256 == upload.sha256 if found.sha256 else same(there)
-        return found.etag if own and found.size == upload.size else None
+            if self._errors.code(error) != "NoSuchKey":  # Google's answer for an object that does not exist
+                self._errors.reraise(error, f"delete {key!r}")
 
     # ------------------------------------------------------------------------------------ addresses
 
     def url(self, key: str) -> str:
         base = f"{self._profile.public_url}/" if self._profile.public_url else self._base()
-        return base + headers.quoted(self._full(key))
+        return base + quote(self._full(key), safe="/-_.~")
 
     def signed_url(self, key: str, expires: timedelta) -> str:
         if self._profile.auth == "anonymous":
@@ -309,30 +372,49 @@ class HttpStorage(Storage):
         with self._errors.translated(f"sign an address for {key!r}"):
             return self._signed(self._full(key), int(expires.total_seconds()))
 
-    # ------------------------------------------------------------------------------------ refusals
 
-    def _raise_reason(self, error: Exception, key: str, tried: str) -> NoReturn:
-        """Raise why a HEAD was refused; where its answer does not say, that to a GET of one byte does."""
-        if self._errors.code(error) in _NO_REASON:
-            try:
-                self._get(key, {"Range": "bytes=0-0"}).close()
-            except Exception as reason:  # noqa: BLE001  raised again as what it means
-                if self._errors.code(reason) not in _BEHIND_THE_END:
-                    self._errors.reraise(reason, tried, reading=True)
-        self._errors.reraise(error, tried, reading=True)
+S = TypeVar("S", bound=HttpStorage)
+
+
+class PartRequests(ABC, Generic[S]):
+    """The requests of one upload in parts, with retries. A backend sends each of them once."""
+
+    def __init__(self, storage: S, upload: Upload, fields: Mapping[str, Any]) -> None:
+        self.storage, self.upload, self.fields = storage, upload, fields
+
+    @abstractmethod
+    def _start(self) -> str: ...
+
+    @abstractmethod
+    def _send(self, upload_id: str, number: int, body: Slice) -> Any: ...  # noqa: ANN401
+
+    @abstractmethod
+    def finish(self, upload_id: str, parts: Sequence[Any]) -> str:
+        """Complete the upload and return the ETag."""
+
+    def start(self) -> str:
+        with self.storage._writing(self.upload):
+            return self.storage._retry(self._start, meter=self.upload.meter)
+
+    def send(self, upload_id: str, number: int, body: Slice) -> Any:  # noqa: ANN401
+        send = functools.partial(self._send, upload_id, number, body)
+        with self.storage._errors.translated(f"{self.upload.tried}, part {number}"):
+            return self.storage._retry(send, body=body, policy=retries.PART)
+
+    def abort(self, upload_id: str) -> None:
+        self.storage._abort(self.upload.full_key, upload_id)
 
 
 def _listing(prefix: str) -> str:
-    """What listing is called when it fails."""
     return f"list {prefix!r}" if prefix else "list the bucket"
 
 
 def _chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Yield what ``read(size)`` returns until it is empty, in larger chunks as long as they come fast.
+    """Yield what ``read(size)`` returns until it is empty. The size grows while reads are fast.
 
     Small chunks keep the progress bar smooth and Cancel quick on a slow network. Large ones cost less:
-    reading 1 GiB in chunks of 64 KiB takes four times as long as in chunks of 1 MiB. Still larger ones need
-    fresh memory each time, and take a tenth longer.
+    reading 1 GiB in chunks of 64 KiB takes four times as long as in chunks of 1 MiB. Even larger ones need
+    new memory each time, and take a tenth longer.
     """
     size = CHUNK_MIN_BYTES
     while True:
@@ -341,5 +423,5 @@ def _chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
-        fast = time.monotonic() - began < CHUNK_SECONDS
-        size = min(size * 2, CHUNK_MAX_BYTES) if fast else max(size // 2, CHUNK_MIN_BYTES)
+        is_fast = time.monotonic() - began < CHUNK_SECONDS
+        size = min(size * 2, CHUNK_MAX_BYTES) if is_fast else max(size // 2, CHUNK_MIN_BYTES)

@@ -1,13 +1,13 @@
-"""Large uploads: equal parts side by side, all or none, for any backend that can name its four requests.
+"""Upload a large source in parts, in parallel: all of them or none, for any backend.
 
-Parts are equal because some servers insist on it (R2: "All non-trailing parts must have the same length").
-Every part is a slice of the source that counts what is sent, takes it back when a retry begins again, and
-stops when told.
+Parts have the same size because some servers require it (R2: "All non-trailing parts must have the same
+length"). Every part is a ``Slice`` of the source, which counts the bytes that are sent.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import logging
@@ -22,11 +22,10 @@ from ..system import thread_pool
 from ..system.meter import Meter
 
 MIB = 1 << 20
-SINGLE_MAX_BYTES = 16 * MIB  # above this an upload goes in parts
+SINGLE_MAX_BYTES = 16 * MIB  # a larger source is uploaded in parts
 PART_BYTES = 32 * MIB  # with THREADS the fastest of 5 to 64 MiB, see benchmarks/throughput.py
 THREADS = 4
-# Of one write to the socket, see ``connection_watch``. http.client's own 16 KiB cost a third of the speed.
-BLOCK_BYTES = 64 << 10
+BLOCK_BYTES = 64 << 10  # for one write to the socket; http.client's own 16 KiB cost a third of the speed
 
 log = logging.getLogger("cloud_storage")
 P = TypeVar("P")
@@ -35,11 +34,11 @@ P = TypeVar("P")
 class Slice(io.RawIOBase):
     """Bytes ``start`` to ``start + length`` of a source, as a seekable file for an SDK to send.
 
-    Reading counts on ``meter`` only after ``begin``: an SDK reads a body once before, to sign it. ``seek(0)``
-    takes the count back, for that is how an SDK starts again. ``read`` gives blocks of BLOCK_BYTES whatever
-    is asked for, because http.client asks for 16 KiB and sends whatever it gets. Raises TransferCancelled,
-    and StorageError for the disk: an OSError would be taken for the connection's, and the request sent again.
-    Closed by whoever made it.
+    Bytes count on ``meter`` only after ``begin``: an SDK first reads a body to sign it. ``seek(0)``, with
+    which an SDK starts a retry, subtracts them again. ``read`` returns blocks of BLOCK_BYTES whatever size is
+    asked for, because http.client asks for 16 KiB and sends whatever it gets. Raises TransferCancelled, and
+    StorageError for the disk: an SDK would take an OSError for one of the connection, and send the request
+    again. The caller closes it.
     """
 
     def __init__(self, source: bytes | Path, start: int, length: int, meter: Meter) -> None:
@@ -47,7 +46,7 @@ class Slice(io.RawIOBase):
         self.meter = meter
         self._source, self._start, self._length = source, start, length
         self._position, self._counted, self._counting = 0, 0, False
-        self._file: io.RawIOBase | io.BytesIO = io.BytesIO()  # for close, where opening fails
+        self._file: io.RawIOBase | io.BytesIO = io.BytesIO()  # for ``close``, if opening fails
         try:
             self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
             self._file.seek(start)
@@ -55,7 +54,7 @@ class Slice(io.RawIOBase):
             raise _unreadable(source, error) from error
 
     def begin(self) -> None:
-        """What is read from now on is being sent."""
+        """Count what is read from now on: the SDK is sending it."""
         self._counting = True
 
     def read(self, size: int = -1) -> bytes:
@@ -88,7 +87,7 @@ class Slice(io.RawIOBase):
         return self._position
 
     def md5(self) -> bytes:
-        """The digest of the whole slice, which is at its start again afterwards."""
+        """Return the MD5 of the whole slice, and seek to its start."""
         digest = hashlib.md5(usedforsecurity=False)
         self.seek(0)
         while block := self.read(BLOCK_BYTES):
@@ -114,7 +113,7 @@ class Slice(io.RawIOBase):
 
 
 def size_of(source: bytes | Path) -> int:
-    """How many bytes there are to send. Raises StorageError."""
+    """Return the size of a source in bytes. Raises StorageError."""
     try:
         return len(source) if isinstance(source, bytes) else source.stat().st_size
     except OSError as error:
@@ -145,12 +144,12 @@ class Limits:
 
 
 def part_bytes(size: int, limits: Limits) -> int:
-    """The size of every part but the last: PART_BYTES, or whole MiB more where that makes too many parts.
+    """Return the size of every part but the last: PART_BYTES, or more if that makes too many parts.
 
-    Raises TooLarge when no part size fits.
+    Raises TooLarge if no part size is allowed.
     """
-    fitting = -(-size // limits.max_parts)
-    chosen = max(PART_BYTES, limits.min_part_bytes, -(-fitting // MIB) * MIB)
+    smallest = -(-size // limits.max_parts)
+    chosen = max(PART_BYTES, limits.min_part_bytes, -(-smallest // MIB) * MIB)
     if chosen > limits.max_part_bytes:
         raise TooLarge(
             f"{size} bytes do not fit into {limits.max_parts} parts of {limits.max_part_bytes} bytes. "
@@ -159,66 +158,43 @@ def part_bytes(size: int, limits: Limits) -> int:
     return chosen
 
 
-Noted = Callable[[str], AbstractContextManager[Callable[[], None]]]
-
-
-def _nowhere(upload_id: str) -> AbstractContextManager[Callable[[], None]]:
-    return contextlib.nullcontext(lambda: None)
-
-
 def upload(
     source: bytes | Path,
     size: int,
     requests: Requests[P],
     limits: Limits,
     meter: Meter,
-    noted: Noted = _nowhere,
+    recorded: Callable[[str], AbstractContextManager[Callable[[], None]]],
 ) -> str:
-    """Send ``source`` in parts and complete it, or abort it and raise what went wrong. Returns the ETag.
+    """Send ``source`` in parts and complete the upload. Returns the ETag.
 
-    ``requests.send`` sends a part again after a failure that may pass; the other parts stay.
-    After a failure no upload is left open on the server, or that is logged where it cannot be told to abort.
-    ``noted(upload_id)`` is entered as long as the upload is open; what it gives is called where it stays so.
+    After a failure the upload is aborted and the failure raised. ``requests.send`` retries a part by itself.
+    ``recorded(upload_id)`` is entered while the upload is open on the server, and gives a function, which is
+    called if aborting fails.
     """
     step = part_bytes(size, limits)
-    upload_id = requests.start()
-    with noted(upload_id) as stays_open:
-        return _send(source, size, step, upload_id, requests, meter, stays_open)
-
-
-def _send(
-    source: bytes | Path,
-    size: int,
-    step: int,
-    upload_id: str,
-    requests: Requests[P],
-    meter: Meter,
-    stays_open: Callable[[], None],
-) -> str:
     own = meter.part()
+    upload_id = requests.start()
 
-    def job(number: int, start: int) -> Callable[[], P]:
-        def send() -> P:
-            data = Slice(source, start, min(step, size - start), own)
-            with contextlib.closing(data) as body:
-                return requests.send(upload_id, number, body)
-
-        return send
+    def send(number: int, start: int) -> P:
+        with contextlib.closing(Slice(source, start, min(step, size - start), own)) as body:
+            return requests.send(upload_id, number, body)
 
     def jobs() -> Iterator[Callable[[], P]]:
         for number, start in enumerate(range(0, size, step), 1):
             own.check()
-            yield job(number, start)
+            yield functools.partial(send, number, start)
 
-    try:
-        parts = thread_pool.run(jobs(), min(THREADS, -(-size // step)), on_failure=own.stop)
-        meter.check()
-        return requests.finish(upload_id, parts)
-    except BaseException:
+    with recorded(upload_id) as keep_record:
         try:
-            with Meter().governs():  # whatever has stopped the upload
-                requests.abort(upload_id)
-        except StorageError as error:
-            log.warning("An unfinished upload may be left in the bucket: %s", error)
-            stays_open()
-        raise
+            parts = thread_pool.run(jobs(), min(THREADS, -(-size // step)), on_failure=own.stop)
+            meter.check()
+            return requests.finish(upload_id, parts)
+        except BaseException:
+            try:
+                with Meter().governs():  # abort also after Cancel
+                    requests.abort(upload_id)
+            except StorageError as error:
+                log.warning("An unfinished upload may be left in the bucket: %s", error)
+                keep_record()
+            raise

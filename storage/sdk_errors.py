@@ -1,11 +1,13 @@
-"""Turn what an SDK raises into the errors of this package: what both backends do in the same way."""
+"""Translate what an SDK raises into the errors of this package: what both backends do in the same way."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import StorageError, scrub, sentence
 from . import retries
@@ -13,6 +15,13 @@ from .error_codes import Meaning, failure, refusal, without_quotes
 
 if TYPE_CHECKING:
     from ..profile import Credentials
+
+
+def hide_debug_lines(library: str) -> None:
+    """Keep the debug lines of a library, which contain tokens and signed URLs, out of ComfyUI's log."""
+    logger = logging.getLogger(library)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
 
 
 class SdkErrors(ABC):
@@ -48,11 +57,18 @@ class SdkErrors(ABC):
         return retries.verdict(error, self.code(error), self.status(error))
 
     def translate(
-        self, error: Exception, tried: str, *, reading: bool = False, expected: bool = False
+        self,
+        error: Exception,
+        tried: str,
+        *,
+        reading: bool = False,
+        expected: bool = False,
+        advise: Callable[[Meaning, str], str] = lambda row, said: "",
     ) -> Exception:
         """Return ``error`` as one of this package; itself if it is one already, or a fault of this program.
 
         ``tried`` says what failed; ``reading`` and ``expected`` are those of ``error_codes.meaning``.
+        ``advise`` gets what the server's answer means and its words, and returns further advice or "".
         """
         if isinstance(error, StorageError):
             return error
@@ -61,13 +77,15 @@ class SdkErrors(ABC):
         answer = self._answered(error, reading, expected)
         if answer is not None:
             row, said, date = answer
-            return refusal(row, tried, self._where, scrub(said, *secrets), date)
+            said = scrub(said, *secrets)
+            advice = f"{row.advice} {advise(row, said)}".rstrip()
+            return refusal(dataclasses.replace(row, advice=advice), tried, self._where, said, date)
         failed = self._failed(error)
         if failed is None:
             return error
         return failed.error(sentence(tried, self._where, scrub(words, *secrets), failed.advice))
 
-    def reraise(self, error: Exception, tried: str, **asked: bool) -> NoReturn:
+    def reraise(self, error: Exception, tried: str, **asked: Any) -> NoReturn:  # noqa: ANN401
         """Raise what ``translate`` returns, with ``error`` as its cause."""
         translated = self.translate(error, tried, **asked)
         if translated is error:
@@ -75,9 +93,9 @@ class SdkErrors(ABC):
         raise translated from error
 
     @contextlib.contextmanager
-    def translated(self, tried: str) -> Iterator[None]:
-        """Translate what is raised in the block."""
+    def translated(self, tried: str, **asked: Any) -> Iterator[None]:  # noqa: ANN401
+        """Translate what is raised in the block, as ``translate`` does."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  raised again as what it means
-            self.reraise(error, tried)
+            self.reraise(error, tried, **asked)

@@ -1,8 +1,8 @@
-"""Uploads in parts that are under way, noted on the disk, so that one that a killed process left is ended.
+"""Record multipart uploads on the disk while they are open, to end those that a killed process has left.
 
-What such an upload had sent stays in the bucket. No listing shows it, and it costs money. A note is a file
-with the place, the key and the upload id. Whoever uploads holds the lock beside it, and the system takes the
-lock back when that process ends, however it ends. So nobody ends an upload of a running process, of another
+The parts of such an upload stay in the bucket. No listing shows them, and they cost money. A record is a file
+with the bucket, the key and the upload id. The process that uploads holds a lock beside it, which the system
+releases when the process ends, however it ends. So nobody ends an upload of a running process, of another
 machine, or of another program.
 """
 
@@ -21,111 +21,110 @@ from pathlib import Path
 from ..system import durable_write, locks
 
 FOLDER = "uploads"  # beside profiles.json
-NOTE_MAX_BYTES = 16 << 10  # a key has 1 KiB, an upload id some hundred bytes
-# Where two machines share the user folder, their locks may not reach each other. An upload of another machine
-# is ended when nobody can still be at it.
-OTHERS_SECONDS = 7 * 24 * 3600
+RECORD_MAX_BYTES = 16 << 10  # a key has 1 KiB, an upload id some hundred bytes
+# If two machines share the user folder, locks may not work between them. The upload of another machine is
+# ended after a time that no upload takes.
+OTHER_MACHINE_SECONDS = 7 * 24 * 3600
 
 log = logging.getLogger("cloud_storage")
 
 
 @dataclass(frozen=True)
-class Left:
-    """An upload that nobody is at any more; ``key`` is the whole one."""
+class Unfinished:
+    """An upload that no process continues; ``key`` includes path_prefix."""
 
     key: str
     upload_id: str
-    note: Path
+    record: Path
 
 
 class Uploads:
-    """The notes about one place: a bucket at an endpoint. Safe to share between threads."""
+    """The records of one bucket at one endpoint, named by ``place``. Safe for threads."""
 
     def __init__(self, folder: Path, place: str) -> None:
         self._folder, self._place = folder / FOLDER, place
-        self._refused: set[str] = set()  # upload ids that this process could not end
+        self._failed: set[str] = set()  # upload ids that this process could not end
 
     @contextlib.contextmanager
-    def noted(self, key: str, upload_id: str) -> Iterator[Callable[[], None]]:
-        """Note an upload as long as it lasts. What is yielded is called where it could not be ended: then the
-        note stays. A disk that takes no note is logged, and no failure of the upload.
+    def recorded(self, key: str, upload_id: str) -> Iterator[Callable[[], None]]:
+        """Record an upload during the block. Yields a function to call if it could not be ended.
+
+        The record is then kept. An error of the disk is logged, and the upload continues.
         """
-        note = self._folder / f"{uuid.uuid4().hex}.json"
-        stays: list[bool] = []
+        record = self._folder / f"{uuid.uuid4().hex}.json"
+        kept: list[bool] = []
         with contextlib.ExitStack() as stack:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locks.alone(_lock_of(note)))
-                told = {"place": self._place, "key": key, "upload": upload_id, "machine": platform.node()}
-                durable_write.write(note, json.dumps(told).encode())
+                stack.enter_context(locks.alone(_lock_of(record)))
+                fields = {"place": self._place, "key": key, "upload": upload_id, "machine": platform.node()}
+                durable_write.write(record, json.dumps(fields).encode())
             except OSError as error:
-                log.warning("An upload in parts is not noted, to be ended after a crash: %s", error)
-            yield lambda: stays.append(True)
-            if not stays:
+                log.warning("A multipart upload is not recorded, so that a crash may leave it: %s", error)
+            yield lambda: kept.append(True)
+            if not kept:
                 with contextlib.suppress(OSError):
-                    note.unlink()
+                    record.unlink()
 
-    def left(self) -> list[Left]:
-        """The uploads that were left in this place, without a request."""
+    def left(self) -> list[Unfinished]:
+        """Return the uploads that killed processes have left, without a request."""
         try:
-            notes = sorted(self._folder.glob("*.json"))
+            records = sorted(self._folder.glob("*.json"))
         except OSError:
             return []
         found = []
-        for note in notes:
-            left = self._read(note)
-            if left is not None and left.upload_id not in self._refused:
-                with _abandoned(note) as abandoned:
-                    if abandoned:
-                        found.append(left)
+        for record in records:
+            upload = self._read(record)
+            if upload is not None and upload.upload_id not in self._failed:
+                with _abandoned(record) as is_abandoned:
+                    if is_abandoned:
+                        found.append(upload)
         return found
 
     def end(self, abort: Callable[[str, str], bool]) -> None:
-        """End what was left: ``abort(key, upload_id)`` says whether it is gone. Raises TransferCancelled.
+        """End the uploads that are left: ``abort(key, upload_id)`` returns True if one is gone.
 
-        Whoever calls has stored what was to be stored: what the disk refuses is logged, and no failure.
+        Errors of the disk are logged: the caller's own upload was successful. Raises TransferCancelled.
         """
-        for left in self.left():
+        for upload in self.left():
             try:
-                with _abandoned(left.note) as abandoned:
-                    if abandoned and left.note.exists():
-                        self._end(left, abort(left.key, left.upload_id))
+                with _abandoned(upload.record) as is_abandoned:
+                    if not is_abandoned or not upload.record.exists():
+                        continue
+                    if abort(upload.key, upload.upload_id):
+                        log.info("An unfinished upload of %r was removed.", upload.key)
+                        upload.record.unlink()
+                    else:
+                        self._failed.add(upload.upload_id)
             except OSError as error:
-                log.warning("An upload that was left unfinished cannot be looked after: %s", error)
+                log.warning("The record of an unfinished upload cannot be used: %s", error)
 
-    def _end(self, left: Left, is_gone: bool) -> None:
-        if is_gone:
-            log.info("An upload of %r that was left unfinished is removed.", left.key)
-            left.note.unlink()
-        else:
-            self._refused.add(left.upload_id)
-
-    def _read(self, note: Path) -> Left | None:
-        """The note's upload, if it is one of this place that may be ended."""
+    def _read(self, record: Path) -> Unfinished | None:
+        """Return the upload of a record, if it is one of this bucket and may be ended."""
         try:
-            with note.open("rb") as file:
-                told = json.loads(file.read(NOTE_MAX_BYTES))
-            elsewhere = told["machine"] != platform.node()
-            if elsewhere and time.time() - note.stat().st_mtime < OTHERS_SECONDS:
+            with record.open("rb") as file:
+                fields = json.loads(file.read(RECORD_MAX_BYTES))
+            is_elsewhere = fields["machine"] != platform.node()
+            if is_elsewhere and time.time() - record.stat().st_mtime < OTHER_MACHINE_SECONDS:
                 return None
-            left = Left(str(told["key"]), str(told["upload"]), note)
-            return left if told["place"] == self._place else None
-        except (OSError, ValueError, LookupError, TypeError):  # written halfway, or by somebody else
+            upload = Unfinished(str(fields["key"]), str(fields["upload"]), record)
+            return upload if fields["place"] == self._place else None
+        except (OSError, ValueError, LookupError, TypeError):  # incomplete, or not our file
             return None
 
 
-def _lock_of(note: Path) -> Path:
-    return note.with_suffix(".lock")
+def _lock_of(record: Path) -> Path:
+    return record.with_suffix(".lock")
 
 
 @contextlib.contextmanager
-def _abandoned(note: Path) -> Iterator[bool]:
-    """Whether nobody is at the upload; nobody else is at ending it then."""
+def _abandoned(record: Path) -> Iterator[bool]:
+    """Yield True, and hold the lock, if no process continues the upload or is ending it."""
     with contextlib.ExitStack() as stack:
         try:
-            mine = stack.enter_context(locks.alone(_lock_of(note)))
-            # On a file system without locks everybody gets them.
-            abandoned = mine and locks.keeps_out(_lock_of(note))
+            is_held = stack.enter_context(locks.alone(_lock_of(record)))
+            # A file system without locks gives them to everybody.
+            is_abandoned = is_held and locks.keeps_out(_lock_of(record))
         except OSError:
-            abandoned = False
-        yield abandoned
+            is_abandoned = False
+        yield is_abandoned

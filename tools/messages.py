@@ -60,7 +60,7 @@ UNSAID = {
     *("GCS (S3 interop)", "IDrive e2"),  # names
     *("HTTPClientError RequestException HTTPError gaierror", "gaierror NameResolutionError"),
     *("object at 0x", "[object Object]"),  # of a repr, and what JavaScript makes of an object
-    "what the server said stands in the message of the error that follows",  # of a chain, in the log
+    "what the server said is in the message of the error that follows",  # of a chain, in the log
     "Node name for S&R",  # of ComfyUI's own
     "<[^<>]* object at 0x[0-9a-fA-F]+>:",  # a regular expression
     "<Credentials from {}>",  # a repr

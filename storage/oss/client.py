@@ -1,13 +1,11 @@
-"""One oss2 bucket for a profile: where its requests go and how they are sent.
+"""Build the oss2.Bucket of a profile: the address of the bucket, and how requests are sent.
 
-Every request is signed V4 and goes through one pool that all threads share. oss2 would follow redirects:
-whether to is decided here.
+Every request is signed with V4 and uses one connection pool for all threads. Redirects are not followed.
 """
 
 from __future__ import annotations
 
 import io
-import logging
 import re
 import socket
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from urllib.parse import urlsplit
 from ...errors import ConfigurationError, MissingDependency
 from .. import answers, connection_watch
 from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
+from ..sdk_errors import hide_debug_lines
 from .errors import OssErrors, Refused
 from .ram_role import RamRole
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ...profile import Credentials, Profile
     from ...providers import Provider
 
-# No custom domain may lie below these: help.aliyun.com/en/oss/user-guide/0018-00000401
+# A custom domain is not below these: help.aliyun.com/en/oss/user-guide/0018-00000401
 OWN_DOMAINS = (".aliyuncs.com", ".aliyun.com", ".aliyun-inc.com")
 
 # Public, internal and dual-stack endpoints name their region:
@@ -35,15 +34,13 @@ _REGION = re.compile(
     r"(?:^|[.-])(?:oss-(?!accelerate)([a-z0-9-]+?)(?:-internal)?|([a-z0-9-]+)\.oss)\.aliyuncs\.com$"
 )
 
-# A key that is a dot or two, at the end of an address: requests would take it for a folder, and leave it out
+# A key "." or ".." at the end of a URL: requests would resolve it as a folder
 _DOTS = re.compile(r"(?<=/)\.{1,2}\Z")
-
-# ----------------------------------------------------------------------- where requests go
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a bucket is: ``style`` is "path", "virtual" or "custom", ``base`` the URL before every key."""
+    """The address of a bucket. ``style``: "path", "virtual" or "custom"; ``base``: the URL before a key."""
 
     endpoint: str
     style: str
@@ -52,7 +49,7 @@ class Address:
 
 
 def address(profile: Profile) -> Address:
-    """The address of a profile's bucket. Raises ConfigurationError for an endpoint that oss2 cannot use."""
+    """Return the address of a profile's bucket. Raises ConfigurationError if oss2 cannot use the endpoint."""
     parts = urlsplit(profile.endpoint_url)
     host = parts.hostname or ""
     if ":" in host:
@@ -69,7 +66,7 @@ def address(profile: Profile) -> Address:
     found = _REGION.search(host)
     region = profile.region.removeprefix("oss-")
     if found and profile.sources.get("region", "default") == "default":
-        region = found[1] or found[2]  # else every request to another region than the default one is refused
+        region = found[1] or found[2]  # OSS refuses a request that is signed for another region
     if _is_local(host):
         return Address(endpoint, "path", region, f"{endpoint}/{profile.bucket}/")
     if host.endswith(OWN_DOMAINS):
@@ -78,7 +75,7 @@ def address(profile: Profile) -> Address:
 
 
 def _is_local(host: str) -> bool:
-    """Whether ``host`` can have no sub-domains; as oss2 sees it, which decides the same way for itself."""
+    """Return True if ``host`` cannot have subdomains, by the same rule as oss2."""
     try:
         socket.inet_aton(host)
     except OSError:
@@ -86,19 +83,17 @@ def _is_local(host: str) -> bool:
     return True
 
 
-# ------------------------------------------------------------------------------ the client
-
-
 def build(
     profile: Profile,
     row: Provider,
     credentials: Credentials,
-    place: Address,
-    saw_date: Callable[[str | None], None],
+    where: Address,
+    record_date: Callable[[str | None], None],
 ) -> Any:  # noqa: ANN401  oss2 has no types
-    """An ``oss2.Bucket``, safe for threads; ``saw_date`` gets the Date header of every answer. Sends nothing.
+    """Return an ``oss2.Bucket``, safe for threads. Sends nothing.
 
-    Raises MissingDependency without an oss2 that signs V4, ConfigurationError for what oss2 refuses.
+    ``record_date`` gets the Date header of every answer. Raises MissingDependency without an oss2 that can
+    sign with V4, ConfigurationError for settings that oss2 refuses.
     """
     try:
         import oss2
@@ -111,9 +106,7 @@ def build(
             f"oss2 is not installed or too old, which {row.name} needs. "
             "Run `pip install --upgrade oss2` with ComfyUI's Python and start ComfyUI again."
         ) from error
-    logger = logging.getLogger("oss2")
-    if logger.level == logging.NOTSET:  # else its debug lines put security tokens into ComfyUI's log
-        logger.setLevel(logging.WARNING)
+    hide_debug_lines("oss2")
     if profile.auth == "anonymous":
         auth = oss2.AnonymousAuth()
     else:
@@ -122,35 +115,34 @@ def build(
     with OssErrors(str(profile), credentials).translated("prepare the connection"):
         return oss2.Bucket(
             auth,
-            place.endpoint,
+            where.endpoint,
             profile.bucket,
-            is_cname=place.style == "custom",
-            is_path_style=place.style == "path",
-            session=Wire(profile.ca_file, saw_date),
+            is_cname=where.style == "custom",
+            is_path_style=where.style == "path",
+            session=Session(profile.ca_file, record_date),
             connect_timeout=(CONNECT_SECONDS, READ_SECONDS),
-            region=place.region,
-            # Content-MD5 does more for less: what is damaged is not stored, and crcmod needs no C extension
+            region=where.region,
+            # Content-MD5 is better: damaged bytes are not stored, and crcmod is slow without its C extension
             enable_crc=False,
         )
 
 
-class Wire:
-    """What oss2 calls a session: sends its signed requests through one pool of connections, from any thread.
+class Session:
+    """A session for oss2: sends its signed requests over one pool of connections, from any thread.
 
-    oss2's own follows redirects, so that a PUT that meets a login page ends as a GET that succeeds, and lets
-    an entry of ~/.netrc replace the signature. Raises Refused for every answer that is not a success,
-    whatever its status.
+    oss2's own follows redirects, so that a PUT to a login page becomes a GET that succeeds, and lets an entry
+    of ~/.netrc replace the signature. Raises Refused for every answer that is an error.
     """
 
-    def __init__(self, ca_file: str, saw_date: Callable[[str | None], None]) -> None:
+    def __init__(self, ca_file: str, record_date: Callable[[str | None], None]) -> None:
         self._verify: str | bool = ca_file or True
-        self._saw_date = saw_date
+        self._record_date = record_date
         self._session = connection_watch.session(CONNECTIONS)
-        # cookies would be the one thing that threads change in a session
+        # cookies would be the only state of the session that threads change
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def do_request(self, request: Any, timeout: tuple[float, float]) -> Any:  # noqa: ANN401
-        """Called by oss2 with a signed request; the body of an object is still to be read."""
+        """Send a signed request. oss2 calls this; it reads the content of an object itself."""
         from oss2.http import Response
 
         if hasattr(request.data, "begin"):
@@ -163,22 +155,16 @@ class Wire:
             headers=request.headers,
             timeout=timeout,
             stream=True,
-            verify=self._verify,  # here and not in the session, where REQUESTS_CA_BUNDLE would win
+            verify=self._verify,  # here: REQUESTS_CA_BUNDLE takes precedence over the session's
             auth=lambda prepared: prepared,
             allow_redirects=False,
         )
-        self._saw_date(answer.headers.get("Date"))
-        if answer.status_code // 100 != 2:  # noqa: PLR2004
-            raise Refused(answer, answers.error_document(answer.raw))
-        if request.method == "GET" and not request.params:  # of an object
-            connection_watch.allow(None)  # the head says how long the body is
-        else:
-            body = answers.document(
-                answer.raw
-            )  # which gives the connection back; oss2 forgets it after a 204
-            if answers.is_error(body):
-                raise Refused(answer, body)
-            if request.method in ("GET", "POST"):  # to others nobody answers in words
-                answers.check(body)
+        self._record_date(answer.headers.get("Date"))
+        is_object = request.method == "GET" and not request.params
+        # Reads the body, which releases the connection: oss2 forgets to after status 204
+        body, is_error = answers.read(answer.raw, answer.status_code, request.method, is_object=is_object)
+        if is_error:
+            raise Refused(answer, body or b"")
+        if body is not None:
             answer.raw = io.BytesIO(body)
         return Response(answer)

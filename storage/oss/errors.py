@@ -1,4 +1,4 @@
-"""Turn what OSS answers, and what oss2 and requests raise, into the errors of this package."""
+"""Translate the error answers of OSS, and what oss2 and requests raise, into the errors of this package."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from ...errors import (
-    AccessDenied,
-    ConfigurationError,
-    Forbidden,
-    Scope,
-    Unreachable,
-    scrub,
-)
-from ..error_codes import STRANGER, Meaning, ancestors, failure, meaning
+from ...errors import AccessDenied, ConfigurationError, Forbidden, Scope, Unreachable, scrub
+from ..error_codes import NO_WORDS, NOT_AN_OBJECT_STORE, Meaning, ancestors, failure, meaning
 from ..sdk_errors import SdkErrors
 
 ERRORS_FROM, SERVER_ERROR = 400, 500  # of HTTP's statuses
@@ -25,24 +18,23 @@ _INTERNAL = "Internal endpoints answer only inside Aliyun's network: use the pub
 
 
 class Refused(Exception):
-    """The server says no: its status, its headers, and the elements of its error document, if it is OSS's.
+    """An error answer: its status, its headers, and the elements of its error document if OSS has sent it.
 
-    Its own words hold none of the server's, which may repeat a token: it is the cause of what is raised, and
-    stands in ComfyUI's log.
+    Its text has no words of the server, which may repeat a token: ComfyUI logs it as the cause of an error.
     """
 
     def __init__(self, answer: Any, body: bytes) -> None:  # noqa: ANN401
         self.headers: Mapping[str, str] = answer.headers
         answer.close()
-        if not body:  # of a HEAD
+        if not body:  # the answer to a HEAD
             try:
                 body = base64.b64decode(self.headers.get("x-oss-err", ""))
             except ValueError:
                 body = b""
         self.details = _elements(body)
-        self.known = "Code" in self.details
-        failed = answer.status_code >= ERRORS_FROM or not self.known
-        self.status: int = answer.status_code if failed else SERVER_ERROR  # it said yes, and then no
+        self.is_from_oss = "Code" in self.details
+        failed = answer.status_code >= ERRORS_FROM or not self.is_from_oss
+        self.status: int = answer.status_code if failed else SERVER_ERROR  # an error after status 200
         self.code = self.details.get("Code", str(self.status))
         super().__init__(f"HTTP status {answer.status_code}")
 
@@ -65,12 +57,12 @@ class OssErrors(SdkErrors):
         return error.status if isinstance(error, Refused) else 0
 
     def _words(self, error: Exception) -> str:
-        return said_by(error)
+        return innermost_text(error)
 
     def _failed(self, error: Exception) -> Meaning | None:
         row = failure(error)
-        if isinstance(error, RuntimeError):  # of oss2, about an answer's document
-            return Meaning(Unreachable, STRANGER)
+        if isinstance(error, RuntimeError):  # oss2 cannot parse the answer
+            return Meaning(Unreachable, NOT_AN_OBJECT_STORE)
         is_silent = row is not None and row.raises is Unreachable and "SSLError" not in ancestors(error)
         return Meaning(Unreachable, _INTERNAL) if is_silent and "-internal." in self._where else row
 
@@ -84,10 +76,10 @@ class OssErrors(SdkErrors):
         if endpoint and refused and row.scope is not Scope.OBJECT:
             advice = f"The bucket is at {endpoint}: set the profile's region or endpoint_url to that."
             row = Meaning(ConfigurationError, advice)
-        said = (error.details.get("Message") or "no further words").rstrip(".")
-        if error.status < ERRORS_FROM and not error.known:  # a redirect, which OSS does not send
-            row = Meaning(Unreachable, STRANGER)
-            said = f"it sends on to {urlsplit(error.headers.get('Location', '')).hostname}"
+        said = (error.details.get("Message") or NO_WORDS).rstrip(".")
+        if error.status < ERRORS_FROM and not error.is_from_oss:  # a redirect: OSS does not send any
+            row = Meaning(Unreachable, NOT_AN_OBJECT_STORE)
+            said = f"it redirects to {urlsplit(error.headers.get('Location', '')).hostname}"
         if error.details.get("ArgumentName"):
             said = f"{said}: {error.details['ArgumentName']}"
         if ec:
@@ -95,8 +87,8 @@ class OssErrors(SdkErrors):
         return row, f"{error.code} ({said})", error.headers.get("Date", "")
 
 
-def said_by(error: BaseException) -> str:
-    """What an exception says, without the layers of requests and urllib3 around it."""
+def innermost_text(error: BaseException) -> str:
+    """Return the text of the exception that requests and urllib3 have wrapped."""
     cause: Any = error
     while isinstance(inner := getattr(cause, "reason", None) or next(iter(cause.args), None), BaseException):
         cause = inner

@@ -1,6 +1,6 @@
-"""Temporary credentials of an ECS instance's RAM role, for oss2.
+"""Get temporary credentials of an ECS instance's RAM role, for oss2.
 
-oss2's own provider must be told the role's name and cannot talk to instances in security hardening mode.
+oss2's own provider needs the name of the role, and does not support instances in security hardening mode.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ from typing import Any
 
 from ...errors import AccessDenied, TransferCancelled, sentence
 from .. import answers, connection_watch
-from .errors import said_by
+from .errors import innermost_text
 
 # help.aliyun.com/en/ecs/user-guide/view-instance-metadata
 METADATA_URL = "http://100.100.100.200/latest"
-METADATA_SECONDS = 2  # it is a link-local address: who is not there in that time is not there
+METADATA_SECONDS = 2  # a link-local address answers at once or never
 METADATA_TOKEN_SECONDS = 300
 _WHERE = "metadata of this ECS instance"
 RENEW_SECONDS = 600  # before temporary credentials expire
 
 
 class RamRole:
-    """What oss2 calls a credentials provider: asks this instance on first use, and again in time."""
+    """A credentials provider for oss2: asks the instance on first use, and again before they expire."""
 
     def __init__(self, keys: Callable[[str, str, str], Any]) -> None:
-        """``keys`` makes oss2's Credentials of id, secret and token."""
+        """``keys`` is oss2's class Credentials, called with id, secret and token."""
         self._keys = keys
         self._lock = threading.Lock()
-        self._held: Any = None
-        self._until = float("-inf")
+        self._credentials: Any = None
+        self._expires = float("-inf")
 
     def get_credentials(self) -> Any:  # noqa: ANN401
-        """An ``oss2.credentials.Credentials``. Raises AccessDenied without a role, and TransferCancelled."""
+        """Return oss2's Credentials. Raises AccessDenied without a role, and TransferCancelled."""
         with self._lock:
-            if time.time() > self._until - RENEW_SECONDS:
+            if time.time() > self._expires - RENEW_SECONDS:
                 said = ""
                 try:
-                    self._held, self._until = self._fetch()
+                    self._credentials, self._expires = self._fetch()
                 except TransferCancelled:
                     raise
-                except Exception as error:  # noqa: BLE001  whatever it is: what was had before may still do
-                    said = said_by(error)
-                # Not within "except": a report of the cause would show what was read of the credentials.
-                if said and time.time() >= self._until:
+                except Exception as error:  # noqa: BLE001  the old credentials may still be valid
+                    said = innermost_text(error)
+                # Not within "except": a traceback of the cause could show credentials.
+                if said and time.time() >= self._expires:
                     advice = "Attach a RAM role to the instance, or set auth to keys."
                     raise AccessDenied(sentence("get credentials", _WHERE, said, advice))
-            return self._held
+            return self._credentials
 
     def _fetch(self) -> tuple[Any, float]:
         with connection_watch.session(1) as session:
@@ -64,7 +64,7 @@ class RamRole:
                     stream=True,
                     allow_redirects=False,
                 )
-                text = answers.error_document(answer.raw).decode()  # not longer than one
+                text = answers.error_document(answer.raw).decode()  # the same size limit
                 if method == "GET":
                     answer.raise_for_status()
                 return answer.ok, text

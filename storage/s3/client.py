@@ -1,7 +1,7 @@
-"""One boto3 client for a profile, for look-alikes as well as for AWS.
+"""Build the boto3 client of a profile, for AWS and for compatible services.
 
-SigV4 always, no default checksums where a provider refuses them, bounded time-outs, and in keys mode nothing
-from ~/.aws, so that a stray profile cannot redirect it.
+Requests are signed with SigV4, without default checksums if the provider refuses them. Unless ``auth`` is
+ambient, nothing is read from ~/.aws: a profile there could send the requests elsewhere.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from urllib.parse import urlsplit
 from ...errors import MissingDependency, StorageError
 from .. import answers, connection_watch
 from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
+from ..sdk_errors import hide_debug_lines
 from .errors import S3Errors
 
 if TYPE_CHECKING:
     from ...profile import Credentials, Profile
     from ...providers import Provider
 
-SMALL_BYTES = 4 << 20  # a smaller body is sent without asking first, which saves a round trip
+SMALL_BYTES = 4 << 20  # a smaller body is sent without "Expect: 100-continue": one round trip less
 
 log = logging.getLogger("cloud_storage")
-_building = threading.Lock()  # creating a botocore session is not thread-safe, using a client is
+_building = threading.Lock()  # botocore's clients are safe for threads, creating a session is not
 
 
 def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # noqa: ANN401  it has no types
-    """A boto3 S3 client, safe for threads. Sends nothing.
+    """Return a boto3 S3 client, safe for threads. Sends nothing.
 
-    Raises MissingDependency without boto3, ConfigurationError for settings it refuses.
+    Raises MissingDependency without boto3, ConfigurationError for settings that it refuses.
     """
     try:
         import boto3
@@ -44,32 +45,24 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
             "Run `pip install boto3` with ComfyUI's Python and start ComfyUI again."
         ) from error
 
-    logger = logging.getLogger("botocore")
-    if logger.level == logging.NOTSET:  # else its debug lines put tokens and signed URLs into ComfyUI's log
-        logger.setLevel(logging.WARNING)
+    hide_debug_lines("botocore")
     options: dict[str, Any] = {
         "signature_version": UNSIGNED if profile.auth == "anonymous" else "s3v4",
         "s3": {"addressing_style": addressing(profile, row)},
-        "retries": {"mode": "standard", "total_max_attempts": 1},  # see the module ``retries``
+        "retries": {"mode": "standard", "total_max_attempts": 1},  # see ``storage.retries``
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
         "max_pool_connections": CONNECTIONS,
         "tcp_keepalive": True,
-        # Options that older releases do not know; they behave in this way without them.
+        # Older releases do not know these options, and behave in this way without them.
         "request_checksum_calculation": row.checksums,
         "response_checksum_validation": row.checksums,
         "ignore_configured_endpoint_urls": True,
     }
     with _building:
-        variables = {}
-        if profile.auth != "ambient":
-            nothing = (None, None, os.devnull, None)
-            variables = {
-                "config_file": nothing,
-                "credentials_file": nothing,
-                "profile": (None, None, None, None),
-            }
-        session = botocore.session.Session(session_vars=variables)
+        no_file = (None, None, os.devnull, None)
+        nothing = {"config_file": no_file, "credentials_file": no_file, "profile": (None, None, None, None)}
+        session = botocore.session.Session(session_vars={} if profile.auth == "ambient" else nothing)
         known = set(Config.OPTION_DEFAULTS)
         access_key, secret_key, token = credentials.reveal()
         with S3Errors(str(profile), credentials).translated("prepare the connection"):
@@ -83,15 +76,16 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
                 verify=profile.ca_file or None,
                 config=Config(**{name: value for name, value in options.items() if name in known}),
             )
-    _register(client)
+    _extend(client)
     _watch(client)
     return client
 
 
 def addressing(profile: Profile, row: Provider) -> str:
-    """Path style where a bucket cannot be a host name below the endpoint's.
+    """Return the addressing style: "path" if the bucket cannot be part of a host name.
 
-    Dots in it break TLS, underscores and capitals are no part of a name, and an IP has no sub-domains.
+    Dots in the bucket's name break TLS, host names have no underscores and capitals, an IP address has no
+    subdomains.
     """
     host = urlsplit(profile.endpoint_url).hostname or ""
     is_address = host == "localhost" or ":" in host or host.replace(".", "").isdigit()
@@ -100,35 +94,30 @@ def addressing(profile: Profile, row: Provider) -> str:
 
 
 def _watch(client: Any) -> None:  # noqa: ANN401
-    """Read answers within the limits of ``connection_watch``, and check them before botocore parses them."""
+    """Limit and check answers by ``connection_watch`` and ``answers``, before botocore parses them."""
     session = client._endpoint.http_session
-    try:  # names that botocore has had since 1.11 and calls private
-        session._pool_classes_by_scheme = connection_watch.watched(session._pool_classes_by_scheme)
+    try:  # botocore has had these private names since 1.11
+        session._pool_classes_by_scheme = connection_watch.watched_pools(session._pool_classes_by_scheme)
         session._manager.pool_classes_by_scheme = session._pool_classes_by_scheme
     except AttributeError:
         log.warning("This release of botocore is not known: Cancel and slow servers are noticed late.")
 
     def send(request: Any, **_: object) -> Any:  # noqa: ANN401
-        streamed, request.stream_output = request.stream_output, True  # else it would read all there is
+        is_object, request.stream_output = request.stream_output, True  # otherwise it would read the body
         answer = session.send(request)
-        if answer.status_code // 100 != 2:  # noqa: PLR2004
-            answer.raw = _Body(answers.error_document(answer.raw))
-        elif streamed:
-            connection_watch.allow(None)  # the head says how long the body is
-        else:
-            body = answers.document(answer.raw)
+        status = answer.status_code
+        body, is_error = answers.read(answer.raw, status, request.method, is_object=is_object)
+        if body is not None:
             answer.raw = _Body(body)
-            if answers.is_error(body):
-                answer.status_code = 500  # for botocore, which parses it as the error that it is then
-            elif request.method in ("GET", "POST"):  # to others nobody answers in words
-                answers.check(body)
+        if is_error and status // 100 == 2:  # noqa: PLR2004
+            answer.status_code = 500  # so that botocore parses the error
         return answer
 
     client.meta.events.register("before-send.s3", send)
 
 
 class _Body:
-    """A body that has been read, as botocore asks for it."""
+    """A body that is already read, with the method that botocore calls."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -137,46 +126,46 @@ class _Body:
         return [self._body]
 
 
-def _register(client: Any) -> None:  # noqa: ANN401
-    """Teach the client what its parameters cannot say, in every release since 1.26."""
+def _extend(client: Any) -> None:  # noqa: ANN401
+    """Add what boto3 has no parameters for, by events of botocore that every release since 1.26 has."""
     events = client.meta.events
 
     def take_create(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         context["create_only"] = params.pop("CreateOnly", False)
 
+    def send_create(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        if context.get("create_only"):  # boto3 has a parameter for it only since 1.35
+            params["headers"]["If-None-Match"] = "*"
+
     def take_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         context["body"] = params["Body"]
 
-    def send_create(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-        if context.get("create_only"):  # a parameter of its own only since botocore 1.35
-            params["headers"]["If-None-Match"] = "*"
-
-    def spare_round_trip(params: dict[str, Any], **_: object) -> None:
-        if len(params.get("body") or b"") < SMALL_BYTES:
-            params["headers"].pop("Expect", None)
-
     def begin_counting(request: Any, **_: object) -> None:  # noqa: ANN401
-        # Signing has read it, where it must. request.data may be a wrapper around it that adds a checksum.
+        # The request is signed by now. Its data may be a wrapper around the body that adds a checksum.
         if "body" in request.context:
             request.context["body"].begin()
 
-    def end_for_good(caught_exception: Exception | None = None, **_: object) -> None:
+    def send_small_at_once(params: dict[str, Any], **_: object) -> None:
+        if len(params.get("body") or b"") < SMALL_BYTES:
+            params["headers"].pop("Expect", None)
+
+    def raise_at_once(caught_exception: Exception | None = None, **_: object) -> None:
         cause = getattr(caught_exception, "kwargs", {}).get("error")
-        # Of the body, or of the answer: botocore wraps them, and would try again
+        # botocore wraps errors of the body and of the answer, and would retry
         if isinstance(cause, (StorageError, connection_watch.TooSlow, connection_watch.TooLong)):
             raise cause
 
-    def know_no_region(**_: object) -> tuple[SimpleNamespace, dict[str, Any]]:
+    def answer_head_bucket(**_: object) -> tuple[SimpleNamespace, dict[str, Any]]:
         return SimpleNamespace(status_code=200), {"ResponseMetadata": {"HTTPHeaders": {}}}
 
-    # botocore asks HeadBucket for the region when it is sent elsewhere and not told where. Least-privilege
-    # keys may not, and with a login page, which sends everybody elsewhere, it asks until the stack is full.
-    events.register("before-call.s3.HeadBucket", know_no_region)
+    # botocore sends HeadBucket to get the region after a redirect without one. A least-privilege key may not,
+    # and a login page redirects that too: botocore repeats it until the stack is full.
+    events.register("before-call.s3.HeadBucket", answer_head_bucket)
     for operation in ("PutObject", "CompleteMultipartUpload"):
         events.register(f"before-parameter-build.s3.{operation}", take_create)
         events.register(f"before-call.s3.{operation}", send_create)
-    events.register_last("before-call.s3.PutObject", spare_round_trip)
+    events.register_last("before-call.s3.PutObject", send_small_at_once)
     for operation in ("PutObject", "UploadPart"):
         events.register(f"before-parameter-build.s3.{operation}", take_body)
     events.register_last("request-created.s3", begin_counting)
-    events.register_first("needs-retry.s3", end_for_good)
+    events.register_first("needs-retry.s3", raise_at_once)

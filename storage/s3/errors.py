@@ -1,4 +1,4 @@
-"""Turn what boto3 raises into the errors of this package."""
+"""Translate what boto3 raises into the errors of this package."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import dataclasses
 from typing import Any
 
 from ...errors import ConfigurationError, scrub
-from ..error_codes import Meaning, meaning
+from ..error_codes import NO_WORDS, Meaning, meaning
 from ..sdk_errors import SdkErrors
 
 
 class S3Errors(SdkErrors):
-    """Reads botocore's exceptions. Its ClientError holds the server's answer as a dict."""
+    """Reads botocore's exceptions. Its ClientError has the server's answer as a dict."""
 
     def code(self, error: BaseException) -> str:
-        return str(_answer(error).get("Error", {}).get("Code", ""))  # a HEAD's is its status, such as "404"
+        return str(_answer(error).get("Error", {}).get("Code", ""))  # after a HEAD the status, such as "404"
 
     def status(self, error: BaseException) -> int:
         return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -30,7 +30,7 @@ class S3Errors(SdkErrors):
         if region and row.raises is ConfigurationError:
             advice = f"The bucket is in region {scrub(region)}: set the profile's region to that."
             row = dataclasses.replace(row, advice=advice)
-        said = f"{code or status} ({details.get('Message') or 'no further words'})"
+        said = f"{code or status} ({details.get('Message') or NO_WORDS})"
         return row, said, headers.get("date", "")
 
 

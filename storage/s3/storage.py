@@ -1,12 +1,11 @@
-"""S3 and its look-alikes, on boto3.
+"""S3 and compatible services, with boto3.
 
-Nothing here asks which provider it talks to: what differs is a column of the provider's row.
+Nothing here depends on the name of the provider: every difference is a column of its row.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import hashlib
 import re
@@ -14,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import AccessDenied, IntegrityError, sentence
-from .. import answers, connection_watch, headers, multipart, retries
-from ..answers import NoAnswer
-from ..base import ObjectInfo, Page
+from .. import connection_watch, headers, listing_pages
+from ..answers import InvalidAnswer
+from ..base import ObjectInfo, Page, PutOptions
 from ..headers import Reply, Upload
-from ..http import HttpStorage
+from ..http import HttpStorage, PartRequests
 from ..multipart import Slice
 from . import client as s3_client
 from .errors import S3Errors
@@ -28,28 +27,27 @@ if TYPE_CHECKING:
     from ...providers import Provider
 
 _PUT, _COMPLETE = "PutObject", "CompleteMultipartUpload"
-_OF_A_PAGE = {"Name", "Prefix", "Contents", "IsTruncated", "MaxKeys", "KeyCount"}
+_PAGE_FIELDS = {"Name", "Prefix", "Contents", "IsTruncated", "MaxKeys", "KeyCount"}
 _CONDITIONS = {"Range": "Range", "If-Match": "IfMatch"}
-_KNOWS_NO_CONDITION = ("NotImplemented", "501")
-_REFUSES_CONDITION = (*_KNOWS_NO_CONDITION, "InvalidArgument", "InvalidRequest", "400")
-_MAYBE_OUR_OWN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload")
+# A server that does not support If-None-Match, and one that may not
+_NO_CONDITIONS = ("NotImplemented", "501")
+_MAYBE_NO_CONDITIONS = (*_NO_CONDITIONS, "InvalidArgument", "InvalidRequest", "400")
 
 
 class _Creation(NamedTuple):
-    """How a write is kept from replacing an object.
+    """How a write avoids replacing an object.
 
-    ``condition``: send If-None-Match. ``certain``: the server is known to obey it, so a key that may only
-    write is safe. ``looks``: ask before the write whether the key is taken, as some servers ignore the
-    condition.
+    ``condition``: send If-None-Match. ``certain``: the server is known to respect it, so a write-only key is
+    safe. ``checks``: check before the write if the key is taken, because some servers ignore the condition.
     """
 
     condition: bool
     certain: bool
-    looks: bool
+    checks: bool
 
 
-_OVERWRITE = _Creation(False, certain=False, looks=False)
-_LOOK_FIRST = _Creation(False, certain=False, looks=True)
+_OVERWRITE = _Creation(False, certain=False, checks=False)
+_CHECK_FIRST = _Creation(False, certain=False, checks=True)
 
 
 class S3Storage(HttpStorage):
@@ -82,137 +80,124 @@ class S3Storage(HttpStorage):
         self._client = s3_client.build(profile, row, credentials)
         super().__init__(profile, row, credentials, str(self._client.meta.endpoint_url))
         puts, completes = row.conditional_writes, row.conditional_complete
-        self._creation = {  # changes when the server turns out to refuse the condition
-            _PUT: _LOOK_FIRST if puts is False else _Creation(True, certain=True, looks=not puts),
-            _COMPLETE: _LOOK_FIRST
+        self._creation = {  # becomes _CHECK_FIRST once the server has refused the condition
+            _PUT: _CHECK_FIRST if puts is False else _Creation(True, certain=True, checks=not puts),
+            _COMPLETE: _CHECK_FIRST
             if completes is False
             # Ceph accepts the condition on a completion and ignores it
-            else _Creation(True, certain=completes is True, looks=not (puts and completes)),
+            else _Creation(True, certain=completes is True, checks=not (puts and completes)),
         }
         self._address = ""
-        self._client.meta.events.register("response-received.s3", self._note_clock)
+        self._client.meta.events.register("response-received.s3", self._record_clock)
 
-    def _note_clock(self, response_dict: Mapping[str, Any] | None = None, **_: object) -> None:
+    def _record_clock(self, response_dict: Mapping[str, Any] | None = None, **_: object) -> None:
         answer = (response_dict or {}).get("headers", {})
-        self._saw_date(answer.get("Date") or answer.get("date"))
+        self._record_date(answer.get("Date") or answer.get("date"))
 
     # ------------------------------------------------------------------------------------ reading
 
-    def _head(self, key: str) -> Mapping[str, str]:
-        def ask() -> Mapping[str, str]:
-            with answers.parsing():
-                return _headers(self._client.head_object(**self._target(key)))
+    def _head(self, full_key: str) -> Mapping[str, str]:
+        return _headers(self._client.head_object(**self._target(full_key)))
 
-        return self._repeated(ask)
-
-    def _get(self, key: str, conditions: Mapping[str, str]) -> Reply:
-        given = {_CONDITIONS[name]: value for name, value in conditions.items()}
-
-        def ask() -> Mapping[str, Any]:
-            with answers.parsing():
-                return dict(self._client.get_object(**self._target(key), **given))
-
-        answer = self._repeated(ask)
+    def _get(self, full_key: str, conditions: Mapping[str, str]) -> Reply:
+        parameters = {_CONDITIONS[name]: value for name, value in conditions.items()}
+        answer = self._client.get_object(**self._target(full_key), **parameters)
         body = answer["Body"]
         return Reply(answer["ResponseMetadata"]["HTTPStatusCode"], _headers(answer), body.read, body.close)
 
     def _page(self, prefix: str, after: str, token: str, count: int, delimiter: str = "") -> Page:
-        given = {"StartAfter": after, "ContinuationToken": token, "Delimiter": delimiter}
-        further = {name: value for name, value in given.items() if value}
-
-        def ask() -> Page:
-            with answers.parsing():
-                answer = self._client.list_objects_v2(
-                    Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **further
-                )
-                return _page_of(answer)
-
-        return self._repeated(ask)
+        optional = {"StartAfter": after, "ContinuationToken": token, "Delimiter": delimiter}
+        parameters = {name: value for name, value in optional.items() if value}
+        answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=count, **parameters)
+        if not _PAGE_FIELDS & answer.keys():
+            raise InvalidAnswer("the answer has no listing")
+        objects = [
+            ObjectInfo(
+                key=entry["Key"],
+                size=int(entry["Size"]),
+                etag=str(entry.get("ETag", "")).strip('"'),
+                modified=entry.get("LastModified"),
+            )
+            for entry in answer.get("Contents", [])
+        ]
+        folders = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
+        token = answer.get("NextContinuationToken", "")
+        return listing_pages.page(objects, bool(answer.get("IsTruncated")), token, folders)
 
     # ------------------------------------------------------------------------------------ writing
 
-    def _store(self, upload: Upload) -> ObjectInfo:
-        fields: dict[str, Any] = self._fields(upload.options)
-        metadata = self._metadata(upload.options)
-        if metadata:
+    def _fields(self, options: PutOptions) -> dict[str, Any]:
+        fields: dict[str, Any] = headers.fields(options, self.dialect, self._row)
+        if metadata := headers.metadata(options, self.dialect):
             fields["Metadata"] = metadata
-        if upload.size > multipart.SINGLE_MAX_BYTES:
-            return self._store_parts(upload, fields)
-        with contextlib.closing(Slice(upload.source, 0, upload.size, upload.meter)) as body:
-            if self.endpoint.startswith("http:"):  # what nothing else protects; not every server looks at the
-                fields["ContentMD5"] = base64.b64encode(body.md5()).decode()  # digest in the signature
+        return fields
 
-            def send(condition: Mapping[str, bool]) -> str:
-                body.seek(0)
-                answer = self._client.put_object(
-                    **self._target(upload.key), Body=body, ContentLength=upload.size, **condition, **fields
-                )
-                return self._require(answer, "ETag", upload.tried).strip('"')
+    def _store_single(self, upload: Upload, fields: dict[str, Any], body: Slice) -> str:
+        if self.endpoint.startswith("http:"):  # without TLS nothing else protects the bytes; not every
+            fields["ContentMD5"] = base64.b64encode(body.md5()).decode()  # server checks the signed digest
 
-            def same(there: Mapping[str, str]) -> bool:
-                return headers.etag(there) == body.md5().hex()
+        def send(condition: Mapping[str, bool]) -> str:
+            body.seek(0)
+            answer = self._client.put_object(
+                **self._target(upload.full_key), Body=body, ContentLength=upload.size, **condition, **fields
+            )
+            return self._require(answer, "ETag", upload.tried).strip('"')
 
-            return upload.stored(self._written(upload, _PUT, send, same))
+        def is_own(answer: Mapping[str, str]) -> bool:
+            return headers.etag(answer) == body.md5().hex()
 
-    def _store_parts(self, upload: Upload, fields: Mapping[str, Any]) -> ObjectInfo:
-        if upload.create:  # before gigabytes travel; the server is asked again when they have
-            self._look_before(upload, atomic=self._creation[_COMPLETE].certain)
-        requests = _Multipart(self, upload, fields)
-        etag = self._in_parts(upload, requests)
+        return self._write_if_free(upload, _PUT, send, is_own)
+
+    def _store_parts(self, upload: Upload, fields: dict[str, Any]) -> ObjectInfo:
+        if upload.create:  # before gigabytes are sent; checked again afterwards
+            self._check_free(upload, atomic=self._creation[_COMPLETE].certain)
+        etag = self._send_parts(upload, _PartRequests(self, upload, fields))
         try:
             stored = self.stat(upload.key)
-        except AccessDenied:  # of a key that may only write
+        except AccessDenied:  # a write-only key
             return upload.stored(etag)
         if stored.size != upload.size:
             said = f"{stored.size} of {upload.size} bytes arrived"
             raise IntegrityError(sentence(upload.tried, self.place, said, "Run the node again."))
         return stored
 
-    def _written(
+    def _write_if_free(
         self,
         upload: Upload,
         operation: str,
         send: Callable[[Mapping[str, bool]], str],
-        same: Callable[[Mapping[str, str]], bool],
+        is_own: Callable[[Mapping[str, str]], bool],
     ) -> str:
         """Send a write and return its ETag. With ``upload.create`` the key must be free.
 
-        ``send`` gets the condition to send with; ``same`` says whether the headers of an object are those of
-        what was sent.
+        ``send`` gets the parameters of the condition; ``is_own`` is that of ``_write``.
         """
 
-        def own(error: Exception) -> str | None:
-            return self._find_own_upload(upload, same) if self._errors.code(error) in _MAYBE_OUR_OWN else None
+        def write(creation: _Creation) -> str:
+            if creation.checks:
+                self._check_free(upload, atomic=creation.certain)
+            condition = {"CreateOnly": True} if creation.condition else {}
+            return self._write(upload, functools.partial(send, condition), is_own)
 
-        def write(way: _Creation) -> str:
-            if way.looks:
-                self._look_before(upload, atomic=way.certain)
-            condition = {"CreateOnly": True} if way.condition else {}
-            return self._repeated(functools.partial(send, condition), meter=upload.meter, own=own)
-
-        way = self._creation[operation] if upload.create else _OVERWRITE
-        with self._errors.translated(upload.tried):
+        creation = self._creation[operation] if upload.create else _OVERWRITE
+        with self._writing(upload):
             try:
-                return write(way)
+                return write(creation)
             except Exception as error:
                 code = self._errors.code(error)
-                if not way.condition or code not in _REFUSES_CONDITION:
+                if not creation.condition or code not in _MAYBE_NO_CONDITIONS:
                     raise
-            if code in _KNOWS_NO_CONDITION:
-                self._creation[operation] = _LOOK_FIRST
-            etag = write(_LOOK_FIRST)
-            self._creation[operation] = _LOOK_FIRST  # it was the condition that such a code refused
+            if code in _NO_CONDITIONS:
+                self._creation[operation] = _CHECK_FIRST
+            etag = write(_CHECK_FIRST)
+            self._creation[operation] = _CHECK_FIRST  # it works without: the server refused the condition
             return etag
 
-    def _delete(self, key: str) -> None:
-        try:
-            self._repeated(lambda: self._client.delete_object(**self._target(key)))
-        except Exception as error:  # noqa: BLE001  raised again as what it means
-            if self._errors.code(error) != "NoSuchKey":  # S3 does not mind, Google's does
-                self._errors.reraise(error, f"delete {key!r}")
+    def _send_delete(self, full_key: str) -> object:
+        return self._client.delete_object(**self._target(full_key))
 
     def _send_abort(self, full_key: str, upload_id: str) -> object:
-        return self._client.abort_multipart_upload(Bucket=self.bucket, Key=full_key, UploadId=upload_id)
+        return self._client.abort_multipart_upload(**self._target(full_key), UploadId=upload_id)
 
     # ------------------------------------------------------------------------------------ addresses
 
@@ -223,13 +208,11 @@ class S3Storage(HttpStorage):
         return self._address
 
     def _signed(self, full_key: str, seconds: int) -> str:
-        parameters = {"Bucket": self.bucket, "Key": full_key}
+        parameters = self._target(full_key)
         return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
 
-    # ------------------------------------------------------------------------------------ pieces
-
-    def _target(self, key: str) -> dict[str, str]:
-        return {"Bucket": self.bucket, "Key": self._full(key)}
+    def _target(self, full_key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": full_key}
 
     def _require(self, answer: Mapping[str, Any], name: str, tried: str) -> str:
         if name not in answer:
@@ -237,67 +220,41 @@ class S3Storage(HttpStorage):
         return str(answer[name])
 
 
-class _Multipart:
-    """The four requests of one multipart upload to S3; a part is its number and ETag."""
+class _PartRequests(PartRequests[S3Storage]):
+    """The requests of one multipart upload to S3; a part is its number and ETag."""
 
-    def __init__(self, storage: S3Storage, upload: Upload, fields: Mapping[str, Any]) -> None:
-        self._storage, self._upload, self._fields = storage, upload, fields
-        self._client, self._target = storage._client, storage._target(upload.key)
+    def _start(self) -> str:
+        target = self.storage._target(self.upload.full_key)
+        answer = self.storage._client.create_multipart_upload(**target, **self.fields)
+        return self.storage._require(answer, "UploadId", self.upload.tried)
 
-    def start(self) -> str:
-        with self._storage._errors.translated(self._upload.tried):
-            answer = self._storage._repeated(
-                lambda: self._client.create_multipart_upload(**self._target, **self._fields),
-                meter=self._upload.meter,
-            )
-        return self._storage._require(answer, "UploadId", self._upload.tried)
-
-    def send(self, upload_id: str, number: int, body: Slice) -> dict[str, Any]:
-        tried = f"{self._upload.tried}, part {number}"
-        with self._storage._errors.translated(tried):
-            answer = self._storage._repeated(
-                lambda: self._client.upload_part(
-                    **self._target, UploadId=upload_id, PartNumber=number, Body=body, ContentLength=len(body)
-                ),
-                body=body,
-                policy=retries.PART,
-            )
-        return {"PartNumber": number, "ETag": self._storage._require(answer, "ETag", tried)}
+    def _send(self, upload_id: str, number: int, body: Slice) -> dict[str, Any]:
+        answer = self.storage._client.upload_part(
+            **self.storage._target(self.upload.full_key),
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=body,
+            ContentLength=len(body),
+        )
+        etag = self.storage._require(answer, "ETag", f"{self.upload.tried}, part {number}")
+        return {"PartNumber": number, "ETag": etag}
 
     def finish(self, upload_id: str, parts: Sequence[dict[str, Any]]) -> str:
         def complete(condition: Mapping[str, bool]) -> str:
-            with connection_watch.finishing():
-                answer = self._client.complete_multipart_upload(
-                    **self._target, UploadId=upload_id, MultipartUpload={"Parts": list(parts)}, **condition
+            with connection_watch.completing():
+                answer = self.storage._client.complete_multipart_upload(
+                    **self.storage._target(self.upload.full_key),
+                    UploadId=upload_id,
+                    MultipartUpload={"Parts": list(parts)},
+                    **condition,
                 )
-            etag = self._storage._require(answer, "ETag", self._upload.tried)
-            return etag.strip('"') or _joined(parts)  # Ceph leaves it empty
+            etag = self.storage._require(answer, "ETag", self.upload.tried)
+            return etag.strip('"') or _joined_etag(parts)  # Ceph's is empty
 
-        def same(there: Mapping[str, str]) -> bool:
-            return headers.etag(there) == _joined(parts)
+        def is_own(answer: Mapping[str, str]) -> bool:
+            return headers.etag(answer) == _joined_etag(parts)
 
-        return self._storage._written(self._upload, _COMPLETE, complete, same)
-
-    def abort(self, upload_id: str) -> None:
-        self._storage._abort(self._storage._full(self._upload.key), upload_id)
-
-
-def _page_of(answer: Mapping[str, Any]) -> Page:
-    if not _OF_A_PAGE & answer.keys():
-        raise NoAnswer("the answer has no listing")
-    objects = [
-        ObjectInfo(
-            key=entry["Key"],
-            size=int(entry["Size"]),
-            etag=str(entry.get("ETag", "")).strip('"'),
-            modified=entry.get("LastModified"),
-        )
-        for entry in answer.get("Contents", [])
-    ]
-    following = str(answer.get("NextContinuationToken", "")) if answer.get("IsTruncated") else ""
-    if answer.get("IsTruncated") and not following:
-        raise NoAnswer("the listing says that it goes on, and not where")
-    return Page(objects, following, [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])])
+        return self.storage._write_if_free(self.upload, _COMPLETE, complete, is_own)
 
 
 def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
@@ -305,8 +262,8 @@ def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
     return found
 
 
-def _joined(parts: Sequence[Mapping[str, Any]]) -> str:
-    """The ETag of an object in parts: the MD5 of the parts' MD5s; "" where their ETags are none."""
+def _joined_etag(parts: Sequence[Mapping[str, Any]]) -> str:
+    """Return the ETag of an upload in parts: the MD5 of the parts' MD5s; "" if their ETags are not MD5s."""
     try:
         digests = b"".join(bytes.fromhex(part["ETag"].strip('"')) for part in parts)
     except ValueError:

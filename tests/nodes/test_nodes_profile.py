@@ -7,7 +7,7 @@ import pytest
 from cloud_storage import errors, nodes_profile
 from cloud_storage.comfyui import folders, status_text
 from cloud_storage.storage.base import PutOptions
-from cloud_storage.storage.connection_test import PROBE_HEAD
+from cloud_storage.storage.connection_test import TEST_KEY_START
 from cloud_storage.system.meter import Meter
 from conftest import lines_of, of_a_list, outputs_of, run_node
 
@@ -94,7 +94,7 @@ def test_connection_tests_side_by_side_do_not_disturb_each_other(cloud, monkeypa
         (report,) = result["result"]
         assert "✗" not in report, report
     assert len(set(written)) == 3
-    assert all(key.startswith(PROBE_HEAD) for key in written), "what a policy may name"
+    assert all(key.startswith(TEST_KEY_START) for key in written), "what a policy may name"
     assert list(cloud.list()) == []
 
 

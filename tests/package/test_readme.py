@@ -238,7 +238,7 @@ def test_the_examples_are_listed():
 
 def test_the_start_names_every_line_of_the_report(fast_place, folder):
     profile, opened = fast_place.profile(path_prefix=folder), fast_place.open(path_prefix=folder)
-    findings = connection_test._findings(profile, opened, Meter())
+    findings = connection_test.findings_of(profile, opened, Meter())
     (named,) = re.findall(r"a line each for (.*?)\. A", section("Start here"), re.DOTALL)
     assert re.findall("`(.*?)`", named) == [each.what for each in findings if each.works]
 

@@ -140,9 +140,8 @@ def allowed(servers, tmp_path):
 
 def findings(place, **changes):
     opened = place.open(**changes)
-    return {
-        each.what: each.works for each in connection_test._findings(place.profile(**changes), opened, Meter())
-    }
+    found = connection_test.findings_of(place.profile(**changes), opened, Meter())
+    return {each.what: each.works for each in found}
 
 
 def without(policy, action):

@@ -77,7 +77,7 @@ def test_a_token_of_another_folder_leads_nowhere_else(cloud, ask, fast_place, mo
     outer = fast_place.open(path_prefix="")
     put(outer, "zz-outside-1", "zz-outside-2")
     put(cloud, "1", "2")
-    token = outer.page("zz-outside-", 1).following
+    token = outer.page("zz-outside-", 1).next_token
     assert token
     assert b"outside" not in ask("list", token=token).body
     assert b"outside" not in ask("list", token="zz-outside-", search="o").body

@@ -43,7 +43,7 @@ def test_of_an_error_that_is_too_long_the_beginning_is_kept():
 )
 def test_an_answer_is_a_document_of_an_object_store(body, said):
     if said:
-        with pytest.raises(answers.NoAnswer, match=said):
+        with pytest.raises(answers.InvalidAnswer, match=said):
             answers.check(body)
     else:
         answers.check(body)
@@ -56,9 +56,9 @@ def test_an_error_is_found_whatever_the_status_says():
 
 
 def test_a_field_that_makes_no_sense_is_no_answer():
-    with pytest.raises(answers.NoAnswer, match="'Size'"), answers.parsing():
+    with pytest.raises(answers.InvalidAnswer, match="'Size'"), answers.parsing():
         {}["Size"]
-    with pytest.raises(answers.NoAnswer, match="makes no sense"), answers.parsing():
+    with pytest.raises(answers.InvalidAnswer, match="a field has a wrong value"), answers.parsing():
         int("12x")
     with pytest.raises(TypeError), answers.parsing():
         raise TypeError("a fault of this program")

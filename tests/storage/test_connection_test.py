@@ -3,20 +3,20 @@ from datetime import timedelta
 import pytest
 from cloud_storage import errors
 from cloud_storage.storage import connection_test
-from cloud_storage.storage.connection_test import ERROR, PROBE_HEAD, WARNING
+from cloud_storage.storage.connection_test import ERROR, TEST_KEY_START, WARNING
 from cloud_storage.system.meter import Meter
 
 
 @pytest.fixture
 def lines(fast_place, folder, monkeypatch):
-    """``lines(looks_only=…, setting=value, …)``: the report about a folder of the bucket."""
+    """``lines(may_write=…, setting=value, …)``: the report about a folder of the bucket."""
 
-    def report(looks_only=False, meter=None, **changes):
+    def report(may_write=True, meter=None, **changes):
         for name, value in fast_place.settings({"path_prefix": folder, **changes}).items():
             monkeypatch.setenv(name, value)
         profile = fast_place.profile(path_prefix=folder, **changes)
         storage = fast_place.open(path_prefix=folder, **changes)
-        return connection_test.lines(profile, storage, meter or Meter(), looks_only=looks_only)
+        return connection_test.lines(profile, storage, meter or Meter(), may_write=may_write)
 
     return report
 
@@ -26,7 +26,7 @@ def test_the_first_line_is_the_result_and_nothing_stays_in_the_bucket(lines, dir
     assert report[0].text.startswith("Profile")
     assert report[0].text.endswith(": works")
     assert report[0].level == ""
-    assert not list(direct.list(PROBE_HEAD))
+    assert not list(direct.list(TEST_KEY_START))
 
 
 def test_a_profile_that_is_read_only_works_but_does_not_write(lines):
@@ -43,7 +43,7 @@ def test_a_wrong_key_makes_the_result_an_error(lines):
 
 
 def test_a_look_writes_nothing(lines, direct):
-    report = lines(looks_only=True)
+    report = lines(may_write=False)
     assert "write" not in " ".join(line.text for line in report if line.text[:1] in "✓✗")
     assert not list(direct.list())
 

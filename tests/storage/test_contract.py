@@ -155,7 +155,7 @@ def test_pages_follow_each_other_and_leave_nothing_out(storage):
         assert len(page.objects) + len(page.folders) <= 3
         objects += [info.key for info in page.objects]
         folders += page.folders
-        token, pages = page.following, pages + 1
+        token, pages = page.next_token, pages + 1
         if not token:
             break
     assert objects == [f"{number}.txt" for number in range(4)]

@@ -109,12 +109,12 @@ def other(query, number):
 
 
 LIES = {
-    same_token: "goes on where it was before",
-    no_keys: "answers one after another hold no key",
+    same_token: "continues where it was before",
+    no_keys: "answers one after another have no key",
     same_keys: "the same keys again",
-    no_token: "it goes on, and not where|NextContinuationToken could not be found",
-    foreign: "which does not begin with",
-    foreign_folder: "which does not begin with",
+    no_token: "it continues, and not where|NextContinuationToken could not be found",
+    foreign: "which does not start with",
+    foreign_folder: "which does not start with",
     no_size: "Size",
     odd_size: "makes no sense",
     negative_size: "below zero",
@@ -142,7 +142,7 @@ def test_a_page_for_the_picker_lies_no_better(shaky, proxy, lie):
 
 def test_a_page_that_leads_to_itself_is_an_error(shaky, proxy):
     answers(proxy, same_token)
-    with pytest.raises(errors.Unreachable, match="goes on where it was before"):
+    with pytest.raises(errors.Unreachable, match="continues where it was before"):
         shaky.page("a/", token="again")
 
 
@@ -344,7 +344,7 @@ def test_cancel_ends_a_listing_between_two_answers(through, proxy):
 
 def test_what_a_cancelled_test_has_written_is_removed(through, proxy, cloud):
     rule = proxy.add(
-        Fault(Cut("response", how="silence"), "GET", path=connection_test.PROBE_HEAD, times=None)
+        Fault(Cut("response", how="silence"), "GET", path=connection_test.TEST_KEY_START, times=None)
     )
     cancel = threading.Thread(
         target=lambda: (rule.wait(), model_management.interrupt_current_processing(True))
@@ -474,8 +474,8 @@ def test_an_upload_of_a_killed_process_is_ended_by_the_next_and_named_until_then
     process.wait()
     proxy.release()
     assert through.unfinished() == 1
-    looked = connection_test.report(through._profile, through, Meter(), looks_only=True)
-    assert "1 unfinished upload of a process that was killed: the next upload removes it" in looked
+    looked = connection_test.lines(through._profile, through, Meter(), may_write=False)
+    assert "1 unfinished upload of a process that was killed: the next upload removes it" in str(looked)
     report = run_node("TestCloudConnection")["result"][0]
     assert "1 unfinished upload of a process that was killed is removed" in report, "by that of its probe"
     assert len(fast_place.open_uploads()) == others
@@ -486,7 +486,7 @@ def test_an_upload_of_another_machine_or_program_is_left_alone(through, proxy, f
     others = len(fast_place.open_uploads())
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("platform.node", lambda: "another")
-        with through._uploads.noted("a.bin", "their-upload") as stays:
+        with through._uploads.recorded("a.bin", "their-upload") as stays:
             stays()
     assert through.unfinished() == 0
     put(through, "b.bin")

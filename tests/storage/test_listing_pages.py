@@ -13,27 +13,27 @@ def page(*keys, following="", folders=(), size=1):
     ("listed", "said"),
     [
         (page("t/a", "t/b", folders=["t/c/"]), ""),
-        (page("t/a", "u/b"), "'u/b', which does not begin with 't/'"),
-        (page(folders=["u/"]), "'u/', which does not begin with 't/'"),
-        (page(""), "which does not begin with"),
+        (page("t/a", "u/b"), "'u/b', which does not start with 't/'"),
+        (page(folders=["u/"]), "'u/', which does not start with 't/'"),
+        (page(""), "which does not start with"),
         (page("t/a", size=-1), "a size below zero"),
     ],
 )
 def test_a_page_that_was_not_asked_for_is_described(listed, said):
-    assert said in listing_pages.foreign(listed, "t/")
-    assert bool(said) == bool(listing_pages.foreign(listed, "t/"))
+    assert said in listing_pages.fault(listed, "t/")
+    assert bool(said) == bool(listing_pages.fault(listed, "t/"))
 
 
 def test_keys_and_folders_become_relative():
     relative = listing_pages.relative(page("team/a", folders=["team/b/"], following="next"), "team/")
     assert ([info.key for info in relative.objects], relative.folders) == (["a"], ["b/"])
-    assert relative.following == "next"
+    assert relative.next_token == "next"
 
 
 def test_a_listing_that_ends_is_right():
     progress = listing_pages.Progress()
     pages = (page("a", following="1"), page("b", following="2"), page("c"))
-    assert [progress.wrong(each) for each in pages] == ["", "", ""]
+    assert [progress.fault(each) for each in pages] == ["", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_a_listing_that_ends_is_right():
 )
 def test_a_listing_that_repeats_is_noticed(pages):
     progress = listing_pages.Progress()
-    assert [bool(progress.wrong(each)) for each in pages] == [False, True]
+    assert [bool(progress.fault(each)) for each in pages] == [False, True]
 
 
 def test_a_listing_without_end_and_without_keys_is_noticed(monkeypatch):
     monkeypatch.setattr(listing_pages, "EMPTY_PAGES_MAX", 3)
     progress = listing_pages.Progress()
-    assert [bool(progress.wrong(page(following=str(n)))) for n in range(3)] == [False, False, True]
+    assert [bool(progress.fault(page(following=str(n)))) for n in range(3)] == [False, False, True]

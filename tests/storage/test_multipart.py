@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 
@@ -93,10 +94,14 @@ class Recorder:
             raise errors.Unreachable("Gone. Try again.")
 
 
+def unrecorded(upload_id):
+    return contextlib.nullcontext(lambda: None)
+
+
 def test_parts_arrive_whole_and_in_order():
     data = os.urandom(MIB) * 70
     recorder = Recorder()
-    multipart.upload(data, len(data), recorder, multipart.Limits(), Meter())
+    multipart.upload(data, len(data), recorder, multipart.Limits(), Meter(), unrecorded)
     assert recorder.finished == [1, 2, 3]
     assert b"".join(recorder.sent[number] for number in (1, 2, 3)) == data
     assert not recorder.aborted
@@ -107,7 +112,7 @@ def test_a_part_that_fails_aborts_the_upload_and_is_raised(failing_abort):
     recorder = Recorder(failing=2, failing_abort=failing_abort)
     meter = Meter()
     with pytest.raises(errors.AccessDenied):
-        multipart.upload(bytes(70 * MIB), 70 * MIB, recorder, multipart.Limits(), meter)
+        multipart.upload(bytes(70 * MIB), 70 * MIB, recorder, multipart.Limits(), meter, unrecorded)
     assert recorder.aborted
     assert recorder.finished is None
     assert not meter.stopped

@@ -15,7 +15,7 @@ def uploads(tmp_path):
     """Notes of two uploads that nobody is at."""
     made = Uploads(tmp_path, "place")
     for key in ("a", "b"):
-        with made.noted(key, f"upload-{key}") as stays:
+        with made.recorded(key, f"upload-{key}") as stays:
             stays()
     return made
 
@@ -28,7 +28,7 @@ def test_a_disk_that_fails_on_one_note_fails_no_save_and_holds_up_no_other(
     works = getattr(Path, method)
 
     def fails(path, *given, **named):
-        if path == first.note:
+        if path == first.record:
             raise OSError(5, "Input/output error", str(path))
         return works(path, *given, **named)
 
@@ -49,7 +49,7 @@ def test_a_lock_that_cannot_be_let_go_of_fails_nothing(uploads, monkeypatch):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(locks.os, "close", fails)
-    with uploads.noted("c", "upload-c"):
+    with uploads.recorded("c", "upload-c"):
         pass
     with locks.alone(uploads._folder / "x.lock") as mine:
         assert mine
