@@ -1,7 +1,8 @@
 """The errors of this package.
 
-A message has two sentences: what was tried, where, and what the server said; then what to do. None holds a
-secret, a signed URL or an Authorization header: ``scrub`` takes those out of whatever a server or SDK said.
+A message has two sentences: what was tried, where, and what the server said; then what to do. No message
+contains a secret, a signed URL or an Authorization header: ``scrub`` removes those from the words of a server
+or SDK.
 
     StorageError
     ├── ConfigurationError(ValueError) ── MissingDependency(ImportError), BadKey, TooLarge
@@ -30,34 +31,35 @@ log = logging.getLogger("cloud_storage")
 
 
 class Scope(Enum):
-    """How much of a bucket an error stands in the way of."""
+    """How much of a bucket an error affects."""
 
     OBJECT = "one object: its name, its size or its content"
-    SOME = "those that a policy means, or nobody knows how many"
-    ALL = "every object: the network, the server, the bucket, the key or the settings"
+    SOME = "the objects of a policy, or an unknown number of objects"
+    ALL = "every object: the network, the server, the bucket, the access key or the settings"
 
 
-class _Ours:
-    """An error whose class ComfyUI's page names shortly: see SHORT_MODULE. It can be copied and pickled."""
+class _PackageError:
+    """An error with a short class name, see SHORT_MODULE. It can be copied and pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self).__name__, self.args), vars(self) or None  # type: ignore[attr-defined]
+        return _unpickled, (type(self).__name__, self.args), vars(self) or None  # type: ignore[attr-defined]
 
 
-class StorageError(_Ours, Exception):
-    """Something a bucket, its server, the network or the settings did not allow."""
+class StorageError(_PackageError, Exception):
+    """A bucket, its server, the network or the settings made an operation fail."""
 
     scope = Scope.SOME
 
-    def trying(self, before: str, now: str) -> StorageError:
-        """The same error with what was tried told in other words."""
-        error = type(self)(str(self).replace(f"Could not {before}", f"Could not {now}", 1))
-        error.scope = self.scope
-        return error
+    def instead_of(self, tried: str, other: str) -> StorageError:
+        """Return the same error with "Could not ``other``" instead of "Could not ``tried``"."""
+        return self._with_text(str(self).replace(f"Could not {tried}", f"Could not {other}", 1))
 
-    def saying(self, more: str) -> StorageError:
-        """The same error with another sentence at its end."""
-        error = type(self)(f"{self} {more}")
+    def with_advice(self, advice: str) -> StorageError:
+        """Return the same error with one more sentence."""
+        return self._with_text(f"{self} {advice}")
+
+    def _with_text(self, text: str) -> StorageError:
+        error = type(self)(text)
         error.scope = self.scope
         return error
 
@@ -69,59 +71,59 @@ class ConfigurationError(StorageError, ValueError):
 
 
 class MissingDependency(ConfigurationError, ImportError):
-    """A package that this provider needs is not installed."""
+    """A Python package that is needed is not installed or too old."""
 
 
 class BadKey(ConfigurationError):
-    """No object can have this key here: it is malformed or too long."""
+    """No object can have this key: it is malformed or too long."""
 
     scope = Scope.OBJECT
 
 
 class TooLarge(ConfigurationError):
-    """The provider takes no object of this size."""
+    """The provider does not accept objects of this size."""
 
     scope = Scope.OBJECT
 
 
 class NotFound(StorageError, FileNotFoundError):
-    """The object, or the whole bucket, is not there (or the key may not see it)."""
+    """The object or the whole bucket does not exist (or the access key may not see it)."""
 
     scope = Scope.ALL
 
 
 class AccessDenied(StorageError, PermissionError):
-    """The server refuses the request: the key, secret, token or clock is wrong."""
+    """The server refuses the request: the access key, its secret, the token or the clock is wrong."""
 
     scope = Scope.ALL
 
 
 class Forbidden(AccessDenied):
-    """The key is right, but its policy does not allow this operation here; it may allow others."""
+    """The access key is right, but its policy does not allow this operation here; it may allow others."""
 
     scope = Scope.SOME
 
 
 class AlreadyExists(StorageError, FileExistsError):
-    """An object has this key and the request was to create it; the object is untouched."""
+    """An object has this key already, and must not be replaced. It is not changed."""
 
     scope = Scope.OBJECT
 
 
 class Changed(StorageError):
-    """The object is no longer the one that was asked for: its ETag differs."""
+    """The object was replaced: it has another ETag than expected."""
 
     scope = Scope.ALL
 
 
 class Unreachable(StorageError, ConnectionError):
-    """No complete answer came: name, network, TLS, time-out, or a server that fails."""
+    """No complete answer came: host name, network, TLS, time-out, or an error of the server."""
 
     scope = Scope.ALL
 
 
 class Throttled(Unreachable):
-    """The server asks for fewer requests; trying again later will work."""
+    """The server asks for fewer requests; a later attempt will work."""
 
 
 class IntegrityError(StorageError):
@@ -131,36 +133,37 @@ class IntegrityError(StorageError):
 
 
 class TransferCancelled(StorageError):
-    """A transfer was told to stop; whatever it had begun is removed."""
+    """A transfer was cancelled, and what it had started was removed."""
 
 
-class MediaError(_Ours, ValueError):
-    """A file is not the image, video or audio it should be, or cannot be encoded as asked."""
+class MediaError(_PackageError, ValueError):
+    """A file is not a valid image, video or audio file, or cannot be encoded with these settings."""
 
 
 class Unreadable(MediaError):
     """Nothing of a file can be decoded."""
 
 
-def _again(name: str, arguments: tuple[Any, ...]) -> Exception:
-    """The error of this module that is called ``name``, when one is read back from a pickle."""
+def _unpickled(name: str, arguments: tuple[Any, ...]) -> Exception:
     return globals()[name](*arguments)  # type: ignore[no-any-return]
 
 
-# ComfyUI's page names an error by its class and that one's module, which begins with the folder's whole path.
+# ComfyUI's page shows the module of an error's class, which otherwise starts with the path of the folder.
 SHORT_MODULE = "cloud_storage"
-for _class in [each for each in globals().values() if isinstance(each, type) and issubclass(each, _Ours)]:
+for _class in [
+    each for each in globals().values() if isinstance(each, type) and issubclass(each, _PackageError)
+]:
     _class.__module__ = SHORT_MODULE
 del _class
 
 
 _SIGNED_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>)]*")
 _HEADERS = re.compile(r"(?i)\b(authorization|x-(?:amz|oss)-security-token)\b(\s*[:=]\s*)[^\r\n]*")
-_SECRET_MIN_CHARACTERS = 4  # a shorter one would be found in ordinary words
+_SECRET_MIN_CHARACTERS = 4  # a shorter text would be found in ordinary words
 
 
 def scrub(text: str, *secrets: str) -> str:
-    """``text`` without query strings of URLs, credential headers, line breaks, or any of ``secrets``."""
+    """Return ``text`` without query strings of URLs, credential headers, line breaks and ``secrets``."""
     text = _HEADERS.sub(r"\1\2***", _SIGNED_QUERY.sub(r"\1", text))
     for secret in secrets:
         if len(secret) >= _SECRET_MIN_CHARACTERS:
@@ -169,38 +172,33 @@ def scrub(text: str, *secrets: str) -> str:
 
 
 def sentence(tried: str, where: str, said: str, advice: str) -> str:
-    """One message: "Could not <tried> (<where>): <said>. <advice>"."""
-    said = said.rstrip(". ")
-    return _UNSHOWN.sub(_as_escape, f"Could not {tried} ({where}): {said}. {advice}")
+    """Return one message: "Could not <tried> (<where>): <said>. <advice>"."""
+    text = f"Could not {tried} ({where}): {said.rstrip('. ')}. {advice}"
+    return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence with the known name closest to ``word``, and a space before it; "" if none is close."""
+    """Return " Did you mean …?" with the known name closest to ``word``; "" if none is close."""
     folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), folded, n=1)
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
-# What a page, a log or a terminal cannot show: control characters, and halves of characters.
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def _as_escape(match: re.Match[str]) -> str:
-    return repr(match[0])[1:-1]
-
-
+# Control characters, and lone surrogates
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 DISK_ADVICE = "Free room on the disk of the server, or make the folder writable."
 
 
 @contextlib.contextmanager
 def disk_told(tried: str, where: Path | str, advice: str) -> Iterator[None]:
-    """What the disk raises within, as StorageError; some of this package's errors are OSErrors themselves.
+    """Raise StorageError for an OSError in the block.
 
-    Of a path the message has the name only: it is read by whoever reaches the page. The log has all of it.
+    The message has only the name of a path, because everybody who can open the page reads it. The log has the
+    whole path.
     """
     try:
         yield
-    except StorageError:
+    except StorageError:  # some are OSErrors, too
         raise
     except OSError as error:
         if isinstance(where, Path):
@@ -213,5 +211,5 @@ TAKEN = "Choose another name, or set if_exists to `new name`."
 
 
 def taken(key: str, where: str) -> AlreadyExists:
-    """The error for a key that a look has found taken."""
+    """Return the error for a key that an object has already."""
     return AlreadyExists(sentence(f"store {key!r}", where, "there is an object of that name", TAKEN))

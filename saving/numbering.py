@@ -106,7 +106,7 @@ class _Numbers:
         except (NotFound, AccessDenied):  # without the right to look, the upload decides
             return True
         except StorageError as error:
-            raise error.trying(f"read {key!r}", f"store {key!r}") from error
+            raise error.instead_of(f"read {key!r}", f"store {key!r}") from error
         return False
 
 
@@ -173,7 +173,8 @@ def _list_after(storage: Storage, prefix: str, after: str, limit: int | None) ->
         yield from (info.key for info in storage.list(prefix, limit, after))
     except StorageError as error:
         folder = prefix[: prefix.rfind("/") + 1] or storage.bucket
-        failure = error.trying(f"list {prefix!r}", f"save to {folder!r}: finding the next free number failed")
+        saving = f"save to {folder!r}: finding the next free number failed"
+        failure = error.instead_of(f"list {prefix!r}", saving)
         if isinstance(error, Forbidden):  # another name needs no list
-            failure = failure.saying(_NEEDS_LISTING)
+            failure = failure.with_advice(_NEEDS_LISTING)
         raise failure from error

@@ -1,7 +1,7 @@
-"""From a Profile to its Storage: the backends, their SDKs imported on first use, and a cache of clients.
+"""Open the Storage of a Profile: import the backend on first use, and cache its client.
 
-A client is shared by every node and thread that uses the same settings and credentials, and keeps its
-connections. It is built anew when either changes, so a rotated key counts at once.
+All nodes and threads with the same settings and credentials share a client and its connections. A change of
+either builds a new one, so a rotated key counts at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,18 +29,8 @@ CACHED_CLIENTS = 16
 log = logging.getLogger("cloud_storage")
 
 
-@dataclass(frozen=True)
-class Backend:
-    """A module of this package and the Storage class in it."""
-
-    module: str
-    storage: str
-
-
-BACKENDS: dict[str, Backend] = {
-    "s3": Backend("s3.storage", "S3Storage"),
-    "oss": Backend("oss.storage", "OssStorage"),
-}
+# The module of a backend, and the Storage class in it
+BACKENDS = {"s3": ("s3.storage", "S3Storage"), "oss": ("oss.storage", "OssStorage")}
 
 _open: OrderedDict[str, Storage] = OrderedDict()
 _warned: set[str] = set()
@@ -50,41 +39,40 @@ _building = KeyedLock()
 
 
 def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Storage:
-    """The storage of a profile, its settings and credentials as its layers hold them now. Sends nothing.
+    """Return the storage of a profile, with the credentials that are configured now. Sends nothing.
 
-    May take half a second the first time, for the SDK's import: call it from a worker thread. Raises
-    ConfigurationError, and MissingDependency when the SDK is not installed.
+    The first call imports the SDK and may take half a second: call it from a worker thread. Raises
+    ConfigurationError, and MissingDependency if the SDK is not installed.
     """
     profile, key = unlock(profile, environ)
-    _warn(permission_warning(profile.file))
+    _warn_once(permission_warning(profile.file))
     row = provider(profile.provider)
     profile = dataclasses.replace(profile, path_prefix=_folder(profile, row.max_key_bytes))
-    same = f"{profile.file}\0{fingerprint_of(profile, key)}"  # uploads are noted beside the file
-    with _building.hold(same, Meter()):  # nodes with other profiles do not wait for the SDK's import
+    settings = f"{profile.file}\0{fingerprint_of(profile, key)}"  # uploads are recorded beside the file
+    with _building.hold(settings, Meter()):  # nodes with other profiles do not wait for the SDK's import
         with _lock:
-            storage = _open.pop(same, None)
+            storage = _open.pop(settings, None)
         if storage is None:
-            backend = BACKENDS[row.backend]
-            module = importlib.import_module(f".{backend.module}", __package__)
-            storage = getattr(module, backend.storage)(profile, row, key)
+            module, name = BACKENDS[row.backend]
+            backend = getattr(importlib.import_module(f".{module}", __package__), name)
+            storage = backend(profile, row, key)
         with _lock:
-            _open[same] = storage  # at the end: the first is the one not used for longest
+            _open[settings] = storage  # last: the first one is the one that was not used for longest
             while len(_open) > CACHED_CLIENTS:
                 _open.popitem(last=False)
         return storage
 
 
-def _warn(words: str) -> None:
-    """Log a warning, once while ComfyUI runs."""
+def _warn_once(text: str) -> None:
     with _lock:
-        if not words or words in _warned:
+        if not text or text in _warned:
             return
-        _warned.add(words)
-    log.warning("%s", words)
+        _warned.add(text)
+    log.warning("%s", text)
 
 
 def _folder(profile: Profile, max_key_bytes: int) -> str:
-    """The profile's path_prefix as it stands in front of every key: "" or "team/a/"."""
+    """Return the profile's path_prefix as a prefix of keys: "" or "team/a/"."""
     try:
         return clean_prefix(f"{profile.path_prefix.rstrip('/')}/", max_key_bytes - 1)
     except ConfigurationError as error:
@@ -94,7 +82,7 @@ def _folder(profile: Profile, max_key_bytes: int) -> str:
 
 
 def storage_of(profile: Profile | None, profiles_file: Path) -> Storage:
-    """The storage behind a ``profile`` input; None, when nothing is wired to it, is the environment's."""
+    """Return the storage of a ``profile`` input; None, if it is not connected, is that of the environment."""
     return connect(profile or resolve(ENVIRONMENT, {}, profiles_file))
 
 

@@ -116,4 +116,4 @@ def not_found_advice(key: str, bucket: str, path_prefix: str) -> str:
     if path_prefix and rest.startswith(path_prefix):
         advice = advice or "The key already starts with the profile's path_prefix, which is added to it."
         rest = rest[len(path_prefix) :]
-    return f"{advice} Try {shown_key(rest)}." if advice and rest else advice
+    return f"{advice} Try the key {shown_key(rest)}." if advice and rest else advice

@@ -67,8 +67,11 @@ UNSAID = {
     "private, max-age={}",  # a header
     "%Y-%m-%d %H:%M:%S UTC",
     # Of an enum, never shown:
-    "every object: the network, the server, the bucket, the key or the settings",
-    *("one object: its name, its size or its content", "those that a policy means, or nobody knows how many"),
+    "every object: the network, the server, the bucket, the access key or the settings",
+    *(
+        "one object: its name, its size or its content",
+        "the objects of a policy, or an unknown number of objects",
+    ),
 }
 
 

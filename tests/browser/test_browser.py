@@ -809,9 +809,9 @@ def test_the_profile_is_found_outside_of_a_subgraph(ours):
         ),
         (
             "Could not read 'a.png' (bucket 'x' at http://h:1): the server answered NoSuchKey (It is not "
-            "there.). Check the key; List Bucket Contents shows what is there.",
+            "there.). Check the key; List Bucket Contents shows all keys.",
             "无法读取 'a.png'（http://h:1 的存储桶 'x'）：服务器返回 NoSuchKey (It is not there.)。"
-            "请检查对象名称；“列出存储桶内容”可显示已有对象。",
+            "请检查对象名称；“列出存储桶内容”会显示所有对象名称。",
         ),
         ("✓ list    allowed, 9 ms", "✓ list    允许，9 ms"),
         (

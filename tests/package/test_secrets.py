@@ -260,7 +260,7 @@ def test_a_file_that_breaks_later_shows_no_secret(written):
 
 
 def test_an_error_below_connect_shows_no_secret_of_it(written, monkeypatch):
-    monkeypatch.setitem(connect.BACKENDS, "s3", connect.Backend("connect", "nothing_of_this_name"))
+    monkeypatch.setitem(connect.BACKENDS, "s3", ("connect", "nothing_of_this_name"))
     monkeypatch.setattr(connect, "_open", type(connect._open)())
     with pytest.raises(AttributeError) as caught:
         connect.connect(profile.resolve("team", {}, written()))

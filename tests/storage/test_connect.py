@@ -39,7 +39,7 @@ def recorded(monkeypatch):
     module = types.ModuleType("cloud_storage.storage.recorded")
     module.Fresh = kind
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(connect.BACKENDS, "s3", connect.Backend("recorded", "Fresh"))
+    monkeypatch.setitem(connect.BACKENDS, "s3", ("recorded", "Fresh"))
     monkeypatch.setattr(connect, "_open", type(connect._open)())
     return kind
 

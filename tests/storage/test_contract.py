@@ -140,7 +140,7 @@ def test_a_page_holds_what_lies_directly_in_a_folder(storage):
     assert ([info.key for info in below.objects], list(below.folders)) == (["a/1"], ["a/b/", "a/é %2F/"])
     assert top.objects[0].size == 4
     assert top.objects[0].etag == storage.stat("x.txt").etag
-    assert not top.following
+    assert not top.next_token
     assert not storage.page("nowhere/").objects
 
 

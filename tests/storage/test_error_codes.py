@@ -79,7 +79,7 @@ def test_a_size_that_fits_into_no_parts_is_the_objects_own_trouble():
     with pytest.raises(errors.TooLarge) as raised:
         multipart.part_bytes(1 << 60, multipart.Limits())
     assert raised.value.scope is errors.Scope.OBJECT
-    assert raised.value.saying("More.").scope is errors.Scope.OBJECT
+    assert raised.value.with_advice("More.").scope is errors.Scope.OBJECT
 
 
 def test_a_fault_of_the_program_is_in_no_table():

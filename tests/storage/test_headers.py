@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cloud_storage import errors, providers
-from cloud_storage.storage import headers
+from cloud_storage.storage import error_codes, headers
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.oss.storage import OssStorage
 from cloud_storage.storage.s3.storage import S3Storage
@@ -60,6 +60,39 @@ def test_what_a_provider_does_not_have_is_refused():
     for options in (PutOptions(tags={"a": "b"}), PutOptions(acl="public-read")):
         with pytest.raises(errors.ConfigurationError, match=r"R2 has no object .* Remove upload\."):
             headers.fields(options, S3Storage.dialect, row)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "options", "advice"),
+    [
+        ("InvalidArgument", "x-amz-acl", {"acl": "public-read"}, "remove upload.acl in"),
+        ("AccessControlListNotSupported", "no ACLs", {"acl": "private"}, ""),  # its row names the setting
+        ("AccessDenied", "not authorized to perform: s3:PutObjectAcl", {"acl": "private"}, "upload.acl in"),
+        (
+            "AccessDenied",
+            "Access Denied",
+            {"acl": "private", "tags": {"a": "b"}},
+            "sets upload.acl, upload.tags:",
+        ),
+        ("AccessDenied", "Access Denied", {}, ""),
+        ("InvalidArgument", "ETag", {"tags": {"a": "b"}}, "also sets upload.tags:"),
+        ("KMS.NotFoundException", "Invalid keyId", {"kms_key_id": "k"}, "remove upload.kms_key_id in"),
+        (
+            "NotImplemented",
+            "A header you provided implies functionality: x-amz-server-side-encryption",
+            {"server_side_encryption": "AES256", "storage_class": "IA"},
+            "remove upload.server_side_encryption in",
+        ),
+        ("InvalidStorageClass", "no", {"storage_class": "IA"}, ""),
+        ("SignatureDoesNotMatch", "no", {"acl": "private"}, ""),
+        ("SlowDown", "no", {"acl": "private"}, ""),
+    ],
+)
+def test_the_settings_that_a_server_may_have_refused_are_named(code, words, options, advice):
+    row = error_codes.meaning(code)
+    found = headers.settings_advice(PutOptions(**options), row, f"{code} ({words})")
+    assert advice in found
+    assert bool(found) == bool(advice)
 
 
 @pytest.mark.parametrize("text", ["", "-1", "many", "1.5"])

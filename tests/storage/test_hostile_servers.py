@@ -116,9 +116,9 @@ LIES = {
     foreign: "which does not start with",
     foreign_folder: "which does not start with",
     no_size: "Size",
-    odd_size: "makes no sense",
+    odd_size: "a field has a wrong value",
     negative_size: "below zero",
-    odd_date: "makes no sense",
+    odd_date: "a field has a wrong value",
     page: "a page of HTML",
     json: "something else",
     other: "something else",
@@ -267,7 +267,7 @@ def test_an_answer_byte_by_byte_is_none_and_is_asked_for_again(shaky, proxy, dir
     assert shaky.read("a") == data
     assert rule.seen == 2
     proxy.add(Fault(Drip(0.02, at), "GET", times=None))
-    with pytest.raises(errors.Unreachable, match=r"only .* bytes of the answer came in"):
+    with pytest.raises(errors.Unreachable, match=r"only .* bytes of the answer arrived in"):
         shaky.read("a")
 
 
@@ -523,4 +523,4 @@ def test_a_disk_that_takes_no_note_fails_no_upload(through, fast_place, caplog):
     (folder / "uploads").write_bytes(b"a file in the way")
     put(through, "a.bin", LARGE)
     assert through.stat("a.bin").size == len(LARGE)
-    assert "is not noted" in caplog.text
+    assert "is not recorded" in caplog.text

@@ -204,6 +204,16 @@ def test_metadata_that_would_be_refused_is_never_sent(shaky, proxy, metadata):
     assert proxy.requests == []
 
 
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=["one request", "parts"])
+def test_a_refusal_because_of_a_setting_names_the_setting(shaky, proxy, data):
+    proxy.add(Fault(Answer(400, s3_error("InvalidArgument", Message="bad ACL")), times=None))
+    with pytest.raises(errors.StorageError, match=r"correct or remove upload\.acl in the profile\.$"):
+        put(shaky, "a", data, acl="public-read")
+    with pytest.raises(errors.StorageError) as other:
+        put(shaky, "a", data)
+    assert "upload." not in str(other.value)
+
+
 # ------------------------------------------------------------------------------------------------ reading
 
 
@@ -258,6 +268,21 @@ def test_a_strange_date_is_no_failure(shaky, proxy, direct, date):
     put(direct, "a.bin", b"data")
     proxy.add(Fault(Headers(response={"Date": date}), times=None))
     assert shaky.read("a.bin") == b"data"
+
+
+@pytest.mark.parametrize(
+    "start", ["s3://any-bucket/{prefix}", "https://any.example.com/{prefix}", "{prefix}"]
+)
+def test_an_object_that_is_not_found_by_an_address_or_with_the_prefix_says_which_key_to_try(
+    direct, folder, start
+):
+    key = start.format(prefix=folder) + "a.png"
+    for read in (direct.stat, direct.read, lambda key: direct.read(key, 2, 8)):
+        with pytest.raises(errors.NotFound, match=r"Check the key.* Try the key 'a\.png'\.$"):
+            read(key)
+        with pytest.raises(errors.NotFound) as plain:
+            read("a.png")
+        assert "Try the key" not in str(plain.value)
 
 
 # ------------------------------------------------------------------------------------------------ addresses

@@ -63,3 +63,30 @@ def test_a_prefix_may_be_empty_and_end_anywhere():
 
 def test_a_long_key_is_shortened_in_messages():
     assert len(keys.shown_key("a" * 5000)) < 300
+
+
+ADVICE = [
+    ("x.png", ""),
+    ("team", ""),
+    ("my-bucket", ""),
+    ("s3://my-bucket/team/x.png", "without the address. Try the key 'x.png'."),
+    ("S3://other/a/x.png", "without the address. Try the key 'a/x.png'."),
+    ("https://my-bucket.example.com/team/a%20b.png?X-Amz-Signature=0", "address. Try the key 'a b.png'."),
+    ("http://127.0.0.1:9000/my-bucket/team/x.png", "without the address. Try the key 'x.png'."),
+    ("oss://my-bucket", "Give the key alone, without the address."),
+    ("team/x.png", "path_prefix, which is added to it. Try the key 'x.png'."),
+    ("my-bucket/x.png", "starts with the bucket's name. Try the key 'x.png'."),
+    ("my-bucket/team/x.png", "starts with the bucket's name. Try the key 'x.png'."),
+]
+
+
+@pytest.mark.parametrize(("key", "advice"), ADVICE)
+def test_a_key_that_was_not_found_and_repeats_the_profile_gets_the_key_to_try(key, advice):
+    found = keys.not_found_advice(key, "my-bucket", "team/")
+    assert found.endswith(advice)
+    assert bool(found) == bool(advice)
+    assert "Signature" not in found
+
+
+def test_without_a_path_prefix_only_the_bucket_is_repeated():
+    assert keys.not_found_advice("team/x.png", "my-bucket", "") == ""

@@ -35,6 +35,6 @@ def test_credentials_that_still_hold_are_used_while_the_metadata_is_away():
     held = role.get_credentials()
     role.fails = True
     assert role.get_credentials() == held
-    role._until = 0
+    role._expires = 0
     with pytest.raises(errors.AccessDenied, match=r"no route\. Attach a RAM role"):
         role.get_credentials()
