@@ -12,6 +12,7 @@ from ..comfyui.amounts import several
 from ..errors import NotFound, Unreadable
 from ..media.damage import FAIL, LOAD, ImageDamage
 from ..media.image import batch_sizes
+from ..media.image.image_batch import Frames
 from ..media.image.image_decoder import TRIED, ImageFile
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
@@ -90,8 +91,8 @@ class Loading:
         notes: dict[str, list[str]] = {}
         unreadable: dict[str, Unreadable] = {}
 
-        def job(info: ObjectInfo) -> Callable[[], batch_sizes.Frames | None]:
-            def run() -> batch_sizes.Frames | None:
+        def job(info: ObjectInfo) -> Callable[[], Frames | None]:
+            def run() -> Frames | None:
                 copy = object_cache.fetch(
                     storage, info.key, folders.temp_folder() / "cache", meter.part(counts=False)
                 )

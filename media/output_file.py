@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MediaError, sentence
+from .formats import AudioFormat, Container
 
 _DISK_ERRORS = frozenset(
     {
@@ -34,26 +35,21 @@ class Refused(MediaError):
 
 
 class Output:
-    """An open output file of the format ``muxer``. Used by one thread, closed by ``with``.
+    """An open output file of the format ``form``. Used by one thread, closed by ``with``.
 
     Messages begin with ``tried`` and ``what``: "encode the video", "640 x 480 pixels as mp4". The methods
     raise Refused for errors of an encoder or the muxer, and MediaError for errors of the disk.
     """
 
     def __init__(
-        self,
-        target: Path,
-        muxer: str,
-        options: Mapping[str, str],
-        tags: Mapping[str, str],
-        tried: str,
-        what: str,
+        self, target: Path, form: Container | AudioFormat, tags: Mapping[str, str], tried: str, what: str
     ) -> None:
         import av
 
-        self._tried, self._what, self.muxer = tried, what, muxer
-        with self._errors_of(f"the {muxer} muxer"):
-            self._container = av.open(str(target), "w", format=muxer, container_options=dict(options))
+        self._tried, self._what, self.muxer = tried, what, form.muxer
+        options = dict(form.options)
+        with self._errors_of(f"the {self.muxer} muxer"):
+            self._container = av.open(str(target), "w", format=self.muxer, container_options=options)
         self._container.metadata.update(tags)
 
     def __enter__(self) -> Output:

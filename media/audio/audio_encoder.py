@@ -74,7 +74,7 @@ def encode(
         tags, notes = _tags(form, metadata), notes + metadata.notes
     what = f"{clip.shape[0]} channels at {rate} Hz as {form.name}"
     try:
-        with Output(target, form.muxer, form.options, tags, "encode the audio", what) as output:
+        with Output(target, form, tags, "encode the audio", what) as output:
             encoder = AudioStreamEncoder(
                 output, replace(form.codec, bits_per_channel=0), channels, rate, meter
             )

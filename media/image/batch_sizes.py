@@ -10,49 +10,44 @@ from collections.abc import Callable, Iterable
 import torch
 from torch.nn import functional
 
-Frames = tuple[torch.Tensor, torch.Tensor]  # IMAGE [B, H, W, 3] and MASK [B, H, W], float32 in 0..1
+from .image_batch import Frames
+
+# Changes planes [B, C, H, W] to a height and a width. The last one is the mask.
+Rule = Callable[[torch.Tensor, int, int], torch.Tensor]
 
 
-def _resized(frames: Frames, height: int, width: int) -> Frames:
-    image, mask = frames
-    image = _scaled(image.movedim(-1, 1), height, width).movedim(1, -1)
-    return image, _scaled(mask[:, None], height, width)[:, 0]
-
-
-def _scaled(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Resize [B, C, H, W] with antialiasing, without which a smaller image flickers."""
+def _resized(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Resize with antialiasing, without which a smaller image flickers."""
     size = (height, width)
     return functional.interpolate(planes, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def _with_aspect(frames: Frames, height: int, width: int, choose: Callable[[float, float], float]) -> Frames:
+def _with_aspect(
+    planes: torch.Tensor, height: int, width: int, choose: Callable[[float, float], float]
+) -> torch.Tensor:
     """Resize by the smaller or larger of the two factors, keeping the aspect ratio."""
-    old_height, old_width = frames[1].shape[1:]
+    old_height, old_width = planes.shape[2:]
     factor = choose(height / old_height, width / old_width)
-    new_height, new_width = max(1, round(old_height * factor)), max(1, round(old_width * factor))
-    return _resized(frames, new_height, new_width)
+    return _resized(planes, max(1, round(old_height * factor)), max(1, round(old_width * factor)))
 
 
-def _padded(frames: Frames, height: int, width: int) -> Frames:
-    image, mask = _with_aspect(frames, height, width, min)
-    top, left = (height - mask.shape[1]) // 2, (width - mask.shape[2]) // 2
-    bottom, right = height - mask.shape[1] - top, width - mask.shape[2] - left
-    borders = (left, right, top, bottom)
-    return (
-        functional.pad(image.movedim(-1, 1), borders).movedim(1, -1).contiguous(),
-        functional.pad(mask, borders, value=1.0),  # fully transparent
-    )
+def _padded(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    planes = _with_aspect(planes, height, width, min)
+    rows, columns = height - planes.shape[2], width - planes.shape[3]
+    borders = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+    padded = functional.pad(planes, borders)
+    padded[:, -1] = functional.pad(planes[:, -1], borders, value=1.0)  # fully transparent
+    return padded
 
 
-def _cropped(frames: Frames, height: int, width: int) -> Frames:
-    image, mask = _with_aspect(frames, height, width, max)
-    top, left = (mask.shape[1] - height) // 2, (mask.shape[2] - width) // 2
-    rows, columns = slice(top, top + height), slice(left, left + width)
-    return image[:, rows, columns].contiguous(), mask[:, rows, columns].contiguous()
+def _cropped(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    planes = _with_aspect(planes, height, width, max)
+    top, left = (planes.shape[2] - height) // 2, (planes.shape[3] - width) // 2
+    return planes[..., top : top + height, left : left + width]
 
 
 SEPARATE = "one item each"
-_RULES: dict[str, Callable[[Frames, int, int], Frames]] = {
+_RULES: dict[str, Rule] = {
     "pad to first": _padded,
     "crop to first": _cropped,
     "resize to first": _resized,
@@ -73,11 +68,13 @@ def combine(
         separate, masks = zip(*images, strict=True)
         return list(separate), list(masks)
     rule, batch = _RULES[size_mode], None
-    for index, frames in enumerate(images):
-        height, width = frames[1].shape[1:] if batch is None else batch[1].shape[1:]
+    for index, (image, mask) in enumerate(images):
+        height, width = mask.shape[1:] if batch is None else batch[1].shape[1:]
         if batch is None:
             batch = torch.empty((count, height, width, 3)), torch.empty((count, height, width))
-        fits = frames[1].shape[1:] == (height, width)
-        for whole, part in zip(batch, frames if fits else rule(frames, height, width), strict=True):
-            whole[index] = part[0]
+        if mask.shape[1:] == (height, width):
+            batch[0][index], batch[1][index] = image[0], mask[0]
+        else:
+            planes = rule(torch.cat((image.movedim(-1, 1), mask[:, None]), 1), height, width)[0]
+            batch[0][index], batch[1][index] = planes[:-1].movedim(0, -1), planes[-1]
     return ([], []) if batch is None else ([batch[0]], [batch[1]])

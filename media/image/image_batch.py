@@ -17,6 +17,7 @@ import torch
 
 from ..memory_budget import Reservation
 
+Frames = tuple[torch.Tensor, torch.Tensor]  # IMAGE [B, H, W, 3] and MASK [B, H, W], float32 in 0..1
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 # Number of the first row, colours [rows, width, 3], alpha [rows, width] or None: uint8, or float32 in 0..1
@@ -76,6 +77,7 @@ class Batch:
                     if number not in places:
                         places[number] = _tail(part.target) if values.dtype == np.uint8 else part.target
                     orient(places[number])[top : top + len(values)] = values
+        del colours, alpha, values  # views of the decoder's memory
         release()
         for number, part in enumerate(parts):
             if number in places:
@@ -85,7 +87,6 @@ class Batch:
         self.filled += 1
 
     def _parts(self, index: int) -> list[_Part]:
-        """Return the parts of the next frame."""
         mask = self._mask[index]
         if self._channel not in (None, ALPHA):
             number = CHANNELS.index(self._channel) - 1
@@ -100,7 +101,7 @@ class Batch:
         self.grow(self.filled)
         return torch.from_numpy(self._mask)
 
-    def images(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def images(self) -> Frames:
         """Return IMAGE and MASK of all frames added."""
         masks = self.masks()
         if self._image is None:

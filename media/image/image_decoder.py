@@ -24,7 +24,7 @@ from ..file_kind import JPEG_START, PNG_SIGNATURE
 from ..memory_budget import Reservation
 from . import comfyui_reader, image_batch, image_truncation, pillow_reader, png_repair
 from .comfyui_reader import Components
-from .image_batch import CHANNELS, Batch, Room
+from .image_batch import CHANNELS, Batch, Frames, Room
 from .pillow_reader import Refused, Size
 
 __all__ = ["CHANNELS", "TRIED", "ImageFile"]
@@ -32,7 +32,7 @@ __all__ = ["CHANNELS", "TRIED", "ImageFile"]
 logger = logging.getLogger("cloud_storage")
 
 Opened = Callable[[], "contextlib.AbstractContextManager[BinaryIO]"]  # opens a file at its beginning
-Frames = tuple[torch.Tensor, torch.Tensor]  # IMAGE [B, H, W, 3] and MASK [B, H, W], float32 in 0..1
+Attempt = Callable[[Room, ImageDamage, bool], "Batch | None"]
 _REPAIR_MAX_BYTES = 1 << 30  # a larger file is not repaired, because it has to be read into memory
 TRIED = "read the image"
 
@@ -75,38 +75,36 @@ class ImageFile:
 
     def _read(self, channel: str | None, *, first_only: bool) -> Batch:
         damage = self.damage or ImageDamage(self.name, TRIED)
+        problems: list[Exception] = []
         with Reservation("load the image", self.name, self.free_bytes) as reservation:
             room = Room(reservation, channel)
-            try:
-                if self.reader is not None and isinstance(self.source, Path):
-                    batch = _by_comfyui(self.source, room, self.reader, damage, first_only=first_only)
-                    if batch is not None:
-                        return batch
-                return _by_pillow(self._opened, room, damage, first_only=first_only)
-            except MediaError:
-                raise
-            except Refused as error:
-                raise MediaError(sentence(TRIED, self.name, str(error), error.advice)) from error
-            except Exception as error:  # noqa: BLE001  Pillow's plugins raise any error; it is reported below
-                problem = error
-        with Reservation("load the image", self.name, self.free_bytes) as reservation, self._opened() as file:
-            room = Room(reservation, channel)
-            for data, missing in _repaired(file):
+            for read, missing in self._attempts():
                 try:
-                    opened = functools.partial(io.BytesIO, data)
-                    batch = _by_pillow(opened, room, damage, first_only=first_only)
+                    batch = read(room, damage, first_only)
                 except MediaError:
                     raise
-                except Exception as error:  # noqa: BLE001  the first error is reported below
-                    logger.debug("%s: the repaired file cannot be read either: %s", self.name, error)
+                except Refused as error:
+                    raise MediaError(sentence(TRIED, self.name, str(error), error.advice)) from error
+                except Exception as error:  # noqa: BLE001  Pillow's plugins raise any; the first is reported
+                    logger.debug("%s: an attempt to read it failed: %s", self.name, error)
+                    problems.append(error)
                     continue
                 if missing:
                     damage.found(missing)
-                return batch
-            file.seek(0)
-            said, advice = _diagnosis(file.read(file_kind.HEAD_BYTES), problem)
-        kind = MediaError if isinstance(problem, MemoryError) else Unreadable
-        raise kind(sentence(TRIED, self.name, said, advice)) from problem
+                if batch is not None:
+                    return batch
+        with self._opened() as file:
+            said, advice = _diagnosis(file.read(file_kind.HEAD_BYTES), problems[0])
+        kind = MediaError if isinstance(problems[0], MemoryError) else Unreadable
+        raise kind(sentence(TRIED, self.name, said, advice)) from problems[0]
+
+    def _attempts(self) -> Iterator[tuple[Attempt, str]]:
+        """Yield functions that may read the file, each with what is missing if it succeeds, or ""."""
+        if self.reader is not None and isinstance(self.source, Path):
+            yield functools.partial(_by_comfyui, self.source, self.reader), ""
+        yield functools.partial(_by_pillow, self._opened), ""
+        for data, missing in _repaired(self._opened):
+            yield functools.partial(_by_pillow, functools.partial(io.BytesIO, data)), missing
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -118,7 +116,7 @@ class ImageFile:
 # --- Ways to read it ---------------------------------------------------------------------------------------
 
 
-def _by_pillow(opened: Opened, room: Room, damage: ImageDamage, *, first_only: bool) -> Batch:
+def _by_pillow(opened: Opened, room: Room, damage: ImageDamage, first_only: bool) -> Batch:
     with opened() as file:
         size = pillow_reader.size(pillow_reader.opened(file), first_only=first_only)
     room.ask(size.count, size.pixels)
@@ -127,7 +125,7 @@ def _by_pillow(opened: Opened, room: Room, damage: ImageDamage, *, first_only: b
 
 
 def _by_comfyui(
-    path: Path, room: Room, reader: Components, damage: ImageDamage, *, first_only: bool
+    path: Path, reader: Components, room: Room, damage: ImageDamage, first_only: bool
 ) -> Batch | None:
     """Decode with ComfyUI's reader. Returns None if it cannot read the file, or needs too much memory."""
     try:
@@ -142,11 +140,11 @@ def _by_comfyui(
     try:
         if size.pixels <= comfyui_reader.MAX_PIXELS:
             frames = comfyui_reader.frames(path, reader, problems.append)
-            batch = _frame_by_frame(frames, room, first_only=first_only)
         elif size.count == 1:
-            batch = _of_one([comfyui_reader.large_frame(path)], room)
+            frames = map(comfyui_reader.large_frame, [path])
         else:
             return None
+        batch = _frame_by_frame(frames, room, first_only)
     except MediaError:
         raise
     except Exception as error:  # noqa: BLE001  Pillow is tried next, as in ComfyUI
@@ -161,37 +159,28 @@ def _by_comfyui(
     return batch
 
 
-def _frame_by_frame(frames: Iterator[comfyui_reader.Frame], room: Room, *, first_only: bool) -> Batch | None:
+def _frame_by_frame(frames: Iterator[comfyui_reader.Frame], room: Room, first_only: bool) -> Batch | None:
     batch = None
-    for colours, alpha in frames:
-        batch = batch or room.begin(*colours.shape[:2])
+    for frame in frames:
+        batch = batch or room.begin(*frame[0].shape[:2])
         if batch.filled == batch.room:
             room.more(batch)
-        batch.add(image_batch.bands(colours, alpha))
+        bands = image_batch.bands(*frame)
+        del frame  # so that only the bands refer to a large one, and it is freed with the last of them
+        batch.add(bands)
         if first_only:
             break
     return batch
 
 
-def _of_one(frame: list[comfyui_reader.Frame], room: Room) -> Batch:
-    """Return a batch of one frame, which is removed from its list so that its memory can be freed."""
-
-    def taken() -> Iterator[image_batch.Band]:
-        yield from image_batch.bands(*frame.pop())
-
-    batch = room.begin(*frame[0][0].shape[:2])
-    batch.add(taken())
-    return batch
-
-
-def _repaired(file: BinaryIO) -> Iterator[tuple[bytes, str]]:
+def _repaired(opened: Opened) -> Iterator[tuple[bytes, str]]:
     """Yield repaired files that Pillow may be able to read, each with what is missing in it, or ""."""
-    head = file.read(8)
-    if not head.startswith((JPEG_START, PNG_SIGNATURE)) or file.seek(0, 2) > _REPAIR_MAX_BYTES:
-        return
-    file.seek(0)
-    data = file.read()
-    if head.startswith(JPEG_START):
+    with opened() as file:
+        if not file.read(8).startswith((JPEG_START, PNG_SIGNATURE)) or file.seek(0, 2) > _REPAIR_MAX_BYTES:
+            return
+        file.seek(0)
+        data = file.read()
+    if data.startswith(JPEG_START):
         yield image_truncation.without_metadata(data), ""
         return
     for kept in png_repair.without_metadata(data):

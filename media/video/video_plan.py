@@ -90,6 +90,10 @@ class Plan:
     height: int
     obstacle: str = ""
 
+    @property
+    def result(self) -> str:
+        return f"{self.width} x {self.height} pixels as {self.container.name}"
+
 
 def plan(video: Video, format_name: str, codec_name: str, crf: int = CRF_OF_CODEC) -> Plan:
     """Return how to save ``video``. The names are of FORMATS and CODEC_CHOICES.

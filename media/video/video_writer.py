@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -84,11 +84,6 @@ def playable(file: Path, container: Container, new_path: Callable[[str], Path], 
     return target
 
 
-def _output(plan: Plan, target: Path, tags: Mapping[str, str], tried: str) -> Output:
-    what = f"{plan.width} x {plan.height} pixels as {plan.container.name}"
-    return Output(target, plan.container.muxer, plan.container.options, tags, tried, what)
-
-
 def _tags(plan: Plan, metadata: Metadata | None) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the tags for the file, and notes on what cannot be stored."""
     if metadata is None:
@@ -109,7 +104,7 @@ def _copy(
     with opened(video.source, target.name, "a video") as source:
         chosen = [video_stream(source), *playable_audio(source)]
         own = {key: text for key, text in source.metadata.items() if key.lower() not in _WORKFLOW_TAGS}
-        with _output(plan, target, {**own, **tags}, "copy the video") as output:
+        with Output(target, plan.container, {**own, **tags}, "copy the video", plan.result) as output:
             copies = {stream.index: output.copy_stream(stream) for stream in chosen}
             meter.expect_frames(chosen[0].frames)
             for packet in _ordered(source.demux(chosen)):
@@ -167,7 +162,8 @@ def _encode(
             reader = VideoReader(container, video.source, target.name, meter)
             source = _FileSource(reader)
             notes += left_out(container, [reader.stream, reader.audio])
-        output = stack.enter_context(_output(plan, target, tags, "encode the video"))
+        output = Output(target, plan.container, tags, "encode the video", plan.result)
+        stack.enter_context(output)
         encoder = video_encoder(plan, output, source.rate, source.time_base, source.display)
         audio = None
         if source.channels and plan.container.audio is not None:

@@ -8,11 +8,12 @@ import av
 import numpy as np
 import pytest
 from cloud_storage import errors
+from cloud_storage.media.formats import CONTAINERS
 from cloud_storage.media.output_file import Output, Refused
 
 
-def output(path, muxer="mp4", **tags):
-    return Output(path, muxer, {}, tags, "encode the video", f"2 frames as {muxer}")
+def output(path, form="mp4", **tags):
+    return Output(path, CONTAINERS[form], tags, "encode the video", f"2 frames as {form}")
 
 
 def add_frames(file, encoder="libx264"):
@@ -28,7 +29,7 @@ def add_frames(file, encoder="libx264"):
 
 
 def test_what_was_written_can_be_read_and_has_the_tags(tmp_path):
-    with output(tmp_path / "a.mkv", "matroska", title="a title") as file:
+    with output(tmp_path / "a.mkv", "mkv", title="a title") as file:
         add_frames(file)
         file.close()  # a second close, by with, does nothing
     with av.open(str(tmp_path / "a.mkv")) as read:
@@ -39,7 +40,7 @@ def test_what_was_written_can_be_read_and_has_the_tags(tmp_path):
 def test_a_copied_stream_keeps_its_packets(tmp_path):
     with output(tmp_path / "a.mp4") as file:
         add_frames(file)
-    with av.open(str(tmp_path / "a.mp4")) as source, output(tmp_path / "b.mkv", "matroska") as file:
+    with av.open(str(tmp_path / "a.mp4")) as source, output(tmp_path / "b.mkv", "mkv") as file:
         copy = file.copy_stream(source.streams.video[0])
         for packet in source.demux(source.streams.video[0]):
             if packet.size:

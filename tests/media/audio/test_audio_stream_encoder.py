@@ -15,7 +15,7 @@ from cloud_storage.system.meter import Meter
 
 def encoded(path, codec, samples, rate, named="", meter=None):
     """Encode into a Matroska file. Returns the notes, and the decoded frames."""
-    with Output(path, "matroska", {}, {}, "encode the audio", "test") as output:
+    with Output(path, formats.CONTAINERS["mkv"], {}, "encode the audio", "test") as output:
         encoder = AudioStreamEncoder(output, codec, len(samples), rate, meter or Meter(), named)
         encoder.add(samples)
         encoder.finish()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +39,21 @@ def test_one_channel_is_a_mask(channel):
     assert np.allclose(batch.masks()[0].numpy(), 1 - values if channel == ALPHA else values)
     with pytest.raises(TypeError):
         batch.images()
+
+
+def test_the_decoders_memory_is_free_when_its_bytes_become_floats(monkeypatch):
+    colours, seen, spread = COLOURS.copy(), [], image_batch._spread
+    memory = weakref.ref(colours)
+    frame = image_batch.bands(colours, None)
+    del colours
+
+    def watched(*args, **options):
+        seen.append(memory())
+        spread(*args, **options)
+
+    monkeypatch.setattr(image_batch, "_spread", watched)
+    Batch(1, HEIGHT, WIDTH).add(frame)
+    assert seen == [None]
 
 
 def test_without_alpha_the_mask_is_zeros_and_a_batch_grows():

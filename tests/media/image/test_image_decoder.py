@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import weakref
 import zlib
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ import pytest
 import torch
 from cloud_storage import errors
 from cloud_storage.media import damage, file_kind
-from cloud_storage.media.image import image_batch, image_decoder
+from cloud_storage.media.image import comfyui_reader, image_batch, image_decoder
 from cloud_storage.media.image.image_decoder import CHANNELS, ImageFile
 from cloud_storage.media.image.image_encoder import encode
 from conftest import ROOT
@@ -383,6 +384,29 @@ def test_pillow_reads_what_the_hosts_reader_does_not(tmp_path):
             assert torch.equal(one, other)
 
 
+def test_a_large_frame_is_freed_before_its_bytes_become_floats(tmp_path, monkeypatch):
+    path = tmp_path / "rgba.png"
+    path.write_bytes(ODD_IMAGES["rgba.png"])
+    expected, memory, seen = decode(path), [], []
+    large_frame, spread = comfyui_reader.large_frame, image_batch._spread
+
+    def watched_frame(path):
+        frame = large_frame(path)
+        memory.append(weakref.ref(frame[0]))
+        return frame
+
+    def watched_spread(*args, **options):
+        seen.append(memory[0]())
+        spread(*args, **options)
+
+    monkeypatch.setattr(comfyui_reader, "MAX_PIXELS", 0)
+    monkeypatch.setattr(comfyui_reader, "large_frame", watched_frame)
+    monkeypatch.setattr(image_batch, "_spread", watched_spread)
+    for one, other in zip(decode(path, reader=pytest.fail), expected, strict=True):
+        assert torch.equal(one, other)
+    assert seen == [None, None]
+
+
 # --- Against ComfyUI itself --------------------------------------------------------------------------------
 
 # Runs in a check-out of ComfyUI, with its Python. Names the files that come out differently.
@@ -394,7 +418,7 @@ spec = importlib.util.spec_from_file_location(
 )
 sys.modules["cloud_storage"] = importlib.util.module_from_spec(spec)
 from cloud_storage.comfyui import video
-from cloud_storage.media.image import image_batch, image_decoder
+from cloud_storage.media.image import comfyui_reader, image_batch, image_decoder
 from pathlib import Path
 sys.path.insert(0, core)
 sys.argv = ["main.py", "--cpu"]

@@ -21,7 +21,7 @@ def encode(path, format, codec="auto", channels=3, count=6, display=None, times=
     """Encode numbered frames. Returns the notes, and the decoded frames with their times."""
     pictures = films.numbered(count, channels=channels)
     plan = video_plan.plan(VideoFrames(torch.ones((1, 96, 160, 3)), None, RATE), format, codec)
-    with Output(path, plan.container.muxer, {}, {}, "encode the video", "test") as output:
+    with Output(path, plan.container, {}, "encode the video", "test") as output:
         encoder = video_encoder(plan, output, RATE, 1 / RATE, display or Display())
         for index, pixels in enumerate(pictures):
             form = "rgba" if channels == 4 else "rgb24"
