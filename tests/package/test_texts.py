@@ -137,11 +137,11 @@ def test_every_node_is_found_by_other_words_too():
 
 
 def table(language: str) -> dict[str, str]:
-    """The texts of one language as the file has them: quotation marks and all."""
+    """The texts of one language: its column of the table in the file."""
     source = (WEB / "texts.js").read_text(encoding="utf-8")
-    part = re.search(rf"^  {language}: {{\n(.*?)^  }},", source, re.DOTALL | re.MULTILINE)
-    pieces = re.split(r"^    (\w+):", part[1], flags=re.MULTILINE)[1:]
-    return dict(zip(pieces[::2], pieces[1::2], strict=True))
+    rows = re.findall(r'^  (\w+): \[\s*"(.*)",\s*"(.*)",?\s*\],$', source, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^  \w+: \[", source, re.MULTILINE)), "a row has another form"
+    return {key: english if language == "en" else chinese for key, english, chinese in rows}
 
 
 def test_the_page_says_everything_in_both_languages():
