@@ -47,9 +47,11 @@ app.registerExtension({
 
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!isOurs(nodeData)) return
-    after(nodeType.prototype, "onNodeCreated", (node) => addButtons(node))
-    after(nodeType.prototype, "onNodeCreated", (node) => nameChoices(node))
-    after(nodeType.prototype, "onNodeCreated", (node) => fitTitle(node))
+    after(nodeType.prototype, "onNodeCreated", (node) => {
+      addButtons(node)
+      nameChoices(node)
+      fitTitle(node)
+    })
     for (const moment of ["onNodeCreated", "onConfigure", "onConnectionsChange"]) {
       after(nodeType.prototype, moment, (node) => settleTypes(node, nodeData.output ?? []))
     }
@@ -158,6 +160,12 @@ function addButton(node, name, label, click) {
   return button
 }
 
+/** Add an element below the inputs of a node; neither the workflow nor the prompt has it. */
+function addElement(node, name, made, options) {
+  const fixed = { ...FOREVER_OURS, hideOnZoom: false, getValue: () => "", setValue: () => {} }
+  node.addDOMWidget(name, name, made, { ...fixed, ...options }).serialize = false
+}
+
 async function browse(node, widget) {
   const say = texts(locale())
   const profile = profileOf(node, app.rootGraph ?? app.graph)
@@ -259,14 +267,7 @@ function showPictures(node, pictures) {
   node.cloudStorageTurn = undefined // ignore a thumbnail that arrives later
   if (!node.cloudStoragePreview) {
     const made = previewElement()
-    const widget = node.addDOMWidget("cloud_storage_preview", "cloud_storage_preview", made.element, {
-      ...FOREVER_OURS,
-      hideOnZoom: false,
-      getMinHeight: () => PICTURE_PIXELS,
-      getValue: () => "",
-      setValue: () => {},
-    })
-    widget.serialize = false
+    addElement(node, "cloud_storage_preview", made.element, { getMinHeight: () => PICTURE_PIXELS })
     made.element.style.minHeight = `${PICTURE_PIXELS}px`
     node.cloudStoragePreview = made
     const room = node.computeSize()
@@ -284,8 +285,7 @@ function showPictures(node, pictures) {
  * without an event: so look for them a few times.
  */
 function putBack(looks) {
-  for (const [node, names] of namedNodes(app.rootGraph ?? app.graph)) {
-    if (!isOurs(node.constructor.nodeData)) continue
+  for (const [node, names] of oursOf()) {
     const told = (key) => names.map((name) => app.nodeOutputs?.[name]?.[key]).find(Array.isArray)
     if (!node.cloudStoragePreview && told(PICTURES)) showLoaded(node, told(PICTURES))
     if (!node.cloudStorageLines && told(LINES)) showLines(node, told(LINES), true)
@@ -365,23 +365,18 @@ function showLines(node, lines, hasRun = false) {
   node.cloudStorageLines.show(lines)
   node.cloudStorageLines.age(false)
   makeRoom(node)
-  dropStatus(node)
+  dropWidgets(node, [STATUS_TEXT]) // the lines repeat the last one of a run; frontends up to 1.49 would keep it
   node.setDirtyCanvas?.(true, true)
 }
 
 function addLines(node) {
   const say = texts(locale())
   const made = linesElement(say, node.title, (object) => server(say).open(object))
-  const widget = node.addDOMWidget("cloud_storage_lines", "cloud_storage_lines", made.element, {
-    ...FOREVER_OURS,
-    hideOnZoom: false,
+  addElement(node, "cloud_storage_lines", made.element, {
     margin: LINES_MARGIN_PIXELS,
     getMinHeight: () => (node.cloudStorageHeights?.least ?? 0) + 2 * LINES_MARGIN_PIXELS,
     getMaxHeight: () => (node.cloudStorageHeights?.most ?? 0) + 2 * LINES_MARGIN_PIXELS,
-    getValue: () => "",
-    setValue: () => {},
   })
-  widget.serialize = false
   node.cloudStorageLines = made
 }
 
@@ -405,18 +400,13 @@ function dropPicture(node) {
   node.cloudStoragePreview?.fade()
   node.imgs = node.images = undefined
   node.imageIndex = null
-  for (const widget of [...(node.widgets ?? [])]) {
-    if (PREVIEW_WIDGETS.includes(widget.name)) {
-      widget.onRemove?.()
-      node.widgets.splice(node.widgets.indexOf(widget), 1)
-    } else if (widget.name === PLAYER_WIDGET) widget.element?.removeAttribute("src")
-  }
+  dropWidgets(node, PREVIEW_WIDGETS)
+  node.widgets?.find((widget) => widget.name === PLAYER_WIDGET)?.element?.removeAttribute("src")
 }
 
-/** Remove the last status text of a run, which the lines repeat; frontends up to 1.49 would keep it. */
-function dropStatus(node) {
-  const status = node.widgets?.find((widget) => widget.name === STATUS_TEXT)
-  if (!status) return
-  status.onRemove?.()
-  node.widgets.splice(node.widgets.indexOf(status), 1)
+function dropWidgets(node, names) {
+  for (const widget of (node.widgets ?? []).filter(({ name }) => names.includes(name))) {
+    widget.onRemove?.()
+    node.widgets.splice(node.widgets.indexOf(widget), 1)
+  }
 }

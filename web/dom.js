@@ -13,6 +13,11 @@ export function element(name, attributes = {}, ...children) {
   return made
 }
 
+/** A button with the classes `cs-button` and `look`. It submits no form. */
+export function button(content, click, look = "", attributes = {}) {
+  return element("button", { type: "button", class: `cs-button ${look}`.trim(), click, ...attributes }, content)
+}
+
 const SHAPES = {
   folder: "M1.5 3.5h4l1.5 2h7.5v8h-13z",
   file: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3",

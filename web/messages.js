@@ -57,7 +57,7 @@ function fitted(text, isWanted, steps, depth) {
     const filled = parts(template.pieces, text)
     if (!filled || !isWanted(filled.filter((_, hole) => !template.pieces[hole].endsWith(LABELLED)))) continue
     const inner = filled.map((each) => translated(each, steps, depth + 1))
-    return put(template.chinese, inner)
+    return template.chinese.replace(/\{(\d+)\}/g, (_, number) => inner[Number(number)] ?? "")
   }
   return null
 }
@@ -77,10 +77,6 @@ function parts(pieces, text) {
     from = place + pieces[number].length
   }
   return from > end ? null : [...found, text.slice(from, end)]
-}
-
-function put(chinese, filled) {
-  return chinese.replace(/\{(\d+)\}/g, (_, number) => filled[Number(number)] ?? "")
 }
 
 let table // by the first character of what they fit; those with most words of their own come first

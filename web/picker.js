@@ -7,7 +7,7 @@
  * marks it.
  */
 
-import { addStyles, dateOf, element, icon, sizeOf } from "./dom.js"
+import { addStyles, button, dateOf, element, icon, sizeOf } from "./dom.js"
 import { isOfKind } from "./kinds.js"
 import { Thumbnails } from "./thumbnails.js"
 
@@ -84,14 +84,10 @@ class Picker {
     })
     this.hint = element("p", { class: "cs-hint" })
     this.note = element("div", { class: "cs-note" })
-    this.more = element("button", { type: "button", class: "cs-button", click: () => this.goOn() }, say("more"))
+    this.more = button(say("more"), () => this.goOn())
     this.status = element("output", { class: "cs-status" })
     this.markedName = element("span", { class: "cs-marked" })
-    this.chooseButton = element(
-      "button",
-      { type: "button", class: "cs-button cs-primary", click: () => this.choose() },
-      say("choose"),
-    )
+    this.chooseButton = button(say("choose"), () => this.choose(), "cs-primary")
     this.place = element("span", { class: "cs-where" }, this.where())
     this.scroller = element("div", { class: "cs-scroller" }, this.hint, this.list, this.note, this.more)
     this.dialog = element(
@@ -119,7 +115,7 @@ class Picker {
         {},
         this.status,
         this.markedName,
-        element("button", { type: "button", class: "cs-button", click: () => this.dialog.close() }, say("cancel")),
+        button(say("cancel"), () => this.dialog.close()),
         this.chooseButton,
       ),
     )
@@ -145,8 +141,7 @@ class Picker {
 
   button(text, content, click) {
     const label = this.say(text)
-    const attributes = { type: "button", class: "cs-button cs-bare", "aria-label": label, title: label, click }
-    return element("button", attributes, content)
+    return button(content, click, "cs-bare", { "aria-label": label, title: label })
   }
 
   open(start) {
@@ -238,7 +233,7 @@ class Picker {
     this.more.hidden = true
     this.note.replaceChildren(
       element("p", { role: "alert", class: "cs-error" }, error.message),
-      element("button", { type: "button", class: "cs-button", click: () => this.show(this.folder) }, this.say("retry")),
+      button(this.say("retry"), () => this.show(this.folder)),
     )
     this.status.textContent = ""
     this.chooseButton.disabled = true
@@ -324,18 +319,14 @@ class Picker {
   counted() {
     const { say, hidden, total } = this
     const count = this.entries.length
-    const first = this.entries.length + this.arrived.length - this.folders().length
+    const files = [...this.entries, ...this.arrived].filter((entry) => !entry.isFolder).length
     const parts = [
-      total !== null && total > first
-        ? say("count_first", { count: first, total, order: say(`sort_${this.sort.value}`) })
+      total !== null && total > files
+        ? say("count_first", { count: files, total, order: say(`sort_${this.sort.value}`) })
         : say(this.hasMore() ? "count_more" : count === 1 ? "count_one" : "count", { count }),
     ]
     if (hidden) parts.push(say(hidden === 1 ? "hidden_one" : "hidden", { hidden }))
     return parts.join(" · ")
-  }
-
-  folders() {
-    return [...this.entries, ...this.arrived].filter((entry) => entry.isFolder)
   }
 
   // ---------------------------------------------------------------- what the user does

@@ -2,7 +2,7 @@
  * The lines that a node shows after a run: a status, warnings and errors, and addresses to open and to copy.
  */
 
-import { addStyles, copy, element, icon } from "./dom.js"
+import { addStyles, button, copy, element, icon } from "./dom.js"
 
 const COPIED_MILLISECONDS = 1500
 const MEASURED_MIN_PIXELS = 44
@@ -119,20 +119,12 @@ function decoded(address) {
 }
 
 function copyButton(content, say, label) {
-  const button = element(
-    "button",
-    {
-      type: "button",
-      class: label ? "cs-button" : "cs-button cs-bare",
-      "aria-label": label ?? say("copy"),
-      title: label ?? say("copy"),
-      click: async () => {
-        await copy(content)
-        button.dataset.done = say("copied")
-        setTimeout(() => delete button.dataset.done, COPIED_MILLISECONDS)
-      },
-    },
-    label ?? icon("copy"),
-  )
-  return button
+  const click = async () => {
+    await copy(content)
+    made.dataset.done = say("copied")
+    setTimeout(() => delete made.dataset.done, COPIED_MILLISECONDS)
+  }
+  const title = label ?? say("copy")
+  const made = button(label ?? icon("copy"), click, label ? "" : "cs-bare", { "aria-label": title, title })
+  return made
 }

@@ -42,7 +42,9 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
   on("execution_error", (detail) => {
     run?.running.delete(String(detail.node_id))
     const node = nodes.sent(detail.prompt_id) && nodes.find(detail.node_id)
-    if (node && isOf(node, detail)) outcome(detail.node_id, [[messageOf(detail), { level: "error" }]], detail.prompt_id)
+    // A node of another workflow, on another page, may have the same id.
+    const isSame = node && (node.comfyClass ?? node.type) === detail.node_type
+    if (isSame) outcome(detail.node_id, [[messageOf(detail), { level: "error" }]], detail.prompt_id)
     stop(detail.prompt_id)
   })
 
@@ -65,11 +67,6 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
     const outputs = (await history(ended.prompt))?.outputs ?? {}
     for (const id of untold) if (outputs[id] && lacksLines(id)) restore(id, outputs[id], ended.prompt)
   }
-}
-
-/** Whether an error is of this node, and not of one with its number in another workflow, of another page. */
-function isOf(node, detail) {
-  return (node.comfyClass ?? node.type) === detail.node_type
 }
 
 function messageOf(detail) {

@@ -2,6 +2,8 @@
  * Thumbnails of a list: requested when their row becomes visible, a few at a time, and kept while the list is open.
  */
 
+import { element } from "./dom.js"
+
 const AT_ONCE = 4
 const MAX_BYTES = 32 * 1024 * 1024 // the server makes none of what is larger
 const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i
@@ -26,7 +28,7 @@ export class Thumbnails {
   offer(place, file) {
     if (!mayHaveOne(file)) return
     const address = this.addresses.get(nameOf(file))
-    if (address) return show(place, address)
+    if (address) return place.replaceChildren(element("img", { alt: "", src: address }))
     place.cloudStorageFile = file
     this.sight.observe(place)
   }
@@ -71,7 +73,7 @@ export class Thumbnails {
       if (this.stop.signal.aborted) return
       const address = URL.createObjectURL(blob)
       this.addresses.set(nameOf(file), address)
-      show(place, address)
+      place.replaceChildren(element("img", { alt: "", src: address }))
     } catch {
       // The drawing of a file stays: too large, damaged, no image, or the dialog is closed.
     }
@@ -80,11 +82,4 @@ export class Thumbnails {
 
 function nameOf(file) {
   return `${file.key}\0${file.etag}`
-}
-
-function show(place, address) {
-  const image = document.createElement("img")
-  image.alt = ""
-  image.src = address
-  place.replaceChildren(image)
 }

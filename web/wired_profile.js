@@ -46,7 +46,8 @@ function wired(node, name, root) {
   let input = node.inputs?.find((each) => each.name === name)
   for (let step = 0; step < MAX_STEPS; step++) {
     if (!input || input.link == null) return undefined
-    const link = linkOf(graph, input.link)
+    const id = input.link
+    const link = graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] // by the frontend's version
     if (!link) return undefined
     if (Number(link.origin_id) === SUBGRAPH_INPUT) {
       const outer = instanceOf(graph, root)
@@ -61,10 +62,6 @@ function wired(node, name, root) {
     input = source.inputs?.[0]
   }
   return null
-}
-
-function linkOf(graph, id) {
-  return graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id]
 }
 
 /** The node that stands for a subgraph; the first one where it is used several times. */
