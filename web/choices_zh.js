@@ -28,5 +28,5 @@ export const CHOICES = {
   red: "红",
   green: "绿",
   blue: "蓝",
-  "load what is there": "加载已有部分",
+  "load what is there": "加载可读部分",
 }

@@ -81,7 +81,7 @@ export const TEXTS = {
   unfinished: ["Not finished: the run was stopped.", "未完成：运行已停止。"],
   unreadable_profile: [
     "The bucket cannot be browsed, because inputs of the profile are connected. Type their values into the Cloud Storage Profile node instead, or type the key here.",
-    "“云存储配置”节点的输入已连线，因此无法浏览存储桶。请直接在该节点中填写这些值，或在此填写对象名称。",
+    "“云存储配置”节点的输入已有连接，因此无法浏览存储桶。请直接在该节点中填写这些值，或在此填写对象名称。",
   ],
   unreachable: ["ComfyUI does not answer. Check that it is running.", "ComfyUI 没有响应，请检查它是否正在运行。"],
   outdated: [
