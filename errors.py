@@ -190,7 +190,7 @@ DISK_ADVICE = "Free room on the disk of the server, or make the folder writable.
 
 
 @contextlib.contextmanager
-def disk_told(tried: str, where: Path | str, advice: str) -> Iterator[None]:
+def disk_errors(tried: str, where: Path | str, advice: str) -> Iterator[None]:
     """Raise StorageError for an OSError in the block.
 
     The message has only the name of a path, because everybody who can open the page reads it. The log has the

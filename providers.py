@@ -244,12 +244,12 @@ PROVIDERS: dict[str, Provider] = {
 
 
 def names() -> list[str]:
-    """The names in the order of the drop-down."""
+    """Return the names in the order of the drop-down."""
     return list(PROVIDERS)
 
 
 def provider(name: str, label: str = "provider") -> Provider:
-    """The row of a provider. Raises ConfigurationError, which calls the setting ``label``."""
+    """Return the row of a provider. Raises ConfigurationError, in which the setting is called ``label``."""
     if name not in PROVIDERS:
         raise ConfigurationError(
             f"{label} is {name!r}, which is not a known provider.{did_you_mean(name, PROVIDERS)} "
@@ -259,7 +259,7 @@ def provider(name: str, label: str = "provider") -> Provider:
 
 
 def endpoint(row: Provider, region: str, account_id: str) -> str:
-    """The endpoint for a region and account, both checked by ``config.validation``; "" if the SDK finds it.
+    """Return the endpoint for a valid region and account, "" for the SDK's own.
 
     Host names are in lower case, so the region is too. A region that repeats the prefix of the endpoint
     ("oss-cn-beijing") loses it.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.profiles_file import FILE_NAME
-from ..errors import DISK_ADVICE, disk_told
+from ..errors import DISK_ADVICE, disk_errors
 
 PREVIEW_FOLDER = "cloud_storage"
 OUTBOX_FOLDER = "outbox"
@@ -50,7 +50,7 @@ def temp_folder() -> Path:
     import folder_paths
 
     folder = Path(folder_paths.get_temp_directory()) / PREVIEW_FOLDER
-    with disk_told("write a file", TEMP, DISK_ADVICE):
+    with disk_errors("write a file", TEMP, DISK_ADVICE):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 

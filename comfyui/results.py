@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import DISK_ADVICE, disk_told
+from ..errors import DISK_ADVICE, disk_errors
 from .folders import PREVIEW_FOLDER, TEMP, temp_folder
 from .node_lines import Line, file_name, for_page
 
@@ -28,7 +28,7 @@ def preview(source: bytes | Path, extension: str, key: str = "") -> dict[str, st
     """
     folder = temp_folder() / uuid.uuid4().hex[:16]
     path = folder / file_name(key, extension.removeprefix("."))
-    with disk_told("write a preview", TEMP, DISK_ADVICE):
+    with disk_errors("write a preview", TEMP, DISK_ADVICE):
         folder.mkdir()
         try:
             if isinstance(source, bytes):

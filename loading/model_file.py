@@ -19,7 +19,7 @@ from ..errors import (
     IntegrityError,
     StorageError,
     Unreachable,
-    disk_told,
+    disk_errors,
     sentence,
 )
 from ..storage.base import ObjectInfo, Storage
@@ -87,7 +87,7 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
     def wait_begins() -> None:
         say(f"Waiting: {target.name} is already being downloaded")
 
-    with disk_told(f"download {wanted.key!r}", target, _CHECK_FOLDER):
+    with disk_errors(f"download {wanted.key!r}", target, _CHECK_FOLDER):
         is_new = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -15,7 +15,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DISK_ADVICE, MediaError, Unreachable, disk_told, sentence
+from ..errors import DISK_ADVICE, MediaError, Unreachable, disk_errors, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system.locks import KeyedLock
 from ..system.meter import Meter
@@ -49,7 +49,7 @@ def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> LocalCopy:
     object at the same time download it once; one that waits raises TransferCancelled when its own ``meter``
     stops.
     """
-    with disk_told(f"load {key!r}", "ComfyUI's temp folder", DISK_ADVICE):
+    with disk_errors(f"load {key!r}", "ComfyUI's temp folder", DISK_ADVICE):
         return _fetch(storage, key, folder, meter)
 
 

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import IntegrityError, StorageError, disk_told, sentence
+from ..errors import IntegrityError, StorageError, disk_errors, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system.meter import Meter
 from .download import fetch_ranges, ranges
@@ -54,7 +54,7 @@ def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | No
     """
     tried = f"download {info.key!r}"
     version = Version(storage.root, info.key, info.etag, info.size)
-    with disk_told(tried, part, _RESUMES), Journal(part, version) as journal:
+    with disk_errors(tried, part, _RESUMES), Journal(part, version) as journal:
         meter.expect(info.size)
         meter.add(journal.done)
         _refuse_full_disk(tried, part, info.size - journal.done)

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..errors import DISK_ADVICE, StorageError, disk_told, sentence
+from ..errors import DISK_ADVICE, StorageError, disk_errors, sentence
 from ..system import durable_write, locks
 from ..system.meter import Meter
 from .names import Name
@@ -150,7 +150,7 @@ class Outbox:
             with self._lock:
                 self._held = None
             shutil.rmtree(arriving, ignore_errors=True)
-            with disk_told("keep the file", self.folder, DISK_ADVICE):
+            with disk_errors("keep the file", self.folder, DISK_ADVICE):
                 raise
         return kept
 

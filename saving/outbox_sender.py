@@ -29,7 +29,7 @@ from ..errors import (
     Scope,
     StorageError,
     TransferCancelled,
-    disk_told,
+    disk_errors,
     sentence,
 )
 from ..profile import Profile, resolve
@@ -176,7 +176,7 @@ def send(
     Raises TransferCancelled, and StorageError for the folder. From an outbox that is not our own nothing
     replaces an object: anybody may have put an entry there.
     """
-    with disk_told("send what waits", outbox.folder, DISK_ADVICE):
+    with disk_errors("send what waits", outbox.folder, DISK_ADVICE):
         if outbox.is_empty:
             return Report()
         with outbox.locked(meter, lambda: say("Waiting: the outbox is being sent already")):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from ..errors import AccessDenied, IntegrityError, NotFound, disk_told, sentence
+from ..errors import AccessDenied, IntegrityError, NotFound, disk_errors, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system import digests
 from ..system.file_fingerprint import Fingerprint
@@ -85,7 +85,7 @@ def upload(
     """
     media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
-    with disk_told("read what to upload", path, _CHECK_FILE):
+    with disk_errors("read what to upload", path, _CHECK_FILE):
         fingerprint = Fingerprint.of(path)
         sha256 = digests.file_sha256(path, meter)
     size = fingerprint.size
@@ -97,7 +97,7 @@ def upload(
     def is_same(info: ObjectInfo) -> bool:
         if info.size != size or not (info.sha256 or info.md5):
             return False
-        with disk_told("read what to upload", path, _CHECK_FILE):
+        with disk_errors("read what to upload", path, _CHECK_FILE):
             return info.sha256 == sha256 if info.sha256 else info.md5 == md5()
 
     # A number is reserved only for a file that needs one; a fixed key has to be known before it is looked at.
@@ -126,7 +126,7 @@ def _held_already(key: str) -> UploadedFile:
 
 def _refuse_written_to(path: Path, fingerprint: Fingerprint, storage: Storage, key: str = "") -> None:
     """Raise for a file that is not as it was when its checksum was computed; ``key`` is what it became."""
-    with disk_told("read what to upload", path, _CHECK_FILE):
+    with disk_errors("read what to upload", path, _CHECK_FILE):
         if Fingerprint.of(path) == fingerprint:
             return
     said = "something wrote to it meanwhile"

@@ -94,9 +94,6 @@ class WatchedSocket:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._socket, name)
 
-    def fileno(self) -> int:
-        return int(self._socket.fileno())
-
     def gettimeout(self) -> float | None:
         return self._timeout
 
@@ -208,7 +205,7 @@ class WatchedSocket:
                 import fcntl
                 import termios
 
-                count = fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, bytes(4))
+                count = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
                 return int.from_bytes(count, sys.byteorder)
         return 0
 

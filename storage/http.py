@@ -81,7 +81,6 @@ class HttpStorage(Storage):
         self.place = f"bucket {profile.bucket!r} at {endpoint}"
         self._errors = self.sdk_errors(self.place, credentials)
         self._retry = retries.Retries(self._errors.verdict).run
-        self._limits = multipart.Limits(row.max_parts, row.min_part_bytes, row.max_part_bytes)
         self.bucket, self.path_prefix = profile.bucket, profile.path_prefix
         self.read_only = profile.read_only
         self.defaults = PutOptions(**vars(profile.upload))
@@ -227,8 +226,22 @@ class HttpStorage(Storage):
         return Opened(info, 0, iter(()))
 
     def _chunks(self, reply: Reply, tried: str) -> Iterator[bytes]:
+        """Yield the body of an answer in chunks that grow while reads are fast.
+
+        Small chunks keep the progress bar smooth and Cancel quick on a slow network. Large ones cost less:
+        reading 1 GiB in chunks of 64 KiB takes four times as long as in chunks of 1 MiB. Even larger ones
+        need new memory each time, and take a tenth longer.
+        """
+        size = CHUNK_MIN_BYTES
         with self._errors.translated(tried):
-            yield from _chunks(reply.read)
+            while True:
+                began = time.monotonic()
+                chunk = reply.read(size)
+                if not chunk:
+                    return
+                yield chunk
+                is_fast = time.monotonic() - began < CHUNK_SECONDS
+                size = min(size * 2, CHUNK_MAX_BYTES) if is_fast else max(size // 2, CHUNK_MIN_BYTES)
 
     def _raise_reason(self, error: Exception, key: str, tried: str) -> NoReturn:
         """Raise why a HEAD failed. If its answer has no reason, request one byte with GET to get one."""
@@ -322,7 +335,7 @@ class HttpStorage(Storage):
     def _send_parts(self, upload: Upload, requests: multipart.Requests[Any]) -> str:
         """Upload in parts and return the ETag. The upload is recorded on the disk while it is open."""
         recorded = functools.partial(self._uploads.recorded, upload.full_key)
-        return multipart.upload(upload.source, upload.size, requests, self._limits, upload.meter, recorded)
+        return multipart.upload(upload.source, upload.size, requests, self._row, upload.meter, recorded)
 
     def _end_unfinished(self, full_key: str, upload_id: str) -> bool:
         try:
@@ -407,21 +420,3 @@ class PartRequests(ABC, Generic[S]):
 
 def _listing(prefix: str) -> str:
     return f"list {prefix!r}" if prefix else "list the bucket"
-
-
-def _chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Yield what ``read(size)`` returns until it is empty. The size grows while reads are fast.
-
-    Small chunks keep the progress bar smooth and Cancel quick on a slow network. Large ones cost less:
-    reading 1 GiB in chunks of 64 KiB takes four times as long as in chunks of 1 MiB. Even larger ones need
-    new memory each time, and take a tenth longer.
-    """
-    size = CHUNK_MIN_BYTES
-    while True:
-        began = time.monotonic()
-        chunk = read(size)
-        if not chunk:
-            return
-        yield chunk
-        is_fast = time.monotonic() - began < CHUNK_SECONDS
-        size = min(size * 2, CHUNK_MAX_BYTES) if is_fast else max(size // 2, CHUNK_MIN_BYTES)

@@ -13,15 +13,14 @@ import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ..errors import IntegrityError, StorageError, TooLarge, sentence
+from ..providers import MIB, Provider
 from ..system import thread_pool
 from ..system.meter import Meter
 
-MIB = 1 << 20
 SINGLE_MAX_BYTES = 16 * MIB  # a larger source is uploaded in parts
 PART_BYTES = 32 * MIB  # with THREADS the fastest of 5 to 64 MiB, see benchmarks/throughput.py
 THREADS = 4
@@ -134,25 +133,16 @@ class Requests(Protocol[P]):
     def abort(self, upload_id: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a provider allows: parts per upload, and bytes per part (the last one may be smaller)."""
-
-    max_parts: int = 10_000
-    min_part_bytes: int = 5 * MIB
-    max_part_bytes: int = 5 * 1024 * MIB
-
-
-def part_bytes(size: int, limits: Limits) -> int:
+def part_bytes(size: int, row: Provider) -> int:
     """Return the size of every part but the last: PART_BYTES, or more if that makes too many parts.
 
     Raises TooLarge if no part size is allowed.
     """
-    smallest = -(-size // limits.max_parts)
-    chosen = max(PART_BYTES, limits.min_part_bytes, -(-smallest // MIB) * MIB)
-    if chosen > limits.max_part_bytes:
+    smallest = -(-size // row.max_parts)
+    chosen = max(PART_BYTES, row.min_part_bytes, -(-smallest // MIB) * MIB)
+    if chosen > row.max_part_bytes:
         raise TooLarge(
-            f"{size} bytes do not fit into {limits.max_parts} parts of {limits.max_part_bytes} bytes. "
+            f"{size} bytes do not fit into {row.max_parts} parts of {row.max_part_bytes} bytes. "
             "The provider does not take objects of this size."
         )
     return chosen
@@ -162,7 +152,7 @@ def upload(
     source: bytes | Path,
     size: int,
     requests: Requests[P],
-    limits: Limits,
+    row: Provider,
     meter: Meter,
     recorded: Callable[[str], AbstractContextManager[Callable[[], None]]],
 ) -> str:
@@ -172,7 +162,7 @@ def upload(
     ``recorded(upload_id)`` is entered while the upload is open on the server, and gives a function, which is
     called if aborting fails.
     """
-    step = part_bytes(size, limits)
+    step = part_bytes(size, row)
     own = meter.part()
     upload_id = requests.start()
 

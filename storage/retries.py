@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ..errors import IntegrityError, StorageError, Throttled, Unreachable
 from ..system.meter import Meter, current
 from .error_codes import ancestors, meaning
+from .multipart import Slice
 
 T = TypeVar("T")
 
@@ -133,14 +134,6 @@ class Pace:
                 self._gap = 0.0
 
 
-class Body(Protocol):
-    """What a request sends. Seeking to 0 also subtracts what was counted on the meter."""
-
-    meter: Meter
-
-    def seek(self, offset: int, /) -> int: ...
-
-
 class Retries:
     """Sends the requests of one storage; ``judge`` gives the verdict on what its SDK raises."""
 
@@ -154,7 +147,7 @@ class Retries:
         *,
         policy: RetryPolicy = REQUEST,
         meter: Meter | None = None,
-        body: Body | None = None,
+        body: Slice | None = None,
         own: Callable[[Exception], T | None] | None = None,
     ) -> T:
         """Return the answer to ``request``, sent again as ``policy`` and the verdicts allow.

@@ -1,4 +1,4 @@
-"""Writes files so that they survive a power cut: their content is on the disk when a function returns."""
+"""Write files so that they survive a power cut: their content is on the disk when a function returns."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ COPY_BYTES = 4 << 20
 
 
 def write(path: Path, data: bytes) -> None:
-    """Make a new file with this content. Raises OSError, FileExistsError among them."""
+    """Create a file with this content. Raises OSError, FileExistsError if it exists."""
     with path.open("xb", buffering=0) as file:
         write_all(file, data)
         os.fsync(file.fileno())
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Give a file, new or not, this content, all or nothing, through ``<name>.new``. Raises OSError."""
+    """Create or replace a file, whole or not at all, by way of ``<name>.new``. Raises OSError."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     write(fresh, data)
@@ -27,8 +27,9 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def link_or_copy(source: bytes | Path, target: Path, linkable: bool, meter: Meter) -> None:
-    """Make a new file with the content of ``source``: a hard link if it is ``linkable`` and the disk knows
-    links, else a copy. Raises OSError, and TransferCancelled when ``meter`` is stopped.
+    """Create a file with the content of ``source``: a hard link if that is allowed and works, else a copy.
+
+    Raises OSError, and TransferCancelled once ``meter`` is stopped.
     """
     if isinstance(source, bytes):
         write(target, source)
@@ -52,16 +53,14 @@ def _linked(source: Path, target: Path) -> bool:
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write every byte to a raw file, whose ``write`` may take fewer: a full disk takes what fits and raises
-    OSError at the next call.
-    """
+    """Write all bytes to a raw file, whose ``write`` may write fewer. Raises OSError, as on a full disk."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
 
 
 def flush_folder(folder: Path) -> None:
-    """Put what was created and renamed in a folder on the disk; Windows does so itself."""
+    """Make created and renamed entries of a folder survive a power cut. Windows does so by itself."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -19,12 +19,12 @@ class Fingerprint:
 
     @staticmethod
     def of(path: Path) -> Fingerprint:
-        """The fingerprint of a file. Raises OSError."""
+        """Return the fingerprint of a file. Raises OSError."""
         status = path.stat()
         return Fingerprint(status.st_size, status.st_mtime_ns)
 
     def fits(self, path: Path) -> bool:
-        """Whether ``path`` is a file with this fingerprint."""
+        """Return True if ``path`` is a file with this fingerprint."""
         try:
             return Fingerprint.of(path) == self
         except OSError:
@@ -32,9 +32,9 @@ class Fingerprint:
 
 
 def fingerprint_text(path: Path) -> str:
-    """The fingerprint of a file as text for ``IS_CHANGED``; "" if it cannot be read, which the node reports.
+    """Return the fingerprint of a file for ``IS_CHANGED``; "" if it cannot be read, which the node reports.
 
-    ComfyUI writes what IS_CHANGED answers into images, so the path is not in it.
+    ComfyUI writes the result of IS_CHANGED into images, so it does not contain the path.
     """
     try:
         found = Fingerprint.of(path)

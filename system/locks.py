@@ -100,7 +100,7 @@ def alone(path: Path) -> Iterator[bool]:
 
 
 def keeps_out(path: Path) -> bool:
-    """Whether the lock file ``path``, which this thread holds, excludes others.
+    """Return True if the lock file ``path``, which this thread holds, excludes others.
 
     False on a file system that gives a lock to everybody who asks, or once for each process, as NFS does.
     Raises OSError.

@@ -1,4 +1,4 @@
-"""Counts the bytes and frames of an operation, and stops it, between threads.
+"""Count the bytes and frames of an operation, and stop it, from any thread.
 
 Code that moves bytes calls ``add``, which raises once the meter is stopped; code that shows progress reads
 ``done``. Frames that are decoded or encoded meanwhile are counted separately.
@@ -31,7 +31,7 @@ class Meter:
         self._is_stopped = False
         self._parent = parent
         self._whole = parent if counts else None
-        # What threads wait on, of this meter, its parents and all their parts.
+        # The conditions that threads wait on, shared by a meter, its parents and their parts
         self._waiting: list[threading.Condition] = [] if parent is None else parent._waiting
 
     @property
@@ -81,7 +81,7 @@ class Meter:
         return self._is_stopped or (self._parent is not None and self._parent.stopped)
 
     def check(self) -> None:
-        """Raises TransferCancelled once stopped."""
+        """Raise TransferCancelled once stopped."""
         if self.stopped:
             raise TransferCancelled("The transfer was cancelled. Run the node again to repeat it.")
 
@@ -122,12 +122,12 @@ _current: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter",
 
 
 def current() -> Meter:
-    """The meter that stops the requests of this thread; outside of ``governs`` a new one."""
+    """Return the meter that stops the requests of this thread; outside of ``governs`` a new one."""
     return _current.get() or Meter()
 
 
 class Counted(NamedTuple):
-    """The sums of several meters."""
+    """What several meters have counted together."""
 
     done: int
     total: int
@@ -136,6 +136,6 @@ class Counted(NamedTuple):
 
 
 def counted(meters: Iterable[Meter]) -> Counted:
-    """The sums over ``meters``."""
+    """Return the sums of several meters."""
     found = list(meters)
     return Counted(*(sum(getattr(meter, name) for meter in found) for name in Counted._fields))

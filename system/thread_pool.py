@@ -1,4 +1,4 @@
-"""Runs jobs in a few threads: results in the order of the jobs, and the first failure stops the rest.
+"""Run jobs in a few threads: results in the order of the jobs, and the first failure stops the rest.
 
 The threads are daemons, not an executor: that is joined when ComfyUI's event loop or the interpreter ends,
 and a socket without an answer would then block both.

@@ -1,4 +1,4 @@
-"""The time in UTC, different at each call and never earlier than before."""
+"""Get the time in UTC, later at each call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _lock = threading.Lock()
 
 
 def now() -> datetime:
-    """The time in UTC, later than at any earlier call, even if the clock is set back. For any thread."""
+    """Return the time in UTC, later than at any earlier call, even if the clock is set back. Thread-safe."""
     global _last  # noqa: PLW0603  one clock for the process
     with _lock:
         _last = max(datetime.now(timezone.utc), _last + timedelta(microseconds=1))

@@ -1,6 +1,6 @@
-"""Runs an operation in a thread of its own while the node's coroutine draws progress and looks for Cancel.
+"""Run an operation in a thread of its own while the node's coroutine draws progress and checks for Cancel.
 
-The threads of an SDK only count bytes and look at a flag. An exception raised inside a callback of an SDK
+The threads of an SDK only count bytes and check a flag. An exception raised inside a callback of an SDK
 would be lost or retried, and the file truncated.
 """
 
@@ -31,7 +31,7 @@ class _Operation(Generic[T]):
     def __init__(self, work: Callable[[], T], meter: Meter, tick: Callable[[Meter], None]) -> None:
         self.ended = asyncio.Event()
         self.result: Future[T] = Future()
-        self.is_cancelled = False  # by the user, as the polling thread has found
+        self.is_cancelled = False  # by the user, as the polling thread has seen
         self._work, self._meter, self._tick = work, meter, tick
         self._loop = asyncio.get_running_loop()
         self._interruption: BaseException | None = None  # raised by the tick of another operation

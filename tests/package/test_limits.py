@@ -154,8 +154,7 @@ def test_the_next_number_among_100_000_keys_takes_few_pages(crowded, cloud, monk
 @pytest.mark.parametrize("row", providers.PROVIDERS.values(), ids=lambda row: row.name)
 @pytest.mark.parametrize("size", [50 * GIB, 50 * GIB + 1, 48 * GIB - 1, 5 * GIB])
 def test_the_parts_of_a_large_object_fit_every_provider_and_the_memory(row, size):
-    limits = multipart.Limits(row.max_parts, row.min_part_bytes, row.max_part_bytes)
-    part = multipart.part_bytes(size, limits)
+    part = multipart.part_bytes(size, row)
     parts = -(-size // part)
     assert parts <= row.max_parts
     assert row.min_part_bytes <= part <= row.max_part_bytes

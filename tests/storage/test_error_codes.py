@@ -7,7 +7,7 @@ import socket
 import ssl
 
 import pytest
-from cloud_storage import errors
+from cloud_storage import errors, providers
 from cloud_storage.storage import error_codes, multipart
 
 ROWS = {**error_codes.CODES, **error_codes.FAILURES}
@@ -77,7 +77,7 @@ def test_an_error_tells_how_much_of_the_bucket_it_stands_in_the_way_of(code, sco
 
 def test_a_size_that_fits_into_no_parts_is_the_objects_own_trouble():
     with pytest.raises(errors.TooLarge) as raised:
-        multipart.part_bytes(1 << 60, multipart.Limits())
+        multipart.part_bytes(1 << 60, providers.provider("AWS S3"))
     assert raised.value.scope is errors.Scope.OBJECT
     assert raised.value.with_advice("More.").scope is errors.Scope.OBJECT
 

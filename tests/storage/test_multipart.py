@@ -3,19 +3,21 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from dataclasses import replace
 
 import pytest
-from cloud_storage import errors
+from cloud_storage import errors, providers
 from cloud_storage.storage import multipart
 from cloud_storage.system.meter import Meter
 
 MIB = 1 << 20
 GIB = 1 << 30
+ROW = providers.provider("AWS S3")
 
 
 @pytest.mark.parametrize("size", [17 * MIB, 12 * GIB, 50 * GIB, 5 << 40])
 def test_equal_parts_fit_the_providers_limits(size):
-    limits = multipart.Limits()
+    limits = ROW
     step = multipart.part_bytes(size, limits)
     assert -(-size // step) <= limits.max_parts
     assert limits.min_part_bytes <= step <= limits.max_part_bytes
@@ -23,12 +25,12 @@ def test_equal_parts_fit_the_providers_limits(size):
 
 
 def test_few_parts_make_them_larger():
-    assert multipart.part_bytes(100 * GIB, multipart.Limits(max_parts=1000)) >= 100 * GIB / 1000
+    assert multipart.part_bytes(100 * GIB, replace(ROW, max_parts=1000)) >= 100 * GIB / 1000
 
 
 def test_what_fits_into_no_parts_is_refused():
     with pytest.raises(errors.ConfigurationError, match="parts"):
-        multipart.part_bytes(10 * GIB, multipart.Limits(max_parts=2, max_part_bytes=GIB))
+        multipart.part_bytes(10 * GIB, replace(ROW, max_parts=2, max_part_bytes=GIB))
 
 
 def test_a_slice_counts_only_what_is_sent_and_takes_back_what_is_sent_again():
@@ -101,7 +103,7 @@ def unrecorded(upload_id):
 def test_parts_arrive_whole_and_in_order():
     data = os.urandom(MIB) * 70
     recorder = Recorder()
-    multipart.upload(data, len(data), recorder, multipart.Limits(), Meter(), unrecorded)
+    multipart.upload(data, len(data), recorder, ROW, Meter(), unrecorded)
     assert recorder.finished == [1, 2, 3]
     assert b"".join(recorder.sent[number] for number in (1, 2, 3)) == data
     assert not recorder.aborted
@@ -112,7 +114,7 @@ def test_a_part_that_fails_aborts_the_upload_and_is_raised(failing_abort):
     recorder = Recorder(failing=2, failing_abort=failing_abort)
     meter = Meter()
     with pytest.raises(errors.AccessDenied):
-        multipart.upload(bytes(70 * MIB), 70 * MIB, recorder, multipart.Limits(), meter, unrecorded)
+        multipart.upload(bytes(70 * MIB), 70 * MIB, recorder, ROW, meter, unrecorded)
     assert recorder.aborted
     assert recorder.finished is None
     assert not meter.stopped
