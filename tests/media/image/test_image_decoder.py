@@ -418,7 +418,7 @@ spec = importlib.util.spec_from_file_location(
 )
 sys.modules["cloud_storage"] = importlib.util.module_from_spec(spec)
 from cloud_storage.comfyui import video
-from cloud_storage.media.image import comfyui_reader, image_batch, image_decoder
+from cloud_storage.media.image import image_decoder
 from pathlib import Path
 sys.path.insert(0, core)
 sys.argv = ["main.py", "--cpu"]
