@@ -117,7 +117,7 @@ FILMS = {
 
 
 @pytest.mark.parametrize("kind", FILMS)
-def test_any_kind_of_film_is_loaded(tmp_path, kind):
+def test_any_kind_of_video_is_loaded(tmp_path, kind):
     row = FILMS[kind]
     if row.encoder not in av.codecs_available:
         pytest.skip(f"this PyAV has no {row.encoder}")
@@ -130,7 +130,7 @@ def test_any_kind_of_film_is_loaded(tmp_path, kind):
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_an_avif_that_moves_is_a_film_and_one_that_does_not_an_image(tmp_path, count):
+def test_an_animated_avif_is_a_video_and_a_still_one_an_image(tmp_path, count):
     kind = films.Kind("avif", "libsvtav1", muxer="avif", encoder_options={"preset": "8"})
     path = films.write(tmp_path / "f.avif", kind, films.numbered(count), 25)
     window = frame_window.Window()

@@ -39,13 +39,13 @@ def joined(tmp_path_factory):
 EXPECTED = [*range(COUNT), *range(200, 200 + COUNT), *range(400, 400 + COUNT)]
 
 
-def test_every_picture_of_a_joined_film_comes_in_order(joined):
+def test_every_frame_of_a_joined_video_comes_in_order(joined):
     assert films.numbers(load(joined).frames) == EXPECTED
 
 
 @pytest.mark.parametrize(("skip", "cap"), [(COUNT + 20, 5), (2 * COUNT - 2, 4)])
 @pytest.mark.parametrize("rate", [0, RATE])
-def test_a_window_of_a_joined_film_lies_where_it_was_shown(joined, rate, skip, cap):
+def test_a_window_of_a_joined_video_is_counted_from_its_start(joined, rate, skip, cap):
     loaded = load(joined, force_rate=rate, skip_first_frames=skip, frame_load_cap=cap)
     found = films.numbers(loaded.frames)
     assert all(
@@ -53,13 +53,13 @@ def test_a_window_of_a_joined_film_lies_where_it_was_shown(joined, rate, skip, c
     )
 
 
-def test_a_rate_goes_through_all_of_a_joined_film(joined):
+def test_a_rate_samples_all_of_a_joined_video(joined):
     loaded = load(joined, force_rate=30)
     assert abs(loaded.count - 3 * SECONDS * 30) <= 6
     assert set(films.numbers(loaded.frames)) >= set(EXPECTED) - {COUNT - 1, 200, 199 + COUNT, 400}
 
 
-def test_the_sound_of_a_joined_film_is_in_step_with_its_pictures(joined):
+def test_the_audio_of_a_joined_video_is_in_sync_with_its_frames(joined):
     loaded = load(joined)
     clicks = films.click_times(loaded.audio["waveform"][0].numpy(), loaded.audio["sample_rate"])
     beginnings = [0, SECONDS, 2 * SECONDS]
@@ -96,7 +96,7 @@ LAYOUTS = {"stereo, 5.1, stereo": ("stereo", "5.1", "stereo"), "mono, stereo": (
 
 @pytest.mark.parametrize("layouts", LAYOUTS)
 @pytest.mark.parametrize("rates", [(48000, 48000, 48000), (48000, 44100, 32000)])
-def test_sound_that_changes_its_layout_or_rate_is_made_like_its_beginning(tmp_path, layouts, rates):
+def test_audio_that_changes_its_layout_or_sample_rate_gets_those_of_its_beginning(tmp_path, layouts, rates):
     whole = b""
     for layout, rate in zip(LAYOUTS[layouts], rates, strict=False):
         with av.open(str(tmp_path / "piece.ts"), "w", format="mpegts") as file:

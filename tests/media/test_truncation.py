@@ -23,13 +23,13 @@ TRAILERS = {
 
 @pytest.mark.parametrize("kind", ["mp4", "mov"])
 @pytest.mark.parametrize("trailer", TRAILERS)
-def test_bytes_behind_the_last_box_make_no_film_a_cut_off_one(tmp_path, kind, trailer):
+def test_a_video_with_bytes_after_the_last_box_is_not_cut_off(tmp_path, kind, trailer):
     whole = films.write(tmp_path / f"f.{kind}", KINDS[kind], films.numbered(20), 25).read_bytes()
     source = io.BytesIO(whole + TRAILERS[trailer])
     assert len(whole) <= truncation.declared_bytes(source) <= len(source.getvalue())
 
 
-def test_a_film_cut_off_in_any_box_behind_one_of_the_cameras_own_is_told(tmp_path):
+def test_a_video_cut_off_in_any_box_after_one_of_the_cameras_own_is_reported(tmp_path):
     whole = films.write(tmp_path / "f.mp4", KINDS["mp4"], films.numbered(20), 25).read_bytes()
     first = int.from_bytes(whole[:4], "big")
     whole = whole[:first] + b"\0\0\0\x0cthumabcd" + whole[first:]

@@ -192,7 +192,7 @@ def test_audio_of_any_mapping_is_taken():
         {"waveform": torch.zeros((1, 1, 5)), "sample_rate": 0},
     ],
 )
-def test_what_is_no_sound_is_refused(audio):
+def test_input_that_is_no_audio_is_refused(audio):
     with pytest.raises(errors.MediaError):
         audio_encoder.clips(audio)
 
@@ -222,7 +222,7 @@ def test_a_lossless_part_is_exact(tmp_path, format):
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in films.KINDS.items() if kind.sound])
-def test_the_sound_of_a_film_is_loaded_without_its_pictures(tmp_path, kind):
+def test_the_audio_of_a_video_is_loaded_without_its_frames(tmp_path, kind):
     path = tmp_path / f"f.{films.KINDS[kind].ending}"
     films.write(path, films.KINDS[kind], films.numbered(100), 25, sound=films.clicks(4))
     whole, rate = load(path)
@@ -253,7 +253,7 @@ def test_negative_times_are_refused(tmp_path, window):
         load(encode(tmp_path, films.tones(1), 48000, "flac")[0], *window)
 
 
-def test_a_film_without_sound_is_told(tmp_path):
+def test_a_video_without_audio_is_refused_with_a_message_that_says_so(tmp_path):
     path = films.write(tmp_path / "f.mp4", films.KINDS["mp4"], films.numbered(5), 25)
     with pytest.raises(errors.MediaError, match="it has no audio"):
         load(path)
@@ -263,7 +263,7 @@ def test_a_film_without_sound_is_told(tmp_path):
     ("data", "words"),
     [(b"", "empty"), (b"<!DOCTYPE html><html>Sign in</html>", "HTML"), (b"fLaC" * 9, "damaged")],
 )
-def test_what_is_no_sound_file_is_named(tmp_path, data, words):
+def test_a_file_that_is_no_audio_is_named(tmp_path, data, words):
     (tmp_path / "s.flac").write_bytes(data)
     with pytest.raises(errors.MediaError, match=words):
         load(tmp_path / "s.flac")
@@ -271,7 +271,7 @@ def test_what_is_no_sound_file_is_named(tmp_path, data, words):
 
 @pytest.mark.parametrize("format", ["flac", "wav", "mp3"])
 @pytest.mark.parametrize("share", [0.3, 0.8])
-def test_of_a_sound_that_is_cut_off_comes_what_is_there_and_a_line_says_so(tmp_path, format, share):
+def test_of_audio_that_is_cut_off_the_rest_is_loaded_and_a_line_says_so(tmp_path, format, share):
     noise = np.random.default_rng(7).uniform(-0.5, 0.5, (2, 240_000)).astype(np.float32)
     path, _ = encode(tmp_path, noise, 48000, format)
     data = path.read_bytes()

@@ -171,7 +171,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_kind_of_sound_is_loaded(tmp_path, kind):
+def test_any_kind_of_audio_is_loaded(tmp_path, kind):
     muxer, codec = KINDS[kind]
     options = {"rf64": "always"} if kind == "rf64" else {}
     path = written(tmp_path / "s.bin", muxer, codec, films.tones(2, 2), **options)
@@ -219,7 +219,7 @@ MP3_TAILS = {
 
 
 @pytest.mark.parametrize("tail", MP3_TAILS)
-def test_what_lies_behind_the_sound_of_an_mp3_is_no_damage(tmp_path, tail):
+def test_what_follows_the_audio_of_an_mp3_is_no_damage(tmp_path, tail):
     path = encoded(tmp_path, "mp3")
     path.write_bytes(path.read_bytes() + MP3_TAILS[tail])
     sound, _, notes = read(path)
@@ -238,7 +238,7 @@ WHOLE_BYTES = 2 * 4 * 2 * COUNT  # as it was decoded, and as the result; floats;
 
 
 @pytest.mark.parametrize("format", ["wav", "mp3", "flac"])
-def test_a_sound_that_does_not_fit_is_refused_with_the_numbers(tmp_path, format):
+def test_audio_that_does_not_fit_into_memory_is_refused_with_the_numbers(tmp_path, format):
     path = encoded(tmp_path, format)
     assert heard(path, 2 * WHOLE_BYTES)[0]["waveform"].shape[2] >= COUNT
     said = r"Could not load the audio .*2 channels at 48000 Hz take .* GB of memory are free for that\. "

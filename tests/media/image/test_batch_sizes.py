@@ -26,7 +26,7 @@ def test_equal_sizes_stay_as_they_are_bit_for_bit(size_mode):
     assert len(images) == len(masks) == (2 if size_mode == batch_sizes.SEPARATE else 1)
 
 
-def test_pad_keeps_the_whole_picture_and_masks_what_was_added():
+def test_pad_keeps_the_whole_image_and_masks_what_was_added():
     images, masks = gathered([picture(10, 20, 0.0), picture(10, 10, 0.5)], "pad to first")
     added = images[0][1], masks[0][1]
     assert images[0].shape == (2, 10, 20, 3)

@@ -141,7 +141,7 @@ def test_what_encode_writes_decode_reads(channels):
     assert torch.equal(mask[0], 1 - expected[..., 3] if channels == 4 else torch.zeros(20, 30))
 
 
-def test_a_picture_50000_pixels_wide_comes_back():
+def test_an_image_50000_pixels_wide_comes_back():
     image = np.zeros((4, 50_000, 3), np.float32)
     image[:, ::7] = 1
     assert np.array_equal(decode(encode(image, "png").data)[0][0].numpy(), image)
@@ -225,7 +225,7 @@ def test_what_is_no_image_is_named_for_what_it_is(data, words):
         assert str(raised.value).count(". ") == 1
 
 
-def test_a_picture_larger_than_pillow_opens_is_refused_unread():
+def test_an_image_larger_than_pillow_opens_is_refused_unread():
     bomb = raw_png(2, 8, np.zeros((1, 1, 3), np.uint8))
     header = b"IHDR" + struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     bomb = bomb[:12] + header + struct.pack(">I", zlib.crc32(header)) + bomb[33:]

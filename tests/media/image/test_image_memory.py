@@ -75,7 +75,7 @@ def large_files():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_no_picture_and_no_animation_takes_more_than_its_result_and_300_mb(tmp_path):
+def test_no_image_and_no_animation_takes_more_than_its_result_and_300_mb(tmp_path):
     (tmp_path / "small.png").write_bytes(odd_images()["rgb.png"])
     cases = []
     for how, name, data in large_files():

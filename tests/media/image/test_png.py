@@ -92,7 +92,7 @@ def test_pillow_reads_back_every_pixel(engine, height, width, channels):
 @pytest.mark.parametrize(("engine", "recipe"), RECIPES)
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("kind", ["noise", "constant", "slope"])
-def test_every_recipe_is_lossless_on_every_kind_of_picture(engine, recipe, channels, kind, monkeypatch):
+def test_every_recipe_is_lossless_for_every_kind_of_image(engine, recipe, channels, kind, monkeypatch):
     monkeypatch.setattr(png, "BAND_BYTES", 2_000)  # several bands, whose first rows look at the band above
     pixels = noise(70, 61, channels)
     if kind == "constant":

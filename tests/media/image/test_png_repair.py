@@ -88,7 +88,7 @@ def test_what_cannot_be_repaired_is_left_alone():
         assert png_repair.repaired(beyond) is None
 
 
-def test_a_whole_file_stays_the_picture_it_is():
+def test_a_complete_file_keeps_its_pixels():
     assert np.array_equal(read(png_repair.repaired(FILE)), PIXELS)
     grey = np.array(Image.fromarray(PIXELS).convert("1"))
     assert np.array_equal(read(png_repair.repaired(saved(grey))), grey)

@@ -143,7 +143,7 @@ def expected(matrix):
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", SHARES)
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_colours_are_those_that_the_tags_of_a_film_mean(tmp_path, form, matrix, full):
+def test_the_colours_are_those_that_the_tags_of_a_video_mean(tmp_path, form, matrix, full):
     path = recording(tmp_path / "f.mkv", form, matrix, full)
     with container.opened(path, "f", "a video") as file:
         frame = next(file.decode(video=0))

@@ -100,7 +100,7 @@ def test_hevc_is_called_hvc1_in_an_mp4_whatever_it_was_called(tmp_path, held_in)
     assert probe(path)[0]["codec_tag_string"] == "hvc1"
 
 
-def test_a_film_with_tracks_that_nobody_decodes_is_copied_without_them(tmp_path):
+def test_a_video_with_tracks_that_cannot_be_decoded_is_copied_without_them(tmp_path):
     source = tmp_path / "source.mov"
     first = made(tmp_path / "first.mp4", "mp4")
     ffmpeg(
@@ -135,7 +135,7 @@ def test_subtitles_are_left_out_and_that_is_told(tmp_path):
         assert save(source, crf=crf)[2] == ("Left out: 1 subtitle track.",)
 
 
-def test_a_second_sound_is_copied_and_where_it_cannot_be_told(tmp_path):
+def test_a_second_audio_track_is_copied_and_if_it_cannot_be_a_note_says_so(tmp_path):
     source = tmp_path / "source.mkv"
     first = made(tmp_path / "first.mkv")
     ffmpeg("-i", first, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", source)
@@ -147,7 +147,7 @@ def test_a_second_sound_is_copied_and_where_it_cannot_be_told(tmp_path):
 
 @pytest.mark.parametrize("turn", ["90", "180", "270", "hflip", "vflip"])
 @pytest.mark.parametrize("format", ["mp4", "mkv"])
-def test_a_copy_is_shown_the_way_up_that_the_film_is(tmp_path, turn, format):
+def test_a_copy_is_displayed_as_upright_as_the_video(tmp_path, turn, format):
     first = made(tmp_path / "first.mp4", "mp4", 10, sound=False)
     source = tmp_path / "source.mp4"
     source.write_bytes(turned(first.read_bytes(), turn))
@@ -279,7 +279,7 @@ def test_a_file_that_is_damaged_is_told_as_such(tmp_path):
 
 @pytest.mark.parametrize(("first", "second"), [("5.1", "stereo"), ("stereo", "5.1"), ("mono", "stereo")])
 @pytest.mark.parametrize("crf", [-1, 30])
-def test_a_joined_film_whose_sound_changes_on_the_way_is_saved_whole(tmp_path, first, second, crf):
+def test_a_joined_video_whose_audio_changes_midway_is_saved_completely(tmp_path, first, second, crf):
     source = tmp_path / "source.ts"
     with source.open("wb") as whole:
         for layout in (first, second):

@@ -70,7 +70,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @every_kind
-def test_every_picture_comes_once_and_in_order(film, kind):
+def test_every_frame_comes_once_and_in_order(film, kind):
     loaded = load(film(kind))
     assert films.numbers(loaded.frames) == list(range(COUNT))
     assert loaded.count == COUNT
@@ -87,7 +87,7 @@ def test_skip_nth_and_cap_pick_by_counting(film, kind, skip, nth, cap):
 @pytest.mark.parametrize(
     ("rate", "skip", "nth", "cap"), [(10, 0, 1, 0), (8, 9, 2, 0), (60, 66, 1, 20), (25, 40, 1, 9)]
 )
-def test_a_rate_picks_the_first_picture_that_is_not_before_its_instant(film, kind, rate, skip, nth, cap):
+def test_a_rate_picks_the_first_frame_that_is_not_before_its_time(film, kind, rate, skip, nth, cap):
     # The n-th picture at a rate is the one that VideoHelperSuite stops at: it takes pictures until their
     # time, a multiple of the file's, has reached a multiple of the rate's.
     places = []
@@ -101,7 +101,7 @@ def test_a_rate_picks_the_first_picture_that_is_not_before_its_instant(film, kin
     assert picked == places
 
 
-def test_there_are_pictures_to_leave_out_in_the_film_of_open_groups(film):
+def test_the_video_with_open_groups_has_frames_to_leave_out(film):
     with av.open(str(film("mp4, open groups"))) as file:
         packets = [packet for packet in file.demux(video=0) if packet.pts is not None]
     keys = [index for index, packet in enumerate(packets) if packet.is_keyframe]
@@ -131,7 +131,7 @@ def test_a_rate_begins_at_a_key_near_by(film, kind):
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mp4, fragmented", "mov", "mkv", "webm", "ts"])
-def test_a_film_can_be_read_again_from_its_start(film, kind):
+def test_a_video_can_be_read_again_from_its_start(film, kind):
     everything = frame_window.Window()
     with container.opened(film(kind), "f", "a video") as file:
         opened = video_reader.VideoReader(file, film(kind), "f", Meter())
@@ -156,7 +156,7 @@ def test_a_stream_that_is_sought_between_keys_is_shown_from_the_next_key_on(tmp_
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "ts"])
 @pytest.mark.parametrize("rate", [30, 24, Fraction(30000, 1001)])
-def test_times_that_a_file_rounds_pick_the_same_pictures(tmp_path, kind, rate):
+def test_times_that_a_file_rounds_pick_the_same_frames(tmp_path, kind, rate):
     path = films.write(tmp_path / f"f.{KINDS[kind].ending}", KINDS[kind], films.numbered(100), rate)
     assert numbers(path, force_rate=float(rate)) == list(range(100))
     assert numbers(path, force_rate=float(rate), skip_first_frames=61, frame_load_cap=20) == list(
@@ -175,7 +175,7 @@ def uneven(count):
 
 @pytest.mark.parametrize("kind", ["mp4", "mp4, index at its end", "mp4, fragmented", "mov", "mkv", "webm"])
 @pytest.mark.parametrize(("rate", "skip"), [(10, 0), (10, 17), (30, 50)])
-def test_pictures_that_come_unevenly_are_picked_by_their_own_times(tmp_path, kind, rate, skip):
+def test_with_a_variable_frame_rate_frames_are_picked_by_their_timestamps(tmp_path, kind, rate, skip):
     instants = uneven(40)
     path = films.write(tmp_path / f"f.{KINDS[kind].ending}", KINDS[kind], films.numbered(40), 25, instants)
     expected = []
@@ -188,12 +188,12 @@ def test_pictures_that_come_unevenly_are_picked_by_their_own_times(tmp_path, kin
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
-def test_without_a_rate_uneven_pictures_are_counted(tmp_path, kind):
+def test_without_a_rate_frames_of_a_variable_rate_are_counted(tmp_path, kind):
     path = films.write(tmp_path / f"f.{KINDS[kind].ending}", KINDS[kind], films.numbered(40), 25, uneven(40))
     assert numbers(path, skip_first_frames=29, frame_load_cap=4) == [29, 30, 31, 32]
 
 
-def test_the_sound_of_uneven_pictures_is_that_of_their_span(tmp_path):
+def test_the_audio_of_a_video_with_a_variable_frame_rate_is_that_of_its_window(tmp_path):
     instants = uneven(16)
     sound = films.clicks(3)
     path = films.write(tmp_path / "f.mkv", KINDS["mkv"], films.numbered(16), 25, instants, sound=sound)
@@ -225,7 +225,7 @@ MATRICES = {
 
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("ending", ["mp4", "mov"])
-def test_a_turned_or_mirrored_film_is_loaded_upright(tmp_path, matrix, ending):
+def test_a_rotated_or_mirrored_video_is_loaded_upright(tmp_path, matrix, ending):
     numbers_of_matrix, stored = MATRICES[matrix]
     upright = films.numbered(8)
     kind = films.Kind(ending, encoder_options={"bf": "0"})
@@ -331,7 +331,7 @@ def test_a_rate_that_is_set_is_stronger_than_the_presets(film):
 
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.sound])
 @pytest.mark.parametrize(("rate", "skip", "cap"), [(0, 0, 0), (0, 20, 15), (10, 7, 9)])
-def test_the_sound_is_that_of_the_window(film, kind, rate, skip, cap):
+def test_the_audio_is_that_of_the_window(film, kind, rate, skip, cap):
     loaded = load(film(kind), force_rate=rate, skip_first_frames=skip, frame_load_cap=cap)
     start, end = skip / (rate or RATE), (skip + loaded.count) / (rate or RATE)
     waveform, sound_rate = loaded.audio["waveform"], loaded.audio["sample_rate"]
@@ -343,7 +343,7 @@ def test_the_sound_is_that_of_the_window(film, kind, rate, skip, cap):
 
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.sound])
 @pytest.mark.parametrize("window", [{"skip_first_frames": 33}, {"force_rate": 25, "skip_first_frames": 33}])
-def test_the_sound_of_a_window_is_there_from_its_first_moment(tmp_path, kind, window):
+def test_the_audio_of_a_window_begins_with_its_first_moment(tmp_path, kind, window):
     path = tmp_path / f"f.{KINDS[kind].ending}"
     films.write(path, KINDS[kind], films.numbered(COUNT), RATE, sound=films.tones(2, COUNT / RATE))
     waveform = load(path, **window).audio["waveform"][0].numpy()
@@ -351,7 +351,7 @@ def test_the_sound_of_a_window_is_there_from_its_first_moment(tmp_path, kind, wi
     assert pieces.min() > 0.1
 
 
-def test_a_film_without_sound_gives_silence_as_long_as_its_pictures(film):
+def test_a_video_without_audio_gives_silence_as_long_as_its_frames(film):
     loaded = load(film("gif"), frame_load_cap=10)
     waveform = loaded.audio["waveform"]
     assert not loaded.has_audio
@@ -360,7 +360,7 @@ def test_a_film_without_sound_gives_silence_as_long_as_its_pictures(film):
 
 
 @pytest.mark.parametrize("kind", ["mp4", "gif"])
-def test_sound_that_would_not_fit_into_memory_is_refused_with_what_to_set(film, kind):
+def test_audio_of_a_video_that_does_not_fit_into_memory_is_refused_with_what_to_set(film, kind):
     free = iter([PLENTY])  # for the frame; after that there is less than its audio takes
     with pytest.raises(errors.MediaError, match=r"s of audio take \d+\.\d GB.*Set select_every_nth"):
         load(film(kind), free=lambda: next(free, 1000), select_every_nth=100)
@@ -377,7 +377,7 @@ def test_the_audio_of_every_nth_frame_ends_with_the_video(film, kind, window, nt
     assert abs(seconds - (end - start)) < 0.002
 
 
-def test_sound_that_ends_early_is_followed_by_silence(tmp_path):
+def test_audio_that_ends_early_is_followed_by_silence(tmp_path):
     path = films.write(tmp_path / "f.mkv", KINDS["mkv"], films.numbered(50), RATE, sound=films.tones(2, 0.5))
     waveform = load(path).audio["waveform"]
     assert waveform.shape[2] == 2 * films.SOUND_RATE
@@ -472,7 +472,7 @@ def test_nodes_can_work_on_a_latent_as_on_one_of_vae_encode(film, dimensions):
         assert torch.equal(latent, twice)
 
 
-def test_films_side_by_side_are_encoded_one_at_a_time(film):
+def test_videos_loaded_in_parallel_are_encoded_one_at_a_time(film):
     waits, steps, beside = threading.Event(), [], []
 
     class Waiting(Meter):
@@ -536,7 +536,7 @@ def test_what_would_not_fit_into_memory_is_refused_with_what_would(film):
         load(film("mp4"), free=free, frame_load_cap=21)
 
 
-def test_a_film_that_tells_too_few_frames_is_still_loaded_whole(film, monkeypatch):
+def test_a_video_that_states_too_few_frames_is_loaded_completely(film, monkeypatch):
     monkeypatch.setattr(video_reader.VideoReader, "count", property(lambda reader: 3))
     assert numbers(film("mp4")) == list(range(COUNT))
 
@@ -562,7 +562,7 @@ def load_within(path, frames, **inputs):
 
 
 @pytest.mark.parametrize("vae", [None, 3])
-def test_a_film_that_tells_no_length_is_refused_when_no_further_frame_fits(live, vae):
+def test_a_video_without_a_stated_length_is_refused_when_no_further_frame_fits(live, vae):
     def sink():
         return frame_sinks.Latents(Vae(vae), Meter()) if vae else frame_sinks.Tensor()
 
@@ -573,7 +573,7 @@ def test_a_film_that_tells_no_length_is_refused_when_no_further_frame_fits(live,
     assert load_within(live, COUNT, sink=sink()).count == COUNT
 
 
-def test_frames_of_a_film_that_tells_no_length_go_to_a_vae_in_batches(live, monkeypatch):
+def test_frames_of_a_video_without_a_stated_length_go_to_a_vae_in_batches(live, monkeypatch):
     monkeypatch.setattr(frame_sinks, "BATCH_PIXELS", films.WIDTH * films.HEIGHT * 25)
     vae = Vae()
     assert load_within(live, 30, sink=frame_sinks.Latents(vae, Meter())).count == COUNT
@@ -604,7 +604,7 @@ class Shared:
 
 
 @pytest.mark.parametrize("moment", [0, 30, COUNT - 1])
-def test_films_that_are_loaded_side_by_side_share_the_memory(film, moment):
+def test_videos_loaded_in_parallel_share_the_memory(film, moment):
     shared = Shared(COUNT + 25)
     beside = []
 
@@ -630,7 +630,7 @@ def test_the_memory_of_a_load_that_failed_is_free_again(film):
     assert load(film("mp4"), free=shared.free).count == COUNT
 
 
-def test_a_film_that_tells_no_length_grows_into_nothing_that_another_was_promised(live):
+def test_a_video_without_a_stated_length_takes_no_memory_that_another_call_reserved(live):
     shared = Shared(COUNT)
     with memory_budget.Reservation("", "", shared.free) as other:
 
@@ -654,7 +654,7 @@ def test_numbers_that_mean_nothing_are_refused(film, numbers):
         load(film("mp4"), **numbers)
 
 
-def test_a_film_of_sound_alone_is_sent_to_the_node_for_it(tmp_path):
+def test_for_a_file_with_audio_alone_the_message_names_the_node_that_reads_it(tmp_path):
     with av.open(str(tmp_path / "f.mp4"), "w") as file:
         voice = file.add_stream("aac", rate=48000, layout="mono")
         frame = av.AudioFrame.from_ndarray(films.tones(1), "fltp", "mono")
@@ -676,7 +676,7 @@ def test_a_film_of_sound_alone_is_sent_to_the_node_for_it(tmp_path):
         (bytes(1000), "unknown"),
     ],
 )
-def test_what_is_no_film_is_named(tmp_path, data, words):
+def test_a_file_that_is_no_video_is_named(tmp_path, data, words):
     (tmp_path / "f.mp4").write_bytes(data)
     with pytest.raises(errors.MediaError, match=words) as raised:
         load(tmp_path / "f.mp4")
@@ -684,7 +684,7 @@ def test_what_is_no_film_is_named(tmp_path, data, words):
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP"])
-def test_an_image_called_a_film_is_sent_to_the_node_for_it(tmp_path, form):
+def test_for_an_image_named_as_a_video_the_message_names_the_node_that_reads_it(tmp_path, form):
     from PIL import Image
 
     Image.new("RGB", (16, 16)).save(tmp_path / "f.mp4", form)
@@ -694,7 +694,7 @@ def test_an_image_called_a_film_is_sent_to_the_node_for_it(tmp_path, form):
 
 @pytest.mark.parametrize("kind", [name for name in KINDS if name not in ("gif", "ts")])
 @pytest.mark.parametrize("share", [0.05, 0.4, 0.9])
-def test_of_a_film_that_is_cut_off_comes_what_is_there_and_a_line_says_so(film, tmp_path, kind, share):
+def test_of_a_video_that_is_cut_off_the_rest_is_loaded_and_a_line_says_so(film, tmp_path, kind, share):
     whole = film(kind).read_bytes()
     (tmp_path / "f.mp4").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(errors.MediaError, match=r"cut off|damaged|decode"):
@@ -710,12 +710,12 @@ def test_of_a_film_that_is_cut_off_comes_what_is_there_and_a_line_says_so(film, 
     assert any("The file is cut off after" in note or "damaged after" in note for note in loaded.notes)
 
 
-def test_of_whole_films_nothing_is_told_and_none_is_refused(film):
+def test_for_complete_videos_there_is_no_note_and_none_is_refused(film):
     for kind in KINDS:
         assert load(film(kind), on_damage="fail").notes == (), kind
 
 
-def test_of_a_film_that_is_cut_off_a_window_that_is_there_can_be_loaded(film, tmp_path):
+def test_of_a_video_that_is_cut_off_a_complete_window_can_be_loaded(film, tmp_path):
     whole = film("mp4").read_bytes()
     (tmp_path / "f.mp4").write_bytes(whole[: len(whole) * 2 // 3])
     assert numbers(tmp_path / "f.mp4", frame_load_cap=6) == list(range(6))
@@ -779,7 +779,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("kind", DAMAGED)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.97])
-def test_one_damaged_spot_costs_a_few_pictures_and_no_load(tmp_path, kind, share):
+def test_one_damaged_spot_costs_a_few_frames_and_loading_succeeds(tmp_path, kind, share):
     path = films.write(tmp_path / f"f.{DAMAGED[kind].ending}", DAMAGED[kind], noisy(COUNT), RATE)
     loaded = load(damaged(path, share))
     found = films.numbers(loaded.frames)
@@ -799,7 +799,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("kind", SILENT)
-def test_pictures_that_ffmpeg_passes_over_in_silence_are_told(tmp_path, kind):
+def test_frames_that_ffmpeg_skips_without_an_error_are_reported(tmp_path, kind):
     row = SILENT[kind]
     sound = films.tones(2, COUNT / RATE) if row.sound else None
     path = films.write(tmp_path / f"f.{row.ending}", row, noisy(COUNT), RATE, sound=sound)
@@ -818,7 +818,7 @@ def test_pictures_that_ffmpeg_passes_over_in_silence_are_told(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "ts"])
-def test_a_film_without_some_pictures_is_not_damaged(tmp_path, kind):
+def test_a_video_that_leaves_out_some_frames_is_not_damaged(tmp_path, kind):
     row = KINDS[kind]
     instants = [Fraction(place, RATE) for place in range(COUNT + 9) if not 20 <= place < 29]
     path = films.write(tmp_path / f"f.{row.ending}", row, films.numbered(COUNT), RATE, instants)
@@ -826,7 +826,7 @@ def test_a_film_without_some_pictures_is_not_damaged(tmp_path, kind):
     assert (loaded.count, loaded.notes) == (COUNT, ())
 
 
-def test_transparency_beside_uneven_pictures_is_no_damage(tmp_path):
+def test_transparency_beside_frames_at_a_variable_rate_is_no_damage(tmp_path):
     """A block of it lies between two packets and looks like bytes that FFmpeg passed over."""
     random = np.random.default_rng(1)
     pictures = films.numbered(20, channels=4)
@@ -841,7 +841,7 @@ def test_transparency_beside_uneven_pictures_is_no_damage(tmp_path):
 
 
 @pytest.mark.parametrize("tells", [True, False], ids=["PyAV tells", "PyAV before 16"])
-def test_what_a_matroska_keeps_beside_uneven_pictures_is_no_damage(tmp_path, monkeypatch, tells):
+def test_what_a_matroska_keeps_beside_frames_at_a_variable_rate_is_no_damage(tmp_path, monkeypatch, tells):
     """As HDR10+: here it is transparency, of which the track does not speak."""
     if not tells:
         monkeypatch.setattr(media_packets, "_has_additions", lambda packet: False)
@@ -861,7 +861,7 @@ def test_what_a_matroska_keeps_beside_uneven_pictures_is_no_damage(tmp_path, mon
     assert (loaded.count, loaded.frames.shape[3], loaded.notes) == (20, 3, ())
 
 
-def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, monkeypatch):
+def test_frames_that_are_lost_with_a_failing_end_are_decoded_again(tmp_path, monkeypatch):
     path = films.write(tmp_path / "f.mov", DAMAGED["png"], noisy(COUNT), RATE)
     real = video_reader.VideoReader._decode
     tried = []
@@ -877,7 +877,7 @@ def test_pictures_that_a_failing_end_takes_along_are_decoded_again(tmp_path, mon
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
-def test_a_film_whose_pictures_come_unevenly_is_as_long_as_they_last(tmp_path, kind):
+def test_a_video_with_a_variable_frame_rate_is_as_long_as_its_frames(tmp_path, kind):
     pauses = np.random.default_rng(5).uniform(0.1, 0.32, 24)
     instants = [Fraction(round(float(at) * 1000), 1000) for at in np.cumsum(pauses) - pauses[0]]
     sound = films.clicks(float(instants[-1]) + 0.2)
@@ -893,7 +893,7 @@ def test_a_film_whose_pictures_come_unevenly_is_as_long_as_they_last(tmp_path, k
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_even_film_keeps_the_rate_that_it_states(film, kind):
+def test_a_video_with_a_constant_frame_rate_keeps_the_one_that_it_states(film, kind):
     loaded = load(film(kind), skip_first_frames=7, select_every_nth=2)
     assert loaded.rate == Fraction(RATE, 2)
     assert (loaded.info["source_fps"], loaded.info["source_frame_count"]) == (RATE, COUNT)

@@ -34,7 +34,7 @@ def shown_ratio(stream):
 @pytest.mark.parametrize(("format", "codec"), ENCODED)
 @pytest.mark.parametrize("aspect", ["16/11", "8/9"])
 @pytest.mark.parametrize("lying", [False, True])
-def test_a_film_keeps_its_aspect_ratio(tmp_path, format, codec, aspect, lying):
+def test_a_video_keeps_its_aspect_ratio(tmp_path, format, codec, aspect, lying):
     source = tmp_path / "source.mp4"
     ffmpeg("-i", made(tmp_path / "first.mkv", count=5, sound=False), "-vf", f"setsar={aspect}", source)
     if lying:
@@ -51,7 +51,7 @@ def test_a_film_keeps_its_aspect_ratio(tmp_path, format, codec, aspect, lying):
 
 @pytest.mark.parametrize("turn", ["90", "180", "270", "hflip", "vflip", "transpose"])
 @pytest.mark.parametrize("format", ["mp4", "webm", "gif"])
-def test_a_film_is_encoded_the_way_up_that_it_is_shown(tmp_path, turn, format):
+def test_a_video_is_encoded_as_upright_as_it_is_displayed(tmp_path, turn, format):
     first = made(tmp_path / "first.mp4", "mp4", 5, sound=False)
     source = tmp_path / "source.mp4"
     source.write_bytes(turned(first.read_bytes(), turn))

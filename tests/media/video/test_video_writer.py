@@ -69,7 +69,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize(("format", "codec"), WRITTEN)
-def test_frames_become_a_film_of_the_kind_asked_for(tmp_path, format, codec):
+def test_frames_become_a_video_of_the_format_and_codec_asked_for(tmp_path, format, codec):
     path, plan, notes = write(tmp_path, pictures(), format, codec)
     ending, names = WRITTEN[format, codec]
     assert path.suffix == f".{ending}" == f".{plan.container.name}"
@@ -132,7 +132,7 @@ def test_a_tone_in_each_channel_survives(tmp_path, format, count):
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000, 192000])
 @pytest.mark.parametrize("format", ["mp4", "webm", "mkv"])
-def test_sound_of_any_rate_is_kept_or_resampled(tmp_path, format, rate):
+def test_audio_of_any_sample_rate_is_kept_or_resampled(tmp_path, format, rate):
     clip = pictures(24, sound=0)
     tones = films.tones(2, 1, rate)
     clip = VideoFrames(
@@ -145,7 +145,7 @@ def test_sound_of_any_rate_is_kept_or_resampled(tmp_path, format, rate):
         assert sound["sample_rate"] == rate
 
 
-def test_pictures_and_sound_lie_side_by_side_in_the_file(tmp_path):
+def test_video_and_audio_are_interleaved_in_the_file(tmp_path):
     path, _, _ = write(tmp_path, pictures(1000, width=64, height=48), "mp4")
     with av.open(str(path)) as file:
         places = [(packet.stream.type, packet.pos) for packet in file.demux() if packet.pos is not None]
@@ -155,7 +155,7 @@ def test_pictures_and_sound_lie_side_by_side_in_the_file(tmp_path):
         assert kinds == {"audio", "video"}, fifth
 
 
-def test_sound_longer_than_the_pictures_ends_with_them(tmp_path):
+def test_audio_longer_than_the_frames_ends_with_them(tmp_path):
     clip = pictures(24)
     longer = {"waveform": torch.from_numpy(films.tones(2, 5))[None], "sample_rate": films.SOUND_RATE}
     path, _, _ = write(tmp_path, VideoFrames(clip.frames, longer, clip.rate), "mkv")
@@ -294,7 +294,7 @@ def test_uneven_times_stay_when_a_file_is_encoded(tmp_path):
 
 
 @pytest.mark.parametrize(("format", "codec"), [("mp4", "h264"), ("mp4", "av1"), ("webm", "vp9")])
-def test_pictures_of_the_same_time_are_all_encoded(tmp_path, format, codec):
+def test_frames_of_the_same_time_are_all_encoded(tmp_path, format, codec):
     milliseconds = (0, 40, 80, 80, 80, 120, 160, 160, 200)
     even = films.write(
         tmp_path / "s.mkv", films.Kind("mkv", "mjpeg", "yuvj420p", sound=""), films.numbered(9), 25
@@ -311,7 +311,7 @@ def test_pictures_of_the_same_time_are_all_encoded(tmp_path, format, codec):
     assert films.numbers(load(path).frames) == list(range(9))
 
 
-def test_sound_whose_times_are_rounded_is_encoded_without_a_break(tmp_path):
+def test_audio_with_rounded_times_is_encoded_without_a_gap(tmp_path):
     """In Matroska a frame of 1024 samples at 44.1 kHz never begins at a whole millisecond; and pictures that
     are decoded at once leave no sound of earlier moments to join on to.
     """
@@ -346,7 +346,7 @@ def test_a_transparent_file_stays_so_when_copied_and_when_encoded(tmp_path):
         assert load(write(tmp_path, VideoFile(source), **options)[0]).frames.shape[3] == 4
 
 
-def test_a_film_in_memory_is_saved_as_one_on_disk(tmp_path):
+def test_a_video_in_memory_is_saved_as_one_on_disk(tmp_path):
     clip = recording(tmp_path, "mp4")
     path, plan, _ = write(tmp_path, VideoFile(io.BytesIO(clip.source.read_bytes())))
     assert plan.copies
@@ -386,7 +386,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(tmp_pat
 
 
 @pytest.mark.parametrize(("codec", "least"), [("h264", 2), ("h265", 64), ("vp9", 2), ("av1", 16)], ids=str)
-def test_pictures_below_what_a_codec_takes_are_refused_before_it_begins(tmp_path, codec, least):
+def test_frames_smaller_than_a_codec_accepts_are_refused_before_it_begins(tmp_path, codec, least):
     def small(width, height):
         return VideoFrames(torch.rand((3, height, width, 3)), None, Fraction(10))
 
@@ -413,7 +413,7 @@ def test_what_are_no_frames_is_refused(tmp_path, shape):
         write(tmp_path, VideoFrames(torch.zeros(shape), None, Fraction(10)))
 
 
-def test_more_channels_than_a_film_holds_are_refused(tmp_path):
+def test_more_channels_than_a_video_can_have_are_refused(tmp_path):
     with pytest.raises(errors.MediaError, match="holds 8 channels and there are 9"):
         write(tmp_path, pictures(sound=9), "mp4")
     assert not list(tmp_path.iterdir())
@@ -464,7 +464,7 @@ def test_a_disk_that_is_full_is_not_told_as_a_damaged_file(tmp_path, name, endin
     assert not link.is_symlink()
 
 
-def test_a_damaged_film_that_is_encoded_says_what_was_damaged_and_keeps_its_other_pictures(tmp_path):
+def test_a_damaged_video_that_is_encoded_says_what_was_damaged_and_keeps_its_other_frames(tmp_path):
     kind = films.Kind("mov", "png", "rgb24")
     source = films.write(tmp_path / "s.mov", kind, films.numbered(20), 25)
     data = bytearray(source.read_bytes())
