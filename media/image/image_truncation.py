@@ -5,6 +5,7 @@ Also removes the metadata of a JPEG, for decoders that fail on it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zlib
 from collections.abc import Callable
@@ -16,6 +17,8 @@ BLOCK_BYTES = 1 << 20
 _TRIED_BYTES, _TRIED_PIXELS = 32 << 20, 16_000_000
 _MORE_BITS = bytes.fromhex("5aa533cc") * 16  # of a scan; decoders read missing bits as zeros
 _JPEG_END = b"\xff\xd9"
+_PNG_PIXELS = (b"IDAT", b"fdAT")
+_INFLATED_BYTES = 1 << 14  # at once: 16 MiB at most, because zlib needs a byte for 1,032
 _GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
 
 
@@ -95,22 +98,57 @@ def only_end_marker_is_missing(file: BinaryIO) -> bool:
 
 
 def _of_png(file: BinaryIO, head: bytes) -> str:
-    """Read all chunks and compare the checksums of those with pixels (https://www.w3.org/TR/png-3/, 5.3)."""
+    """Compare the checksums of all chunks with pixels, up to IEND (https://www.w3.org/TR/png-3/, 5.3).
+
+    A wrong checksum or a missing IEND is no damage if all pixels are there.
+    """
     file.seek(8)
-    while True:
-        length, kind = int.from_bytes(_read(file, 4), "big"), _read(file, 4)
-        if kind == b"IEND":
-            return ""
-        if kind not in (b"IDAT", b"fdAT"):
-            file.seek(length + 4, 1)
-            continue
-        checksum = zlib.crc32(kind)
-        while length:
-            block = _read(file, min(length, BLOCK_BYTES))
-            checksum = zlib.crc32(block, checksum)
-            length -= len(block)
-        if int.from_bytes(_read(file, 4), "big") != checksum:
-            return "a part of the file is damaged"
+    with contextlib.suppress(_End):
+        while True:
+            length, kind = int.from_bytes(_read(file, 4), "big"), _read(file, 4)
+            if kind == b"IEND":
+                return ""
+            if kind not in _PNG_PIXELS:
+                file.seek(length + 4, 1)
+                continue
+            checksum = zlib.crc32(kind)
+            while length:
+                block = _read(file, min(length, BLOCK_BYTES))
+                checksum = zlib.crc32(block, checksum)
+                length -= len(block)
+            if int.from_bytes(_read(file, 4), "big") != checksum:
+                return "" if _has_all_png_pixels(file) else "a part of the file is damaged"
+    if not _has_all_png_pixels(file):
+        raise _End
+    return ""
+
+
+def _has_all_png_pixels(file: BinaryIO) -> bool:
+    """Return whether every frame is complete: a zlib stream, which ends with a checksum of its own (10.1)."""
+    file.seek(16)
+    width, height = (int.from_bytes(file.read(4), "big") for _ in "wh")
+    frame_bytes = 16 * (width + 1) * (height + 1)  # more than any depth and interlacing needs
+    frames, begun, stream, left = 0, 0, zlib.decompressobj(), frame_bytes
+    file.seek(8)
+    while len(start := file.read(8)) == 8:  # noqa: PLR2004  a length and a kind
+        end, kind = file.tell() + int.from_bytes(start[:4], "big"), start[4:]
+        if kind == b"acTL":
+            frames = int.from_bytes(file.read(4), "big")
+        elif kind == b"fcTL":
+            if left < frame_bytes and not stream.eof:
+                return False
+            begun, stream, left = begun + 1, zlib.decompressobj(), frame_bytes
+        elif kind in _PNG_PIXELS:
+            file.seek(4 if kind == b"fdAT" else 0, 1)  # its sequence number
+            while block := file.read(max(0, min(_INFLATED_BYTES, end - file.tell()))):
+                try:
+                    left -= len(stream.decompress(block))
+                except zlib.error:
+                    return False
+                if left < 0:
+                    return False
+        file.seek(end + 4)
+    return stream.eof and begun == frames
 
 
 def _of_gif(file: BinaryIO, head: bytes) -> str:

@@ -303,6 +303,10 @@ def noisy_jpeg(progressive=False):
     return saved(Image.fromarray(pixels), "JPEG", progressive=progressive)
 
 
+def noisy_png():
+    return saved(Image.open(io.BytesIO(noisy_jpeg())), "PNG")
+
+
 @pytest.mark.parametrize("by_host", [False, True], ids=["by Pillow", "by the host"])
 @pytest.mark.parametrize(
     ("make", "lacking", "whole"),
@@ -317,6 +321,8 @@ def noisy_jpeg(progressive=False):
         (noisy_jpeg, 400, False),
         (lambda: noisy_jpeg(progressive=True), 2, True),
         (lambda: noisy_jpeg(progressive=True), 3, False),
+        (noisy_png, 12, True),
+        (noisy_png, 40, False),
     ],
 )
 def test_what_lacks_none_of_its_pixels_is_not_called_cut_off(tmp_path, make, lacking, whole, by_host):

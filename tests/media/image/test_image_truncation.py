@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -40,6 +42,38 @@ def test_a_damaged_png_is_known_by_its_checksum():
     data = bytearray(FILES["png"])
     data[len(data) // 2] ^= 1
     assert damage(bytes(data)) == "a part of the file is damaged"
+
+
+def flipped(data, kind):
+    """``data`` with another bit in the checksum of its last chunk of ``kind``."""
+    start = data.rindex(kind)
+    end = start + 4 + int.from_bytes(data[start - 4 : start], "big")
+    return data[:end] + bytes([data[end] ^ 1]) + data[end + 1 :]
+
+
+FRAMES = [Image.fromarray(np.roll(NOISE, row, axis=0)) for row in (0, 5, 9)]
+PNGS = {
+    "png": FILES["png"],
+    "16 bits": saved(Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)), "PNG"),
+    "animated": saved(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]),
+    "animated after a still": saved(IMAGE, "PNG", save_all=True, append_images=FRAMES, default_image=True),
+}
+
+
+@pytest.mark.parametrize("name", PNGS)
+def test_a_png_with_all_pixels_is_complete_with_a_wrong_checksum_or_without_its_end(name):
+    data = PNGS[name]
+    last = b"fdAT" if b"fdAT" in data else b"IDAT"
+    for whole in (data, flipped(data, b"IDAT"), flipped(data, last), data[:-3], data[:-12]):
+        assert damage(whole) == ""
+    assert damage(data[:-20]) == "the file is cut off"  # of the last frame, two bytes are missing
+    without_a_frame = data[: data.rindex(b"fcTL") - 4] if b"fcTL" in data else data[:33]
+    assert damage(without_a_frame) == "the file is cut off"
+
+
+def test_a_png_that_inflates_to_more_than_its_size_is_not_called_complete():
+    header, bomb = FILES["png"][:33], zlib.compress(bytes(10_000_000))
+    assert damage(header + struct.pack(">I", len(bomb)) + b"IDAT" + bomb) == "the file is cut off"
 
 
 def test_of_an_unknown_format_nothing_is_said():
