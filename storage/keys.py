@@ -17,15 +17,15 @@ MAX_KEY_BYTES = 1024  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-key
 # What a key must not contain: the pattern, what the message says, and what to do.
 _LONE_SURROGATE = (
     re.compile("[\ud800-\udfff]"),
-    "it holds a lone surrogate, half a character",
+    "it contains a lone surrogate, half a character",
     "Type that one again.",
 )
 _FAULTS = (
-    (re.compile(r"\\"), "it holds a backslash", "Put / between folders."),
-    (re.compile(r"(^|/)\.\.?(/|$)"), "it has . or .. as a folder in it", "Write the name out."),
-    (re.compile("[\x00-\x1f\x7f-\x9f]"), "it holds a control character", "Remove line breaks and tabs."),
+    (re.compile(r"\\"), "it contains a backslash", "Put / between folders."),
+    (re.compile(r"(^|/)\.\.?(/|$)"), "it contains . or .. as a folder", "Write the name out."),
+    (re.compile("[\x00-\x1f\x7f-\x9f]"), "it contains a control character", "Remove line breaks and tabs."),
     _LONE_SURROGATE,
-    (re.compile("[\ufffe\uffff]"), "it holds a character that XML cannot carry", "Remove U+FFFE, U+FFFF."),
+    (re.compile("[\ufffe\uffff]"), "it contains a character that XML cannot carry", "Remove U+FFFE, U+FFFF."),
 )
 _SHOWN_CHARACTERS = 200  # of a wrong key, in a message
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?]*/?", re.IGNORECASE)
