@@ -109,7 +109,6 @@ class Output:
 
     @contextlib.contextmanager
     def _errors_of(self, who: str) -> Iterator[None]:
-        """Translate the errors raised within the ``with`` block."""
         import av
 
         try:

@@ -167,16 +167,11 @@ def _frame(image: torch.Tensor | npt.NDArray[Any], form: Format) -> npt.NDArray[
         image = image.detach().cpu()
         image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()  # numpy has no bfloat16
     shape = image.shape
-    match shape:
-        case (height, width):
-            image = image[..., None]
-        case (height, width, channels) if channels in png.COLOUR_TYPES:
-            pass
-        case _:
-            height = width = 0
-    if not (height and width):
+    image = image[..., None] if image.ndim == 2 else image  # noqa: PLR2004
+    if image.ndim != 3 or 0 in shape or image.shape[2] not in png.COLOUR_TYPES:  # noqa: PLR2004
         said = f"an array of {' x '.join(map(str, shape))} is not an image"
         raise MediaError(_refusal(form.name, said, "Connect images of height x width x 1, 3 or 4 channels."))
+    height, width = shape[:2]
     if max(height, width) > form.max_side:
         roomier = [other.name for other in FORMATS.values() if other.max_side >= max(height, width)]
         said = f"a {form.name} file is at most {form.max_side:,} pixels wide and high"

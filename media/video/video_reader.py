@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,17 +45,6 @@ AUDIO_BEHIND_SECONDS = 30  # how much later in the file the audio of a frame may
 FALLBACK_RATE = Fraction(25)  # for a file without a frame rate
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders ignore alpha
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """Where decoding may begin: a time to seek, in the stream's unit; None is the start of the file.
-
-    ``counted``: the window counts frames, so that their numbers have to be found in the index.
-    """
-
-    timestamp: int | None = None
-    counted: bool = True
 
 
 class VideoReader:
@@ -130,10 +118,10 @@ class VideoReader:
         Meanwhile ``timeline`` collects the audio, and drops what is before the window. Raises MediaError if
         ``damage`` does.
         """
-        for entry in self._entries(window):
-            found = self._from(entry, window)
+        for timestamp in self._entries(window):
+            found = self._from(timestamp, window)
             first = next(found, None)
-            if first is not None and (entry.timestamp is None or not _is_late(first, window)):
+            if first is not None and (timestamp is None or not _is_late(first, window)):
                 return itertools.chain([first], found)
         return iter(())
 
@@ -154,22 +142,22 @@ class VideoReader:
             elif packet.dts is not None and packet.dts * self.stream.time_base > last:
                 return
 
-    def _entries(self, window: Window) -> Iterator[_Entry]:
-        """Yield where to begin, the nearest first, the start of the file last."""
+    def _entries(self, window: Window) -> Iterator[int | None]:
+        """Yield times to seek, in the stream's unit, the nearest first; then None, the start of the file."""
         lead = LEAD_SECONDS if self.audio is not None else Fraction(0)
         if self.format.seeks and window.start_seconds is not None:
             for earlier in EARLIER_SECONDS:
                 instant = window.start_seconds - lead - earlier
                 if instant > 0:
-                    yield _Entry(round((self.start + instant) / self.stream.time_base), counted=False)
+                    yield round((self.start + instant) / self.stream.time_base)
         elif self.format.seeks and window.skip_first_frames:
             index = self._index()
             place = window.skip_first_frames - math.ceil(lead * self.rate)
             keys = [entry.timestamp for entry in index[: max(0, place) + 1] if entry.is_keyframe]
             for decoded_at in keys[:0:-1][:2]:  # the start of the file is an entry of its own
                 # A seek needs the presentation time of a key frame; the index has its decoding time.
-                yield _Entry(decoded_at + (self.stream.start_time or 0) - index[0].timestamp)
-        yield _Entry()
+                yield decoded_at + (self.stream.start_time or 0) - index[0].timestamp
+        yield None
 
     def _index(self) -> list[Any]:
         """Return the file's index, in decoding order, if it has every frame; else []. PyAV 14 has none."""
@@ -183,28 +171,28 @@ class VideoReader:
         found = [place for place, entry in enumerate(index) if entry.timestamp == decoded_at]
         return found[0] if found else len(index)
 
-    def _from(self, entry: _Entry, window: Window) -> Iterator[TimedFrame]:
-        """Decode from a key frame on.
+    def _from(self, timestamp: int | None, window: Window) -> Iterator[TimedFrame]:
+        """Decode from a key frame on. If the window counts frames, its number is found in the index.
 
         Frames that follow it in the file but are shown before it depend on earlier frames. They are left out
         and counted: their count is the difference between the key frame's numbers in decoding and in
         presentation order.
         """
-        self._go_to(entry)
+        self._go_to(timestamp)
         key, leading, held = None, 0, list[Any]()
         index, seconds = 0, Fraction(0)
-        settled = entry.timestamp is None or not entry.counted
+        settled = timestamp is None or window.start_seconds is not None
         for stream, packet in self._packets:
             self._meter.check()
             self._skipped.look(packet)
             if stream.index != self.stream.index:
                 self._decode_audio(packet)
                 continue
-            if entry.timestamp is not None and key is None:
+            if timestamp is not None and key is None:
                 if not packet.is_keyframe:
                     continue
                 key = packet.pts
-                if entry.counted:
+                if window.start_seconds is None:
                     index = self._place(packet.dts)
             elif not settled:
                 settled = packet.pts is None or packet.pts > key
@@ -225,7 +213,7 @@ class VideoReader:
                     yield TimedFrame(place, seconds, frame)
                     index += 1
                 held.clear()
-        if entry.timestamp is None:
+        if timestamp is None:
             self.counted = index
         self._note_the_end(index + leading, seconds)
 
@@ -246,10 +234,10 @@ class VideoReader:
                     yield timed
             self.timeline, self.counted = again.timeline, again.counted
 
-    def _go_to(self, entry: _Entry) -> None:
+    def _go_to(self, timestamp: int | None) -> None:
         self.timeline = AudioTimeline(self.start)
-        if entry.timestamp is not None:
-            self.container.seek(entry.timestamp, stream=self.stream)
+        if timestamp is not None:
+            self.container.seek(timestamp, stream=self.stream)
         elif self._moved:
             rewind(self.container)
         self._moved = True
