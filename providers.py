@@ -22,12 +22,15 @@ class Provider:
     """One row.
 
     ``endpoint`` is a template with {region} and {account_id}; "" means the SDK's own, or that ``requires``
-    has endpoint_url. ``requires`` names the settings that must be set unless endpoint_url is. ``addressing``:
-    the bucket is in the host, in the path, or where the SDK decides. ``checksums``: boto3 adds all that it
-    knows (since 1.36), or only the required ones, because compatible servers may not know the others.
-    ``conditional_writes`` and ``conditional_complete``: whether the server respects ``If-None-Match: *`` when
-    an object is put or a multipart upload completed; None: unknown, it may refuse or ignore the header, so
-    the name is looked up first.
+    has endpoint_url. ``requires`` names the settings that must be set unless endpoint_url is; a row without a
+    default ``region`` has ``("region",)``. ``addressing``: the bucket is in the host, in the path, or where
+    the SDK decides. ``checksums``: boto3 adds all that it knows (since 1.36), or only the required ones,
+    because compatible servers may not know the others.
+
+    ``conditional_writes`` and ``conditional_complete``: what the server does with ``If-None-Match: *`` when
+    an object is put or a multipart upload completed. True: it respects the header. None: unknown; the header
+    is sent, and the key is looked up first. False: the header is not sent, and the key is looked up first. A
+    server that ignores or refuses the header has False in both.
     """
 
     name: str

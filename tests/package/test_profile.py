@@ -296,6 +296,17 @@ def test_a_missing_account_or_endpoint_is_an_error(opened, file):
     )
 
 
+def test_a_missing_region_is_an_error_if_the_provider_has_no_default(opened, monkeypatch):
+    row = providers.Provider(
+        "Example", source="x", endpoint="https://s3.{region}.example", requires=("region",)
+    )
+    monkeypatch.setitem(providers.PROVIDERS, row.name, row)
+    message = refusal(opened, {"provider": "Example"})
+    assert message == "Example needs region, which is not set. Set COMFY_S3_REGION in the environment."
+    found = opened({"provider": "Example", "region": "eu-1"})
+    assert (found.region, found.endpoint_url) == ("eu-1", "https://s3.eu-1.example")
+
+
 def test_an_account_that_was_dropped_is_told(opened):
     message = refusal(opened, {"account_id": "abc"}, {"provider": "Cloudflare R2"})
     assert "COMFY_S3_ACCOUNT_ID in the environment is that of another provider" in message

@@ -18,6 +18,19 @@ def resolved(tmp_path, **changes):
     return replace(profile.resolve("", {}, tmp_path / "profiles.json", environ), **changes), environ
 
 
+def test_a_row_may_put_the_bucket_into_the_path(tmp_path):
+    found, environ = resolved(tmp_path, bucket="cats", endpoint_url="https://s3.example")
+    for style, address in {
+        "path": "https://s3.example/cats/k",
+        "virtual": "https://cats.s3.example/k",
+    }.items():
+        row = replace(providers.provider("AWS S3"), addressing=style)
+        made = client.build(found, row, profile.credentials(found, environ))
+        assert made.generate_presigned_url("get_object", {"Bucket": "cats", "Key": "k"}).startswith(
+            f"{address}?"
+        )
+
+
 @pytest.mark.parametrize(
     ("bucket", "endpoint", "style"),
     [

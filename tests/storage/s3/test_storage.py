@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import urllib.parse
+from dataclasses import replace
 
 import pytest
-from cloud_storage import errors
+from cloud_storage import errors, providers
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import make_place
@@ -152,6 +153,37 @@ def test_a_completion_whose_condition_is_refused_is_sent_without(shaky, proxy, p
     assert shaky.read("a.bin") == LARGE
     put(shaky, "b.bin", create=True)  # one request still has the condition
     assert proxy.requests[-1].headers["if-none-match"] == "*"
+    assert place.open_uploads() == []
+
+
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=["one request", "parts"])
+@pytest.mark.parametrize(
+    ("respects", "looks", "conditions"),
+    [(True, False, True), (None, True, True), (False, True, False)],
+    ids=str,
+)
+def test_the_row_says_if_a_key_is_looked_up_first_and_if_the_condition_is_sent(
+    place, proxy, folder, monkeypatch, data, respects, looks, conditions
+):
+    name = place.environ["COMFY_S3_PROVIDER"]
+    columns = {"conditional_writes": respects, "conditional_complete": respects}
+    monkeypatch.setitem(providers.PROVIDERS, name, replace(providers.provider(name), **columns))
+    storage = place.open(path_prefix=folder, endpoint_url=proxy.url)
+    put(storage, "a.bin", data, create=True)
+    (write,) = [
+        number
+        for number, request in enumerate(proxy.requests)
+        if (request.method, data == LARGE) in {("PUT", False), ("POST", True)}
+        and "uploads" not in request.query
+    ]
+    assert (proxy.requests[write - 1].method == "HEAD") == looks  # right before the write
+    assert ("if-none-match" in proxy.requests[write].headers) == conditions
+    before = len(proxy.requests)
+    with pytest.raises(errors.AlreadyExists):
+        put(storage, "a.bin", b"other", create=True)
+    again = [request.method for request in proxy.requests[before:]]
+    assert again == (["HEAD"] if looks else ["PUT"])
+    assert storage.read("a.bin") == data
     assert place.open_uploads() == []
 
 
