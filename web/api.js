@@ -30,7 +30,7 @@ export function serverOf(address, say) {
     const options = { signal, cache: fresh ? "reload" : "default" }
     return (await ask(route, { ...profile, ...asked }, options)).json()
   }
-  const picture = (route) => async (profile, { key, etag }, signal) =>
+  const thumbnail = (route) => async (profile, { key, etag }, signal) =>
     (await ask(route, { ...profile, key, etag }, { signal })).blob()
 
   return {
@@ -39,10 +39,10 @@ export function serverOf(address, say) {
      * name without an `order`; only files with one of `endings`. `fresh`: not from the browser's cache.
      */
     list: listing("list"),
-    /** A small picture of `{key, etag}`, as a Blob. */
-    thumbnail: picture("thumbnail"),
-    /** The same of ComfyUI's own folders. */
-    local: { list: listing("local"), thumbnail: picture("local_thumbnail") },
+    /** A thumbnail of `{key, etag}`, as a Blob. */
+    thumbnail: thumbnail("thumbnail"),
+    /** The same for ComfyUI's own folders. */
+    local: { list: listing("local"), thumbnail: thumbnail("local_thumbnail") },
     /** Upload a File to ComfyUI's input folder, which accepts any kind; resolves with its key for our nodes. */
     upload: async (file) => {
       const body = new FormData()
@@ -56,7 +56,7 @@ export function serverOf(address, say) {
     },
     /** An address of an object, `{profile, …, key}`, that works for a minute. */
     open: async (object) => (await (await ask("open", object, { cache: "no-store" })).json()).address,
-    /** The lines of a connection test that only looks. */
+    /** The lines of a connection test that writes nothing. */
     test: async (profile) => (await (await ask("test", profile, { cache: "no-store" })).json()).lines,
   }
 }

@@ -22,7 +22,7 @@ import { mayHaveOne } from "./thumbnails.js"
 
 const CATEGORY = "cloud_storage"
 const LINES = "cloud_storage" // the key in a node's `ui` that comfyui/results.py fills
-const PICTURES = "cloud_storage_pictures" // the same of nodes_load.py
+const PREVIEWS = "cloud_storage_pictures" // the same of nodes_load.py
 const PROFILE_NODE = "CloudStorageProfile"
 const UPLOAD_NODE = "UploadFileToCloud"
 const VAE_INPUT = "vae"
@@ -31,7 +31,7 @@ const STATUS_TEXT = "$$node-text-preview" // the frontend's widget for a running
 
 const LINES_MAX_PIXELS = 220
 const LINES_MARGIN_PIXELS = 10 // the margin of the canvas around the element of a widget
-const PICTURE_PIXELS = 190 // the least height of a picture in a node, with its caption
+const PREVIEW_PIXELS = 190 // the least height of a preview in a node, with its caption
 const NODE_MIN_PIXELS = 320
 const PREVIEW_WIDGETS = ["$$canvas-image-preview", "video-preview"] // the frontend's, of an earlier run
 const PLAYER_WIDGET = "audioUI"
@@ -60,7 +60,7 @@ app.registerExtension({
       if (taken) showLines(node, [taken])
     })
     after(nodeType.prototype, "onExecuted", (node, output) => {
-      if (Array.isArray(output?.[PICTURES])) showLoaded(node, output[PICTURES])
+      if (Array.isArray(output?.[PREVIEWS])) showLoaded(node, output[PREVIEWS])
       if (Array.isArray(output?.[LINES])) showLines(node, output[LINES], true)
     })
     after(nodeType.prototype, "onSerialize", compact)
@@ -204,14 +204,14 @@ function upload(node, widget) {
   const take = async () => {
     const [file] = field.files
     if (!file) return
-    showPictures(node, [{ title: file.name, detail: say("uploading") }])
+    showPreviews(node, [{ title: file.name, detail: say("uploading") }])
     try {
       const key = await server(say).upload(file)
       setValue(node, widget, key)
       const chosen = { key, size: file.size, etag: String(file.lastModified) }
       showPicked(node, chosen, () => server(say).local.thumbnail({}, chosen))
     } catch (error) {
-      showPictures(node, [{ title: file.name, detail: error.message }])
+      showPreviews(node, [{ title: file.name, detail: error.message }])
     }
   }
   const field = element("input", { type: "file", change: take })
@@ -239,41 +239,41 @@ async function testProfile(node) {
   }
 }
 
-// ---------------------------------------------------------------- pictures
+// ---------------------------------------------------------------- previews
 
-/** Show pictures of what was loaded: queries of /view, which also have the true sizes. */
+/** Show previews of what was loaded: queries of /view, which also have the true sizes. */
 function showLoaded(node, given) {
   const say = texts(locale())
-  const pictures = given.map((query) => {
+  const previews = given.map((query) => {
     const { width, height, frames, ...file } = Object.fromEntries(new URLSearchParams(query))
     const detail = say(frames > 1 ? "size_frames" : "size", { width, height, frames })
     return { address: api.apiURL(`/view?${new URLSearchParams(file)}`), detail }
   })
-  showPictures(node, pictures)
+  showPreviews(node, previews)
 }
 
 /** Show the name of a chosen file at once, and its thumbnail as soon as it has arrived. */
 async function showPicked(node, file, thumbnail) {
   const detail = [sizeOf(file.size, locale()), dateOf(file.modified, locale())].filter(Boolean).join(" · ")
   const shown = { title: file.key.split("/").at(-1), detail }
-  const box = showPictures(node, [shown])
+  const box = showPreviews(node, [shown])
   const turn = (node.cloudStorageTurn = {})
   if (!mayHaveOne(file)) return
   const blob = await thumbnail().catch(() => null) // too large or no image: the name stays
   if (blob && node.cloudStorageTurn === turn) box.show([{ ...shown, address: URL.createObjectURL(blob) }])
 }
 
-function showPictures(node, pictures) {
+function showPreviews(node, previews) {
   node.cloudStorageTurn = undefined // ignore a thumbnail that arrives later
   if (!node.cloudStoragePreview) {
     const made = previewElement()
-    addElement(node, "cloud_storage_preview", made.element, { getMinHeight: () => PICTURE_PIXELS })
-    made.element.style.minHeight = `${PICTURE_PIXELS}px`
+    addElement(node, "cloud_storage_preview", made.element, { getMinHeight: () => PREVIEW_PIXELS })
+    made.element.style.minHeight = `${PREVIEW_PIXELS}px`
     node.cloudStoragePreview = made
     const room = node.computeSize()
     node.setSize([Math.max(node.size[0], room[0], NODE_MIN_PIXELS), Math.max(node.size[1], room[1])])
   }
-  node.cloudStoragePreview.show(pictures)
+  node.cloudStoragePreview.show(previews)
   node.setDirtyCanvas?.(true, true)
   return node.cloudStoragePreview
 }
@@ -286,9 +286,9 @@ function showPictures(node, pictures) {
  */
 function putBack(looks) {
   for (const [node, names] of oursOf()) {
-    const told = (key) => names.map((name) => app.nodeOutputs?.[name]?.[key]).find(Array.isArray)
-    if (!node.cloudStoragePreview && told(PICTURES)) showLoaded(node, told(PICTURES))
-    if (!node.cloudStorageLines && told(LINES)) showLines(node, told(LINES), true)
+    const outputOf = (key) => names.map((name) => app.nodeOutputs?.[name]?.[key]).find(Array.isArray)
+    if (!node.cloudStoragePreview && outputOf(PREVIEWS)) showLoaded(node, outputOf(PREVIEWS))
+    if (!node.cloudStorageLines && outputOf(LINES)) showLines(node, outputOf(LINES), true)
   }
   if (looks > 1) setTimeout(() => putBack(looks - 1), PUT_BACK_MILLISECONDS)
 }
@@ -313,13 +313,13 @@ followRuns(
     sent: senders(),
   },
   {
-    tell: (node, lines) => showLines(node, lines, true),
+    showLines: (node, lines) => showLines(node, lines, true),
     outcome: (id, lines, prompt) => {
       putOut(id, { [LINES]: lines, images: [] }, prompt)
-      for (const [node, names] of oursOf()) if (names[0] === String(id)) dropPicture(node)
+      for (const [node, names] of oursOf()) if (names[0] === String(id)) dropPreviews(node)
     },
     restore: putOut,
-    history: (prompt) => historyOf(prompt).catch(() => undefined), // then what is cached is not told again
+    history: (prompt) => historyOf(prompt).catch(() => undefined), // then cached nodes do not show their lines again
     say: (...words) => texts(locale())(...words),
   },
 )
@@ -395,8 +395,8 @@ function makeRoom(node) {
   node.cloudStorageGrown = node.size[1]
 }
 
-/** Remove the pictures of an earlier run: frontends keep some of them if the new output has none. */
-function dropPicture(node) {
+/** Remove the previews of an earlier run: frontends keep some of them if the new output has none. */
+function dropPreviews(node) {
   node.cloudStoragePreview?.fade()
   node.imgs = node.images = undefined
   node.imageIndex = null

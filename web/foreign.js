@@ -1,13 +1,13 @@
 /**
- * Values that a workflow of another package brings to our save nodes: that package has the same node ids, and, where
- * ours have `if_exists` and `link`, the widgets `presign` (a boolean) and `expires_hours` (a number). They are taken as
- * they are meant there, as foreign_values.py does for what comes without a page.
+ * Converts the values of a workflow of another package, which has the same node ids for its save nodes. Where ours have
+ * `if_exists` and `link`, it has the widgets `presign` (a boolean) and `expires_hours` (a number). A prompt that comes
+ * without a page is converted by saving/foreign_values.py.
  */
 
 const MIN_HOURS = 1
 const MAX_HOURS = 168
 
-/** Set the widgets of `node`, just read from `saved`; a text to show on it, or null where its values are our own. */
+/** Convert the widgets of `node`, just read from `saved`. Returns a text for the user, null for our own workflow. */
 export function takeForeign(node, saved) {
   const values = saved?.widgets_values
   const widgets = (node.widgets ?? []).filter((widget) => widget.serialize !== false)

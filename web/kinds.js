@@ -1,5 +1,5 @@
 /**
- * Which files a node can use, by the ends of their names; the picker offers those, and all others on request.
+ * Which files a node can use, by their extensions. The picker lists these, or all files if the user asks for them.
  */
 
 const IMAGE = "png apng jpg jpeg jfif webp gif bmp tif tiff avif heic heif jxl tga ico ppm pgm psd exr hdr dds"
@@ -7,7 +7,7 @@ const VIDEO = "mp4 m4v mov mkv webm avi mpg mpeg m2v ts m2ts mts mxf ogv flv wmv
 const AUDIO = "mp3 flac wav opus ogg oga m4a aac aif aiff wma ac3 eac3 amr au caf wv ape mka mpc tta weba"
 const MODEL = "safetensors sft gguf onnx ckpt pt pt2 pth bin pkl"
 
-/** A text for the choice, and the endings. The sound of a video can be loaded too. */
+/** The key of a text for the drop-down, and the extensions. The audio of a video can be loaded too. */
 export const KINDS = {
   image: { text: "kind_image", endings: endings(IMAGE) },
   video: { text: "kind_video", endings: endings(VIDEO) },
@@ -15,7 +15,7 @@ export const KINDS = {
   model: { text: "kind_model", endings: endings(MODEL) },
 }
 
-/** What the input `key` of a node takes; a node that is not here takes any file. */
+/** The files that a node's input `key` accepts; a node that is not here accepts any file. */
 export const KIND_OF_NODE = {
   LoadImageFromCloud: KINDS.image,
   LoadMaskFromCloud: KINDS.image,

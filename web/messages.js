@@ -1,23 +1,23 @@
 /**
- * A message of the server's part in Chinese, put together from the templates of messages_zh.js.
+ * Translates messages of the server into Chinese, by the templates of messages_zh.js.
  *
- * A message is one template, or several after another, or holds others where something is filled in. What no template
- * fits stays as it is: keys, names, a server's own words. No regular expressions: a message may hold anything, at any
- * length, and each template is looked for from left to right, once.
+ * A message is one template, or several one after another; what fills a hole of a template may be a message too. Text
+ * that fits no template is not changed: keys, names, another server's words. Regular expressions are not used for it: a
+ * message may contain anything, at any length. Each template is searched for once, from left to right.
  */
 
 import { MESSAGES } from "./messages_zh.js"
 
 const HOLE = "{}"
 const MAX_DEPTH = 5 // of messages within messages
-const MAX_CHARACTERS = 4000 // a longer one holds what a server sent, not what we say
-const SENTENCE_END = /[.!?] [A-Z]/ // filled in, it is a second message taken for a part of the first
-const BEGINS = 1000 // characters that words at the beginning count for
+const MAX_CHARACTERS = 4000 // a longer one contains what a server sent
+const SENTENCE_END = /[.!?] [A-Z]/ // in a hole it means that the text is probably two messages
+const BEGINS = 1000 // added to the weight of a template that begins with words
 const MAX_STEPS = 20_000 // templates tried for one message
-const TRIED = /^([✓✗] \S+ +)(.*?)(, \d+ ms)?$/s // a line of a connection test: what was tried, and what came of it
-const LABELLED = "  " // ends a label; what stands behind it is a message of its own
+const TRIED = /^([✓✗] \S+ +)(.*?)(, \d+ ms)?$/s // a line of a connection test: what was tried, and the result
+const LABELLED = "  " // ends a label; the text after it is a message of its own
 
-/** `message` in Chinese as far as we know it. */
+/** Translate `message` as far as there are templates for it. */
 export function inChinese(message) {
   const text = String(message)
   if (text.length > MAX_CHARACTERS || /^https?:\/\//.test(text)) return text
@@ -48,8 +48,8 @@ function ends(text) {
 }
 
 /**
- * The Chinese of a text that is one template from its first to its last character; null where none is, or what would be
- * filled in is not as wanted.
+ * Translate a text that is one template from its first to its last character; null if no template fits, or if what
+ * would fill its holes is not as wanted.
  */
 function fitted(text, isWanted, steps, depth) {
   for (const template of byFirst().get(text[0]) ?? []) {
@@ -62,7 +62,7 @@ function fitted(text, isWanted, steps, depth) {
   return null
 }
 
-/** What stands in the holes of a template, or null. */
+/** What fills the holes of a template; null if it does not fit. */
 function parts(pieces, text) {
   const last = pieces.length - 1
   if (last === 0) return text === pieces[0] ? [] : null
@@ -79,14 +79,14 @@ function parts(pieces, text) {
   return from > end ? null : [...found, text.slice(from, end)]
 }
 
-let table // by the first character of what they fit; those with most words of their own come first
+let table // templates by the first character of the text that they fit; those with most words come first
 
 function byFirst() {
   if (table) return table
   table = new Map()
   const rows = Object.entries(MESSAGES).filter(([, chinese]) => chinese)
   const all = rows.map(([english, chinese]) => ({ pieces: english.split(HOLE), chinese }))
-  // One that begins with words of its own goes first: what fills the first hole of another may be half a message.
+  // A template that begins with words comes first: the first hole of another one may be filled with half a message.
   const weight = ({ pieces }) => pieces.join("").length + (pieces[0] ? BEGINS : 0)
   all.sort((one, other) => weight(other) - weight(one))
   const anywhere = all.filter(({ pieces }) => !pieces[0])

@@ -1,26 +1,25 @@
 /**
  * A dialog to choose a file or a folder of a bucket, by pointer or by keyboard.
  *
- * It knows the server only as the object of api.js, and nothing of ComfyUI. What is chosen is known by its key,
- * never by its place in the list, and rows are only ever added below those that are there: so nothing that is loaded
- * meanwhile changes what a click or a key press means. Nothing is marked until the user, or the node's own value,
- * marks it.
+ * It reaches the server only through the object of api.js, and does not use ComfyUI. An entry is identified by its key,
+ * never by its place in the list, and new rows are only added below the others: so a page that arrives meanwhile does
+ * not change what a click or a key press means. Nothing is marked at first, unless the node's own value is in the list.
  */
 
 import { addStyles, button, dateOf, element, icon, sizeOf } from "./dom.js"
 import { isOfKind } from "./kinds.js"
 import { Thumbnails } from "./thumbnails.js"
 
-const TYPING_MILLISECONDS = 300 // from the last letter to the search
-const PAGES_UNASKED = 5 // that are loaded one after another without scrolling, while there is room to show more
-const ROWS_AT_ONCE = 500 // of one answer, before the list is scrolled
-const NAME_END = 22 // characters of a name that stay in sight where it is too long; numbers and extensions are there
+const TYPING_MILLISECONDS = 300 // between the last letter and the search
+const PAGES_AT_ONCE = 5 // loaded one after another without scrolling, while the list does not fill the dialog
+const ROWS_AT_ONCE = 500 // of one answer; the others are added when the list is scrolled
+const NAME_END = 22 // last characters of a long name that stay visible: a number and the extension
 
-let numbered = 0 // of elements that others point at by id
+let numbered = 0 // makes the ids of elements unique
 
 /**
- * Resolves with what was chosen, and with null for none: `{key}`, of a file with what the server said of it. The key
- * of a folder ends in "/", or is "" for the top.
+ * Resolves with the chosen entry: `{key}` of a folder, which ends in "/" or is "" for the top, or a file as the server
+ * lists it. Resolves with null if none was chosen.
  *
  * `profile` is what api.js takes. `where(used)` returns its name for the title; `used` is the name of the profile that
  * the server used, undefined before it has answered. `start` is a key or folder to begin at, `wants` is "file" or
@@ -40,14 +39,14 @@ class Picker {
     this.dialog.addEventListener("close", () => {
       this.request?.abort()
       this.thumbnails.close()
-      this.sight.disconnect()
+      this.observer.disconnect()
       clearTimeout(this.typing)
       this.dialog.remove()
       resolve(this.chosen ?? null)
     })
   }
 
-  // ---------------------------------------------------------------- what is on the screen
+  // ---------------------------------------------------------------- the elements
 
   build() {
     addStyles()
@@ -84,7 +83,7 @@ class Picker {
     })
     this.hint = element("p", { class: "cs-hint" })
     this.note = element("div", { class: "cs-note" })
-    this.more = button(say("more"), () => this.goOn())
+    this.more = button(say("more"), () => this.showMore())
     this.status = element("output", { class: "cs-status" })
     this.markedName = element("span", { class: "cs-marked" })
     this.chooseButton = button(say("choose"), () => this.choose(), "cs-primary")
@@ -119,18 +118,18 @@ class Picker {
         this.chooseButton,
       ),
     )
-    this.sight = new IntersectionObserver(
+    this.observer = new IntersectionObserver(
       (seen) => {
-        if (seen.some((one) => one.isIntersecting) && !this.more.hidden && !this.loading) this.goOn()
+        if (seen.some((one) => one.isIntersecting) && !this.more.hidden && !this.loading) this.showMore()
       },
       { root: this.scroller, rootMargin: "200px" },
     )
-    this.sight.observe(this.more)
-    // ComfyUI's own shortcuts and its paste listen on the whole page.
+    this.observer.observe(this.more)
+    // ComfyUI listens to shortcuts and pastes on the whole page.
     for (const event of ["keydown", "keyup", "keypress", "copy", "cut", "paste", "pointerdown", "wheel", "contextmenu"])
       this.dialog.addEventListener(event, (happened) => happened.stopPropagation())
     this.dialog.addEventListener("click", (event) => {
-      if (event.target === this.dialog) this.dialog.close() // beside it
+      if (event.target === this.dialog) this.dialog.close() // the backdrop
     })
   }
 
@@ -149,11 +148,11 @@ class Picker {
     this.dialog.showModal()
     this.list.focus()
     const isFile = start && !start.endsWith("/")
-    if (this.kind && isFile && !isOfKind(this.kind, start)) this.files.value = "all" // so that it is seen
+    if (this.kind && isFile && !isOfKind(this.kind, start)) this.files.value = "all" // so that it is in the list
     this.show(start.slice(0, start.lastIndexOf("/") + 1), { fresh: true, mark: isFile ? start : undefined })
   }
 
-  /** Show a folder from its first page on; `mark` is a key that is marked as soon as it is there. */
+  /** Show the first page of a folder; `mark` is a key to mark as soon as it is in the list. */
   show(folder, { fresh = false, mark } = {}) {
     clearTimeout(this.typing)
     this.request?.abort()
@@ -170,7 +169,7 @@ class Picker {
     this.following = ""
     this.hidden = 0
     this.total = null
-    this.unasked = 0
+    this.pages = 0
     this.mark(undefined)
     this.drawPath()
     return this.load()
@@ -183,23 +182,23 @@ class Picker {
     const endings = this.files.value === "kind" ? this.kind.endings.join() : ""
     this.request = request
     this.loading = true
-    this.tell()
+    this.update()
     try {
       const asked = { folder, search, token, order, endings, fresh, signal: request.signal }
       const page = await this.server.list(this.profile, asked)
       if (request.signal.aborted) return
       this.loading = false
-      this.take(page)
+      this.receive(page)
     } catch (error) {
       if (request.signal.aborted) return
       this.loading = false
       this.fail(error)
       return
     }
-    this.goOnUnasked()
+    this.fillDialog()
   }
 
-  take(page) {
+  receive(page) {
     const { folders, files, following, place, profile, hidden = 0, total = null, complete = true } = page
     this.arrived.push(...folders.map((key) => ({ key, isFolder: true })), ...files)
     this.following = following
@@ -214,15 +213,15 @@ class Picker {
     this.draw()
   }
 
-  /** Show what has arrived and is not in sight, or ask for more. */
-  goOn() {
+  /** Show more rows: those that have arrived, else the next page. */
+  showMore() {
     return this.arrived.length ? this.draw() : this.load()
   }
 
-  /** Where there is still room below what was found, go on: a search may find nothing in a page. */
-  goOnUnasked() {
+  /** Load more while the list does not fill the dialog: a page of a search may be empty. */
+  fillDialog() {
     const room = this.scroller.scrollHeight <= this.scroller.clientHeight
-    if (this.hasMore() && room && this.unasked++ < PAGES_UNASKED) this.goOn()
+    if (this.hasMore() && room && this.pages++ < PAGES_AT_ONCE) this.showMore()
   }
 
   hasMore() {
@@ -257,17 +256,17 @@ class Picker {
     this.path.scrollLeft = this.path.scrollWidth
   }
 
-  /** Add rows below those that are there. */
+  /** Add the next rows below the others. */
   draw() {
     const isFirst = !this.entries.length
     for (const entry of this.arrived.splice(0, ROWS_AT_ONCE)) {
-      if (this.rows.has(entry.key)) continue // a folder that goes on in the next page is named again
+      if (this.rows.has(entry.key)) continue // the next page names a folder again that it continues
       this.rows.set(entry.key, this.row(entry))
       this.entries.push(entry)
       this.list.append(this.rows.get(entry.key))
     }
     if (this.marked === undefined && this.rows.has(this.expected)) this.mark(this.expected, { scrolls: isFirst })
-    this.tell()
+    this.update()
   }
 
   row(entry) {
@@ -295,8 +294,8 @@ class Picker {
     )
   }
 
-  /** Bring everything that speaks of the list up to date with it. */
-  tell() {
+  /** Update the texts and buttons that depend on the list. */
+  update() {
     const { say, entries, loading } = this
     this.more.hidden = loading || !this.hasMore()
     const nothing = !entries.length && !loading && !this.hasMore()
@@ -340,7 +339,7 @@ class Picker {
       this.list.setAttribute("aria-activedescendant", row.id)
       if (scrolls) row.scrollIntoView({ block: "nearest" })
     } else this.list.removeAttribute("aria-activedescendant")
-    this.tell()
+    this.update()
   }
 
   entry() {
@@ -348,7 +347,7 @@ class Picker {
   }
 
   onClick(entry) {
-    this.clickedBefore = this.clicked // a double click means a row only where both clicks met it
+    this.clickedBefore = this.clicked // a double click counts only if both clicks were on the same row
     this.clicked = entry.key
     if (entry.isFolder) this.enter(entry.key)
     else this.mark(entry.key)
@@ -362,7 +361,7 @@ class Picker {
     this.list.focus()
   }
 
-  /** What the button hands over; null where that is nothing. */
+  /** The entry that the button would choose; null for none. */
   choice() {
     const entry = this.entry()
     if (this.wants === "folder") return { key: entry?.isFolder ? entry.key : this.folder }
@@ -397,12 +396,12 @@ class Picker {
       if (this.folder) this.enter(this.folder.replace(/[^/]*\/$/, ""))
       event.preventDefault()
     } else if (event.key === "Process" || (event.key.length === 1 && event.key !== " ")) {
-      this.searchField.focus() // which gets this letter: typing searches
+      this.searchField.focus() // the letter is typed there
     }
   }
 }
 
-/** A key or a part of one; where there is no room for all of it, its end stays in sight. */
+/** An element with a key or a part of one; if there is too little room, its end stays visible. */
 function nameCell(name, key) {
   const letters = [...name]
   const parts = [letters.slice(0, -NAME_END).join(""), letters.slice(-NAME_END).join("")]

@@ -90,7 +90,7 @@ function text({ text, level }, say) {
 }
 
 function link({ text: address, opens }, say, openObject) {
-  // The text leaves out the signature, which is long and tells nothing. If there is little room, the file's name stays.
+  // The text leaves out the signature, which is long and says nothing. If there is little room, it keeps the file name.
   const [place, query] = address.split("?")
   const shown = decoded(place)
   const name = shown.lastIndexOf("/") + 1

@@ -4,19 +4,19 @@
  */
 
 /**
- * `nodes` knows the graph on the page: `find(id)` gives our node that the server calls `id`, `all()` gives all of ours,
- * `sent(prompt)` tells whether it may be the one that a run is of: nodes of another tab may have the same ids.
- * `tell(node, lines)` shows lines on one. `outcome(id, lines, prompt)` has the frontend take lines for what a node put
- * out, without a picture, `restore(id, output, prompt)` the same for a whole output; `history(prompt)` resolves with
- * what the server keeps of a run, or with nothing. `say` gives texts.
+ * `nodes` is the workflow on the page: `find(id)` returns our node that the server calls `id`, `all()` returns all of
+ * ours, `sent(prompt)` is whether the run may be of this workflow: nodes of another tab may have the same ids.
+ * `showLines(node, lines)` shows lines on a node. `outcome(id, lines, prompt)` makes them the node's output in the
+ * frontend, without images; `restore(id, output, prompt)` does it with a whole output. `history(prompt)` resolves with
+ * what the server has of a run, or with nothing. `say` returns texts.
  */
-export function followRuns(api, nodes, { tell, outcome, restore, history, say }) {
-  let run = null // {prompt, running, cached, told}: ids of nodes
+export function followRuns(api, nodes, { showLines, outcome, restore, history, say }) {
+  let run = null // {prompt, running, cached, finished}: ids of nodes
   const on = (kind, handle) => api.addEventListener(kind, ({ detail }) => handle(detail))
   const find = (id) => (nodes.sent(run?.prompt) ? nodes.find(id) : undefined)
 
   on("execution_start", ({ prompt_id }) => {
-    run = { prompt: prompt_id, running: new Set(), cached: [], told: new Set() }
+    run = { prompt: prompt_id, running: new Set(), cached: [], finished: new Set() }
     if (nodes.sent(prompt_id)) for (const node of nodes.all()) node.cloudStorageLines?.age(node.cloudStorageHasRun)
   })
 
@@ -30,13 +30,13 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
     if (id == null) return end()
     const node = find(id)
     run?.running.add(String(id))
-    if (node?.cloudStorageLines && node.cloudStorageHasRun) tell(node, [say("running")])
+    if (node?.cloudStorageLines && node.cloudStorageHasRun) showLines(node, [say("running")])
   })
 
   on("executed", (detail) => {
     const id = String(detail.display_node ?? detail.node)
     run?.running.delete(id)
-    run?.told.add(id)
+    run?.finished.add(id)
   })
 
   on("execution_error", (detail) => {
@@ -50,7 +50,7 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
 
   on("execution_interrupted", (detail) => stop(detail.prompt_id))
 
-  /** Nodes that had started and did not finish say so. */
+  /** Show on the nodes that had started and did not finish that they did not. */
   function stop(prompt) {
     for (const id of run?.running ?? [])
       if (find(id)?.cloudStorageLines) outcome(id, [say("unfinished")], prompt)
@@ -62,10 +62,10 @@ export function followRuns(api, nodes, { tell, outcome, restore, history, say })
     const ended = run
     run = null
     const lacksLines = (id) => nodes.sent(ended.prompt) && nodes.find(id) && !nodes.find(id).cloudStorageLines
-    const untold = ended?.cached.filter((id) => !ended.told.has(String(id))) ?? []
-    if (!untold.some(lacksLines)) return
+    const unseen = ended?.cached.filter((id) => !ended.finished.has(String(id))) ?? []
+    if (!unseen.some(lacksLines)) return
     const outputs = (await history(ended.prompt))?.outputs ?? {}
-    for (const id of untold) if (outputs[id] && lacksLines(id)) restore(id, outputs[id], ended.prompt)
+    for (const id of unseen) if (outputs[id] && lacksLines(id)) restore(id, outputs[id], ended.prompt)
   }
 }
 

@@ -5,7 +5,7 @@
 import { element } from "./dom.js"
 
 const AT_ONCE = 4
-const MAX_BYTES = 32 * 1024 * 1024 // the server makes none of what is larger
+const MAX_BYTES = 32 * 1024 * 1024 // the server makes no thumbnail of a larger file
 const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i
 
 /** Whether a file may have a thumbnail. */
@@ -18,10 +18,10 @@ export class Thumbnails {
   constructor(fetchOne) {
     this.fetchOne = fetchOne
     this.addresses = new Map() // object URLs by key and ETag
-    this.waiting = new Map() // files by the place where they are to be shown
+    this.waiting = new Map() // files by the element that will show them
     this.running = 0
     this.stop = new AbortController()
-    this.sight = new IntersectionObserver((seen) => this.onSight(seen), { rootMargin: "100px" })
+    this.observer = new IntersectionObserver((seen) => this.onVisible(seen), { rootMargin: "100px" })
   }
 
   /** Show the thumbnail of `file` in the element `place` as soon as that is visible, if it may have one. */
@@ -30,12 +30,12 @@ export class Thumbnails {
     const address = this.addresses.get(nameOf(file))
     if (address) return place.replaceChildren(element("img", { alt: "", src: address }))
     place.cloudStorageFile = file
-    this.sight.observe(place)
+    this.observer.observe(place)
   }
 
   /** Forget the elements but not the thumbnails: the list shows another folder. */
   forget() {
-    this.sight.disconnect()
+    this.observer.disconnect()
     this.waiting.clear()
   }
 
@@ -46,7 +46,7 @@ export class Thumbnails {
     this.addresses.clear()
   }
 
-  onSight(seen) {
+  onVisible(seen) {
     for (const { target, isIntersecting } of seen) {
       if (isIntersecting) this.waiting.set(target, target.cloudStorageFile)
       else this.waiting.delete(target) // scrolled past
@@ -58,7 +58,7 @@ export class Thumbnails {
     while (this.running < AT_ONCE && this.waiting.size) {
       const [place, file] = this.waiting.entries().next().value
       this.waiting.delete(place)
-      this.sight.unobserve(place)
+      this.observer.unobserve(place)
       this.running++
       this.get(place, file).finally(() => {
         this.running--
@@ -75,7 +75,7 @@ export class Thumbnails {
       this.addresses.set(nameOf(file), address)
       place.replaceChildren(element("img", { alt: "", src: address }))
     } catch {
-      // The drawing of a file stays: too large, damaged, no image, or the dialog is closed.
+      // The icon stays: the file is too large, damaged or no image, or the dialog is closed.
     }
   }
 }

@@ -12,7 +12,7 @@ const BYPASSED = 4 // or is left out; both leave the input without a value
 const SUBGRAPH_INPUT = -10 // the origin of links that come into a subgraph from outside
 const MAX_STEPS = 50
 
-/** The settings for the routes; null if only the run will know them. `root` is the outermost graph. */
+/** The settings for the routes; null if they are known only when the node runs. `root` is the outermost graph. */
 export function profileOf(node, root) {
   if (classOf(node) === PROFILE_NODE) return settingsOf(node)
   const source = wired(node, PROFILE_INPUT, root)
@@ -64,7 +64,7 @@ function wired(node, name, root) {
   return null
 }
 
-/** The node that stands for a subgraph; the first one where it is used several times. */
+/** The node of a subgraph in the graph around it; the first one if there are several. */
 function instanceOf(subgraph, graph, depth = 0) {
   for (const node of graph?.nodes ?? []) {
     if (!node.subgraph) continue
