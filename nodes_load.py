@@ -212,9 +212,9 @@ class LoadVideoFromCloud(_LoadNode):
         def decode(source: File, name: str, meter: Meter) -> tuple[video_loader.Loaded, dict[str, Any]]:
             sink = frame_sinks.Tensor() if vae is None else frame_sinks.Latents(vae, meter)
             loaded = video_loader.load(source, name, window, sink, meter, server.free_memory, on_damage)
-            return loaded, _picture(loaded.frames) if vae is None else {}
+            return loaded, _preview(loaded.frames) if vae is None else {}
 
-        (loaded, picture), status = await _load(key, profile, unique_id, _ranges, decode)
+        (loaded, shown), status = await _load(key, profile, unique_id, _ranges, decode)
         lines = [status, *loaded.notes]
         facts = (loaded.count, loaded.audio, loaded.info)
         if vae is not None:
@@ -227,7 +227,7 @@ class LoadVideoFromCloud(_LoadNode):
         if opaque.shape != loaded.frames.shape:
             lines.append("The transparency is in images only: video has none.")
         video = comfyui_video.video_of(opaque, sound, loaded.rate)
-        return results.shown((loaded.frames, *facts, video), lines, **picture)
+        return results.shown((loaded.frames, *facts, video), lines, **shown)
 
 
 class LoadAudioFromCloud(_LoadNode):
@@ -327,18 +327,18 @@ async def _load_image(
     def decode_copy(path: Path, name: str, _meter: Meter) -> tuple[tuple[Any, ...], dict[str, Any]]:
         reader = comfyui_video.image_reader(path)
         outputs, frames = decode(image_decoder.ImageFile(path, name, reader, damage, server.free_memory))
-        return outputs, _picture(frames)
+        return outputs, _preview(frames)
 
-    (outputs, picture), status = await _load(key, profile, node_id, _copy, decode_copy)
-    return results.shown(outputs, [status, *damage.notes], **picture)
+    (outputs, shown), status = await _load(key, profile, node_id, _copy, decode_copy)
+    return results.shown(outputs, [status, *damage.notes], **shown)
 
 
-def _picture(frames: torch.Tensor) -> dict[str, Any]:
-    """The ``ui`` of a small picture of frames [B, H, W, 3 or 4], animated if there are several: a query for
+def _preview(frames: torch.Tensor) -> dict[str, Any]:
+    """The ``ui`` of a preview of frames [B, H, W, 3 or 4], animated if there are several: a query for
     ComfyUI's /view, with the true size. It is not in ``images``, which Assets, Save Image and Mask Editor
     use.
 
-    Encoding takes time, so call it outside of ComfyUI's own thread. If it fails, there is no picture.
+    Encoding takes time, so call it outside of ComfyUI's own thread. If it fails, there is no preview.
     """
     count, height, width = frames.shape[:3]
     try:

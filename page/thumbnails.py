@@ -1,4 +1,4 @@
-"""Makes small pictures of images in a bucket, for the picker.
+"""Makes thumbnails of images in a bucket, for the picker.
 
 Opening a folder asks for many of them at once, of files that nobody has checked. So bytes, pixels and formats
 are limited, and thumbnails are cached in memory by the object's ETag, up to KEPT_MAX_BYTES. The bucket is
@@ -61,7 +61,7 @@ def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
     data = b"".join(chunks)
     if info.size > SOURCE_MAX_BYTES:
         said = f"its {info.size} bytes are more than {SOURCE_MAX_BYTES}"
-        raise MediaError(sentence("make a small picture", key, said, _SMALLER))
+        raise MediaError(sentence("make a thumbnail", key, said, _SMALLER))
     if info.size > len(data):
         data += storage.read(key, len(data), None, info.etag, meter)
     made = _made(data, key)
@@ -81,7 +81,7 @@ def of_file(path: Path) -> bytes:
         said = f"its {size} bytes are more than {SOURCE_MAX_BYTES}"
     except OSError as error:  # deleted meanwhile
         said = error.strerror or "it cannot be read"
-    raise MediaError(sentence("make a small picture", path.name, said, _SMALLER))
+    raise MediaError(sentence("make a thumbnail", path.name, said, _SMALLER))
 
 
 def _made(data: bytes, key: str) -> bytes:
@@ -95,7 +95,7 @@ def _made(data: bytes, key: str) -> bytes:
         said = f"its {pixels} pixels are more than {SOURCE_MAX_PIXELS}"
     except Exception as error:  # noqa: BLE001  Pillow's plugins raise what they like; the picker shows a symbol then
         said = f"it cannot be read as an image, {type(error).__name__}"
-    raise MediaError(sentence("make a small picture", key, said, _SMALLER))
+    raise MediaError(sentence("make a thumbnail", key, said, _SMALLER))
 
 
 def _small(image: Image) -> bytes:

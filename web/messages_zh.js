@@ -448,7 +448,7 @@ export const MESSAGES = {
   "load the image": "加载图像",
   "load the video": "加载视频",
   "load {}": "加载 {0}",
-  "make a small picture": "生成缩略图",
+  "make a thumbnail": "生成缩略图",
   "metadata of this ECS instance": "此 ECS 实例的元数据",
   "name a file": "命名文件",
   "no content type": "没有内容类型",
