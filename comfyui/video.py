@@ -46,13 +46,13 @@ def video_clip(video: Any) -> Iterator[Video]:  # noqa: ANN401  ComfyUI's VIDEO,
 
     if video is None or not hasattr(video, "get_components"):
         raise MediaError(
-            sentence("save the video", "its input", "there is none", "Wire a VIDEO to the node.")
+            sentence("save the video", "its input", "there is none", "Connect a VIDEO to the node.")
         )
     if not isinstance(video, VideoFromFile):
         parts = video.get_components()
         if not is_image_tensor(getattr(parts, "images", None)):
             said = "it has no frames of height x width x channels"
-            raise MediaError(sentence("save the video", "its input", said, "Wire a VIDEO to the node."))
+            raise MediaError(sentence("save the video", "its input", said, "Connect a VIDEO to the node."))
         sound, rate = getattr(parts, "audio", None), getattr(parts, "frame_rate", None)
         yield VideoFrames(parts.images, _sound_of(sound), frame_rate(rate))
     elif any(getattr(video, "get_active_trim_window", tuple)()):

@@ -38,14 +38,14 @@ def clips(audio: Any) -> tuple[torch.Tensor, int]:  # noqa: ANN401  whatever is 
             waveform = waveform / -torch.iinfo(waveform.dtype).min
     except (TypeError, LookupError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         said = f"it has no waveform and sample_rate that are numbers ({type(error).__name__})"
-        raise _refusal("its input", said, "Wire AUDIO to the node.") from error
+        raise _refusal("its input", said, "Connect AUDIO to the node.") from error
     if waveform.ndim == 2:  # noqa: PLR2004  one clip without a batch, as some nodes return it
         waveform = waveform[None]
     if waveform.is_meta or waveform.is_sparse:
-        raise _refusal("its input", "its samples are not in memory", "Wire AUDIO to the node.")
+        raise _refusal("its input", "its samples are not in memory", "Connect AUDIO to the node.")
     if waveform.ndim != 3 or 0 in waveform.shape or not 1 <= rate <= MAX_RATE:  # noqa: PLR2004
         said = f"{' x '.join(map(str, waveform.shape))} samples at {rate} Hz are not audio"
-        raise _refusal("its input", said, "Wire AUDIO of batch x channels x samples.")
+        raise _refusal("its input", said, "Connect AUDIO of batch x channels x samples.")
     return waveform, rate
 
 
@@ -67,7 +67,7 @@ def encode(
     channels = min(clip.shape[0], form.codec.max_channels) if form.codec is MP3 else clip.shape[0]
     notes: tuple[str, ...] = ()
     if channels < clip.shape[0]:
-        notes = (f"An {form.name} holds {channels} channels: it was mixed down.",)
+        notes = (f"An {form.name} file has at most {channels} channels: the audio was mixed down.",)
     samples = clip.detach().cpu().float().numpy()
     tags: dict[str, str] = {}
     if metadata is not None:

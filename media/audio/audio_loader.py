@@ -65,7 +65,7 @@ def load(
         stream = audio_stream(container)
         if stream is None:
             if video_stream(container) is None:
-                said = "it holds neither audio nor video that can be decoded"
+                said = "it has neither audio nor video that can be decoded"
                 raise _unreadable(name, said, "Choose the key of an audio file.")
             raise _unreadable(name, "it has no audio", "Load Video from Cloud reads its video.")
         discard_other_streams(container, [stream])
@@ -76,7 +76,7 @@ def load(
         if not timeline.rate:
             raise _unreadable(name, "none of its audio can be decoded", "Upload it again.")
         if timeline.seconds <= start:
-            said = f"it is {float(timeline.seconds):.2f} s long and {float(start):.2f} s are to be skipped"
+            said = f"it is {float(timeline.seconds):.2f} s long, and start_seconds is {float(start):.2f}"
             raise _unreadable(name, said, "Set start_seconds lower.")
         samples = timeline.window(start, None if end is None else min(end, timeline.seconds))
     return {"waveform": torch.from_numpy(samples)[None], "sample_rate": timeline.rate}, damage.lines()

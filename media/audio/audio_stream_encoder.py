@@ -34,7 +34,7 @@ class AudioStreamEncoder:
         import av
 
         if channels > codec.max_channels:
-            said = f"{codec.encoder} holds {codec.max_channels} channels and there are {channels}"
+            said = f"{codec.encoder} encodes at most {codec.max_channels} channels"
             raise MediaError(sentence("encode the audio", f"{channels} channels", said, "Save it as wav."))
         self._output, self._meter = output, meter
         self._channels, self._rate, self._sent = channels, rate, 0

@@ -70,7 +70,7 @@ def _write_jpeg(pixels: Bytes, quality: int, texts: Mapping[str, str]) -> Writte
         return _written_by_pillow(pixels, "JPEG", quality, exif), ()
     note = (
         f"The workflow ({len(exif):,} bytes) was left out of the file, a JPEG's EXIF has room for "
-        f"{_MAX_SEGMENT_BYTES:,}; PNG and WebP hold it."
+        f"{_MAX_SEGMENT_BYTES:,}; PNG and WebP have room for it."
     )
     return _written_by_pillow(pixels, "JPEG", quality, b""), (note,)
 

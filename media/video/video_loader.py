@@ -218,7 +218,7 @@ def _info(
 
 
 def _nothing_left(reader: VideoReader, window: Window) -> MediaError:
-    said = f"it has about {reader.count} frames and the first {window.skip_first_frames} are to be skipped"
+    said = f"it has about {reader.count} frames, and skip_first_frames is {window.skip_first_frames}"
     if not window.skip_first_frames:
         said = " ".join(("none of its frames can be decoded.", *reader.damage.lines()))
     advice = "Set skip_first_frames lower, or upload it again."
@@ -226,7 +226,7 @@ def _nothing_left(reader: VideoReader, window: Window) -> MediaError:
 
 
 def _too_short(reader: VideoReader, window: Window, count: int) -> MediaError:
-    said = f"the window has {count} frames and the format takes at least {window.model.frames[1]}"
+    said = f"the window has {count} frames, and the format needs at least {window.model.frames[1]}"
     return MediaError(
         sentence("read a video", reader.name, said, "Choose another format or a longer window.")
     )

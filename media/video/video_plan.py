@@ -145,7 +145,7 @@ class _Facts:
         others = sorted(set(self.audio) - container.audio_held)
         if self.video not in container.video_held:
             others.insert(0, self.video)
-        return f"{container.name} cannot hold {' and '.join(others)}" if others else ""
+        return f"{container.name} cannot contain {' and '.join(others)}" if others else ""
 
 
 def _facts(video: Video) -> _Facts:
@@ -155,7 +155,7 @@ def _facts(video: Video) -> _Facts:
     with opened(video.source, name, "a video") as container:
         stream = video_stream(container)
         if stream is None:
-            raise _refusal(name, "it has no video", "Wire a VIDEO with frames.")
+            raise _refusal(name, "it has no video", "Connect a VIDEO with frames.")
         context = stream.codec_context
         parts = context.format.components if context.format is not None else ()
         has_alpha = context.name not in ALWAYS_ALPHA and any(part.is_alpha for part in parts)
@@ -174,7 +174,7 @@ def _facts(video: Video) -> _Facts:
 def _facts_of_frames(frames: torch.Tensor) -> _Facts:
     if frames.ndim != 4 or 0 in frames.shape or frames.shape[-1] not in (3, 4):  # noqa: PLR2004
         said = f"frames of {' x '.join(map(str, frames.shape))} are not a video"
-        raise _refusal("the frames", said, "Wire frames of batch x height x width x 3 or 4 channels.")
+        raise _refusal("the frames", said, "Connect frames of batch x height x width x 3 or 4 channels.")
     _, height, width, channels = frames.shape
     return _Facts(width, height, channels > 3 and bool(frames[..., 3].min() < 1))  # noqa: PLR2004
 
@@ -191,7 +191,7 @@ def _container(facts: _Facts, format_name: str, codec_name: str) -> Container:
         container = CONTAINERS[format_name]
         if codec_name not in (AUTO, *container.codecs):
             others = [row.name for row in CONTAINERS.values() if codec_name in row.codecs]
-            said = f"a {format_name} file holds no {codec_name} here"
+            said = f"a {format_name} file cannot contain {codec_name} here"
             raise _refusal(codec_name, said, f"Choose {' or '.join(others)}, or leave the codec to auto.")
         return container
     rows = list(CONTAINERS.values())
@@ -218,7 +218,7 @@ def _check_names(format_name: str, codec_name: str) -> None:
 
 def _check_crf(codec: VideoCodec, crf: int) -> None:
     if crf > codec.max_crf or crf < CRF_OF_CODEC:
-        said = f"{codec.name} takes a crf from 0 to {codec.max_crf}"
+        said = f"{codec.name} accepts a crf from 0 to {codec.max_crf}"
         raise _refusal(f"crf {crf}", said, f"{CRF_OF_CODEC} means its default, {codec.crf}.")
 
 

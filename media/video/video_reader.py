@@ -68,11 +68,11 @@ class VideoReader:
         stream = video_stream(container)
         if stream is None:
             said, advice = (
-                "it holds neither video nor audio that can be decoded",
+                "it has neither video nor audio that can be decoded",
                 "Choose the key of a video.",
             )
             if audio_stream(container) is not None:
-                said, advice = "it holds audio and no video", "Load Audio from Cloud reads it."
+                said, advice = "it has audio and no video", "Load Audio from Cloud reads it."
             raise MediaError(sentence("read a video", name, said, advice))
         self.stream: Any = stream
         self.audio: Any = audio_stream(container)

@@ -35,7 +35,7 @@ def test_frames_and_sound_of_a_video_come_back(comfyui):
 
 @pytest.mark.parametrize("wrong", [None, "a.mp4", Theirs(), Theirs(images=torch.zeros((2, 3)))])
 def test_what_is_no_video_is_refused(comfyui, wrong):
-    with pytest.raises(MediaError, match="Wire a VIDEO"), video.video_clip(wrong):
+    with pytest.raises(MediaError, match="Connect a VIDEO"), video.video_clip(wrong):
         pass
 
 

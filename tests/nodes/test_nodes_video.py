@@ -210,9 +210,9 @@ def test_cancel_ends_an_encoding_and_leaves_nothing(cloud, tmp_path, monkeypatch
 
 
 def test_what_cannot_be_encoded_fails_before_anything_is_stored(cloud):
-    with pytest.raises(errors.MediaError, match="webm file holds no h264"):
+    with pytest.raises(errors.MediaError, match="webm file cannot contain h264"):
         run_node("SaveVideoToCloud", video=video(4), format="webm", codec="h264")
-    with pytest.raises(errors.MediaError, match="Wire a VIDEO"):
+    with pytest.raises(errors.MediaError, match="Connect a VIDEO"):
         run_node("SaveVideoToCloud", video=None)
     assert list(cloud.list()) == []
 

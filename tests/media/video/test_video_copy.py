@@ -211,9 +211,9 @@ def test_what_the_muxer_refuses_is_encoded_and_the_reason_told(tmp_path):
 @pytest.mark.parametrize(
     ("name", "format", "words"),
     [
-        ("webm", "mp4", "mp4 cannot hold vp9"),
-        ("mp4", "webm", "webm cannot hold h264 and aac"),
-        ("mp4", "gif", "gif cannot hold h264 and aac"),
+        ("webm", "mp4", "mp4 cannot contain vp9"),
+        ("mp4", "webm", "webm cannot contain h264 and aac"),
+        ("mp4", "gif", "gif cannot contain h264 and aac"),
         ("avi", "auto", "has no presentation times"),
     ],
 )

@@ -644,7 +644,7 @@ def test_a_video_without_a_stated_length_takes_no_memory_that_another_call_reser
 
 
 def test_a_window_behind_the_end_is_an_error_that_tells_how_many_there_are(film):
-    with pytest.raises(errors.MediaError, match=r"about 60 frames and the first 60 are to be skipped"):
+    with pytest.raises(errors.MediaError, match=r"about 60 frames, and skip_first_frames is 60"):
         load(film("mp4"), skip_first_frames=60)
 
 

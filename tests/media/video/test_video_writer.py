@@ -370,9 +370,9 @@ def test_the_workflow_of_a_file_gives_way_to_the_present_one_or_goes(tmp_path):
 @pytest.mark.parametrize(
     ("format", "codec", "crf", "words"),
     [
-        ("webm", "h264", -1, "webm file holds no h264.*mp4 or mkv"),
-        ("gif", "h264", -1, "gif file holds no h264"),
-        ("mp4", "vp9", -1, "mp4 file holds no vp9.*webm or mkv"),
+        ("webm", "h264", -1, "webm file cannot contain h264.*mp4 or mkv"),
+        ("gif", "h264", -1, "gif file cannot contain h264"),
+        ("mp4", "vp9", -1, "mp4 file cannot contain vp9.*webm or mkv"),
         ("mp4", "h264", 52, "from 0 to 51"),
         ("mp4", "h264", -2, "from 0 to 51"),
         ("avi", "auto", -1, "unknown.*mp4"),
@@ -414,7 +414,7 @@ def test_what_are_no_frames_is_refused(tmp_path, shape):
 
 
 def test_more_channels_than_a_video_can_have_are_refused(tmp_path):
-    with pytest.raises(errors.MediaError, match="holds 8 channels and there are 9"):
+    with pytest.raises(errors.MediaError, match=r"9 channels.*at most 8 channels"):
         write(tmp_path, pictures(sound=9), "mp4")
     assert not list(tmp_path.iterdir())
 
