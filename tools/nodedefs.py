@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
-"""Write locales/en/nodeDefs.json anew: the nodes' own texts, as ComfyUI's page looks them up.
-With them, in both languages, what each page of help says of its node, its inputs and outputs.
+"""Write the nodes' own texts into locales/en/nodeDefs.json, where ComfyUI's page looks them up. Then, in
+English and Chinese, the description and the tables of each existing help page in web/docs/.
 
     python3 tools/nodedefs.py
 
-Other languages are written by hand, beside it. tests/package/test_texts.py tells when one of them is behind.
+locales/zh/nodeDefs.json is written by hand, before this is run: without the Chinese of every input and
+output nothing is written. tests/package/test_texts.py fails if what this writes is not up to date.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import environment
@@ -76,8 +79,34 @@ def help_text(old: str, node: Mapping[str, Any], names: Sequence[list[str]], *, 
     return TABLE.sub(table, "\n\n".join([title, description, rest]), count=count)
 
 
+def missing(content: Mapping[str, Any]) -> list[str]:
+    """What has to be written by hand before the help pages can be written, a line each."""
+    chinese = json.loads(CHINESE.read_text(encoding="utf-8"))
+    lines = []
+    for node_id, english in content.items():
+        node = chinese.get(node_id, {})
+        for text in ("display_name", "description"):
+            if text not in node:
+                lines.append(f"{CHINESE.relative_to(ROOT)}: {node_id} has no {text}. Add it.")
+        for kind in KINDS:
+            wanted, there = english[kind], node.get(kind, {})
+            for name in wanted:
+                if {"name", "tooltip"} - set(there.get(name, ())):
+                    what = f"{node_id} has no name and tooltip of {kind[:-1]} {name}"
+                    lines.append(f"{CHINESE.relative_to(ROOT)}: {what}. Add them.")
+            if set(wanted) <= set(there) and list(wanted) != list(there):
+                what = f"{node_id} has other {kind} than the node, or in another order"
+                lines.append(f"{CHINESE.relative_to(ROOT)}: {what}. Write exactly {', '.join(wanted)}.")
+        for path in (HELP / f"{node_id}.md", HELP / node_id / "zh.md"):
+            if not path.is_file():
+                lines.append(
+                    f"{path.relative_to(ROOT)} is missing. Copy that of a similar node, and change it."
+                )
+    return lines
+
+
 def pages(content: Mapping[str, Any], classes: Mapping[str, Any]) -> dict[Path, str]:
-    """Every page of help as it is to be."""
+    """Every help page as it should be; nothing may be ``missing``."""
     chinese = json.loads(CHINESE.read_text(encoding="utf-8"))
     found = {}
     for node_id, english in content.items():
@@ -91,19 +120,23 @@ def pages(content: Mapping[str, Any], classes: Mapping[str, Any]) -> dict[Path, 
     return found
 
 
+def write(package: ModuleType) -> None:
+    """Write everything, or exit before the first file and say what is missing."""
+    content = described(package.NODE_CLASS_MAPPINGS, package.NODE_DISPLAY_NAME_MAPPINGS)
+    if lines := missing(content):
+        sys.exit("\n".join(["Nothing was written.", *lines]))
+    for path, page in {FILE: text(content), **pages(content, package.NODE_CLASS_MAPPINGS)}.items():
+        path.write_text(page, encoding="utf-8")
+    print(f"{FILE}: {len(content)} nodes")
+
+
 def main() -> None:
     environment.enter()
     from story import load_package
 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "user").mkdir()
-        package = load_package(Path(folder))
-        FILE.parent.mkdir(parents=True, exist_ok=True)
-        content = described(package.NODE_CLASS_MAPPINGS, package.NODE_DISPLAY_NAME_MAPPINGS)
-        FILE.write_text(text(content), encoding="utf-8")
-        for path, page in pages(content, package.NODE_CLASS_MAPPINGS).items():
-            path.write_text(page, encoding="utf-8")
-    print(f"{FILE}: {len(content)} nodes")
+        write(load_package(Path(folder)))
 
 
 if __name__ == "__main__":

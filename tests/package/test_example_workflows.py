@@ -28,7 +28,7 @@ LEAST_WIDTH, LEAST_HEIGHT, MOST_BYTES = 900, 400, 200_000  # of a picture
 
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
 def workflow(request, comfyui):
-    return json.loads(request.param.read_text(encoding="utf-8"))
+    return {**json.loads(request.param.read_text(encoding="utf-8")), "file": request.param.name}
 
 
 def declared(node):
@@ -102,7 +102,8 @@ def test_each_has_a_picture_that_templates_can_show():
 def test_every_widget_has_a_value_of_its_kind(workflow):
     for node in ours(workflow):
         widgets = {name: spec for name, spec in declared(node).items() if spec[0] not in SOCKETS}
-        assert len(node["widgets_values"]) == len(widgets), node["type"]
+        what = f"{workflow['file']}: widgets_values of {node['type']}: add a value for each new input"
+        assert len(node["widgets_values"]) == len(widgets), what
         for value, (name, (kind, options)) in zip(node["widgets_values"], widgets.items(), strict=True):
             if isinstance(kind, list) and name == "model":  # what this server has
                 assert isinstance(value, str)

@@ -43,6 +43,7 @@ SDK_DOORS = {"boto3": "storage.s3.", "botocore": "storage.s3.", "oss2": "storage
 HOST_MODULES = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "execution")
 SDKS = ("boto3", "botocore", "oss2", "filelock", "PIL", "av", "isal", "requests", "urllib3", "aiohttp")
 
+# What workflows of users name: id -> title, category, inputs, outputs. Only a new input is added, at the end.
 CONTRACT = {
     "CloudStorageProfile": (
         "Cloud Storage Profile",
@@ -257,7 +258,9 @@ def test_the_nodes_are_those_of_the_contract(comfyui):
         declared = node.INPUT_TYPES()
         assert cloud_storage.NODE_DISPLAY_NAME_MAPPINGS[node_id] == shown
         assert category == node.CATEGORY
-        assert [*declared.get("required", {}), *declared.get("optional", {})] == inputs, node_id
+        assert [*declared.get("required", {}), *declared.get("optional", {})] == inputs, (
+            f"add a new input at the end of `optional`, and at the end of {node_id} in CONTRACT"
+        )
         assert outputs == node.RETURN_TYPES
         assert len(node.RETURN_NAMES) == len(outputs) == len(node.OUTPUT_TOOLTIPS)
         assert "profile" not in declared.get("required", {}) or node_id == "CloudStorageProfile"

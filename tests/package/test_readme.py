@@ -10,7 +10,7 @@ from datetime import datetime
 
 import cloud_storage
 import pytest
-from cloud_storage import profile, providers
+from cloud_storage import node_inputs, profile, providers
 from cloud_storage.comfyui import folders
 from cloud_storage.config import settings
 from cloud_storage.media import formats
@@ -18,7 +18,7 @@ from cloud_storage.saving import choices, names, outbox
 from cloud_storage.storage import base, connect, connection_test, error_codes, retries
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
-from documents import DOCUMENTS, blocks, json_blocks, section, sections, table, tables, text_of
+from documents import DOCUMENTS, blocks, codes, json_blocks, section, sections, table, tables, text_of
 from fault_operations import OPERATIONS
 from fault_table import TABLE
 
@@ -31,12 +31,15 @@ def test_the_nodes_are_listed_with_their_names():
 
 def test_the_settings_are_listed_with_their_variables():
     listed = [(variable, name) for variable, name, _meaning in table("Settings")]
-    assert listed == [(row.variable, row.name) for row in settings.SETTINGS.values()]
+    rows = [(row.variable, row.name) for row in settings.SETTINGS.values()]
+    assert listed == rows, "docs/settings.md and .zh.md list the rows of SETTINGS in their order"
 
 
 def test_the_values_that_a_setting_may_have_are_listed():
     meanings = {name: meaning for _variable, name, meaning in table("Settings")}
-    assert meanings["upload"].split(": ")[1].split(", ") == list(settings.Upload.__dataclass_fields__)
+    listed = meanings["upload"].split(": ")[1].split(", ")
+    fields = list(settings.Upload.__dataclass_fields__)
+    assert listed == fields, "row `upload` of docs/settings.md and .zh.md lists the fields of Upload in order"
     assert all(mode in meanings["auth"] for mode in settings.AUTH_MODES)
     assert f"the default is {providers.names()[0]}" in meanings["provider"]
 
@@ -105,6 +108,15 @@ def test_every_token_is_replaced():
     for tokens, _becomes in table("Names"):
         for token in tokens.split():
             assert "%" not in names.Template("", f"a{token}", "png").name(context).fixed(), token
+
+
+@pytest.mark.parametrize("page", ["docs/names-and-links.md", "docs/names-and-links.zh.md"])
+def test_every_token_is_listed(page):
+    listed = set(re.findall("%(.*?)%", " ".join(codes(text_of(page)))))
+    missing = {"counter", "uuid", *names._TOKENS} - listed
+    assert not missing, f"add these tokens to the table of {page}"
+    in_tooltip = set(re.findall(r"%(\w+)%", node_inputs.FILENAME[1]["tooltip"]))
+    assert in_tooltip <= listed
 
 
 def test_the_example_of_profiles_json_is_read(tmp_path):

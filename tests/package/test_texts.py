@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 
 import cloud_storage
@@ -39,16 +40,57 @@ def inputs_of(node_id: str) -> list[str]:
     return [*declared.get("required", {}), *declared.get("optional", {})]
 
 
-def test_the_english_definitions_are_the_nodes_own_texts(comfyui, monkeypatch):
+@pytest.fixture
+def nodedefs(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     for name in ("environment", "nodedefs"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import nodedefs
 
+    return nodedefs
+
+
+def test_the_english_definitions_are_the_nodes_own_texts(comfyui, nodedefs):
     wanted = nodedefs.described(cloud_storage.NODE_CLASS_MAPPINGS, cloud_storage.NODE_DISPLAY_NAME_MAPPINGS)
+    assert nodedefs.missing(wanted) == []
     assert nodedefs.FILE.read_text(encoding="utf-8") == nodedefs.text(wanted), "python3 tools/nodedefs.py"
     for path, page in nodedefs.pages(wanted, cloud_storage.NODE_CLASS_MAPPINGS).items():
         assert path.read_text(encoding="utf-8") == page, "python3 tools/nodedefs.py"
+
+
+NO_TOOLTIP = "ListBucketContents has no name and tooltip of input pattern. Add them."
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda zh: zh["ListBucketContents"]["inputs"].pop("pattern"), NO_TOOLTIP),
+        (lambda zh: zh["ListBucketContents"]["inputs"]["pattern"].pop("tooltip"), NO_TOOLTIP),
+        (lambda zh: zh["ListBucketContents"]["outputs"].pop("2"), "tooltip of output 2. Add them."),
+        (lambda zh: zh["ListBucketContents"].pop("description"), "ListBucketContents has no description."),
+        (
+            lambda zh: zh["ListBucketContents"]["inputs"].update(sort={"name": "排序", "tooltip": "排序"}),
+            "ListBucketContents has other inputs than the node, or in another order",
+        ),
+        (lambda zh: zh.pop("ListBucketContents"), "has no display_name. Add it."),
+    ],
+)
+def test_what_has_to_be_written_by_hand_first_is_named_and_nothing_is_written(
+    comfyui, nodedefs, monkeypatch, tmp_path, change, said
+):
+    chinese = definitions("zh")
+    change(chinese)
+    file = nodedefs.ROOT / "locales" / "zh" / "nodeDefs.json"
+    monkeypatch.setattr(nodedefs, "ROOT", tmp_path)
+    monkeypatch.setattr(nodedefs, "CHINESE", tmp_path / file.name)
+    monkeypatch.setattr(nodedefs, "FILE", tmp_path / "en.json")
+    monkeypatch.setattr(nodedefs, "HELP", tmp_path / "docs")
+    shutil.copytree(DOCS, nodedefs.HELP)
+    nodedefs.CHINESE.write_text(json.dumps(chinese), encoding="utf-8")
+    with pytest.raises(SystemExit, match=re.escape(said)) as ended:
+        nodedefs.write(cloud_storage)
+    assert str(ended.value).startswith("Nothing was written.\n")
+    assert not nodedefs.FILE.exists()
 
 
 @pytest.mark.parametrize("node_id", NODES)
@@ -61,6 +103,38 @@ def test_every_node_has_its_texts_in_chinese(comfyui, node_id):
         assert sorted(socket) == ["name", "tooltip"]
     names = {"VAE", "CRF", "SHA-256"}
     assert not [text for text in texts_of(node) if not CHINESE.search(text) and text not in names]
+
+
+WORD = re.compile(r"%[\w:.-]+%|[a-z0-9](?:[\w.:-]*[a-z0-9])?", re.ASCII | re.IGNORECASE)
+TRANSLATED_TOKENS = {"%标记%": "%tokens%", "%节点.控件%": "%Node.widget%"}
+
+
+def words_of(text: str) -> set[str]:
+    for chinese, english in TRANSLATED_TOKENS.items():
+        text = text.replace(chinese, english)
+    return set(WORD.findall(text))
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_the_chinese_texts_have_the_tokens_numbers_and_names_of_the_english_ones(node_id):
+    """So a Chinese text that was left behind when the English one changed is noticed."""
+    english, chinese = (definitions(language)[node_id] for language in ("en", "zh"))
+    sockets = {name for node in definitions("en").values() for name in (*node["inputs"], *outputs_of(node))}
+    for text, translated in zip(tooltips_of(english), tooltips_of(chinese), strict=True):
+        ours, theirs = words_of(text), words_of(translated)
+        names = {word for word in ours if re.search(r"[%\d_.]|.[A-Z]", word)} - sockets - {"path_prefix"}
+        assert names <= theirs, f"change locales/zh/nodeDefs.json as well: {text}"
+        left = {word.lower() for word in theirs - {"N"}} - {word.lower() for word in ours}
+        assert not left, f"change locales/zh/nodeDefs.json as well: {translated}"
+
+
+def outputs_of(node: dict[str, dict[str, dict[str, str]]]) -> list[str]:
+    return [output["name"] for output in node["outputs"].values()]
+
+
+def tooltips_of(node: dict[str, dict[str, dict[str, str]]]) -> list[str]:
+    sockets = [*node["inputs"].values(), *node["outputs"].values()]
+    return [str(node["description"]), *(socket["tooltip"] for socket in sockets)]
 
 
 def test_a_node_that_may_overwrite_does_not_promise_to_keep_what_exists():

@@ -40,7 +40,8 @@ def test_only_the_range_that_was_asked_for_tells_the_size(status, length, span, 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=["S3", "OSS"])
 def test_every_option_has_a_name_and_empty_ones_are_left_out(dialect):
     row = providers.provider("AWS S3")
-    assert set(dialect.fields) | {"metadata"} == set(vars(PutOptions()))
+    named = set(dialect.fields) | {"metadata"}
+    assert named == set(vars(PutOptions())), "PutOptions and Dialect.fields of both backends have the same"
     sent = headers.fields(PutOptions(tags={"a b": "c&d"}, storage_class="IA"), dialect, row)
     assert sent == {
         dialect.fields["content_type"]: "application/octet-stream",
