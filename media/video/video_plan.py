@@ -101,13 +101,17 @@ def plan(video: Video, format_name: str, codec_name: str, crf: int = CRF_OF_CODE
     With codec ``auto`` and the codec's own crf, a file is copied if the format can hold its streams. Raises
     MediaError for a format and codec that do not fit together, for a file without video, and for no frames.
     """
-    _check_names(format_name, codec_name)
+    for name, known in ((format_name, FORMATS), (codec_name, CODEC_CHOICES)):
+        if name not in known:
+            raise _refusal(repr(name), "it is unknown", f"Choose one of {', '.join(known)}.")
     facts = _facts(video)
     container = _container(facts, format_name, codec_name)
     codec = None
     if container.codecs:
         codec = CODECS[_default_codec(facts, container) if codec_name == AUTO else codec_name]
-        _check_crf(codec, crf)
+        if not CRF_OF_CODEC <= crf <= codec.max_crf:
+            said = f"{codec.name} accepts a crf from 0 to {codec.max_crf}"
+            raise _refusal(f"crf {crf}", said, f"{CRF_OF_CODEC} means its default, {codec.crf}.")
     would_copy = isinstance(video, VideoFile) and codec_name == AUTO and crf == CRF_OF_CODEC
     obstacle = facts.obstacle(container) if would_copy else ""
     copies = would_copy and not obstacle
@@ -208,18 +212,6 @@ def _default_codec(facts: _Facts, container: Container) -> str:
         return codec.keeps_alpha if facts.transparent else codec.deep if facts.hdr else True
 
     return next((name for name in container.codecs if fits(CODECS[name])), container.codecs[0])
-
-
-def _check_names(format_name: str, codec_name: str) -> None:
-    for name, known in ((format_name, FORMATS), (codec_name, CODEC_CHOICES)):
-        if name not in known:
-            raise _refusal(repr(name), "it is unknown", f"Choose one of {', '.join(known)}.")
-
-
-def _check_crf(codec: VideoCodec, crf: int) -> None:
-    if crf > codec.max_crf or crf < CRF_OF_CODEC:
-        said = f"{codec.name} accepts a crf from 0 to {codec.max_crf}"
-        raise _refusal(f"crf {crf}", said, f"{CRF_OF_CODEC} means its default, {codec.crf}.")
 
 
 def _refusal(what: str, said: str, advice: str) -> MediaError:
