@@ -51,7 +51,7 @@ class LoadImagesFromCloud:
                     "Load only keys that match this after the prefix, for example *.png or cat_??.webp.", "*"
                 ),
                 "sort": (
-                    list(selection.SORTS),
+                    list(selection.FOLDER_SORTS),
                     {"tooltip": "The order of the images: by name, newest first or oldest first."},
                 ),
                 "skip_first": node_inputs.count(

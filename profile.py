@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from . import providers
 from .config import settings, validation
 from .config.profiles_file import ENVIRONMENT, ON_SERVER
-from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, Upload
+from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, UploadSettings
 from .errors import ConfigurationError
 
 DEFAULT = "default"  # the source of a setting that no layer sets
@@ -44,7 +44,7 @@ class Profile:
     read_only: bool
     locked: bool
     ca_file: str
-    upload: Upload
+    upload: UploadSettings
     sources: Mapping[str, str]
     file: Path = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -193,7 +193,7 @@ def _resolve_layers(name: str, layers: Sequence[Layer], file: Path) -> Profile:
 def _merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:
     """The value of every setting except credentials, and the layer that sets it, if any."""
     values: dict[str, Any] = {row.name: "" for row in SETTINGS.values() if not row.credential}
-    values.update(provider=providers.names()[0], read_only=False, locked=False, upload=Upload())
+    values.update(provider=providers.names()[0], read_only=False, locked=False, upload=UploadSettings())
     found: dict[str, Layer] = {}
     for layer in layers:
         if _changes_provider(layer, values, found):

@@ -75,7 +75,7 @@ _SENT_IN_HEADER = re.compile("[!-~]+")  # access key and token; the secret key i
 
 
 @dataclass(frozen=True)
-class Upload:
+class UploadSettings:
     """Options for each uploaded object; empty ones are not sent."""
 
     storage_class: str = ""
@@ -215,8 +215,8 @@ def _expand(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str
     return _variable(variable[1], environ)
 
 
-def _upload(entry: Mapping[str, Any], label: str, environ: Mapping[str, str] | None) -> Upload:
-    values = check_object(entry["upload"], label, [f.name for f in fields(Upload)])
+def _upload(entry: Mapping[str, Any], label: str, environ: Mapping[str, str] | None) -> UploadSettings:
+    values = check_object(entry["upload"], label, [f.name for f in fields(UploadSettings)])
     texts: dict[str, Any] = {}
     for key in values:
         if key in ("tags", "metadata"):
@@ -224,7 +224,7 @@ def _upload(entry: Mapping[str, Any], label: str, environ: Mapping[str, str] | N
             texts[key] = {name: _text(pairs, name, f"{key}.{name} of {label}", environ) for name in pairs}
         else:
             texts[key] = _text(values, key, f"{key} of {label}", environ)
-    return Upload(**texts)
+    return UploadSettings(**texts)
 
 
 def _text(entry: Mapping[str, Any], key: str, label: str, environ: Mapping[str, str] | None) -> str:

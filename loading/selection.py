@@ -13,7 +13,7 @@ from ..storage.base import ObjectInfo, Storage
 from ..storage.keys import existing_prefix
 
 NAME, NEWEST, OLDEST = "name", "newest", "oldest"
-SORTS = (NAME, NEWEST, OLDEST)
+FOLDER_SORTS = (NAME, NEWEST, OLDEST)  # of Load Image Folder
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)  # for a server that gives no date
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from ..config.settings import UploadSettings
 from ..errors import BadKey, ConfigurationError, IntegrityError, Unreachable, sentence
 from ..system.meter import Meter
 from . import http_date
@@ -61,18 +62,11 @@ class Page:
 
 
 @dataclass(frozen=True)
-class PutOptions:
+class PutOptions(UploadSettings):
     """How an object is stored. Empty fields are not sent. ``metadata`` and ``tags`` may have any Unicode."""
 
     content_type: str = "application/octet-stream"
     content_disposition: str = ""
-    cache_control: str = ""
-    storage_class: str = ""
-    acl: str = ""
-    server_side_encryption: str = ""
-    kms_key_id: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

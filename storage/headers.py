@@ -55,7 +55,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Upload:
+class UploadRequest:
     """What to upload, and how. ``full_key`` is ``key`` with the profile's path_prefix."""
 
     key: str

@@ -36,7 +36,7 @@ from ..system.meter import Meter
 from . import answers, headers, keys, listing_pages, multipart, retries
 from .base import PROXY_ADVICE, ObjectInfo, Opened, Page, PutOptions, Storage
 from .error_codes import NOT_AN_OBJECT_STORE, Meaning
-from .headers import Dialect, Reply, Upload
+from .headers import Dialect, Reply, UploadRequest
 from .multipart import Slice
 from .sdk_errors import SdkErrors
 from .unfinished_uploads import Uploads
@@ -110,11 +110,11 @@ class HttpStorage(Storage):
         """Return the options as the SDK's write requests take them. Raises ConfigurationError."""
 
     @abstractmethod
-    def _store_single(self, upload: Upload, fields: dict[str, Any], body: Slice) -> str:
+    def _store_single(self, upload: UploadRequest, fields: dict[str, Any], body: Slice) -> str:
         """Upload in one request, with retries, and return the ETag."""
 
     @abstractmethod
-    def _store_parts(self, upload: Upload, fields: dict[str, Any]) -> ObjectInfo:
+    def _store_parts(self, upload: UploadRequest, fields: dict[str, Any]) -> ObjectInfo:
         """Upload in parts."""
 
     @abstractmethod
@@ -265,7 +265,9 @@ class HttpStorage(Storage):
     def _put(
         self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
     ) -> ObjectInfo:
-        upload = Upload(key, self._full(key), source, multipart.size_of(source), options, meter, create)
+        upload = UploadRequest(
+            key, self._full(key), source, multipart.size_of(source), options, meter, create
+        )
         fields = self._fields(options)
         if upload.size > multipart.SINGLE_MAX_BYTES:
             stored = self._store_parts(upload, fields)
@@ -276,14 +278,14 @@ class HttpStorage(Storage):
             self._uploads.end(self._end_unfinished)
         return stored
 
-    def _writing(self, upload: Upload) -> AbstractContextManager[None]:
+    def _writing(self, upload: UploadRequest) -> AbstractContextManager[None]:
         """Translate what is raised in the block, and name the profile's settings that may be the reason."""
         advise = functools.partial(headers.settings_advice, upload.options)
         return self._errors.translated(upload.tried, advise=advise)
 
     def _write(
         self,
-        upload: Upload,
+        upload: UploadRequest,
         send: Callable[[], str],
         is_own: Callable[[Mapping[str, str]], bool],
         body: Slice | None = None,
@@ -298,7 +300,7 @@ class HttpStorage(Storage):
 
         return self._retry(send, meter=upload.meter, body=body, own=find_own)
 
-    def _find_own(self, upload: Upload, is_own: Callable[[Mapping[str, str]], bool]) -> str | None:
+    def _find_own(self, upload: UploadRequest, is_own: Callable[[Mapping[str, str]], bool]) -> str | None:
         """Return the ETag of the object with the upload's key if it has the same content, else None.
 
         The recorded sha256 is compared, or other headers by ``is_own``. Raises if the object cannot be
@@ -312,7 +314,7 @@ class HttpStorage(Storage):
         is_same = info.sha256 == upload.sha256 if info.sha256 else is_own(answer)
         return info.etag if is_same and info.size == upload.size else None
 
-    def _check_free(self, upload: Upload, *, atomic: bool) -> None:
+    def _check_free(self, upload: UploadRequest, *, atomic: bool) -> None:
         """Raise AlreadyExists if the key is taken, before the bytes are sent.
 
         ``atomic``: the server itself will refuse a taken key as well. Then a write-only key need not check.
@@ -332,7 +334,7 @@ class HttpStorage(Storage):
         """Return the error for a successful answer that is not from an object store."""
         return Unreachable(sentence(tried, self.place, f"the answer has no {missing}", NOT_AN_OBJECT_STORE))
 
-    def _send_parts(self, upload: Upload, requests: multipart.Requests[Any]) -> str:
+    def _send_parts(self, upload: UploadRequest, requests: multipart.Requests[Any]) -> str:
         """Upload in parts and return the ETag. The upload is recorded on the disk while it is open."""
         recorded = functools.partial(self._uploads.recorded, upload.full_key)
         return multipart.upload(upload.source, upload.size, requests, self._row, upload.meter, recorded)
@@ -392,7 +394,7 @@ S = TypeVar("S", bound=HttpStorage)
 class PartRequests(ABC, Generic[S]):
     """The requests of one upload in parts, with retries. A backend sends each of them once."""
 
-    def __init__(self, storage: S, upload: Upload, fields: Mapping[str, Any]) -> None:
+    def __init__(self, storage: S, upload: UploadRequest, fields: Mapping[str, Any]) -> None:
         self.storage, self.upload, self.fields = storage, upload, fields
 
     @abstractmethod

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import connection_watch, headers, listing_pages
 from ..base import ObjectInfo, Page, PutOptions
-from ..headers import Reply, Upload
+from ..headers import Reply, UploadRequest
 from ..http import HttpStorage, PartRequests
 from ..multipart import Slice
 from . import client as oss_client
@@ -102,7 +102,7 @@ class OssStorage(HttpStorage):
         # http.client encodes a str as Latin-1
         return {name: value if value.isascii() else value.encode() for name, value in fields.items()}
 
-    def _store_single(self, upload: Upload, fields: dict[str, Any], body: Slice) -> str:
+    def _store_single(self, upload: UploadRequest, fields: dict[str, Any], body: Slice) -> str:
         only = self._only_if_free(upload)
         digest = body.md5()
         sent = {**fields, **only, **_content_md5(digest)}
@@ -116,11 +116,11 @@ class OssStorage(HttpStorage):
         with self._writing(upload):
             return self._write(upload, put, is_own, body)
 
-    def _store_parts(self, upload: Upload, fields: dict[str, Any]) -> ObjectInfo:
+    def _store_parts(self, upload: UploadRequest, fields: dict[str, Any]) -> ObjectInfo:
         requests = _PartRequests(self, upload, fields, self._only_if_free(upload))
         return upload.stored(self._send_parts(upload, requests))
 
-    def _only_if_free(self, upload: Upload) -> dict[str, str]:
+    def _only_if_free(self, upload: UploadRequest) -> dict[str, str]:
         """Return the headers with which a write does not replace an object. Raises AlreadyExists.
 
         x-oss-forbid-overwrite "does not take effect" in a bucket with versioning, enabled or suspended:
@@ -133,7 +133,7 @@ class OssStorage(HttpStorage):
             self._check_free(upload, atomic=True)
         return {"x-oss-forbid-overwrite": "true"}
 
-    def _etag(self, answer: Any, upload: Upload) -> str:  # noqa: ANN401
+    def _etag(self, answer: Any, upload: UploadRequest) -> str:  # noqa: ANN401
         """Return the ETag from the answer to a write."""
         etag = headers.etag(answer.headers)
         if not etag:
@@ -160,7 +160,7 @@ class _PartRequests(PartRequests[OssStorage]):
     """The requests of one multipart upload to OSS; a part is oss2's PartInfo."""
 
     def __init__(
-        self, storage: OssStorage, upload: Upload, fields: Mapping[str, Any], only: Mapping[str, str]
+        self, storage: OssStorage, upload: UploadRequest, fields: Mapping[str, Any], only: Mapping[str, str]
     ) -> None:
         super().__init__(storage, upload, {**fields, **only})  # refuse a taken key before the bytes are sent
         self._only = only

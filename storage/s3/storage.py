@@ -16,7 +16,7 @@ from ...errors import AccessDenied, IntegrityError, sentence
 from .. import connection_watch, headers, listing_pages
 from ..answers import InvalidAnswer
 from ..base import ObjectInfo, Page, PutOptions
-from ..headers import Reply, Upload
+from ..headers import Reply, UploadRequest
 from ..http import HttpStorage, PartRequests
 from ..multipart import Slice
 from . import client as s3_client
@@ -132,7 +132,7 @@ class S3Storage(HttpStorage):
             fields["Metadata"] = metadata
         return fields
 
-    def _store_single(self, upload: Upload, fields: dict[str, Any], body: Slice) -> str:
+    def _store_single(self, upload: UploadRequest, fields: dict[str, Any], body: Slice) -> str:
         if self.endpoint.startswith("http:"):  # without TLS nothing else protects the bytes; not every
             fields["ContentMD5"] = base64.b64encode(body.md5()).decode()  # server checks the signed digest
 
@@ -148,7 +148,7 @@ class S3Storage(HttpStorage):
 
         return self._write_if_free(upload, _PUT, send, is_own)
 
-    def _store_parts(self, upload: Upload, fields: dict[str, Any]) -> ObjectInfo:
+    def _store_parts(self, upload: UploadRequest, fields: dict[str, Any]) -> ObjectInfo:
         if upload.create:  # before gigabytes are sent; checked again afterwards
             self._check_free(upload, atomic=self._creation[_COMPLETE].certain)
         etag = self._send_parts(upload, _PartRequests(self, upload, fields))
@@ -163,7 +163,7 @@ class S3Storage(HttpStorage):
 
     def _write_if_free(
         self,
-        upload: Upload,
+        upload: UploadRequest,
         operation: str,
         send: Callable[[Mapping[str, bool]], str],
         is_own: Callable[[Mapping[str, str]], bool],

@@ -183,7 +183,7 @@ def test_upload_options_are_read(file):
     options = {"storage_class": "COLD", "acl": "private", "tags": {"a": "b"}, "metadata": {"c": "ü"}}
     write(file, a={"upload": {**options, "kms_key_id": "", "cache_control": None}}, b={"upload": None})
     upload = settings.layers("a", {}, file, {})[1].values["upload"]
-    assert upload == settings.Upload(**options)
+    assert upload == settings.UploadSettings(**options)
     assert settings.layers("b", {}, file, {})[1].values == {}
 
 

@@ -111,7 +111,7 @@ def test_without_a_word_the_provider_is_aws(opened):
 def test_upload_options_and_a_private_ca_come_along(opened, tmp_path):
     (tmp_path / "ca.pem").write_text("")
     found = opened({}, {"upload": {"acl": "private"}, "ca_file": str(tmp_path / "ca.pem")})
-    assert found.upload == settings.Upload(acl="private")
+    assert found.upload == settings.UploadSettings(acl="private")
     assert found.ca_file == str(tmp_path / "ca.pem")
 
 

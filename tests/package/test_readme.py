@@ -38,8 +38,10 @@ def test_the_settings_are_listed_with_their_variables():
 def test_the_values_that_a_setting_may_have_are_listed():
     meanings = {name: meaning for _variable, name, meaning in table("Settings")}
     listed = meanings["upload"].split(": ")[1].split(", ")
-    fields = list(settings.Upload.__dataclass_fields__)
-    assert listed == fields, "row `upload` of docs/settings.md and .zh.md lists the fields of Upload in order"
+    fields = list(settings.UploadSettings.__dataclass_fields__)
+    assert listed == fields, (
+        "row `upload` of docs/settings.md and .zh.md lists the fields of UploadSettings in order"
+    )
     assert all(mode in meanings["auth"] for mode in settings.AUTH_MODES)
     assert f"the default is {providers.names()[0]}" in meanings["provider"]
 

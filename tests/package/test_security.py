@@ -275,7 +275,7 @@ def test_an_image_of_more_pixels_than_fit_is_refused_unread(cloud, monkeypatch, 
         monkeypatch.setattr(
             video, "image_reader", lambda path: lambda container: asked.append(path) or torch.zeros(1)
         )
-    cloud.put("bomb.png", bomb(60_000, 60_000), PutOptions("image/png"), Meter())
+    cloud.put("bomb.png", bomb(60_000, 60_000), PutOptions(content_type="image/png"), Meter())
     with pytest.raises(errors.MediaError, match=r"bomb\.png.*pixels.*smaller"):
         run_node(node_id, key="bomb.png")
     assert asked == []
