@@ -15,7 +15,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from ..errors import BadKey, ConfigurationError, sentence
-from ..storage.keys import MAX_KEY_BYTES, clean_key, shown_key, without_empty_folders, without_leading_slashes
+from ..storage.keys import MAX_KEY_BYTES, clean_key, shown_key, trimmed_start, without_empty_folders
 from . import widget_values
 
 MAX_TEMPLATE_CHARACTERS = 8192  # room for many tokens; each percent sign may begin one, and is looked at so
@@ -153,7 +153,7 @@ class Template:
             folder += "/"
         pieces, used = _fill(folder + self.filename.strip(), context)
         pieces = [without_empty_folders(unicodedata.normalize("NFC", piece)) for piece in pieces]
-        pieces[0] = without_leading_slashes(pieces[0])
+        pieces[0] = trimmed_start(pieces[0])
         pieces[-1], extension = _split_extension(pieces[-1], self.extension)
         if pieces == [""] or pieces[-1].endswith("/"):
             said = "nothing is left to be the name of the file"

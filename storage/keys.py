@@ -35,18 +35,19 @@ def without_empty_folders(key: str) -> str:
     return re.sub("/{2,}", "/", key)
 
 
-def without_leading_slashes(key: str) -> str:
+def trimmed_start(key: str) -> str:
     """Return ``key`` without the white space and "/" at its start."""
     return re.sub(r"^[\s/]+", "", key)
 
 
 def clean_key(key: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """Return ``key`` as a key to write: in NFC, without leading or double "/", without space around it.
+    """Return ``key`` as a key to write: in NFC, without leading or double "/".
 
+    White space at both ends is removed, never refused; that within the key is kept, as in "a b/c .png".
     Raises BadKey for a key that is empty, ends in "/", is longer than ``max_bytes`` in UTF-8, or contains one
     of ``_FAULTS``.
     """
-    key = without_leading_slashes(unicodedata.normalize("NFC", key.rstrip()))
+    key = trimmed_start(unicodedata.normalize("NFC", key.rstrip()))
     key = _checked(without_empty_folders(key), max_bytes, _FAULTS, "Shorten key_prefix or filename.")
     if key.endswith("/"):
         raise _bad(key, "it names a folder", "Give the name of a file.")

@@ -37,6 +37,7 @@ STRANGE = {
     "end.png\n": "end.png",
     " c.png": "c.png",
     "c.png ": "c.png",
+    "a/c .png": "a/c.png",
     "a%2Fd.png": "a/d.png",
     "%2e%2e/e.png": "e.png",
     "a+e.png": "a e.png",
@@ -154,3 +155,11 @@ def wav(samples):
         file.setframerate(8000)
         file.writeframes(bytes(2 * samples))
     return data.getvalue()
+
+
+def test_a_node_saves_a_key_with_spaces_in_it_and_loads_it(cloud):
+    image = torch.ones((1, 3, 2, 3))
+    saved_as = outputs_of("SaveImageToCloud", images=image, key_prefix=" a b ", filename=" c .png ")[1]
+    assert saved_as == ["a b/c .png"]
+    assert [info.key for info in cloud.list("")] == saved_as
+    assert torch.equal(outputs_of("LoadImageFromCloud", key=saved_as[0])[0], image)

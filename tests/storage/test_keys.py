@@ -7,40 +7,85 @@ from cloud_storage.storage import keys
 
 @pytest.mark.parametrize(
     ("key", "cleaned"),
-    [("a.png", "a.png"), ("/a//b.png ", "a/b.png"), (" \n/a", "a"), ("e\u0301.png", "\u00e9.png")],
+    [
+        ("/a//b.png ", "a/b.png"),
+        (" //a///b.png \n", "a/b.png"),
+        (" \n/a", "a"),
+        ("e\u0301.png", "\u00e9.png"),
+    ],
 )
 def test_a_key_to_write_is_put_in_order(key, cleaned):
     assert keys.clean_key(key) == cleaned
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    "key",
     [
-        ("", "it is empty"),
-        ("a/", "it names a folder"),
-        ("a\\b", "a backslash"),
-        ("a/../b", "as a folder"),
-        ("a\tb", "a control character"),
-        ("\ud800", "half a character"),
-        ("\uffff", "XML cannot carry"),
-        ("a" * 1025, "1025 bytes in UTF-8, and 1024 are allowed"),
+        *("a", "a.b/.c/..d/e..", "a b", "a/b .png", "a /b", "图/🙂", "100%+?#&'\"<>|*:", "...", "a/.../b"),
+        *("x" * 1024, "é" * 512),
     ],
 )
-def test_a_key_that_cannot_be_written_is_refused_with_the_reason(key, said):
-    with pytest.raises(BadKey, match=said):
+def test_a_good_key_is_kept_as_it_is(key):
+    assert keys.clean_key(key) == keys.existing_key(key) == key
+
+
+BAD = {
+    "a\\b": "a backslash",
+    "../a": "as a folder",
+    "a/./b": "as a folder",
+    "a/../b": "as a folder",
+    "a/..": "as a folder",
+    "a\tb": "a control character",
+    "a\nb": "a control character",
+    "a\x00": "a control character",
+    "a\x7fb": "a control character",
+    "a\x85b": "a control character",
+    "a\ud83d": "half a character",
+    "a\ufffe": "XML cannot carry",
+    "\uffff": "XML cannot carry",
+    "": "is empty",
+    "/": "is empty",
+    "a/": "it names a folder",
+    "x" * 1025: "1025 bytes in UTF-8, and 1024 are allowed",
+    "图" * 342: "1026 bytes",
+}
+
+
+@pytest.mark.parametrize("key", BAD, ids=ascii)
+def test_a_key_that_cannot_be_written_is_refused_with_the_reason(key):
+    with pytest.raises(BadKey, match=BAD[key]) as refused:
         keys.clean_key(key)
+    assert len(str(refused.value)) < 500
+    str(refused.value).encode()  # a lone surrogate must not break the message
 
 
-@pytest.mark.parametrize("key", ["/a.png", "C:\\x\\a.png", "x/./a.png", "a\tb", " a ", "a//b", "../a"])
-def test_the_key_of_an_object_that_exists_is_kept_as_it_is(key):
-    assert keys.existing_key(key) == key
-    assert keys.existing_prefix(key) == key
+STRANGE = [
+    *("a//b.png", "a/b ", " a", " a ", "e\u0301.png", "/a/b.png", "//a", "a/b.png\n", "\ta", "a\tb", "a\\b"),
+    *("C:\\x\\a.png", "x/./a.png", "../a", "a/..", ".", "a/", "/", "a\x01b", "a\x7fb", "\x00", "\ufffe.png"),
+    "%2e",
+]
 
 
-@pytest.mark.parametrize("key", ["", "\ud800", "a" * 1025])
-def test_what_can_be_no_objects_key_is_refused(key):
-    with pytest.raises(BadKey):
-        keys.existing_key(key)
+@pytest.mark.parametrize("check", [keys.existing_key, keys.existing_prefix])
+@pytest.mark.parametrize("key", STRANGE, ids=ascii)
+def test_the_key_of_an_object_that_exists_is_kept_as_it_is(check, key):
+    assert check(key) == key
+
+
+@pytest.mark.parametrize(("key", "words"), [("\ud800.png", "half a character"), ("x" * 1025, "1025 bytes")])
+def test_what_can_be_no_objects_key_is_refused_with_the_reason(key, words):
+    for check in (keys.existing_key, keys.existing_prefix):
+        with pytest.raises(BadKey, match=words) as refused:
+            check(key)
+        str(refused.value).encode()
+    with pytest.raises(BadKey, match="is empty"):
+        keys.existing_key("")
+
+
+def test_the_length_counts_the_bytes_that_the_provider_leaves():
+    assert keys.clean_key("图" * 3, max_bytes=9)
+    with pytest.raises(BadKey, match="9 bytes in UTF-8, and 8"):
+        keys.clean_key("图" * 3, max_bytes=8)
 
 
 def test_a_key_that_is_too_long_to_exist_gets_no_advice_for_saving():
@@ -55,10 +100,13 @@ def test_a_key_that_is_too_long_to_exist_gets_no_advice_for_saving():
 
 
 def test_a_prefix_may_be_empty_and_end_anywhere():
-    assert keys.existing_prefix("") == keys.clean_prefix("") == ""
-    assert keys.clean_prefix("/renders/2024-") == "renders/2024-"
-    with pytest.raises(BadKey):
-        keys.clean_prefix("a/../b")
+    assert keys.existing_prefix("") == ""
+    for prefix in ("", "a", "a/", "a/.", "a/..", "renders/2024-", "a//", "x" * 1024):
+        assert keys.clean_prefix(prefix) == prefix
+    assert keys.clean_prefix("/a/\n") == "a/"
+    for prefix in ("a/../", "./a", "a/../b", "a\\", "a\x00", "x" * 1025):
+        with pytest.raises(BadKey):
+            keys.clean_prefix(prefix)
 
 
 def test_a_long_key_is_shortened_in_messages():
