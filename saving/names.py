@@ -15,7 +15,14 @@ from datetime import datetime
 from uuid import uuid4
 
 from ..errors import BadKey, ConfigurationError, sentence
-from ..storage.keys import MAX_KEY_BYTES, clean_key, shown_key, trimmed_start, without_empty_folders
+from ..storage.keys import (
+    MAX_KEY_BYTES,
+    clean_key,
+    is_address,
+    shown_key,
+    trimmed_start,
+    without_empty_folders,
+)
 from . import widget_values
 
 MAX_TEMPLATE_CHARACTERS = 8192  # room for many tokens; each percent sign may begin one, and is looked at so
@@ -148,6 +155,10 @@ class Template:
         if len(self.key_prefix) + len(self.filename) > MAX_TEMPLATE_CHARACTERS:
             said = f"with its key_prefix it has more than {MAX_TEMPLATE_CHARACTERS:,} characters"
             raise BadKey(sentence("name a file", shown_key(self.filename), said, "Shorten them."))
+        if is_address(self.key_prefix + self.filename):
+            said = "an address cannot be part of a key"
+            advice = "Write only the folder in the bucket: the bucket and the endpoint are in the profile."
+            raise BadKey(sentence("name a file", shown_key(self.key_prefix + self.filename), said, advice))
         folder = self.key_prefix.strip()
         if folder and not folder.endswith("/"):
             folder += "/"

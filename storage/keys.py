@@ -102,6 +102,11 @@ def shown_key(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")
 
 
+def is_address(text: str) -> bool:
+    """Return whether ``text`` begins as an address does: ``s3://bucket/a``, ``https://…``."""
+    return _ADDRESS.match(text.strip()) is not None
+
+
 def not_found_advice(key: str, bucket: str, path_prefix: str) -> str:
     """Return what to correct in a key that was not found: it may be an address, or repeat the profile.
 

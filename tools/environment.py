@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("CLOUD_STORAGE_VENVS") or ROOT / ".venvs") / "dev"  # as tests/servers/ministack.py
 BIN = HOME / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
-REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "tools" / "requirements.txt")
 OLDEST = (3, 10)
 
 DRAW_SECONDS = 0.2

@@ -23,7 +23,7 @@ from environment import ROOT
 from help_workflows import SMALL_WORKFLOWS
 from studio import PIXEL_RATIO, Size, Studio, opened
 
-EXAMPLES, HELP, ASSETS = ROOT / "example_workflows", ROOT / "web" / "docs", ROOT / "assets"
+EXAMPLES, HELP, ASSETS = ROOT / "example_workflows", ROOT / "web" / "docs", ROOT / "docs" / "assets"
 EXAMPLE_SIZE = Size(1800, 1200, 190_000)
 HELP_SIZE = Size(1100, 900, 70_000)
 README_SIZE = Size(1500, 950, 190_000)

@@ -5,7 +5,7 @@ import unicodedata
 from uuid import UUID
 
 import pytest
-from cloud_storage.errors import ConfigurationError
+from cloud_storage.errors import BadKey, ConfigurationError
 from cloud_storage.saving import names
 from cloud_storage.saving.names import Name, NameContext, Template, format_date
 from cloud_storage.storage.keys import clean_key
@@ -219,3 +219,16 @@ def test_the_length_of_a_name_counts_the_bytes_that_the_provider_leaves():
 
 def test_a_name_can_be_made_without_a_template():
     assert Name(("a_", "_b"), ".webp").numbered(12) == "a_00012_b.webp"
+
+
+@pytest.mark.parametrize(
+    ("key_prefix", "filename"),
+    [("s3://bucket/a", "x"), (" https://host/bucket/", "x"), ("", "oss://bucket/x"), ("S3://b", "%counter%")],
+)
+def test_an_address_in_the_place_of_a_folder_is_refused(key_prefix, filename):
+    with pytest.raises(BadKey, match="only the folder in the bucket"):
+        Template(key_prefix, filename, "png").name(NameContext(NOW))
+
+
+def test_a_colon_alone_is_no_address():
+    assert Template("a:/b", "x", "png").name(NameContext(NOW)).fixed() == "a:/b/x.png"
