@@ -25,6 +25,8 @@ from ..errors import (
     sentence,
 )
 from . import http_date
+from .answers import InvalidAnswer
+from .connection_watch import TooLong, TooSlow
 
 SAID_MAX_CHARACTERS = 1000  # of a server's words in a message
 NO_WORDS = "no further words"  # in a server's answer
@@ -196,9 +198,9 @@ FAILURES = _by_name(
         "HTTPClientError RequestException HTTPError": Meaning(Unreachable, _NETWORK),
         # Of botocore, oss2 and this package, about an answer
         "ResponseParserError ParseError": Meaning(Unreachable, NOT_AN_OBJECT_STORE),
-        "InvalidAnswer TooLong": Meaning(Unreachable, NOT_AN_OBJECT_STORE),
+        f"{InvalidAnswer.__name__} {TooLong.__name__}": Meaning(Unreachable, NOT_AN_OBJECT_STORE),
         "FlexibleChecksumError InconsistentError": Meaning(IntegrityError, _DAMAGED),
-        "TooSlow": Meaning(Unreachable, _SLOW),
+        TooSlow.__name__: Meaning(Unreachable, _SLOW),
         # Of all of them, about the request
         "BotoCoreError Boto3Error OssError ValueError": Meaning(ConfigurationError, _SETTINGS),
         "InvalidURL InvalidSchema MissingSchema InvalidHeader": Meaning(ConfigurationError, _SETTINGS),

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 from ..errors import IntegrityError, StorageError, Throttled, Unreachable
 from ..system.meter import Meter, current
+from .answers import InvalidAnswer
+from .connection_watch import TooSlow
 from .error_codes import ancestors, meaning
 from .multipart import Slice
 
@@ -53,12 +55,12 @@ PACE_ROUND_SECONDS = 0.5  # refusals closer together than this answer one burst,
 PACE_EASING = 0.8  # each answer shortens the gap to this share: from 1 s to none in 18 answers
 
 _ERRORS_FROM, _SERVER_ERRORS_FROM, _NOT_IMPLEMENTED = 400, 500, 501
-_BROKEN = {  # classes of requests, urllib3 and botocore, by name
+_BROKEN = {  # by name, because nothing imports requests, urllib3 or botocore here
     *("ConnectionError", "Timeout", "ChunkedEncodingError"),
     *("ProtocolError", "ReadTimeoutError", "HTTPClientError"),
     "SSLError",  # in the middle of an answer; of a certificate, see ``verdict``
     # a document that was damaged or comes from another server; an answer too slow to use
-    *("ParseError", "ResponseParserError", "NoAnswer", "TooSlow"),
+    *("ParseError", "ResponseParserError", InvalidAnswer.__name__, TooSlow.__name__),
 }
 
 

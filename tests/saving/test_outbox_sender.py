@@ -350,7 +350,7 @@ def test_a_fault_of_this_program_loses_no_image_either(cloud, box, monkeypatch):
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(cloud), "_store", broken)
+        patched.setattr(type(cloud), "_store_single", broken)
         with pytest.raises(errors.StorageError, match=r"a bug.*copy is kept on this computer"):
             save()
     assert retry()[:2] == (1, 0)

@@ -67,10 +67,17 @@ def run(page: Any) -> tuple[str, dict[str, Any]]:
     """
     page.evaluate(
         """() => {
-            window.ended = undefined
+            window.ended = window.last = undefined
             const once = { once: true }
             for (const kind of ["execution_success", "execution_error"])
-                comfy.api.addEventListener(kind, ({ detail }) => (window.ended = [kind, detail]), once)
+                comfy.api.addEventListener(kind, ({ detail }) => (window.last = [kind, detail]), once)
+            // the last event of a run, which would otherwise fall into what a test does next
+            const idle = ({ detail }) => {
+                if (detail || !window.last) return
+                comfy.api.removeEventListener("executing", idle)
+                window.ended = window.last
+            }
+            comfy.api.addEventListener("executing", idle)
             comfy.queuePrompt(0, 1).then(() => {
                 const errors = comfy.lastNodeErrors ?? {}
                 if (Object.keys(errors).length) window.ended = ["refused", errors]

@@ -6,6 +6,8 @@ import ssl
 import pytest
 from cloud_storage import errors
 from cloud_storage.storage import retries
+from cloud_storage.storage.answers import InvalidAnswer
+from cloud_storage.storage.connection_watch import TooSlow
 from cloud_storage.storage.retries import Pace, Retries, RetryPolicy, Verdict
 from cloud_storage.system.meter import Meter
 
@@ -174,6 +176,8 @@ def test_without_an_answer_the_kind_of_failure_counts():
     proxy = type("ProxyError", (ConnectionError,), {})()
     assert retries.verdict(ConnectionError(), "", 0) is Verdict.PASSING
     assert retries.verdict(type("ReadTimeoutError", (Exception,), {})(), "", 0) is Verdict.PASSING
+    for ours in (InvalidAnswer, TooSlow):
+        assert retries.verdict(ours("damaged on its way"), "", 0) is Verdict.PASSING
     for final in (certificate, proxy, ValueError(), errors.Unreachable("of the body")):
         assert retries.verdict(final, "", 0) is Verdict.FINAL
 
