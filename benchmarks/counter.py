@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from package import load_package
+from package import PROFILES_FILE, load_package
 
 load_package()
 
@@ -86,7 +86,7 @@ class OnServer:
             "COMFY_S3_ACCESS_KEY": server.keys.access_key,
             "COMFY_S3_SECRET_KEY": server.keys.secret_key,
         }
-        self._storage = connect.connect(profile.resolve("", {}, Path("profiles.json"), environ), environ)
+        self._storage = connect.connect(profile.resolve("", {}, PROFILES_FILE, environ), environ)
         self._storage._client.meta.events.register("before-send.s3", self._count)
 
     def _count(self, **_: object) -> None:

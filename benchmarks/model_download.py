@@ -44,7 +44,7 @@ MIB = 1 << 20
 
 
 def opened(settings):
-    from package import load_package
+    from package import PROFILES_FILE, load_package
 
     load_package()
     from cloud_storage import profile
@@ -52,7 +52,7 @@ def opened(settings):
 
     environ = {f"COMFY_S3_{name}": value for name, value in settings.items()}
     environ["COMFY_S3_PROVIDER"] = "Custom"
-    return connect.connect(profile.resolve("", {}, Path("profiles.json"), environ), environ)
+    return connect.connect(profile.resolve("", {}, PROFILES_FILE, environ), environ)
 
 
 def ours(settings, target, key=KEY):

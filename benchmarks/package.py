@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# Beside it a storage notes its unfinished uploads: not in the folder that a benchmark is started from.
+PROFILES_FILE = Path(tempfile.gettempdir()) / "cloud_storage_benchmarks" / "profiles.json"
 
 
 def load_package(name: str = "cloud_storage") -> ModuleType:

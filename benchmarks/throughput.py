@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from package import load_package
+from package import PROFILES_FILE, load_package
 
 load_package()
 
@@ -53,7 +53,7 @@ class Ours:
             "COMFY_S3_SECRET_KEY": server.keys.secret_key,
             "COMFY_S3_CA_FILE": str(server.certificates.authority),
         }
-        resolved = profile.resolve("", {}, Path("profiles.json"), environ)
+        resolved = profile.resolve("", {}, PROFILES_FILE, environ)
         self.storage = connect.connect(resolved, environ)
 
     def up(self, path: Path) -> None:
