@@ -51,26 +51,14 @@ class CloudStorageProfile:
                         "profile's region and endpoint are then ignored."
                     },
                 ),
-                "bucket": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "Use another bucket than the profile's, for example my-bucket.",
-                    },
+                "bucket": node_inputs.text_input(
+                    "Use another bucket than the profile's, for example my-bucket."
                 ),
-                "path_prefix": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "Use another folder of the bucket for all objects, for example team/a/.",
-                    },
+                "path_prefix": node_inputs.text_input(
+                    "Use another folder of the bucket for all objects, for example team/a/."
                 ),
-                "region": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "Use another region than the profile's, for example eu-central-1.",
-                    },
+                "region": node_inputs.text_input(
+                    "Use another region than the profile's, for example eu-central-1."
                 ),
             },
         }

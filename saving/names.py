@@ -155,10 +155,11 @@ class Template:
         if len(self.key_prefix) + len(self.filename) > MAX_TEMPLATE_CHARACTERS:
             said = f"with its key_prefix it has more than {MAX_TEMPLATE_CHARACTERS:,} characters"
             raise BadKey(sentence("name a file", shown_key(self.filename), said, "Shorten them."))
-        if is_address(self.key_prefix + self.filename):
+        typed = self.key_prefix + self.filename
+        if is_address(typed):
             said = "an address cannot be part of a key"
             advice = "Write only the folder in the bucket: the bucket and the endpoint are in the profile."
-            raise BadKey(sentence("name a file", shown_key(self.key_prefix + self.filename), said, advice))
+            raise BadKey(sentence("name a file", shown_key(typed), said, advice))
         folder = self.key_prefix.strip()
         if folder and not folder.endswith("/"):
             folder += "/"

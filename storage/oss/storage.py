@@ -135,9 +135,7 @@ class OssStorage(HttpStorage):
 
     def _etag(self, answer: Any, upload: UploadRequest) -> str:  # noqa: ANN401
         """Return the ETag from the answer to a write."""
-        etag = headers.etag(answer.headers)
-        if not etag:
-            raise self._unexpected_answer(upload.tried, "ETag")
+        etag = headers.etag(self._with_etag(answer.headers, upload.tried))
         self._forbids = "x-oss-version-id" not in answer.headers
         return etag
 
