@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from ..errors import IntegrityError, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
-from ..system.concurrency import FIRST, MOST, AdaptiveConcurrency
+from ..system.concurrency import AdaptiveConcurrency
 from ..system.digests import file_sha256
 from ..system.durable_write import write_all
 from ..system.meter import Meter
 
 T = TypeVar("T")
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object
-# Bytes of one request: many, for few round trips. Fewer at first, so that the best number of parallel
-# requests is found soon, and fewer towards the end, so that all requests end together.
-RANGE_MIN_BYTES, RANGE_MAX_BYTES = 16 << 20, 64 << 20
-RANGES_FIRST = 2 * FIRST  # ranges of RANGE_MIN_BYTES at the beginning
-RANGES_LEFT = 12  # the rest is always divided into at least this many
+# Bytes of one request: many, for few round trips; the fewer, the fewer are left, so that all requests end
+# together.
+RANGE_MIN_BYTES, RANGE_MAX_BYTES = 8 << 20, 64 << 20
+RANGES_LEFT = 3  # for each request at the same time
 NOTE_BYTES = 1 << 20  # of a range between two calls of ``arrived``
 
 
@@ -35,10 +34,9 @@ def download(storage: Storage, key: str, target: Path, meter: Meter) -> ObjectIn
         info, chunks = storage.stream(key, 0, SINGLE_MAX_BYTES, None, meter)
         meter.expect(info.size)
         with target.open("wb", buffering=0) as file:
-            for chunk in chunks:
-                write_all(file, chunk)
             file.truncate(info.size)
-        fetch_ranges(storage, info, target, ranges(SINGLE_MAX_BYTES, info.size), meter)
+        gaps = [range(SINGLE_MAX_BYTES, info.size)] if info.size > SINGLE_MAX_BYTES else []
+        fetch_ranges(storage, info, target, gaps, meter, beginning=chunks)
         _require_intact(storage, info, target, meter)
     except BaseException:
         target.unlink(missing_ok=True)
@@ -57,48 +55,62 @@ def _require_intact(storage: Storage, info: ObjectInfo, target: Path, meter: Met
     raise IntegrityError(sentence(f"download {info.key!r}", storage.place, said, advice))
 
 
-def ranges(start: int, stop: int) -> list[range]:
-    """Divide bytes ``start`` to ``stop`` into the ranges of single requests, in order."""
-    pieces: list[range] = []
-    while start < stop:
-        most = RANGE_MAX_BYTES if len(pieces) >= RANGES_FIRST else RANGE_MIN_BYTES
-        step = min(max((stop - start) // RANGES_LEFT, RANGE_MIN_BYTES), most)
-        pieces.append(range(start, min(start + step, stop)))
-        start += step
-    return pieces
+def ranges(gaps: Iterable[range], requests: Callable[[], int]) -> Iterator[range]:
+    """Divide the bytes of ``gaps`` into the ranges of single requests, in order, as they are drawn.
+
+    ``requests`` returns how many are made at the same time.
+    """
+    waiting = list(gaps)
+    left = sum(map(len, waiting))
+    for gap in waiting:
+        start = gap.start
+        while start < gap.stop:
+            step = min(max(left // (RANGES_LEFT * requests()), RANGE_MIN_BYTES), RANGE_MAX_BYTES)
+            piece = range(start, min(start + step, gap.stop))
+            yield piece
+            left -= len(piece)
+            start = piece.stop
 
 
 def fetch_ranges(
     storage: Storage,
     info: ObjectInfo,
     part: Path,
-    wanted: Sequence[range],
+    gaps: Sequence[range],
     meter: Meter,
     arrived: Callable[[int, int], object] = lambda start, stop: None,
+    beginning: Iterator[bytes] | None = None,
 ) -> None:
-    """Download these ranges of exactly this version of the object, in parallel, into a file of its size.
+    """Download these bytes of exactly this version of the object, in parallel, into a file of its size.
 
-    ``arrived(start, stop)`` is called, by several threads at once, for bytes that have been written: every
-    NOTE_BYTES, at the end of a range, and, when a range fails, for the bytes it had received. Raises Changed
-    if the object has been replaced, errors of ``Storage.stream``, and OSError for the disk.
+    ``beginning`` are the first bytes of the object, where they are on their way already. ``arrived(start,
+    stop)`` is called, by several threads at once, for bytes that have been written: every NOTE_BYTES, at the
+    end of a range, and, when a range fails, for the bytes it had received. Raises Changed if the object has
+    been replaced, errors of ``Storage.stream``, and OSError for the disk.
     """
     own = meter.part()
 
-    def job(piece: range) -> Callable[[], None]:
-        def fetch() -> None:
-            noted = written = piece.start
-            with own.governs(), part.open("r+b", buffering=0) as file:
-                file.seek(piece.start)
-                try:
-                    for chunk in storage.stream(info.key, piece.start, piece.stop, info.etag, own)[1]:
-                        write_all(file, chunk)
-                        written += len(chunk)
-                        if written - noted >= NOTE_BYTES:
-                            arrived(noted, written)
-                            noted = written
-                finally:
-                    if written > noted:
+    def write(start: int, chunks: Iterator[bytes]) -> int:
+        noted = written = start
+        with part.open("r+b", buffering=0) as file:
+            file.seek(start)
+            try:
+                for chunk in chunks:
+                    write_all(file, chunk)
+                    written += len(chunk)
+                    if written - noted >= NOTE_BYTES:
                         arrived(noted, written)
+                        noted = written
+            finally:
+                if written > noted:
+                    arrived(noted, written)
+        return written
+
+    def job(piece: range) -> Callable[[], object]:
+        def fetch() -> None:
+            with own.governs():
+                chunks = storage.stream(info.key, piece.start, piece.stop, info.etag, own)[1]
+                written = write(piece.start, chunks)
             if written < piece.stop:
                 said = f"its end came after {written} of {info.size} bytes"
                 advice = (
@@ -108,12 +120,14 @@ def fetch_ranges(
 
         return fetch
 
-    def jobs() -> Iterator[Callable[[], None]]:
-        for piece in wanted:
+    def jobs() -> Iterator[Callable[[], object]]:
+        if beginning is not None:
+            yield lambda: write(0, beginning)
+        for piece in ranges(gaps, lambda: concurrency.count):
             own.check()
             yield job(piece)
 
-    if wanted:
-        concurrency = AdaptiveConcurrency(lambda: own.done, min(MOST, len(wanted)))
-        thread_pool.run(jobs(), concurrency, on_failure=own.stop)
+    most = sum(-(-len(gap) // RANGE_MIN_BYTES) for gap in gaps) + (beginning is not None)
+    concurrency = AdaptiveConcurrency(lambda: own.done, most, refused=lambda: own.refusals)
+    thread_pool.run(jobs(), concurrency if most > 1 else 1, on_failure=own.stop)
     meter.check()

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import IntegrityError, StorageError, disk_errors, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system.meter import Meter
-from .download import fetch_ranges, ranges
+from .download import fetch_ranges
 from .download_journal import Journal, Version, sync
 
 WAIT_SECONDS = 0.2  # after which the thread that computes the checksum looks whether to stop
@@ -58,10 +58,9 @@ def download(storage: Storage, info: ObjectInfo, part: Path, digest: Digest | No
         meter.expect(info.size)
         meter.add(journal.done)
         _refuse_full_disk(tried, part, info.size - journal.done)
-        wanted = [piece for gap in journal.missing() for piece in ranges(gap.start, gap.stop)]
         digesting = digest and _Digesting(part, digest, info.size, journal, meter)
         with digesting or contextlib.nullcontext():
-            fetch_ranges(storage, info, part, wanted, meter, journal.note)
+            fetch_ranges(storage, info, part, journal.missing(), meter, journal.note)
             found = digesting.result() if digesting else ""
         size = part.stat().st_size
         if size != info.size or (digest and found != digest.value):

@@ -19,11 +19,13 @@ from typing import Protocol, TypeVar
 from ..errors import IntegrityError, StorageError, TooLarge, sentence
 from ..providers import MIB, Provider
 from ..system import thread_pool
+from ..system.concurrency import FIRST, AdaptiveConcurrency
+from ..system.digests import crc32
 from ..system.meter import Meter
 
 SINGLE_MAX_BYTES = 16 * MIB  # a larger source is uploaded in parts
-PART_BYTES = 32 * MIB  # with THREADS the fastest of 5 to 64 MiB, see benchmarks/throughput.py
-THREADS = 4
+PART_MIN_BYTES, PART_MAX_BYTES = 8 * MIB, 32 * MIB
+PARTS = 2 * FIRST  # at least, if the size allows: parts for all first connections, twice
 BLOCK_BYTES = 64 << 10  # for one write to the socket; http.client's own 16 KiB cost a third of the speed
 
 log = logging.getLogger("cloud_storage")
@@ -85,14 +87,25 @@ class Slice(io.RawIOBase):
         self._counted, self._counting = 0, False
         return self._position
 
-    def md5(self) -> bytes:
-        """Return the MD5 of the whole slice, and seek to its start."""
-        digest = hashlib.md5(usedforsecurity=False)
+    def digest(self, algorithm: str) -> bytes:
+        """Return the digest of the whole slice by this algorithm of ``hashlib``, and seek to the start."""
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+        for block in self._blocks():
+            digest.update(block)
+        return digest.digest()
+
+    def crc32(self) -> bytes:
+        """Return the CRC-32 of the whole slice as four bytes, and seek to the start."""
+        crc = 0
+        for block in self._blocks():
+            crc = crc32(block, crc)
+        return crc.to_bytes(4, "big")
+
+    def _blocks(self) -> Iterator[bytes]:
         self.seek(0)
         while block := self.read(BLOCK_BYTES):
-            digest.update(block)
+            yield block
         self.seek(0)
-        return digest.digest()
 
     def tell(self) -> int:
         return self._position
@@ -134,12 +147,13 @@ class Requests(Protocol[P]):
 
 
 def part_bytes(size: int, row: Provider) -> int:
-    """Return the size of every part but the last: PART_BYTES, or more if that makes too many parts.
+    """Return the size of every part but the last: one of PARTS, or more if that makes too many parts.
 
     Raises TooLarge if no part size is allowed.
     """
-    smallest = -(-size // row.max_parts)
-    chosen = max(PART_BYTES, row.min_part_bytes, -(-smallest // MIB) * MIB)
+    share = min(max(size // PARTS, PART_MIN_BYTES), PART_MAX_BYTES)
+    smallest = max(share, -(-size // row.max_parts))
+    chosen = max(row.min_part_bytes, -(-smallest // MIB) * MIB)
     if chosen > row.max_part_bytes:
         raise TooLarge(
             f"{size} bytes do not fit into {row.max_parts} parts of {row.max_part_bytes} bytes. "
@@ -177,7 +191,9 @@ def upload(
 
     with recorded(upload_id) as keep_record:
         try:
-            parts = thread_pool.run(jobs(), min(THREADS, -(-size // step)), on_failure=own.stop)
+            count = -(-size // step)
+            concurrency = AdaptiveConcurrency(lambda: own.done, count, refused=lambda: own.refusals)
+            parts = thread_pool.run(jobs(), concurrency, on_failure=own.stop)
             meter.check()
             return requests.finish(upload_id, parts)
         except BaseException:

@@ -173,6 +173,7 @@ class Retries:
                     judged = self._judge(error)
                     if judged is Verdict.THROTTLED:
                         self._pace.slower()
+                        meter.add_refusal()
                     followed = judged.applied(policy)
                     if attempt >= followed.attempts:
                         lost = own(error) if own is not None and attempt > 1 else None

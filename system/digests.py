@@ -1,8 +1,11 @@
-"""Checksums of files on this machine."""
+"""Checksums of data and files on this machine."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from .meter import Meter
@@ -23,3 +26,17 @@ def file_digest(path: Path, algorithm: str, meter: Meter) -> str:
             meter.check()
             digest.update(block)
     return digest.hexdigest()
+
+
+def crc32(data: bytes, crc: int = 0) -> int:
+    """Return the CRC-32 of ``data`` after data that had ``crc``."""
+    return _crc32()(data, crc)
+
+
+@functools.cache
+def _crc32() -> Callable[[bytes, int], int]:
+    try:
+        from isal.isal_zlib import crc32 as fast  # ten times as fast as zlib's
+    except ImportError:
+        return zlib.crc32
+    return fast

@@ -26,6 +26,7 @@ class Meter:
         self.total = total
         self.frames_total = 0  # 0 if unknown, or there are none
         self.frames_done = 0
+        self.refusals = 0  # of requests, by a server that asked for fewer of them
         self._done = 0
         self._lock = threading.Lock()
         self._is_stopped = False
@@ -51,6 +52,13 @@ class Meter:
             self._done += count
         if self._whole is not None:
             self._whole.add(count)
+
+    def add_refusal(self) -> None:
+        """Count a request that the server refused because there were too many."""
+        with self._lock:
+            self.refusals += 1
+        if self._whole is not None:
+            self._whole.add_refusal()
 
     def expect(self, count: int) -> None:
         """Add ``count`` bytes to the expected total."""

@@ -9,68 +9,105 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
+ADJUST_SECONDS = 0.1  # between two calls of the function that says how many threads there shall be
 
 
 def run(
     jobs: Iterable[Callable[[], T]],
     threads: int | Callable[[], int],
-    on_failure: Callable[[], object] | None = None,
+    on_failure: Callable[[], object] = lambda: None,
 ) -> list[T]:
     """Run every job and return their results in order, at most ``threads`` at a time.
 
-    If ``threads`` is a function, it is called again after each job, by one thread at a time, and threads are
-    started or end to match. ``jobs`` is read one by one as threads become free, so a generator limits the
-    memory. After a failure no further job is started, ``on_failure`` is called at once (to stop the running
-    ones), and the first exception is raised when all threads have ended.
+    If ``threads`` is a function, the caller's thread calls it every ADJUST_SECONDS, and starts threads or
+    lets some end after their job. ``jobs`` is read one by one as threads become free, so a generator limits
+    the memory. After a failure no further job is started, ``on_failure`` is called at once (to stop the
+    running ones), and the first exception is raised when all threads have ended.
     """
-    source = enumerate(jobs)
-    lock = threading.Lock()
-    results: dict[int, T] = {}
-    failures: list[BaseException] = []
-    others: list[threading.Thread] = []
-    running = 1  # this thread
+    pool = _Pool(jobs, on_failure)
+    if callable(threads):
+        while pool.is_busy:
+            pool.resize(threads())
+            pool.wait(ADJUST_SECONDS)
+    else:
+        pool.resize(threads, with_this_one=True)
+        pool.work()
+    return pool.results()
 
-    def next_job() -> tuple[int, Callable[[], T]] | None:
-        with lock:
-            return None if failures else next(source, None)
 
-    def adjust_threads() -> bool:
-        """Start missing threads; returns False if this one is too many."""
-        nonlocal running
-        with lock:
-            wanted = threads() if callable(threads) else threads
-            if wanted < running:
-                running -= 1
-                return False
-            for _ in range(wanted - running):
+class _Pool(Generic[T]):
+    """The jobs of one ``run``, and the threads that work at them."""
+
+    def __init__(self, jobs: Iterable[Callable[[], T]], on_failure: Callable[[], object]) -> None:
+        self._jobs, self._on_failure = enumerate(jobs), on_failure
+        self._changed = threading.Condition()
+        self._results: dict[int, T] = {}
+        self._failures: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+        self._size = self._running = 0
+        self._has_jobs = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are jobs to start, or some are running."""
+        return self._has_jobs or self._running > 0
+
+    def resize(self, size: int, *, with_this_one: bool = False) -> None:
+        """Let ``size`` threads work, this one included if it is about to call ``work``."""
+        with self._changed:
+            self._size = size
+            self._running += with_this_one
+            while self._has_jobs and self._running < size:
                 # in a copy of the caller's context: its current meter stops their requests too
-                run = contextvars.copy_context().run
-                others.append(threading.Thread(target=run, args=(work,), name="cloud-storage", daemon=True))
-                others[-1].start()
-                running += 1
-            return True
-
-    def work() -> None:
-        try:
-            while (drawn := next_job()) is not None:
-                number, job = drawn
-                results[number] = job()
-                if not adjust_threads():
+                work = contextvars.copy_context().run
+                thread = threading.Thread(target=work, args=(self.work,), name="cloud-storage", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has no room for another one
+                    if not self._running:
+                        raise
                     return
-        except BaseException as failure:  # noqa: BLE001  raised again below
-            with lock:
-                failures.append(failure)
-                first = len(failures) == 1
-            if first and on_failure is not None:
-                on_failure()
+                self._threads.append(thread)
+                self._running += 1
 
-    adjust_threads()
-    work()
-    while others:  # a thread that starts others is in the list itself, or is this one
-        others.pop().join()
-    if failures:
-        raise failures[0]
-    return [results[number] for number in sorted(results)]
+    def wait(self, seconds: float) -> None:
+        """Wait until the last thread has ended, but no longer than this."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running, seconds)
+
+    def work(self) -> None:
+        """Run jobs in this thread until there are none, one fails, or there are too many threads."""
+        try:
+            while (drawn := self._next_job()) is not None:
+                number, job = drawn
+                self._results[number] = job()
+        except BaseException as failure:  # noqa: BLE001  raised again by ``results``
+            with self._changed:
+                self._has_jobs = False
+                self._failures.append(failure)
+                first = len(self._failures) == 1
+            if first:
+                self._on_failure()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _next_job(self) -> tuple[int, Callable[[], T]] | None:
+        with self._changed:
+            if not self._has_jobs or self._running > self._size:
+                return None
+            drawn = next(self._jobs, None)
+            self._has_jobs = drawn is not None
+            return drawn
+
+    def results(self) -> list[T]:
+        """Wait for all threads; return the results in the order of the jobs, or raise the first failure."""
+        for thread in self._threads:
+            thread.join()
+        if self._failures:
+            raise self._failures[0]
+        return [self._results[number] for number in sorted(self._results)]

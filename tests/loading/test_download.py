@@ -41,17 +41,17 @@ def test_a_range_that_fails_stops_the_others(tmp_path):
 
 
 def test_more_ranges_travel_side_by_side_where_that_pays(tmp_path, monkeypatch):
-    monkeypatch.setattr(concurrency, "WINDOW_SECONDS", 0)
-    monkeypatch.setattr(concurrency, "GAIN", 0)
+    for seconds in ("SETTLE_SECONDS", "TRIAL_SECONDS", "STEADY_SECONDS", "GAIN", "BUSY"):
+        monkeypatch.setattr(concurrency, seconds, 1e9 if seconds == "BUSY" else 0)
     side_by_side = threading.Barrier(2 * concurrency.FIRST)
 
     class Patient(Storage):
         """A bucket that answers the first ranges at once, and later ones when twice as many are asked for."""
 
         def stream(self, key, start=0, stop=None, etag=None, meter=None):
+            meter.add(1)
             if start >= concurrency.FIRST:
                 side_by_side.wait(60)
-            meter.add(1)
             return None, iter([b"a"])
 
     Patient.__abstractmethods__ = frozenset()
@@ -63,14 +63,27 @@ def test_more_ranges_travel_side_by_side_where_that_pays(tmp_path, monkeypatch):
     assert part.read_bytes() == b"a" * count
 
 
+@pytest.mark.parametrize("requests", [1, 8, 64])
 @pytest.mark.parametrize("size", [0, 1, download.RANGE_MIN_BYTES, (2 << 30) + 7, (12 << 30) - 1])
-def test_pieces_cover_everything_once_and_are_small_at_first_and_towards_the_end(size):
-    pieces = download.ranges(5, 5 + size)
+def test_ranges_cover_everything_once_and_get_smaller_towards_the_end(size, requests):
+    pieces = list(download.ranges([range(5, 5 + size)] if size else [], lambda: requests))
     assert [piece.start for piece in pieces] == [5, *(piece.stop for piece in pieces)][: len(pieces)]
     assert sum(map(len, pieces)) == size
     lengths = list(map(len, pieces))
-    first, rest = lengths[: download.RANGES_FIRST], lengths[download.RANGES_FIRST :]
-    assert set(first[:-1]) <= {download.RANGE_MIN_BYTES}
-    assert rest == sorted(rest, reverse=True)
-    assert all(download.RANGE_MIN_BYTES <= length <= download.RANGE_MAX_BYTES for length in rest[:-1])
-    assert len(rest) < 3 or rest[-2] == download.RANGE_MIN_BYTES
+    assert lengths == sorted(lengths, reverse=True)
+    assert all(download.RANGE_MIN_BYTES <= length <= download.RANGE_MAX_BYTES for length in lengths[:-1])
+    assert len(lengths) < 3 or lengths[-2] == download.RANGE_MIN_BYTES
+
+
+def test_ranges_follow_how_many_are_asked_for_at_once():
+    requests = 8
+    pieces = download.ranges([range(1 << 30)], lambda: requests)
+    assert len(next(pieces)) == (1 << 30) // 24
+    requests = 64
+    assert len(next(pieces)) == download.RANGE_MIN_BYTES
+
+
+def test_every_gap_is_divided_for_itself():
+    gaps = [range(0, 3), range(10, 10 + download.RANGE_MIN_BYTES + 1)]
+    middle = 10 + download.RANGE_MIN_BYTES
+    assert list(download.ranges(gaps, lambda: 8)) == [gaps[0], range(10, middle), range(middle, middle + 1)]

@@ -12,9 +12,10 @@ import threading
 
 import pytest
 from cloud_storage import errors
-from cloud_storage.loading import download, download_journal, model_file, model_record, resumable_download
+from cloud_storage.loading import download_journal, model_file, model_record, resumable_download
 from cloud_storage.loading.model_file import Wanted
 from cloud_storage.storage.base import PutOptions
+from cloud_storage.system import concurrency
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from servers.faults import Answer, Cut, Fault, s3_error
@@ -285,7 +286,7 @@ def test_a_sha256_is_taken_as_people_copy_it_and_refused_otherwise():
 def test_an_object_replaced_halfway_is_downloaded_anew_in_the_same_run(
     put, fetch, target, proxy, monkeypatch
 ):
-    monkeypatch.setattr(download, "MOST", 1)
+    monkeypatch.setattr(concurrency, "MOST", 1)
     put(DATA)
     rule = proxy.add(Fault(Cut("response body", 0.5, "silence"), "GET"))
     meter = Meter()

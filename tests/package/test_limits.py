@@ -18,6 +18,7 @@ from cloud_storage.storage import multipart
 from cloud_storage.storage.base import ObjectInfo, PutOptions
 from cloud_storage.storage.http import PAGE_KEYS, Page
 from cloud_storage.storage.s3 import storage as s3_storage
+from cloud_storage.system import concurrency
 from cloud_storage.system.meter import Meter
 from conftest import outputs_of, run_node
 
@@ -160,7 +161,7 @@ def test_the_parts_of_a_large_object_fit_every_provider_and_the_memory(row, size
     assert row.min_part_bytes <= part <= row.max_part_bytes
     assert part % multipart.MIB == 0
     assert part <= 64 * multipart.MIB
-    assert multipart.BLOCK_BYTES * multipart.THREADS <= multipart.MIB, "in memory at once, of a file"
+    assert multipart.BLOCK_BYTES * concurrency.MOST <= 4 * multipart.MIB, "in memory at once, of a file"
 
 
 def test_a_part_is_read_from_disk_block_by_block(tmp_path):

@@ -24,6 +24,13 @@ def test_equal_parts_fit_the_providers_limits(size):
     assert step % MIB == 0
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"), [(17 * MIB, 8 * MIB), (256 * MIB, 16 * MIB), (257 * MIB, 17 * MIB), (GIB, 32 * MIB)]
+)
+def test_a_file_has_a_part_for_each_connection_and_none_is_too_small(size, expected):
+    assert multipart.part_bytes(size, ROW) == expected
+
+
 def test_few_parts_make_them_larger():
     assert multipart.part_bytes(100 * GIB, replace(ROW, max_parts=1000)) >= 100 * GIB / 1000
 
@@ -104,8 +111,8 @@ def test_parts_arrive_whole_and_in_order():
     data = os.urandom(MIB) * 70
     recorder = Recorder()
     multipart.upload(data, len(data), recorder, ROW, Meter(), unrecorded)
-    assert recorder.finished == [1, 2, 3]
-    assert b"".join(recorder.sent[number] for number in (1, 2, 3)) == data
+    assert recorder.finished == list(range(1, 10))
+    assert b"".join(recorder.sent[number] for number in recorder.finished) == data
     assert not recorder.aborted
 
 

@@ -262,3 +262,10 @@ def test_a_throttled_storage_slows_its_other_requests_down():
     for meter in meters:
         several.run(lambda: None, meter=meter)
     assert any(meter.waited for meter in meters)
+
+
+def test_each_refusal_is_counted_on_the_meter_of_the_transfer():
+    meter = Waits()
+    run(failing(3, Verdict.THROTTLED), meter=meter)
+    run(failing(3, Verdict.PASSING), meter=meter)
+    assert meter.refusals == 3

@@ -2,50 +2,121 @@ from __future__ import annotations
 
 import pytest
 from cloud_storage.system import concurrency
+from cloud_storage.system.concurrency import CALM_SECONDS, MOST
+
+TICK = 0.1  # seconds between two calls, as in thread_pool
 
 
-class Download:
-    """A download whose bytes per second are ``rate(requests at the same time)``."""
+class Transfer:
+    """A transfer whose bytes per second are ``rate(requests at the same time)``."""
 
-    def __init__(self, rate, most=concurrency.MOST):
-        self.now, self.done, self.rate = 0.0, 0, rate
-        self.concurrency = concurrency.AdaptiveConcurrency(lambda: self.done, most, lambda: self.now)
+    def __init__(self, rate, most=MOST, first=8):
+        self.now, self.done, self.rate = 100.0, 0, rate
+        self.refusals, self.used, self.busy = 0, 0.0, 0.0
+        self.concurrency = concurrency.AdaptiveConcurrency(
+            lambda: self.done,
+            most,
+            first=first,
+            refused=lambda: self.refusals,
+            clock=lambda: self.now,
+            processor_seconds=lambda: self.used,
+        )
 
-    def seconds(self, count, step=1.0):
-        """How many requests ran at the same time, second by second."""
+    def counts(self, seconds):
+        """The numbers of requests in this time, each as often as it changed."""
         found = [self.concurrency()]
-        for _ in range(count):
-            self.now += step
-            self.done += self.rate(found[-1]) * step
-            found.append(self.concurrency())
+        for _ in range(round(seconds / TICK)):
+            self.now += TICK
+            self.done += round(self.rate(found[-1]) * TICK)
+            self.used += self.busy * TICK
+            count = self.concurrency()
+            if count != found[-1]:
+                found.append(count)
         return found
 
 
-def test_requests_are_added_as_long_as_they_pay():
-    assert Download(lambda count: 90e6 * count).seconds(4) == [4, 8, 16, 16, 16]
+@pytest.mark.parametrize("each", [2e3, 1e6, 90e6, 133e6, 1e9])
+def test_requests_are_added_while_that_pays_whatever_one_of_them_carries(each):
+    assert Transfer(lambda count: each * count).counts(10) == [8, 16, 32, 64]
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(4, [4, 8, 4, 4, 4]), (9, [4, 8, 16, 8, 8])])
+def test_each_step_is_decided_within_a_second():
+    transfer = Transfer(lambda count: 90e6 * count)
+    assert [transfer.counts(1)[-1] for _ in range(3)] == [16, 32, 64]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(8, [8, 16, 8]), (17, [8, 16, 32, 16]), (36, [8, 16, 32, 64, 32])]
+)
 def test_a_step_that_does_not_pay_is_taken_back_and_not_tried_again(limit, expected):
-    assert Download(lambda count: 90e6 * min(count, limit)).seconds(4) == expected
+    assert Transfer(lambda count: 10e6 * min(count, limit)).counts(60) == expected
 
 
-def test_none_are_added_to_requests_that_are_fast_enough():
-    assert Download(lambda count: 110e6 * count).seconds(2) == [4, 4, 4]
+def test_a_line_that_gets_better_is_used():
+    transfer = Transfer(lambda count: 80e6)
+    assert transfer.counts(10) == [8, 16, 8]
+    transfer.rate = lambda count: 90e6 * count
+    assert transfer.counts(20) == [8, 16, 32, 64]
 
 
-def test_what_holds_stays_even_when_the_network_changes():
-    download = Download(lambda count: 390e6)
-    assert download.seconds(3)[-1] == 4
-    download.rate = lambda count: 9e9 * count
-    assert download.seconds(3) == [4, 4, 4, 4]
+def test_requests_are_taken_away_when_the_gain_of_them_is_gone():
+    transfer = Transfer(lambda count: 90e6 * count)
+    assert transfer.counts(10)[-1] == 64
+    transfer.rate = lambda count: 400e6
+    assert transfer.counts(20) == [64, 32, 16, 8]
 
 
-def test_a_rate_is_measured_for_long_enough():
-    found = Download(lambda count: 90e6 * count).seconds(7, concurrency.WINDOW_SECONDS / 4)
-    assert found == [4] * 4 + [8] * 4
+def test_a_line_that_only_gets_slower_keeps_its_requests():
+    transfer = Transfer(lambda count: 90e6 * count)
+    assert transfer.counts(10)[-1] == 64
+    transfer.rate = lambda count: 20e6 * count
+    assert transfer.counts(20) == [64, 32, 64]
 
 
-@pytest.mark.parametrize(("most", "expected"), [(1, [1, 1, 1]), (3, [3, 3, 3]), (5, [4, 5, 5])])
+def test_a_rate_that_varies_by_less_than_the_gain_changes_nothing():
+    transfer = Transfer(lambda count: 10e6 * min(count, 8))
+    assert transfer.counts(10)[-1] == 8
+    transfer.rate = lambda count: 10e6 * min(count, 8) * (1.1 if int(transfer.now) % 2 else 0.95)
+    assert transfer.counts(30) == [8]
+
+
+def test_a_server_that_asks_for_fewer_requests_gets_half_of_them_once_a_burst():
+    transfer = Transfer(lambda count: 90e6 * count)
+    assert transfer.counts(10)[-1] == 64
+    transfer.refusals = 5
+    assert transfer.counts(0.3) == [32]
+    transfer.refusals = 9
+    assert transfer.counts(0.1) == [32]
+    transfer.now += 1
+    transfer.refusals = 10
+    assert transfer.counts(CALM_SECONDS) == [16]
+
+
+def test_after_a_calm_time_more_requests_are_tried_again():
+    transfer = Transfer(lambda count: 90e6 * count)
+    transfer.counts(10)
+    transfer.refusals = 1
+    assert transfer.counts(CALM_SECONDS - 1) == [32]
+    assert transfer.counts(5) == [32, 64]
+
+
+def test_a_busy_machine_gets_no_further_requests(monkeypatch):
+    monkeypatch.setattr(concurrency.os, "cpu_count", lambda: 2)
+    transfer = Transfer(lambda count: 90e6 * count)
+    transfer.busy = 1.9
+    assert transfer.counts(10) == [8]
+    transfer = Transfer(lambda count: 90e6 * count)
+    transfer.busy = 1.7
+    assert transfer.counts(10)[-1] == 64
+
+
+def test_nothing_is_judged_before_bytes_come():
+    transfer = Transfer(lambda count: 0)
+    assert transfer.counts(30) == [8]
+    transfer.rate = lambda count: 90e6 * count
+    assert transfer.counts(1)[-1] == 16
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, [1]), (3, [3]), (9, [8, 9]), (500, [8, 16, 32, 64])])
 def test_there_are_never_more_than_there_may_be(most, expected):
-    assert Download(lambda count: 20e6 * count * count, most).seconds(2) == expected
+    assert Transfer(lambda count: 20e6 * count * count, most).counts(10) == expected

@@ -75,20 +75,42 @@ def test_no_jobs_no_results():
 
 def test_threads_are_added_and_end_as_they_are_wanted():
     side_by_side, finished = threading.Barrier(3), threading.Event()
-    crew, running, most = set(), set(), []
+    crew, ended = set(), []
 
     def together():
         crew.add(threading.current_thread())
         side_by_side.wait(60)  # breaks unless three run at once
         finished.set()
 
-    def alone():
-        running.add(threading.current_thread())
-        most.append(len(running))
-        while max(most) < 2 and any(thread.is_alive() for thread in crew - running - {main}):
-            time.sleep(0.001)  # whoever is still there would draw the next job
-        running.discard(threading.current_thread())
+    def alive():
+        return [thread for thread in crew if thread.is_alive()]
 
-    main = threading.current_thread()
-    thread_pool.run([together] * 3 + [alone] * 20, lambda: 1 if finished.is_set() else 3)
-    assert most == [1] * 20
+    def jobs():
+        yield from [together] * 3
+        for _ in range(60_000):  # until they have ended, a minute at most
+            if finished.is_set() and len(alive()) == 1:
+                ended.append(1)
+                return
+            yield lambda: time.sleep(0.001)
+
+    thread_pool.run(jobs(), lambda: 1 if finished.is_set() else 3)
+    assert ended == [1]
+
+
+def test_a_number_that_grows_starts_threads_while_jobs_are_running():
+    both = threading.Barrier(2)
+    sizes = iter([1, 1, 2])
+    assert thread_pool.run([lambda: both.wait(60)] * 2, lambda: next(sizes, 2)) in ([0, 1], [1, 0])
+
+
+def test_a_system_without_room_for_a_further_thread_costs_no_job(monkeypatch):
+    real, started = threading.Thread.start, []
+
+    def start(thread):
+        if started and thread.name == "cloud-storage":
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert thread_pool.run([lambda: 1] * 5, lambda: 4) == [1] * 5
