@@ -143,6 +143,11 @@ def settings_advice(options: PutOptions, row: Meaning, said: str) -> str:
     return ""
 
 
+def quoted(key: str) -> str:
+    """Return ``key`` as part of an address."""
+    return quote(key, safe="/-_.~")
+
+
 # ------------------------------------------------------------------------------------------ answers
 
 

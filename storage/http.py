@@ -17,7 +17,6 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
-from urllib.parse import quote
 
 from ..errors import (
     AccessDenied,
@@ -371,7 +370,7 @@ class HttpStorage(Storage):
 
     def url(self, key: str) -> str:
         base = f"{self._profile.public_url}/" if self._profile.public_url else self._base()
-        return base + quote(self._full(key), safe="/-_.~")
+        return base + headers.quoted(self._full(key))
 
     def signed_url(self, key: str, expires: timedelta) -> str:
         if self._profile.auth == "anonymous":

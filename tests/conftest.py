@@ -70,7 +70,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 SECRET = "a-secret-nobody-may-read"  # of the OSS stand-in server
-PLACES = ("ministack-http", "ministack-https", "ceph-http", "ceph-https", "oss-http", "oss-https")
+PLACES = (
+    *("ministack-http", "ministack-https", "ceph-http", "ceph-https", "oss-http", "oss-https"),
+    *("ministack-http-direct", "ceph-http-direct", "ceph-https-direct"),
+)
 
 
 @dataclass
@@ -108,7 +111,14 @@ class Place:
         """A storage with some settings changed."""
         from cloud_storage.storage import connect
 
-        return connect.connect(self.profile(**changes), self.settings(changes))
+        opened = connect.connect(self.profile(**changes), self.settings(changes))
+        if self.name.endswith("-direct"):  # from the first request on, as later ones go
+            from cloud_storage.storage.s3.direct import Address
+
+            region = "" if changes.get("auth") == "anonymous" else self.environ["COMFY_S3_REGION"]
+            opened._direct.address = Address(opened._base(), region, "test")
+            opened._direct.is_ready = True
+        return opened
 
     def open_uploads(self) -> list[str]:
         """Keys of the multipart uploads that were begun and neither completed nor aborted."""
@@ -157,7 +167,7 @@ def place(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest
     return make_place(request.param, servers, tmp_path_factory.mktemp("user") / "profiles.json")
 
 
-@pytest.fixture(scope="session", params=("ministack-http", "oss-http"))
+@pytest.fixture(scope="session", params=("ministack-http", "oss-http", "ministack-http-direct"))
 def fast_place(
     request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Place:
@@ -166,7 +176,7 @@ def fast_place(
 
 
 def make_place(name: str, servers: Any, file: Path) -> Place:
-    kind, _, scheme = name.partition("-")
+    kind, scheme, *_ = name.split("-")
     tls = scheme == "https"
     server = servers(kind)
     if kind == "oss":

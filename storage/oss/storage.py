@@ -104,7 +104,7 @@ class OssStorage(HttpStorage):
 
     def _store_single(self, upload: UploadRequest, fields: dict[str, Any], body: Slice) -> str:
         only = self._only_if_free(upload)
-        digest = body.md5()
+        digest = body.digest("md5")
         sent = {**fields, **only, **_content_md5(digest)}
 
         def put() -> str:
@@ -171,7 +171,7 @@ class _PartRequests(PartRequests[OssStorage]):
         from oss2.models import PartInfo
 
         answer = self.storage._bucket.upload_part(
-            self.upload.full_key, upload_id, number, body, headers=_content_md5(body.md5())
+            self.upload.full_key, upload_id, number, body, headers=_content_md5(body.digest("md5"))
         )
         return PartInfo(number, answer.etag, size=len(body), part_crc=answer.crc)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ...errors import ConfigurationError, scrub
+from ...errors import ConfigurationError, StorageError, scrub
+from ..connection_watch import TooLong, TooSlow
 from ..error_codes import NO_WORDS, Meaning, meaning
 from ..sdk_errors import SdkErrors
 
@@ -32,6 +33,12 @@ class S3Errors(SdkErrors):
             row = dataclasses.replace(row, advice=advice)
         said = f"{code or status} ({details.get('Message') or NO_WORDS})"
         return row, said, headers.get("date", "")
+
+
+def unwrapped(error: BaseException | None) -> BaseException | None:
+    """Return the error of this package around which botocore has put ``error``, if there is one."""
+    cause = getattr(error, "kwargs", {}).get("error")
+    return cause if isinstance(cause, (StorageError, TooSlow, TooLong)) else None
 
 
 def _answer(error: BaseException) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ..headers import Reply, UploadRequest
 from ..http import HttpStorage, PartRequests
 from ..multipart import Slice
 from . import client as s3_client
+from .direct import UNSIGNED
 from .errors import S3Errors
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _PUT, _COMPLETE = "PutObject", "CompleteMultipartUpload"
 _PAGE_FIELDS = {"Name", "Prefix", "Contents", "IsTruncated", "MaxKeys", "KeyCount"}
 _CONDITIONS = {"Range": "Range", "If-Match": "IfMatch"}
+_CRC32 = "x-amz-checksum-crc32"
+_SHA256 = re.compile("[0-9a-f]{64}")
 # A server that does not support If-None-Match, and one that may not
 _NO_CONDITIONS = ("NotImplemented", "501")
 _MAYBE_NO_CONDITIONS = (*_NO_CONDITIONS, "InvalidArgument", "InvalidRequest", "400")
@@ -77,7 +80,7 @@ class S3Storage(HttpStorage):
     )
 
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials) -> None:
-        self._client = s3_client.build(profile, row, credentials)
+        self._client, self._direct = s3_client.build(profile, row, credentials)
         super().__init__(profile, row, credentials, str(self._client.meta.endpoint_url))
         puts, completes = row.conditional_writes, row.conditional_complete
         self._creation = {  # becomes _CHECK_FIRST once the server has refused the condition
@@ -88,6 +91,7 @@ class S3Storage(HttpStorage):
             else _Creation(True, certain=completes is True, checks=not (puts and completes)),
         }
         self._address = ""
+        self._checks_crc32 = False  # becomes True once an answer has the checksum that the request had
         self._client.meta.events.register("response-received.s3", self._record_clock)
 
     def _record_clock(self, response_dict: Mapping[str, Any] | None = None, **_: object) -> None:
@@ -100,8 +104,14 @@ class S3Storage(HttpStorage):
         return _headers(self._client.head_object(**self._target(full_key)))
 
     def _get(self, full_key: str, conditions: Mapping[str, str]) -> Reply:
+        # AWS's answers with whole objects have checksums, which its SDK checks
+        if self._direct.is_ready and ("Range" in conditions or self._row.checksums == "when_required"):
+            reply = self._direct.get(full_key, conditions)
+            self._record_date(reply.headers.get("date"))
+            return reply
         parameters = {_CONDITIONS[name]: value for name, value in conditions.items()}
         answer = self._client.get_object(**self._target(full_key), **parameters)
+        self._direct.learn(full_key)
         body = answer["Body"]
         return Reply(answer["ResponseMetadata"]["HTTPStatusCode"], _headers(answer), body.read, body.close)
 
@@ -133,20 +143,52 @@ class S3Storage(HttpStorage):
         return fields
 
     def _store_single(self, upload: UploadRequest, fields: dict[str, Any], body: Slice) -> str:
-        if self.endpoint.startswith("http:"):  # without TLS nothing else protects the bytes; not every
-            fields["ContentMD5"] = base64.b64encode(body.md5()).decode()  # server checks the signed digest
+        if self._is_plain and not self._checks_crc32:
+            fields["ContentMD5"] = _base64(body.digest("md5"))
 
         def send(condition: Mapping[str, bool]) -> str:
             body.seek(0)
+            if self._direct.is_ready:
+                return self._put_directly(upload, fields, body, condition)
             answer = self._client.put_object(
                 **self._target(upload.full_key), Body=body, ContentLength=upload.size, **condition, **fields
             )
+            self._direct.learn(upload.full_key)
             return self._require(answer, "ETag", upload.tried).strip('"')
 
         def is_own(answer: Mapping[str, str]) -> bool:
-            return headers.etag(answer) == body.md5().hex()
+            return headers.etag(answer) == body.digest("md5").hex()
 
         return self._write_if_free(upload, _PUT, send, is_own)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether no TLS protects what is sent, so that a checksum must; not every server checks the
+        signed SHA-256."""
+        return self.endpoint.startswith("http:")
+
+    def _put_directly(
+        self, upload: UploadRequest, fields: Mapping[str, Any], body: Slice, condition: Mapping[str, bool]
+    ) -> str:
+        names = self._direct.header_names
+        sent = {names[name]: value for name, value in fields.items() if name != "Metadata"}
+        for name, value in fields.get("Metadata", {}).items():
+            sent[f"{self.dialect.metadata}{name}"] = value
+        sent["Content-Length"] = str(upload.size)
+        if condition:
+            sent["If-None-Match"] = "*"
+        if upload.size >= s3_client.SMALL_BYTES:
+            sent["Expect"] = "100-continue"
+        if self._is_plain or self._row.checksums == "when_supported":
+            sent[_CRC32] = _base64(body.crc32())
+        payload = upload.sha256 if _SHA256.fullmatch(upload.sha256) else ""
+        if not payload:
+            payload = body.digest("sha256").hex() if self._is_plain else UNSIGNED
+        body.begin()
+        answer = self._direct.put(upload.full_key, sent, payload, body)
+        self._record_date(answer.get("date"))
+        self._checks_crc32 = self._checks_crc32 or _CRC32 in answer
+        return headers.etag(self._with_etag(answer, upload.tried))
 
     def _store_parts(self, upload: UploadRequest, fields: dict[str, Any]) -> ObjectInfo:
         if upload.create:  # before gigabytes are sent; checked again afterwards
@@ -260,6 +302,10 @@ class _PartRequests(PartRequests[S3Storage]):
 def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
     found: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
     return found
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
 
 
 def _joined_etag(parts: Sequence[Mapping[str, Any]]) -> str:

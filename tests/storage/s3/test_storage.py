@@ -16,7 +16,7 @@ from servers.faults import Answer, Fault, Headers, s3_error
 from servers.s3_server import READ, WRITE, allow
 
 MIB = 1 << 20
-LARGE = os.urandom(MIB) * 40  # two parts
+LARGE = os.urandom(MIB) * 40  # five parts
 
 
 @pytest.fixture(scope="session", params=["ministack-http", "ceph-http"])
