@@ -13,8 +13,9 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import IntegrityError, StorageError, disk_errors, sentence
+from ..errors import IntegrityError, StorageError, TransferCancelled, disk_errors, sentence
 from ..storage.base import ObjectInfo, Storage
+from ..system import digests
 from ..system.meter import Meter
 from .download import fetch_ranges
 from .download_journal import Journal, Version, sync
@@ -26,14 +27,20 @@ _RESUMES = "Check the disk, then run the node again: the download resumes where 
 
 @dataclass(frozen=True)
 class Digest:
-    """The expected checksum: ``name`` is an algorithm of hashlib, ``value`` hexadecimal digits."""
+    """The expected checksum: ``name`` is an algorithm of ``digests.file_digest``, ``value`` hexadecimal
+    digits.
+    """
 
     name: str
     value: str
 
 
 def expected(info: ObjectInfo, sha256: str = "") -> Digest | None:
-    """The best known checksum of an object: the user's sha256, the one its upload recorded, or its MD5."""
+    """The checksum to compare with: the user's sha256, of those that the upload recorded the one by pieces,
+    which several threads compute, or the MD5.
+    """
+    if info.pieces and not sha256:
+        return Digest(digests.PIECES, info.pieces)
     if sha256 or info.sha256:
         return Digest("sha256", sha256 or info.sha256)
     return Digest("md5", info.md5) if info.md5 else None
@@ -95,14 +102,14 @@ def _refuse_full_disk(tried: str, part: Path, missing: int) -> None:
 
 
 class _Digesting:
-    """Computes the checksum of ``part`` in a thread of its own, right after the bytes are written, while the
-    system still has them in memory: even of 12 GB it is ready soon after the last byte.
+    """Computes the checksum of ``part`` right after the bytes are written, while the system still has them in
+    memory, in a thread of its own; by pieces, in several.
     """
 
     def __init__(self, part: Path, digest: Digest, size: int, journal: Journal, meter: Meter) -> None:
         self._part, self._size, self._journal, self._meter = part, size, journal, meter
-        self._hash = hashlib.new(digest.name, usedforsecurity=False)
-        self._failure: OSError | None = None
+        self._algorithm, self._found = digest.name, ""
+        self._failure: Exception | None = None
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._work, name="cloud-storage", daemon=True)
         self._thread.start()
@@ -114,7 +121,7 @@ class _Digesting:
             self._meter.check()
         if self._failure:
             raise self._failure
-        return self._hash.hexdigest()
+        return self._found
 
     def __enter__(self) -> _Digesting:
         return self
@@ -126,15 +133,36 @@ class _Digesting:
 
     def _work(self) -> None:
         try:
-            with self._part.open("rb", buffering=0) as file:
-                position = 0
-                while position < self._size and not self._abandoned.is_set():
-                    there = self._journal.wait_beyond(position, WAIT_SECONDS)
-                    while position < there and not self._abandoned.is_set():
-                        block = file.read(min(BLOCK_BYTES, there - position))
-                        if not block:  # another program cut the file; its size is compared at the end
-                            return
-                        self._hash.update(block)
-                        position += len(block)
-        except OSError as error:  # raised again by ``result``
+            if self._algorithm == digests.PIECES:
+                arrived = filter(self._has_arrived, digests.pieces(self._size))
+                self._found = digests.pieces_digest(self._part, arrived, self._check)
+            else:
+                self._found = self._of_whole()
+        except Exception as error:  # noqa: BLE001  raised again by ``result``
             self._failure = error
+
+    def _of_whole(self) -> str:
+        digest = hashlib.new(self._algorithm, usedforsecurity=False)
+        with self._part.open("rb", buffering=0) as file:
+            position = 0
+            while position < self._size:
+                there = self._journal.wait_beyond(position, WAIT_SECONDS)
+                while position < there:
+                    self._check()
+                    block = file.read(min(BLOCK_BYTES, there - position))
+                    if not block:  # another program cut the file; its size is compared at the end
+                        return ""
+                    digest.update(block)
+                    position += len(block)
+                self._check()
+        return digest.hexdigest()
+
+    def _has_arrived(self, piece: range) -> bool:
+        """Wait until the last byte of a piece has arrived."""
+        while self._journal.wait_beyond(piece.stop - 1, WAIT_SECONDS) < piece.stop:
+            self._check()
+        return True
+
+    def _check(self) -> None:
+        if self._abandoned.is_set():
+            raise TransferCancelled("The checksum is not needed any more.")

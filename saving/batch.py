@@ -267,7 +267,7 @@ class _Batch:
                 if_exists=self.if_exists,
                 content_type=file.content_type,
                 size=file.size,
-                sha256=file.sha256(self.meter),
+                sha256=file.digests(self.meter)[0],
                 saved_at=self.saved_at,
                 tried=failed.tried,
                 why=str(failed.error),

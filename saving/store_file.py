@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..errors import AlreadyExists, Forbidden, NotFound, taken
 from ..storage import multipart
-from ..storage.base import SHA256_METADATA, ObjectInfo, Storage
-from ..system.digests import file_sha256
+from ..storage.base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, Storage
+from ..system.digests import sha256_and_pieces
 from ..system.meter import Meter
 from .choices import FAIL, OVERWRITE, SKIP
 from .names import Name
@@ -25,27 +25,29 @@ from .numbering import Reservation
 class File:
     """One encoded file: its bytes or where they lie, its media type, and remarks for the user about how it
     was encoded. ``linkable`` says that nobody writes to that path any more: to keep such a file, a link to it
-    is as good as a copy. ``known_sha256`` is its digest where that was computed already.
+    is as good as a copy. ``known`` are its digests (see ``digests``) where they were computed already.
     """
 
     source: bytes | Path
     content_type: str
     notes: tuple[str, ...] = ()
     linkable: bool = False
-    known_sha256: str = ""
+    known: tuple[str, str] | None = None
 
     @property
     def size(self) -> int:
         """In bytes. Raises StorageError where the file cannot be looked at."""
         return multipart.size_of(self.source)
 
-    def sha256(self, meter: Meter) -> str:
-        """The hexadecimal digest; computing that of a large file is stopped by ``meter``."""
-        if self.known_sha256:
-            return self.known_sha256
+    def digests(self, meter: Meter) -> tuple[str, str]:
+        """The SHA-256 and the digest by PIECES, hexadecimal, the latter "" for bytes and for a file of one
+        piece. Computing those of a large file is stopped by ``meter``.
+        """
+        if self.known is not None:
+            return self.known
         if isinstance(self.source, Path):
-            return file_sha256(self.source, meter)
-        return hashlib.sha256(self.source).hexdigest()
+            return sha256_and_pieces(self.source, meter)
+        return hashlib.sha256(self.source).hexdigest(), ""
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,9 @@ def store(
     object may be there all the same. Raises AlreadyExists and the errors of ``Storage.put``.
     """
     storage = reserved.storage
-    options = replace(
-        storage.defaults,
-        content_type=file.content_type,
-        metadata={**storage.defaults.metadata, SHA256_METADATA: file.sha256(meter)},
-    )
+    recorded = zip((SHA256_METADATA, PIECES_METADATA), file.digests(meter), strict=True)
+    metadata = {**storage.defaults.metadata, **{name: digest for name, digest in recorded if digest}}
+    options = replace(storage.defaults, content_type=file.content_type, metadata=metadata)
     refused: AlreadyExists | None = None
     try:
         for key in reserved.candidates():

@@ -87,7 +87,7 @@ def upload(
     say(f"Computing the checksum of {path.name}")
     with disk_errors("read what to upload", path, _CHECK_FILE):
         fingerprint = Fingerprint.of(path)
-        sha256 = digests.file_sha256(path, meter)
+        known = sha256, _ = digests.sha256_and_pieces(path, meter)
     size = fingerprint.size
 
     @functools.cache
@@ -109,7 +109,7 @@ def upload(
         (reserved,) = call.reserve(storage, [name], if_exists, meter)
     meter.expect(size)
     _refuse_written_to(path, fingerprint, storage)
-    file = store_file.File(path, media_type, known_sha256=sha256)
+    file = store_file.File(path, media_type, known=known)
     stored = store_file.store(reserved, file, if_exists, meter)
     key = stored.info.key
     if not stored.sent and is_same(stored.info):  # which another machine has just stored

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..config.settings import UploadSettings
 from ..errors import BadKey, ConfigurationError, IntegrityError, Unreachable, sentence
+from ..system.digests import PIECES
 from ..system.meter import Meter
 from . import http_date
 from .retries import BODY
@@ -26,7 +27,8 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 30  # without a byte of the answer; for sending see ``connection_watch``
 CONNECTIONS = 64  # kept open; more than the threads of any node
 
-SHA256_METADATA = "sha256"  # the name of the metadata in which an upload records its checksum
+# The names of the metadata in which an upload records its checksums: of the whole, and by ``digests.PIECES``
+SHA256_METADATA, PIECES_METADATA = "sha256", PIECES
 PROXY_ADVICE = "Run the node again; if it fails again, check for a proxy or CDN that changes answers."
 
 
@@ -36,8 +38,9 @@ class ObjectInfo:
 
     ``key`` is relative to the storage, ``size`` in bytes, ``modified`` in UTC. ``etag`` is opaque: equal
     ETags mean equal content and nothing else (with KMS or multipart it is not an MD5). ``sha256`` is the
-    hexadecimal checksum that an upload of this package recorded in the metadata, "" in listings. ``md5`` is
-    the hexadecimal MD5 of the content if the server says that its ETag is one, else "".
+    hexadecimal checksum that an upload of this package recorded in the metadata, ``pieces`` its digest by
+    ``digests.PIECES``, both "" in listings. ``md5`` is the hexadecimal MD5 of the content if the server says
+    that its ETag is one, else "".
     """
 
     key: str
@@ -47,6 +50,7 @@ class ObjectInfo:
     content_type: str = ""
     sha256: str = ""
     md5: str = ""
+    pieces: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from ..errors import ConfigurationError, Forbidden, StorageError
 from ..system.meter import Meter
 from . import http_date
-from .base import SHA256_METADATA, ObjectInfo, PutOptions
+from .base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, PutOptions
 from .error_codes import Meaning
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def described(key: str, answer: Mapping[str, str], dialect: Dialect, size: int) 
         modified=http_date.parsed(answer.get("last-modified")),
         content_type=answer.get("content-type", ""),
         sha256=answer.get(f"{dialect.metadata}{SHA256_METADATA}", ""),
+        pieces=answer.get(f"{dialect.metadata}{PIECES_METADATA}", ""),
         md5=_md5(answer, dialect),
     )
 

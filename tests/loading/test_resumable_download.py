@@ -23,7 +23,7 @@ from cloud_storage.storage import http
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.oss import client as oss_client
 from cloud_storage.storage.s3 import client as s3_client
-from cloud_storage.system import concurrency, watch
+from cloud_storage.system import concurrency, digests, watch
 from cloud_storage.system.meter import Meter
 from conftest import ROOT
 from servers.faults import Answer, Cut, Fault, Flip, s3_error
@@ -213,6 +213,45 @@ def test_a_flipped_bit_is_noticed_and_nothing_is_kept(shaky, proxy, stored, part
         download(shaky, stored, part)
     assert rule.happened == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def in_pieces(direct, tmp_path, monkeypatch):
+    """The object as an upload of this package makes it, with a checksum of each 10 MiB."""
+    monkeypatch.setattr(digests, "PIECE_BYTES", 10 * MIB)
+    file = tmp_path / "source.bin"
+    file.write_bytes(LARGE)
+    whole, pieces = digests.sha256_and_pieces(file, Meter())
+    file.unlink()
+    metadata = {"sha256": whole, digests.PIECES: pieces}
+    return direct.put("a.bin", LARGE, PutOptions(metadata=metadata), Meter()) and direct.stat("a.bin")
+
+
+def test_a_checksum_by_pieces_is_compared_where_an_upload_recorded_one(shaky, in_pieces, part, monkeypatch):
+    assert resumable_download.expected(in_pieces).name == digests.PIECES
+    monkeypatch.setattr(resumable_download._Digesting, "_of_whole", None)
+    download(shaky, in_pieces, part)
+    assert part.read_bytes() == LARGE
+
+
+def test_a_checksum_that_the_user_typed_is_computed_whatever_an_upload_recorded(in_pieces):
+    typed = sha256(LARGE)
+    assert resumable_download.expected(in_pieces, typed) == resumable_download.Digest("sha256", typed)
+
+
+def test_a_flipped_bit_is_noticed_by_the_checksum_of_its_piece(shaky, proxy, in_pieces, part, tmp_path):
+    rule = proxy.add(Fault(Flip(MIB), "GET", skip=2))
+    with pytest.raises(errors.IntegrityError, match="sha256"):
+        download(shaky, in_pieces, part)
+    assert rule.happened == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_a_failure_no_thread_waits_for_pieces(shaky, proxy, in_pieces, part):
+    proxy.add(Fault(Answer(403, s3_error("AccessDenied")), "GET", skip=1, times=None))
+    with pytest.raises(errors.StorageError):
+        download(shaky, in_pieces, part)
+    part.unlink()  # which an open file would forbid on Windows
 
 
 def test_a_flipped_bit_is_noticed_by_an_etag_that_is_an_md5(shaky, proxy, direct, part, tmp_path):

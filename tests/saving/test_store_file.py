@@ -11,6 +11,7 @@ from cloud_storage.saving.list_order import Call
 from cloud_storage.saving.names import Name
 from cloud_storage.saving.store_file import File
 from cloud_storage.storage.base import PutOptions
+from cloud_storage.system import digests
 from cloud_storage.system.meter import Meter
 
 NAME = Name(("a/cat",), ".png")
@@ -87,7 +88,19 @@ def test_a_file_on_disk_has_the_size_and_checksum_of_its_bytes(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"ours")
     on_disk = File(path, "image/png")
-    assert (on_disk.size, on_disk.sha256(Meter())) == (OURS.size, OURS.sha256(Meter()))
-    assert File(path, "image/png", known_sha256="abc").sha256(Meter()) == "abc"
+    assert (on_disk.size, on_disk.digests(Meter())) == (OURS.size, OURS.digests(Meter()))
+    assert File(path, "image/png", known=("abc", "")).digests(Meter()) == ("abc", "")
     with pytest.raises(errors.StorageError, match=r"gone\.png"):
         _ = File(tmp_path / "gone.png", "image/png").size
+
+
+def test_an_upload_records_the_checksum_of_the_whole_and_that_by_pieces(cloud, tmp_path, monkeypatch):
+    monkeypatch.setattr(digests, "PIECE_BYTES", 4)
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"0123456789")
+    (reserved,) = Call().reserve(cloud, [NAME], choices.OVERWRITE, Meter())
+    store_file.store(reserved, File(path, "a/b"), choices.OVERWRITE, Meter())
+    stored = cloud.stat("a/cat.png")
+    assert stored.sha256 == hashlib.sha256(b"0123456789").hexdigest()
+    by_hand = [hashlib.sha256(piece).digest() for piece in (b"0123", b"4567", b"89")]
+    assert stored.pieces == hashlib.sha256(b"".join(by_hand)).hexdigest()
