@@ -1,10 +1,11 @@
-"""One object of 1 GiB and 500 of 1 MiB, both ways: this package, boto3's own transfers, obstore and the AWS
-CLI.
+"""One object of 1 GiB, 500 of 1 MiB and 5,000 of 50 KiB, both ways: this package, boto3, obstore, the AWS CLI
+with CRT, s5cmd and rclone.
 
-All run in turn on one server on this machine (Ceph RGW where its packages are installed, MiniStack
-otherwise), round after round; each figure is the median of the rounds. The rivals come from a virtual
-environment of their own where a package pins another botocore. Usage: python benchmarks/throughput.py
-[--rounds N] [--tls] [--mebibytes N]
+Twice: on a server that does no work (null_server.py), where the client's own cost counts, and on Ceph, which
+checks every signature and checksum and keeps what it gets. Files lie in memory where there is a /dev/shm.
+
+Usage: python benchmarks/throughput.py [--rounds N] [--servers null,ceph] [--rows up,down,many_up,…]
+See transfers.py for the programs that are compared.
 """
 
 from __future__ import annotations
@@ -12,244 +13,108 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from package import PROFILES_FILE, load_package
-
-load_package()
-
-from cloud_storage import profile
-from cloud_storage.loading import download
-from cloud_storage.storage import connect
-from cloud_storage.storage.base import PutOptions
-from cloud_storage.system import thread_pool
-from cloud_storage.system.meter import Meter
+import null_server
 from servers.ceph import CephRgw
-from servers.ministack import MiniStack
+from transfers import DOWNLOAD, DOWNLOAD_MANY, EVERYBODY, FIXED, MIB, UPLOAD, UPLOAD_MANY, Task, compared, run
 
-SMALL = 500
-SMALL_BYTES = 1 << 20
-SMALL_THREADS = 8
-
-
-class Ours:
-    name = "this package"
-
-    def __init__(self, server, bucket, tls):
-        environ = {
-            "COMFY_S3_PROVIDER": "Custom",
-            "COMFY_S3_ENDPOINT_URL": server.tls_endpoint_url if tls else server.endpoint_url,
-            "COMFY_S3_REGION": server.region,
-            "COMFY_S3_BUCKET": bucket,
-            "COMFY_S3_ACCESS_KEY": server.keys.access_key,
-            "COMFY_S3_SECRET_KEY": server.keys.secret_key,
-            "COMFY_S3_CA_FILE": str(server.certificates.authority),
-        }
-        resolved = profile.resolve("", {}, PROFILES_FILE, environ)
-        self.storage = connect.connect(resolved, environ)
-
-    def up(self, path: Path) -> None:
-        self.storage.put("ours.bin", path, PutOptions(), Meter())
-
-    def down(self, path: Path) -> None:
-        download.download(self.storage, "ours.bin", path, Meter())
-
-    def many_up(self, data: bytes) -> None:
-        keys = (f"ours/{number}.bin" for number in range(SMALL))
-        thread_pool.run(
-            (lambda key=key: self.storage.put(key, data, PutOptions(), Meter()) for key in keys),
-            SMALL_THREADS,
-        )
-
-    def many_down(self, folder: Path) -> None:
-        jobs = (
-            lambda number=number: download.download(
-                self.storage, f"ours/{number}.bin", folder / f"{number}.bin", Meter()
-            )
-            for number in range(SMALL)
-        )
-        thread_pool.run(jobs, SMALL_THREADS)
-
-
-class Boto3:
-    name = "boto3"
-
-    def __init__(self, server, bucket, tls):
-        self.client = server.client(tls=tls, max_pool_connections=32)
-        self.bucket = bucket
-
-    def up(self, path: Path) -> None:
-        self.client.upload_file(str(path), self.bucket, "boto3.bin")
-
-    def down(self, path: Path) -> None:
-        self.client.download_file(self.bucket, "boto3.bin", str(path))
-
-    def many_up(self, data: bytes) -> None:
-        def put(number):
-            self.client.put_object(Bucket=self.bucket, Key=f"boto3/{number}.bin", Body=data)
-
-        thread_pool.run((lambda number=number: put(number) for number in range(SMALL)), SMALL_THREADS)
-
-    def many_down(self, folder: Path) -> None:
-        def get(number):
-            self.client.download_file(self.bucket, f"boto3/{number}.bin", str(folder / f"{number}.bin"))
-
-        thread_pool.run((lambda number=number: get(number) for number in range(SMALL)), SMALL_THREADS)
-
-
-class Obstore:
-    name = "obstore"
-
-    def __init__(self, server, bucket, tls):
-        import obstore
-        from obstore.store import S3Store
-
-        options = {"allow_http": True}
-        if tls:
-            options["allow_invalid_certificates"] = True
-        self.obstore = obstore
-        self.store = S3Store(
-            bucket,
-            endpoint=server.tls_endpoint_url if tls else server.endpoint_url,
-            region=server.region,
-            access_key_id=server.keys.access_key,
-            secret_access_key=server.keys.secret_key,
-            virtual_hosted_style_request=False,
-            client_options=options,
-        )
-
-    def up(self, path: Path) -> None:
-        self.obstore.put(self.store, "obstore.bin", path, chunk_size=32 << 20, max_concurrency=4)
-
-    def down(self, path: Path) -> None:
-        with path.open("wb", buffering=0) as file:
-            for chunk in self.obstore.get(self.store, "obstore.bin").stream(min_chunk_size=4 << 20):
-                file.write(chunk)
-
-    def many_up(self, data: bytes) -> None:
-        put = self.obstore.put
-        thread_pool.run(
-            (lambda number=number: put(self.store, f"obstore/{number}.bin", data) for number in range(SMALL)),
-            SMALL_THREADS,
-        )
-
-    def many_down(self, folder: Path) -> None:
-        def get(number):
-            data = self.obstore.get(self.store, f"obstore/{number}.bin").bytes()
-            (folder / f"{number}.bin").write_bytes(data)
-
-        thread_pool.run((lambda number=number: get(number) for number in range(SMALL)), SMALL_THREADS)
-
-
-class AwsCli:
-    name = "AWS CLI"
-
-    def __init__(self, server, bucket, tls):
-        self.command = shutil.which("aws", path=os.environ.get("AWS_CLI_PATH")) or shutil.which("aws")
-        if not self.command:
-            raise ImportError("no aws command")
-        self.bucket = bucket
-        self.endpoint = server.tls_endpoint_url if tls else server.endpoint_url
-        self.environ = {
-            **os.environ,
-            "AWS_ACCESS_KEY_ID": server.keys.access_key,
-            "AWS_SECRET_ACCESS_KEY": server.keys.secret_key,
-            "AWS_DEFAULT_REGION": server.region,
-            "AWS_CA_BUNDLE": str(server.certificates.authority),
-            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-        }
-
-    def _run(self, *arguments: str) -> None:
-        command = [self.command, "--endpoint-url", self.endpoint, "s3", *arguments, "--only-show-errors"]
-        subprocess.run(command, env=self.environ, check=True)
-
-    def up(self, path: Path) -> None:
-        self._run("cp", str(path), f"s3://{self.bucket}/cli.bin")
-
-    def down(self, path: Path) -> None:
-        self._run("cp", f"s3://{self.bucket}/cli.bin", str(path))
-
-    def many_up(self, data: bytes) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for number in range(SMALL):
-                (Path(folder) / f"{number}.bin").write_bytes(data)
-            self._run("cp", "--recursive", folder, f"s3://{self.bucket}/cli/")
-
-    def many_down(self, folder: Path) -> None:
-        self._run("cp", "--recursive", f"s3://{self.bucket}/cli/", str(folder))
-
-
-def timed(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
+KIB = 1 << 10
+ROWS = {  # verb, number of objects, bytes of each
+    "up": (UPLOAD, 1, 1024 * MIB),
+    "down": (DOWNLOAD, 1, 1024 * MIB),
+    "many_up": (UPLOAD_MANY, 500, MIB),
+    "many_down": (DOWNLOAD_MANY, 500, MIB),
+    "small_up": (UPLOAD_MANY, 5000, 50 * KIB),
+    "small_down": (DOWNLOAD_MANY, 5000, 50 * KIB),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--tls", action="store_true", help="over https")
-    parser.add_argument("--mebibytes", type=int, default=1024, help="of the large object")
-    parser.add_argument("--ministack", action="store_true", help="even where Ceph is installed")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--servers", default="null,ceph")
+    parser.add_argument("--rows", default=",".join(ROWS))
     options = parser.parse_args()
+    shared = Path("/dev/shm")
+    for name in options.servers.split(","):
+        with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as scratch:
+            on_server(name, Path(scratch), options.rows.split(","), options.rounds)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        large, data = folder / "large.bin", os.urandom(SMALL_BYTES)
-        with large.open("wb") as file:
-            for _ in range(options.mebibytes):
-                file.write(os.urandom(1 << 20))
-        kind = CephRgw if CephRgw.available() == "" and not options.ministack else MiniStack
-        more = {"store_gibibytes": 12} if kind is CephRgw else {}
-        with kind(folder / "server", **more) as server:
-            bucket = server.create_bucket()
-            contenders = []
-            for contender in (Ours, Boto3, Obstore, AwsCli):
-                try:
-                    contenders.append(contender(server, bucket, options.tls))
-                except ImportError as error:
-                    print(f"{contender.name}: left out, {error}")
-            print(
-                f"{server.name} over {'https' if options.tls else 'http'}, median of {options.rounds} rounds"
-            )
-            for label, size in (
-                ("up", options.mebibytes),
-                ("down", options.mebibytes),
-                ("many_up", SMALL),
-                ("many_down", SMALL),
-            ):
-                seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-                for _ in range(options.rounds):
-                    for contender in contenders:
-                        target = folder / "target"
-                        target.mkdir()
-                        argument = {
-                            "up": large,
-                            "down": target / "large.bin",
-                            "many_up": data,
-                            "many_down": target,
-                        }[label]
-                        action = getattr(contender, label)
-                        seconds[contender.name].append(
-                            timed(lambda action=action, argument=argument: action(argument))
-                        )
-                        if label == "down" and (target / "large.bin").stat().st_size != large.stat().st_size:
-                            raise SystemExit(f"{contender.name} downloaded something else")
-                        shutil.rmtree(target)
-                medians = {name: statistics.median(values) for name, values in seconds.items()}
-                fastest = min(value for name, value in medians.items() if name != Ours.name)
-                for name, value in medians.items():
-                    print(f"  {label:9} {name:13} {value:7.2f} s  {size / value:7.0f} MiB/s")
-                print(f"  {label:9} fastest other / ours = {fastest / medians[Ours.name]:.2f}")
+
+def on_server(name: str, folder: Path, rows: list[str], rounds: int) -> None:
+    server: Any
+    if name == "null":
+        if lacks := null_server.missing():
+            print(f"The server that does no work is left out: please install {lacks}.")
+            return
+        server = null_server.NullServer(folder / "server")
+    else:
+        if lacks := CephRgw.available():
+            print(f"Ceph is left out: {lacks}")
+            return
+        server = CephRgw(folder / "server", store_gibibytes=12)
+    with server:
+        is_null = name == "null"
+        bucket = null_server.BUCKET if is_null else server.create_bucket()
+        keys = server.keys
+        place = (server.endpoint_url, keys.access_key, keys.secret_key, server.region, bucket)
+        for row in rows:
+            compare(name, row, place, server if is_null else None, folder, rounds)
+
+
+def compare(
+    name: str,
+    row: str,
+    place: tuple[str, str, str, str, str],
+    null: null_server.NullServer | None,
+    folder: Path,
+    rounds: int,
+) -> None:
+    verb, count, size = ROWS[row]
+    is_many, source, target = count > 1, folder / "source", folder / "target"
+    filled(source, count, size)
+    key = f"{row}/" if is_many else f"{row}.bin"
+    path = target if is_many else target / "0.bin"
+    if verb in (UPLOAD, UPLOAD_MANY):
+        path = source if is_many else source / "0.bin"
+    elif null:
+        held = null.files / null_server.BUCKET / (row if is_many else "")
+        shutil.copytree(source, held, dirs_exist_ok=True)
+        if not is_many:
+            (held / "0.bin").rename(held / key)
+        null.list_files(key)
+    else:
+        up = UPLOAD_MANY if is_many else UPLOAD
+        stored = run("boto3", Task(up, *place, key, str(source if is_many else source / "0.bin")))
+        assert not isinstance(stored, str), stored
+
+    def task_of(_: str) -> Task:
+        target.mkdir(exist_ok=True)
+        return Task(verb, *place, key, str(path))
+
+    def after(_: str) -> str:
+        moved = source if path.is_relative_to(source) else target
+        sizes = [entry.stat().st_size for entry in os.scandir(moved)]
+        shutil.rmtree(target, ignore_errors=True)
+        return "" if sizes == [size] * count else f"{len(sizes)} files, {sum(sizes)} bytes"
+
+    names = [each for each in EVERYBODY if each not in FIXED]
+    compared(f"{name}, {row}: {count} x {size / MIB:g} MiB", count * size, rounds, task_of, after, names)
+    shutil.rmtree(source)
+
+
+def filled(folder: Path, count: int, size: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        with (folder / f"{number}.bin").open("wb") as file:
+            for _ in range(max(1, size // MIB)):
+                file.write(os.urandom(min(size, MIB)))
 
 
 if __name__ == "__main__":

@@ -161,10 +161,14 @@ class WatchedSocket:
 
     def makefile(self, mode: str = "r", buffering: int | None = None, **_: object) -> io.IOBase:
         """Return the file to read the next answer from: http.client asks for one for each answer."""
-        self._begin()
-        _read_socket.set(self)
+        self.begin_answer()
         raw = _RawAnswer(self, self._socket.makefile("rb", 0), may_end=buffering != 0)
         return raw if buffering == 0 else io.BufferedReader(raw)
+
+    def begin_answer(self) -> None:
+        """Expect the next answer: its limits begin anew."""
+        self._begin()
+        _read_socket.set(self)
 
     def _begin(self) -> None:
         self.left = HEAD_MAX_BYTES

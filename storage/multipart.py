@@ -26,6 +26,7 @@ from ..system.meter import Meter
 SINGLE_MAX_BYTES = 16 * MIB  # a larger source is uploaded in parts
 PART_MIN_BYTES, PART_MAX_BYTES = 8 * MIB, 32 * MIB
 PARTS = 2 * FIRST  # at least, if the size allows: parts for all first connections, twice
+SMALL_BYTES = MIB  # a slice of a file up to this size is read once, not for each checksum and for sending
 BLOCK_BYTES = 64 << 10  # for one write to the socket; http.client's own 16 KiB cost a third of the speed
 
 log = logging.getLogger("cloud_storage")
@@ -51,6 +52,10 @@ class Slice(io.RawIOBase):
         try:
             self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
             self._file.seek(start)
+            if isinstance(source, Path) and length <= SMALL_BYTES:
+                with self._file as file:
+                    self._file = io.BytesIO(file.read(length) or b"")
+                self._start = 0
         except OSError as error:
             raise _unreadable(source, error) from error
 

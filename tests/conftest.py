@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import sys
@@ -113,11 +114,13 @@ class Place:
 
         opened = connect.connect(self.profile(**changes), self.settings(changes))
         if self.name.endswith("-direct"):  # from the first request on, as later ones go
+            from cloud_storage import errors
             from cloud_storage.storage.s3.direct import Address
 
             region = "" if changes.get("auth") == "anonymous" else self.environ["COMFY_S3_REGION"]
             opened._direct.address = Address(opened._base(), region, "test")
-            opened._direct.is_ready = True
+            with contextlib.suppress(errors.StorageError):
+                opened.stat("opens a connection")
         return opened
 
     def open_uploads(self) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,7 +17,6 @@ from ...errors import MissingDependency
 from .. import answers, connection_watch
 from ..base import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS
 from ..sdk_errors import hide_debug_lines
-from .direct import Direct
 from .errors import S3Errors, unwrapped
 
 if TYPE_CHECKING:
@@ -31,8 +29,8 @@ log = logging.getLogger("cloud_storage")
 _building = threading.Lock()  # botocore's clients are safe for threads, creating a session is not
 
 
-def build(profile: Profile, row: Provider, credentials: Credentials) -> tuple[Any, Direct]:
-    """Return a boto3 S3 client and its fast way for GET and PUT, both safe for threads. Sends nothing.
+def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # noqa: ANN401
+    """Return a boto3 S3 client, safe for threads. Sends nothing.
 
     Raises MissingDependency without boto3, ConfigurationError for settings that it refuses.
     """
@@ -79,7 +77,8 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> tuple[An
                 config=Config(**{name: value for name, value in options.items() if name in known}),
             )
     _extend(client)
-    return client, Direct(client, _watch(client))
+    _watch(client)
+    return client
 
 
 def addressing(profile: Profile, row: Provider) -> str:
@@ -94,11 +93,8 @@ def addressing(profile: Profile, row: Provider) -> str:
     return row.addressing if is_name and not is_address else "path"
 
 
-def _watch(client: Any) -> Callable[[Any], Any]:  # noqa: ANN401
-    """Limit and check answers by ``connection_watch`` and ``answers``, before botocore parses them.
-
-    Returns the function that sends a prepared request and returns a checked answer.
-    """
+def _watch(client: Any) -> None:  # noqa: ANN401
+    """Limit and check answers by ``connection_watch`` and ``answers``, before botocore parses them."""
     session = client._endpoint.http_session
     try:  # botocore has had these private names since 1.11
         session._pool_classes_by_scheme = connection_watch.watched_pools(session._pool_classes_by_scheme)
@@ -118,7 +114,6 @@ def _watch(client: Any) -> Callable[[Any], Any]:  # noqa: ANN401
         return answer
 
     client.meta.events.register("before-send.s3", send)
-    return send
 
 
 class _Body:

@@ -1,26 +1,33 @@
 """GET and PUT of one object over the client's connections, without botocore's own work for each request.
 
 For each request botocore checks parameters, resolves the endpoint and calls some twenty handlers, which costs
-more than moving 1 MiB: benchmarks/throughput.py. Here the address is the one that botocore used before, and
-the signing key is kept for the day. botocore still signs, sends, and reads the answers that refuse.
+more than moving 1 MiB: benchmarks/throughput.py. Here the address is the one that botocore used before, the
+signing key is kept for the day, and the connection is one that botocore has opened. Where there is none,
+botocore sends the request: proxies and the beginning of TLS are left to it. It also says what an answer means
+that refuses.
 """
 
 from __future__ import annotations
 
 import contextvars
-import functools
-import threading
-from collections.abc import Callable, Mapping
+import hashlib
+import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import urlsplit
 
-from .. import headers
+from .. import answers, connection_watch, headers
 from ..headers import Reply
-from .errors import unwrapped
+from ..multipart import Slice
+from . import kept_connection
+from .kept_connection import KeptConnection
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 UNSIGNED = "UNSIGNED-PAYLOAD"  # docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 _MOVED = (301, 302, 307, 400)  # botocore finds the region of a bucket that is somewhere else
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _last: contextvars.ContextVar[Any] = contextvars.ContextVar("last_request", default=None)
 
 
@@ -32,17 +39,26 @@ class Address:
     region: str
     user_agent: str
 
+    @property
+    def host(self) -> str:
+        """The header Host: without a port that is the scheme's own."""
+        parts = urlsplit(self.base)
+        return parts.netloc.removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.base).path
+
 
 class Direct:
     """Sends requests of one client. Any thread may use it."""
 
-    def __init__(self, client: Any, send: Callable[[Any], Any]) -> None:  # noqa: ANN401
-        """``send`` sends a prepared request of botocore and returns its answer."""
-        self._client, self._send = client, send
-        self.is_ready = False  # whether botocore has shown where this bucket is
-        self.address = Address("", "", "")
-        self._signer: Any = None
-        self._lock = threading.Lock()
+    def __init__(self, client: Any) -> None:  # noqa: ANN401
+        self._client = client
+        self._address: Address | None = None  # once botocore has shown where this bucket is
+        self._host = self._path = ""
+        self._pool: Any = None
+        self._key: tuple[Any, str, bytes] | None = None  # credentials, day and region, signing key
         model = client.meta.service_model.operation_model("PutObject").input_shape.members
         # What the parameters of PutObject that are headers are called as such
         self.header_names = {name: str(shape.serialization.get("name")) for name, shape in model.items()}
@@ -52,11 +68,28 @@ class Direct:
 
         client.meta.events.register_first("before-send.s3", remember)
 
+    @property
+    def address(self) -> Address | None:
+        return self._address
+
+    @address.setter
+    def address(self, address: Address | None) -> None:
+        pool = None
+        if address:
+            session = self._client._endpoint.http_session
+            try:  # botocore has had these private names since 1.11
+                if not session._proxy_config.proxy_url_for(address.base):
+                    pool = session._manager.connection_from_url(address.base)
+            except AttributeError:
+                pass  # a release that is not known sends every request itself
+            self._host, self._path = address.host, address.path
+        self._address, self._pool = address, pool
+
     def learn(self, full_key: str) -> None:
         """Remember where botocore has just sent this thread's request for the object."""
         request = _last.get()
         url, quoted = request.url.partition("?")[0], headers.quoted(full_key)
-        if self.is_ready or not url.endswith(f"/{quoted}"):
+        if self._address or not url.endswith(f"/{quoted}"):
             return
         signed = _text(request.headers.get("Authorization"))
         region = ""
@@ -67,102 +100,106 @@ class Direct:
             region = scope[-3]
         agent = _text(request.headers.get("User-Agent"))
         self.address = Address(url.removesuffix(quoted), region, agent)
-        self.is_ready = True
 
-    def get(self, full_key: str, conditions: Mapping[str, str]) -> Reply:
+    def connection(self) -> KeptConnection | None:
+        """Take a connection for ``get`` or ``put``; None if botocore has to send the request."""
+        pool = self._pool
+        return kept_connection.take(pool, self._host) if pool else None
+
+    def get(self, connection: KeptConnection, full_key: str, conditions: Mapping[str, str]) -> Reply:
         """Ask for an object, with these headers. Raises what botocore raises."""
-        from botocore.response import StreamingBody
+        status, answer = self._request(connection, "GET", full_key, conditions, EMPTY_SHA256)
+        connection_watch.allow(None)  # its Content-Length limits it
+        body = connection.body(answer)
+        return Reply(status, answer, body.read, body.close)
 
-        answer = self._request("GetObject", "GET", full_key, conditions, EMPTY_SHA256)
-        body = StreamingBody(answer.raw, answer.headers.get("content-length"))
-        return Reply(answer.status_code, _lower(answer.headers), body.read, body.close)
-
-    def put(self, full_key: str, sent: Mapping[str, str], payload: str, body: Any) -> Mapping[str, str]:  # noqa: ANN401
+    def put(
+        self, connection: KeptConnection, full_key: str, sent: Mapping[str, str], payload: str, body: Slice
+    ) -> Mapping[str, str]:
         """Send an object, and return the headers of the answer. Raises what botocore raises.
 
         ``payload`` is the SHA-256 of ``body`` in hexadecimal digits, or UNSIGNED.
         """
-        return _lower(self._request("PutObject", "PUT", full_key, sent, payload, body).headers)
+        more = {**sent, "content-length": str(len(body))}
+        status, answer = self._request(connection, "PUT", full_key, more, payload, body)
+        if answer.get("content-length") == "0":
+            connection.keep(answer)
+        elif answers.is_error(document := connection.error_document(status, answer, "PUT")):
+            raise self._refusal("PutObject", 500, answer, document)
+        return answer
 
     def _request(
         self,
-        operation: str,
+        connection: KeptConnection,
         method: str,
         full_key: str,
         sent: Mapping[str, str],
         payload: str,
-        body: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        from botocore.awsrequest import AWSPreparedRequest, AWSRequest
-
-        address = self.address
-        request = AWSRequest(method, address.base + headers.quoted(full_key), dict(sent))
-        request.headers["User-Agent"] = address.user_agent
-        if address.region:
-            request.context["payload"] = payload
-            self._signer_of(address.region).add_auth(request)
-        # as bytes, as botocore prepares them: it looks for b"100-continue"
-        encoded = {name: value.encode() for name, value in request.headers.items()}
-        prepared = AWSPreparedRequest(method, request.url, encoded, body, method == "GET")
+        body: Slice | None = None,
+    ) -> tuple[int, Mapping[str, str]]:
+        address = self._address
         try:
-            answer = self._send(prepared)
-        except Exception as error:
-            if (cause := unwrapped(error)) is not None:
-                raise cause from None
+            path = self._path + headers.quoted(full_key)
+            fields = {name.lower(): value for name, value in sent.items()}
+            fields["host"] = self._host
+            if address and address.region:
+                self._sign(address.region, method, path, fields, payload)
+            fields["user-agent"] = address.user_agent if address else ""
+        except BaseException:
+            connection.keep({})  # nothing has been sent
             raise
-        if answer.status_code // 100 != 2:  # noqa: PLR2004
-            if answer.status_code in _MOVED:
-                self.is_ready = False
-            raise self._refusal(operation, answer)
-        return answer
+        status, answer = connection.send(f"{method} {path}", fields, body)
+        if status // 100 != 2:  # noqa: PLR2004
+            if status in _MOVED:
+                self.address = None
+            document = connection.error_document(status, answer, method)
+            raise self._refusal("GetObject" if method == "GET" else "PutObject", status, answer, document)
+        return status, answer
 
-    def _refusal(self, operation: str, answer: Any) -> Exception:  # noqa: ANN401
-        from botocore.endpoint import convert_to_response_dict
+    def _sign(self, region: str, method: str, path: str, fields: dict[str, str], payload: str) -> None:
+        """Add the headers of Signature Version 4:
+        docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+        """
+        credentials = self._client._request_signer.get_auth_instance("s3", region, "s3v4").credentials
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        fields["x-amz-date"], fields["x-amz-content-sha256"] = now, payload
+        if credentials.token:
+            fields["x-amz-security-token"] = credentials.token
+        names = sorted(fields)
+        values = "".join(f"{name}:{' '.join(fields[name].split())}\n" for name in names)
+        signed = ";".join(names)
+        request = f"{method}\n{path}\n\n{values}\n{signed}\n{payload}"
+        scope = f"{now[:8]}/{region}/s3/aws4_request"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        key = self._signing_key(credentials, scope)
+        signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}".encode(), "sha256").hex()
+        fields["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
+            f"SignedHeaders={signed}, Signature={signature}"
+        )
+
+    def _signing_key(self, credentials: Any, scope: str) -> bytes:  # noqa: ANN401
+        """The key of the day, for the credentials of now, which may be those of a role and change by the
+        hour.
+        """
+        kept = self._key
+        if kept is None or kept[:2] != (credentials, scope):
+            key = f"AWS4{credentials.secret_key}".encode()
+            for part in scope.split("/"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            kept = self._key = credentials, scope, key
+        return kept[2]
+
+    def _refusal(self, operation: str, status: int, answer: Mapping[str, str], document: bytes) -> Exception:
         from botocore.exceptions import ClientError
         from botocore.parsers import ResponseParserFactory
 
         model = self._client.meta.service_model.operation_model(operation)
         parser = ResponseParserFactory().create_parser(model.metadata["protocol"])
-        parsed = parser.parse(convert_to_response_dict(answer, model), model.output_shape)
-        refusal: Exception = ClientError(parsed, operation)
+        received = {"status_code": status, "headers": dict(answer), "body": document}
+        refusal: Exception = ClientError(parser.parse(received, model.output_shape), operation)
         return refusal
-
-    def _signer_of(self, region: str) -> Any:  # noqa: ANN401
-        """The signer for the credentials of now, which may be those of a role and change by the hour."""
-        auth = self._client._request_signer.get_auth_instance("s3", region, "s3v4")
-        with self._lock:
-            if self._signer is None or self._signer.credentials != auth.credentials:
-                self._signer = _signer_class()(auth.credentials, "s3", region)
-            return self._signer
-
-
-@functools.cache
-def _signer_class() -> type:
-    from botocore.auth import S3SigV4Auth
-
-    class Signer(S3SigV4Auth):  # type: ignore[misc]
-        """Signs as botocore does; the key, which four digests make, is kept for its day."""
-
-        _day, _key = "", b""
-
-        def payload(self, request: Any) -> str:  # noqa: ANN401
-            return str(request.context["payload"])
-
-        def signature(self, string_to_sign: str, request: Any) -> str:  # noqa: ANN401
-            day = request.context["timestamp"][:8]
-            if day != self._day:
-                key = f"AWS4{self.credentials.secret_key}".encode()
-                for part in (day, self._region_name, self._service_name, "aws4_request"):
-                    key = self._sign(key, part)
-                self._day, self._key = day, key
-            return str(self._sign(self._key, string_to_sign, hex=True))
-
-    return Signer
 
 
 def _text(header: str | bytes | None) -> str:
     return header.decode() if isinstance(header, bytes) else header or ""
-
-
-def _lower(answer: Mapping[str, str]) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in answer.items()}

@@ -20,8 +20,9 @@ from ..headers import Reply, UploadRequest
 from ..http import HttpStorage, PartRequests
 from ..multipart import Slice
 from . import client as s3_client
-from .direct import UNSIGNED
+from .direct import UNSIGNED, Direct
 from .errors import S3Errors
+from .kept_connection import KeptConnection
 
 if TYPE_CHECKING:
     from ...profile import Credentials, Profile
@@ -80,7 +81,8 @@ class S3Storage(HttpStorage):
     )
 
     def __init__(self, profile: Profile, row: Provider, credentials: Credentials) -> None:
-        self._client, self._direct = s3_client.build(profile, row, credentials)
+        self._client = s3_client.build(profile, row, credentials)
+        self._direct = Direct(self._client)
         super().__init__(profile, row, credentials, str(self._client.meta.endpoint_url))
         puts, completes = row.conditional_writes, row.conditional_complete
         self._creation = {  # becomes _CHECK_FIRST once the server has refused the condition
@@ -105,8 +107,9 @@ class S3Storage(HttpStorage):
 
     def _get(self, full_key: str, conditions: Mapping[str, str]) -> Reply:
         # AWS's answers with whole objects have checksums, which its SDK checks
-        if self._direct.is_ready and ("Range" in conditions or self._row.checksums == "when_required"):
-            reply = self._direct.get(full_key, conditions)
+        is_checked = self._row.checksums == "when_supported" and "Range" not in conditions
+        if not is_checked and (connection := self._direct.connection()):
+            reply = self._direct.get(connection, full_key, conditions)
             self._record_date(reply.headers.get("date"))
             return reply
         parameters = {_CONDITIONS[name]: value for name, value in conditions.items()}
@@ -148,8 +151,9 @@ class S3Storage(HttpStorage):
 
         def send(condition: Mapping[str, bool]) -> str:
             body.seek(0)
-            if self._direct.is_ready:
-                return self._put_directly(upload, fields, body, condition)
+            # a larger one waits for "100 Continue", in botocore's way
+            if upload.size < s3_client.SMALL_BYTES and (connection := self._direct.connection()):
+                return self._put_directly(connection, upload, fields, body, condition)
             answer = self._client.put_object(
                 **self._target(upload.full_key), Body=body, ContentLength=upload.size, **condition, **fields
             )
@@ -168,24 +172,30 @@ class S3Storage(HttpStorage):
         return self.endpoint.startswith("http:")
 
     def _put_directly(
-        self, upload: UploadRequest, fields: Mapping[str, Any], body: Slice, condition: Mapping[str, bool]
+        self,
+        connection: KeptConnection,
+        upload: UploadRequest,
+        fields: Mapping[str, Any],
+        body: Slice,
+        condition: Mapping[str, bool],
     ) -> str:
-        names = self._direct.header_names
-        sent = {names[name]: value for name, value in fields.items() if name != "Metadata"}
-        for name, value in fields.get("Metadata", {}).items():
-            sent[f"{self.dialect.metadata}{name}"] = value
-        sent["Content-Length"] = str(upload.size)
-        if condition:
-            sent["If-None-Match"] = "*"
-        if upload.size >= s3_client.SMALL_BYTES:
-            sent["Expect"] = "100-continue"
-        if self._is_plain or self._row.checksums == "when_supported":
-            sent[_CRC32] = _base64(body.crc32())
-        payload = upload.sha256 if _SHA256.fullmatch(upload.sha256) else ""
-        if not payload:
-            payload = body.digest("sha256").hex() if self._is_plain else UNSIGNED
+        try:
+            names = self._direct.header_names
+            sent = {names[name]: value for name, value in fields.items() if name != "Metadata"}
+            for name, value in fields.get("Metadata", {}).items():
+                sent[f"{self.dialect.metadata}{name}"] = value
+            if condition:
+                sent["If-None-Match"] = "*"
+            if self._is_plain or self._row.checksums == "when_supported":
+                sent[_CRC32] = _base64(body.crc32())
+            payload = upload.sha256 if _SHA256.fullmatch(upload.sha256) else ""
+            if not payload:
+                payload = body.digest("sha256").hex() if self._is_plain else UNSIGNED
+        except BaseException:
+            connection.keep({})  # nothing has been sent
+            raise
         body.begin()
-        answer = self._direct.put(upload.full_key, sent, payload, body)
+        answer = self._direct.put(connection, upload.full_key, sent, payload, body)
         self._record_date(answer.get("date"))
         self._checks_crc32 = self._checks_crc32 or _CRC32 in answer
         return headers.etag(self._with_etag(answer, upload.tried))

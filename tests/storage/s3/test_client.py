@@ -51,7 +51,7 @@ def test_a_bucket_is_a_host_name_only_where_it_can_be_one(tmp_path, bucket, endp
 
 def test_a_client_sends_to_the_region_and_never_repeats_a_request_by_itself(tmp_path):
     found, environ = resolved(tmp_path)
-    made, _ = client.build(found, providers.provider("AWS S3"), profile.credentials(found, environ))
+    made = client.build(found, providers.provider("AWS S3"), profile.credentials(found, environ))
     assert made.meta.region_name == "eu-west-1"
     assert made.meta.config.retries["total_max_attempts"] == 1
     assert made.meta.config.max_pool_connections == CONNECTIONS

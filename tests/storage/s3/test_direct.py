@@ -1,167 +1,363 @@
+"""Requests around botocore's own work, on real connections to a server that answers what a test says."""
+
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from types import SimpleNamespace
 
 import pytest
 from cloud_storage import profile, providers
+from cloud_storage.errors import TransferCancelled
 from cloud_storage.storage import headers
-from cloud_storage.storage.s3 import client, direct
+from cloud_storage.storage.multipart import Slice
+from cloud_storage.storage.s3 import client, direct, kept_connection
+from cloud_storage.system.meter import Meter
 
-BASE = "https://b.s3.eu-west-1.amazonaws.com/"
 SHA256 = "ab" * 32
+KEY = "a b/ü.png"
+FIRST = b'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nETag: "x"\r\n\r\nx'
+NO_KEY = b"<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
 
 
-class Answered:
-    """What is sent instead of a network: keeps requests, and answers each with the same."""
+def answered(status="200 OK", body=b"", **named):
+    fields = {"Content_Length": str(len(body)), "ETag": '"x"', **named}
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items() if value)
+    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body
 
-    def __init__(self, status=200, body=b"", **answer):
-        self.requests, self.status, self.body, self.answer = [], status, body, answer
 
-    def __call__(self, request):
-        request.headers = {name: value.decode() for name, value in request.headers.items()}
-        self.requests.append(request)
-        raw = SimpleNamespace(stream=lambda: [self.body], close=lambda: None)
-        return SimpleNamespace(
-            status_code=self.status, headers=self.answer, raw=raw, content=self.body, request=request
-        )
+class Server:
+    """Answers the requests that it gets, one after another; an answer is bytes, or pieces of them.
+
+    After an answer that ends in None it closes the connection.
+    """
+
+    def __init__(self, *answers):
+        self.answers, self.requests, self.connections = list(answers), [], 0
+        self.closed = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self._serve(self._listener.accept()[0])
+
+    def _serve(self, connection):
+        self.connections += 1
+        with connection, connection.makefile("rb") as received:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while head := self._head(received):
+                named = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+                named = {name.decode().lower(): value.decode() for name, value in named.items()}
+                body = received.read(int(named.get("content-length", 0)))
+                self.requests.append((head.split(b"\r\n")[0].decode(), named, body))
+                answer = self.answers.pop(0)
+                for piece in answer if isinstance(answer, list) else [answer]:
+                    if piece is None:
+                        break
+                    connection.sendall(piece)
+                else:
+                    continue
+                break
+        self.closed.set()
+
+    @staticmethod
+    def _head(received):
+        lines = []
+        while (line := received.readline()) not in (b"", b"\r\n"):
+            lines.append(line)
+        return b"".join(lines)
+
+    def close(self):
+        self._listener.close()
 
 
 @pytest.fixture
-def boto(tmp_path):
-    environ = {
-        "PROVIDER": "AWS S3",
-        "BUCKET": "b",
-        "REGION": "eu-west-1",
-        "ACCESS_KEY": "AK",
-        "SECRET_KEY": "S",
-    }
-    environ = {f"COMFY_S3_{name}": value for name, value in environ.items()}
-    found = profile.resolve("", {}, tmp_path / "profiles.json", environ)
-    return client.build(found, providers.provider("AWS S3"), profile.credentials(found, environ))[0]
+def serve(tmp_path):
+    opened = []
+
+    def start(*answers, anonymous=False):
+        """A server, and the requests of a client whose first request botocore has sent to it."""
+        server = Server(FIRST, *answers)
+        opened.append(server)
+        environ = {
+            **{"PROVIDER": "AWS S3", "BUCKET": "b", "REGION": "eu-west-1"},
+            "ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
+            **({"AUTH": "anonymous"} if anonymous else {"ACCESS_KEY": "AK", "SECRET_KEY": "S"}),
+        }
+        environ = {f"COMFY_S3_{name}": value for name, value in environ.items()}
+        found = profile.resolve("", {}, tmp_path / "profiles.json", environ)
+        boto = client.build(found, providers.provider("AWS S3"), profile.credentials(found, environ))
+        made = direct.Direct(boto)
+        assert made.connection() is None, "nobody knows yet where the bucket is"
+        assert boto.get_object(Bucket="b", Key=KEY)["Body"].read() == b"x"
+        made.learn(KEY)
+        return server, made
+
+    yield start
+    for server in opened:
+        server.close()
 
 
-def sent_by_botocore(authorization, key="a b/ü.png", base=BASE):
+def get(made, key="c.png", conditions=None):
+    connection = made.connection()
+    assert connection is not None, "no connection waits"
+    return made.get(connection, key, conditions or {})
+
+
+def put(made, body=b"abc", sent=None, payload=SHA256):
+    with contextlib.closing(Slice(body, 0, len(body), Meter())) as opened:
+        return made.put(made.connection(), "c.png", sent or {}, payload, opened)
+
+
+def sent_by_botocore(authorization, key=KEY, base="https://b.s3.eu-west-1.amazonaws.com/"):
     """A request as botocore shows it before it sends it."""
     named = {"User-Agent": b"Boto3/1", **({"Authorization": authorization} if authorization else {})}
     return SimpleNamespace(url=base + headers.quoted(key) + "?x-id=GetObject", headers=named)
 
 
-def fast(
-    boto, send, authorization="AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/s3/aws4_request, Sig=x"
-):
-    made = direct.Direct(boto, send)
+@pytest.mark.parametrize(
+    ("authorization", "learned"),
+    [
+        ("AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/s3/aws4_request, Sig=x", "eu-west-1"),
+        ("", ""),
+        ("AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/s3express/aws4_request, Sig=x", None),
+        ("AWS4-ECDSA-P256-SHA256 Credential=AK/20260101/s3/aws4_request, Sig=x", None),
+        ("AWS AK:signature", None),
+    ],
+)
+def test_another_kind_of_signature_is_left_to_botocore(serve, authorization, learned):
+    made = serve()[1]
+    made.address = None
     direct._last.set(sent_by_botocore(authorization))
-    made.learn("a b/ü.png")
-    return made
+    made.learn(KEY)
+    assert (made.address and made.address.region) == learned
 
 
-def test_nothing_is_sent_before_botocore_has_shown_where_the_bucket_is(boto):
-    assert not direct.Direct(boto, Answered()).is_ready
-    assert fast(boto, Answered()).is_ready
+def test_an_address_that_does_not_end_in_the_key_is_left_to_botocore(serve):
+    made = serve()[1]
+    made.address = None
+    direct._last.set(sent_by_botocore("", "another.png"))
+    made.learn("a.png")
+    assert made.address is None
 
 
 @pytest.mark.parametrize(
-    "authorization",
+    ("base", "host", "path"),
     [
-        "AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/s3express/aws4_request, Sig=x",
-        "AWS4-ECDSA-P256-SHA256 Credential=AK/20260101/s3/aws4_request, Sig=x",
-        "AWS AK:signature",
+        ("https://b.s3.amazonaws.com/", "b.s3.amazonaws.com", "/"),
+        ("https://s3.example:443/b/", "s3.example", "/b/"),
+        ("http://s3.example:80/b/", "s3.example", "/b/"),
+        ("http://s3.example:443/x/b/", "s3.example:443", "/x/b/"),
     ],
 )
-def test_another_kind_of_signature_is_left_to_botocore(boto, authorization):
-    assert not fast(boto, Answered(), authorization).is_ready
+def test_the_host_has_no_port_that_is_the_schemes_own(base, host, path):
+    address = direct.Address(base, "r", "")
+    assert (address.host, address.path) == (host, path)
 
 
-def test_an_address_that_does_not_end_in_the_key_is_left_to_botocore(boto):
-    made = direct.Direct(boto, Answered())
-    direct._last.set(sent_by_botocore("", "another.png"))
-    made.learn("a.png")
-    assert not made.is_ready
+def test_a_get_goes_over_the_open_connection_to_the_same_address(serve):
+    server, made = serve(answered("206 Partial Content", b"abc"))
+    reply = get(made, "c/ 1.png", {"Range": "bytes=0-2", "If-Match": '"x"'})
+    assert (reply.status, reply.headers["etag"], reply.read(10), reply.read(10)) == (206, '"x"', b"abc", b"")
+    line, sent, _ = server.requests[1]
+    assert line == "GET /b/c/%201.png HTTP/1.1"
+    assert sent["range"] == "bytes=0-2"
+    assert sent["host"] == f"127.0.0.1:{server.port}"
+    assert sent["user-agent"] == server.requests[0][1]["user-agent"]
+    assert sent["x-amz-content-sha256"] == direct.EMPTY_SHA256
+    signed = "SignedHeaders=host;if-match;range;x-amz-content-sha256;x-amz-date,"
+    assert signed in sent["authorization"]
+    assert server.connections == 1
 
 
-def test_a_get_goes_to_the_same_address_signed_with_its_conditions(boto):
-    send = Answered(206, ETag="x", **{"Content-Length": "3"})
-    reply = fast(boto, send).get("c/ 1.png", {"Range": "bytes=0-2", "If-Match": '"x"'})
-    (request,) = send.requests
-    assert (request.method, request.url) == ("GET", f"{BASE}c/%201.png")
-    assert request.headers["Range"] == "bytes=0-2"
-    signed = request.headers["Authorization"]
-    assert "/eu-west-1/s3/aws4_request" in signed
-    assert "SignedHeaders=host;if-match;range;x-amz-content-sha256;x-amz-date" in signed
-    assert request.headers["X-Amz-Content-SHA256"] == direct.EMPTY_SHA256
-    assert request.headers["User-Agent"] == "Boto3/1"
-    assert (reply.status, reply.headers["etag"]) == (206, "x")
-
-
+@pytest.mark.parametrize("token", [None, "a token"])
 @pytest.mark.parametrize("payload", [SHA256, direct.UNSIGNED])
-def test_a_put_signs_the_digest_that_it_is_given(boto, payload):
-    send = Answered(ETag="x")
-    answer = fast(boto, send).put("c.png", {"If-None-Match": "*", "Content-Length": "3"}, payload, b"abc")
-    (request,) = send.requests
-    assert (request.method, request.body, answer["etag"]) == ("PUT", b"abc", "x")
-    assert request.headers["X-Amz-Content-SHA256"] == payload
-    assert "if-none-match" in request.headers["Authorization"]
+def test_it_signs_as_botocore_does(serve, monkeypatch, payload, token):
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    credentials = Credentials("NEW", "another", token)
+    server, made = serve(answered())
+    monkeypatch.setattr(made._client._request_signer, "_credentials", credentials)
+    put(made, sent={"x-amz-meta-a": "two  spaces", "If-None-Match": "*"}, payload=payload)
+    line, sent, body = server.requests[1]
+    assert body == b"abc"
+    unsigned = {name: value for name, value in sent.items() if name not in ("authorization", "user-agent")}
+    theirs = AWSRequest("PUT", f"http://{sent['host']}{line.split()[1]}", unsigned)
+    theirs.context["timestamp"] = sent["x-amz-date"]
+    auth = S3SigV4Auth(credentials.get_frozen_credentials(), "s3", "eu-west-1")
+    monkeypatch.setattr(auth, "payload", lambda request: payload)
+    signature = auth.signature(auth.string_to_sign(theirs, auth.canonical_request(theirs)), theirs)
+    assert sent["authorization"].endswith(f"Signature={signature}")
 
 
-def test_an_anonymous_profile_signs_nothing(boto):
-    send = Answered(ETag="x")
-    fast(boto, send, "").get("c.png", {})
-    assert "Authorization" not in send.requests[0].headers
+def test_the_signing_key_is_kept_for_its_day_and_its_credentials(serve):
+    made = serve()[1]
+    one, other = (SimpleNamespace(secret_key=secret) for secret in ("1", "2"))
+    first = made._signing_key(one, "20260101/r/s3/aws4_request")
+    assert made._signing_key(one, "20260101/r/s3/aws4_request") is first
+    assert made._signing_key(one, "20260102/r/s3/aws4_request") != first
+    assert made._signing_key(other, "20260101/r/s3/aws4_request") != first
+    assert made._signing_key(one, "20260101/r/s3/aws4_request") == first
 
 
-def test_a_refusal_is_the_error_that_botocore_makes_of_it(boto):
+def test_an_anonymous_profile_signs_nothing(serve):
+    server, made = serve(answered(), anonymous=True)
+    get(made)
+    assert not {"authorization", "x-amz-date"} & server.requests[1][1].keys()
+
+
+CHUNKED = answered(
+    "404 Not Found", Content_Length="", Transfer_Encoding="chunked"
+) + b"%x\r\n%s\r\n0\r\n\r\n" % (
+    len(NO_KEY),
+    NO_KEY,
+)
+
+
+@pytest.mark.parametrize("answer", [answered("404 Not Found", NO_KEY), CHUNKED], ids=["length", "chunks"])
+@pytest.mark.parametrize("send", [get, put])
+def test_a_refusal_is_the_error_that_botocore_makes_of_it_and_the_connection_stays(serve, send, answer):
     from botocore.exceptions import ClientError
 
-    body = b"<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
-    made = fast(boto, Answered(404, body, date="now"))
+    server, made = serve(answer, answered(body=b"abc"))
     with pytest.raises(ClientError) as raised:
-        made.get("c.png", {})
+        send(made)
     assert raised.value.response["Error"] == {"Code": "NoSuchKey", "Message": "gone"}
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
-    assert made.is_ready
+    assert get(made).read(3) == b"abc"
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("status", [301, 307, 400])
-def test_after_an_answer_of_another_region_botocore_finds_the_bucket_again(boto, status):
+def test_after_an_answer_of_another_region_botocore_finds_the_bucket_again(serve, status):
     from botocore.exceptions import ClientError
 
-    made = fast(boto, Answered(status, b"<Error><Code>PermanentRedirect</Code></Error>"))
+    made = serve(answered(f"{status} Moved", b"<Error><Code>PermanentRedirect</Code></Error>"))[1]
     with pytest.raises(ClientError):
-        made.get("c.png", {})
-    assert not made.is_ready
+        get(made)
+    assert made.address is None
+    assert made.connection() is None
 
 
-def test_an_error_of_ours_comes_out_of_what_botocore_puts_around_it(boto):
-    from botocore.exceptions import HTTPClientError
-    from cloud_storage.storage.connection_watch import TooSlow
+def test_an_error_document_after_a_put_that_seemed_to_succeed_is_a_failure(serve):
+    from botocore.exceptions import ClientError
 
-    def send(_request):
-        raise HTTPClientError(error=TooSlow("slow"))
-
-    with pytest.raises(TooSlow):
-        fast(boto, send).get("c.png", {})
+    made = serve(answered(body=b"<Error><Code>InternalError</Code></Error>"), answered(body=b" "))[1]
+    with pytest.raises(ClientError, match="InternalError"):
+        put(made)
+    assert put(made)["etag"] == '"x"'
 
 
-def test_the_signing_key_is_kept_for_its_day_and_signs_as_botocore_does(boto):
-    from botocore.auth import S3SigV4Auth
-    from botocore.credentials import ReadOnlyCredentials
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [bytes([byte]) for byte in answered(body=b"abc")],
+        [b"HTTP/1.1 100 Continue\r\n\r\n", answered(body=b"abc")],
+        b"HTTP/1.1 100 Continue\r\n\r\n" + answered(body=b"abc"),
+        b"HTTP/1.1 200\r\nContent-Length:3\r\nETag:x\r\nx: 1\r\nX: 2\r\n\r\nabc",
+    ],
+    ids=["byte by byte", "continue", "continue in one", "bare"],
+)
+def test_an_answer_may_come_in_any_pieces(serve, answer):
+    made = serve(answer)[1]
+    reply = get(made)
+    assert (reply.status, reply.read(2), reply.read(9)) == (200, b"ab", b"c")
+    assert reply.headers.get("x", "1, 2") == "1, 2"
 
-    credentials = ReadOnlyCredentials("AK", "secret", None)
-    ours, theirs = (made(credentials, "s3", "r") for made in (direct._signer_class(), S3SigV4Auth))
-    for day in ("20260101", "20260101", "20260102", "20260101"):
-        request = SimpleNamespace(context={"timestamp": f"{day}T000000Z"})
-        assert ours.signature("text", request) == theirs.signature("text", request)
+
+def test_a_large_answer_comes_whole_and_its_connection_is_used_again(serve):
+    body = bytes(range(256)) * (1 << 13)
+    server, made = serve(answered(body=body), answered(body=body))
+    for _ in range(2):
+        reply = get(made)
+        assert b"".join(iter(lambda reply=reply: reply.read(300_000), b"")) == body
+    assert server.connections == 1
 
 
-def test_credentials_that_change_are_signed_with_at_once(boto, monkeypatch):
-    from botocore.credentials import Credentials
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answered(body=b"abc", Connection="close"),
+        b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        answered(body=b"abc", Content_Length=""),
+    ],
+    ids=["close", "1.0", "no length"],
+)
+def test_a_connection_that_ends_with_its_answer_is_not_used_again(serve, answer):
+    made = serve(answer)[1]
+    get(made).read(3)
+    assert made.connection() is None
 
-    send = Answered(ETag="x")
-    made = fast(boto, send)
-    made.get("c.png", {})
-    monkeypatch.setattr(boto._request_signer, "_credentials", Credentials("NEW", "other", "token"))
-    made.get("c.png", {})
-    first, second = (request.headers for request in send.requests)
-    assert "Credential=AK/" in first["Authorization"]
-    assert "Credential=NEW/" in second["Authorization"]
-    assert second["X-Amz-Security-Token"] == "token"
+
+def test_a_body_that_is_not_read_to_its_end_closes_the_connection(serve):
+    made = serve(answered(body=b"abc"))[1]
+    reply = get(made)
+    assert reply.read(1) == b"a"
+    reply.close()
+    assert made.connection() is None
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used(serve):
+    server, made = serve([answered(body=b"abc"), None])
+    get(made).read(3)
+    server.closed.wait()
+    assert made.connection() is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ([b"HTTP/1.1 200 OK\r\nContent-", None], "ConnectionClosedError"),
+        ([None], "ConnectionClosedError"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "ConnectionClosedError"),
+        (b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", "ConnectionClosedError"),
+        (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000 + b"\r\n", "TooLong"),
+    ],
+    ids=["cut", "nothing", "another protocol", "no header", "endless"],
+)
+def test_an_answer_that_is_none_is_an_error_of_the_connection(serve, answer, error):
+    made = serve(answer)[1]
+    with pytest.raises(Exception) as raised:
+        get(made)
+    assert type(raised.value).__name__ == error
+    assert made.connection() is None
+
+
+def test_a_body_that_ends_too_soon_is_an_error(serve):
+    from botocore.exceptions import IncompleteReadError
+
+    made = serve([answered(body=b"abc", Content_Length="4"), None])[1]
+    reply = get(made)
+    with pytest.raises(IncompleteReadError, match="3 read"):
+        reply.read(4)
+    assert made.connection() is None
+
+
+def test_a_server_that_says_nothing_ends_in_a_time_out(serve, monkeypatch):
+    from botocore.exceptions import ReadTimeoutError
+
+    monkeypatch.setattr(kept_connection, "READ_SECONDS", 0.05)
+    made = serve([])[1]
+    with pytest.raises(ReadTimeoutError):
+        get(made)
+
+
+def test_cancel_ends_an_answer_that_does_not_come(serve):
+    made, meter = serve([])[1], Meter()
+    meter.stop()
+    with meter.governs(), pytest.raises(TransferCancelled):
+        get(made)
+    assert made.connection() is None
+
+
+def test_a_header_with_a_line_break_is_not_sent(serve):
+    server, made = serve()
+    with pytest.raises(ValueError, match="line break"):
+        put(made, sent={"Content-Type": "a\r\nx-amz-acl: public-read"})
+    assert len(server.requests) == 1
