@@ -114,13 +114,16 @@ class Place:
 
         opened = connect.connect(self.profile(**changes), self.settings(changes))
         if self.name.endswith("-direct"):  # from the first request on, as later ones go
-            from cloud_storage import errors
             from cloud_storage.storage.s3.direct import Address
 
             region = "" if changes.get("auth") == "anonymous" else self.environ["COMFY_S3_REGION"]
             opened._direct.address = Address(opened._base(), region, "test")
-            with contextlib.suppress(errors.StorageError):
-                opened.stat("opens a connection")
+            session, pool = opened._client._endpoint.http_session, opened._direct._pool
+            session._setup_ssl_cert(pool, opened._base(), session._verify)
+            connection = pool._get_conn()
+            with contextlib.suppress(Exception):  # a server that is not there
+                connection.connect()
+            pool._put_conn(connection)
         return opened
 
     def open_uploads(self) -> list[str]:
