@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import node_inputs
@@ -103,9 +103,10 @@ class LoadImagesFromCloud:
         def load() -> image_folder.LoadedImages:
             storage = storage_of(profile, folders.profiles_file())
             how = pattern, sort, skip_first, select_every_nth, limit
-            found = _images(storage, prefix, *how)
-            is_changed.remember(unique_id, profile, prefix, selection.state(found), how)
-            return loading.load(storage, found, size_mode, meter, on_damage)
+            chosen = _images(storage, prefix, *how)
+            loaded = loading.load(storage, chosen, size_mode, meter, on_damage)
+            is_changed.remember(unique_id, profile, prefix, selection.state(loading.found), how)
+            return loaded
 
         loaded = await run_in_thread(load, meter, progress)
         progress.text(loaded.status)
@@ -115,7 +116,7 @@ class LoadImagesFromCloud:
 
 def _images(
     storage: Storage, prefix: str, pattern: str, sort: str, skip: int, nth: int, limit: int
-) -> Sequence[ObjectInfo]:
+) -> Iterator[ObjectInfo]:
     return image_folder.images(storage, prefix, pattern, selection.Choice(sort, skip, nth, limit))
 
 

@@ -1,8 +1,12 @@
-"""Loads the images of a folder in the bucket, several at a time."""
+"""Loads the images of a folder in the bucket: fetched over as many connections as pay off while the listing
+continues, and decoded on all processors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -16,13 +20,17 @@ from ..media.image.image_batch import Frames
 from ..media.image.image_decoder import TRIED, ImageFile
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
+from ..system.budget import Budget
+from ..system.concurrency import MOST, AdaptiveConcurrency
 from ..system.meter import Meter
 from . import object_cache, selection
 
 if TYPE_CHECKING:
     import torch
 
-THREADS = 8  # most of the time of a small download is waiting
+MOST_DOWNLOADS = MOST  # at the same time
+DECODE_THREADS = max(1, os.cpu_count() or 1)
+_decoding = Budget(DECODE_THREADS)  # more at once would only take turns
 
 # Files that Pillow opens
 EXTENSIONS = frozenset(
@@ -46,63 +54,80 @@ class LoadedImages:
     notes: tuple[str, ...] = ()
 
 
-def images(storage: Storage, prefix: str, pattern: str, choice: selection.Choice) -> Sequence[ObjectInfo]:
-    """The chosen images of a folder, by their extensions: other files do not count. Raises NotFound."""
+def images(storage: Storage, prefix: str, pattern: str, choice: selection.Choice) -> Iterator[ObjectInfo]:
+    """The chosen images of a folder, by their extensions: other files do not count. Raises NotFound.
+
+    They come as the listing does, which is requested when they are drawn, except for the first.
+    """
     found = choice.of(
         info
         for info in selection.matching(storage, prefix, pattern)
         if PurePosixPath(info.key).suffix.lower() in EXTENSIONS
     )
-    if not found:  # an empty list would fail in the next node, whose message would not say why
+    first = next(found, None)
+    if first is None:  # an empty list would fail in the next node, whose message would not say why
         left_out = f" after the first {choice.skip}" if choice.skip else ""
         raise NotFound(
             f"No image below {prefix!r} matches {pattern!r}{left_out} ({storage.place}). "
             "Check prefix, pattern and skip_first, and the profile's path_prefix."
         )
-    return found
+    return itertools.chain([first], found)
 
 
 class Loading:
     """Loads the images of a folder; any thread may call ``words`` for a text on the progress."""
 
     def __init__(self) -> None:
-        self._done, self._count = 0, 0
+        self.found: list[ObjectInfo] = []  # what ``load`` has drawn so far
+        self._done = 0
 
     def words(self) -> str:
-        return f"Loaded {self._done} of {several(self._count, '{} image', '{} images')},"
+        return f"Loaded {self._done} of {several(len(self.found), '{} image', '{} images')},"
 
     def load(
         self,
         storage: Storage,
-        found: Sequence[ObjectInfo],
+        chosen: Iterable[ObjectInfo],
         size_mode: str,
         meter: Meter,
         on_damage: str = LOAD,
     ) -> LoadedImages:
         """Download the images that are not in the cache, decode them, and put them into batches.
 
-        Of an animated image only the first frame is taken, so that there is one image for each key. Files
-        that are no images are left out, unless ``on_damage`` is FAIL or there are no others. Raises
-        MediaError, which names the key, and what ``object_cache.fetch`` raises.
+        ``chosen``, at least one, may still be on its way: downloads begin with the first. Of an animated
+        image only the first frame is taken, so that there is one image for each key. Files that are no images
+        are left out, unless ``on_damage`` is FAIL or there are no others. Raises MediaError, which names the
+        key, and what ``object_cache.fetch`` and drawing from ``chosen`` raise.
         """
-        self._count = len(found)
-        meter.expect(sum(info.size for info in found))
+        found = self.found
         unconfirmed: list[str] = []
         notes: dict[str, list[str]] = {}
         unreadable: dict[str, Unreadable] = {}
+        arriving = meter.part(counts=False)  # the node's progress is that of images which are decoded
+        downloads = AdaptiveConcurrency(
+            lambda: arriving.done, MOST_DOWNLOADS, refused=lambda: arriving.refusals
+        )
+        fetching = Budget(lambda: downloads.count)
+
+        def listed() -> Iterator[ObjectInfo]:
+            for info in chosen:
+                found.append(info)
+                meter.expect(info.size)
+                yield info
 
         def job(info: ObjectInfo) -> Callable[[], Frames | None]:
             def run() -> Frames | None:
-                copy = object_cache.fetch(
-                    storage, info.key, folders.temp_folder() / "cache", meter.part(counts=False)
-                )
+                with fetching.hold(1, meter), arriving.governs():
+                    cache = folders.temp_folder() / "cache"
+                    copy = object_cache.fetch(storage, info.key, cache, arriving.part(), info)
                 if copy.etag is None:
                     unconfirmed.append(info.key)
                 reader, damage = video.image_reader(copy.path), ImageDamage(info.key, TRIED, on_damage)
                 file = ImageFile(copy.path, info.key, reader, damage, server.free_memory)
                 notes[info.key], frame = damage.notes, None
                 try:
-                    frame = file.decode(first_only=True)
+                    with _decoding.hold(1, meter):
+                        frame = file.decode(first_only=True)
                     self._done += 1
                 except Unreadable as error:
                     if on_damage == FAIL:
@@ -114,7 +139,9 @@ class Loading:
 
             return run
 
-        pictures = thread_pool.run(map(job, found), min(THREADS, len(found)), on_failure=meter.stop)
+        # Threads that decode fetch nothing meanwhile.
+        jobs = map(job, thread_pool.ahead(listed()))
+        pictures = thread_pool.run(jobs, lambda: downloads() + DECODE_THREADS, on_failure=meter.stop)
         keys = [info.key for info in found if info.key not in unreadable]
         if not keys:
             raise unreadable[found[0].key]

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,14 @@ from .download import download
 
 MAX_BYTES = 2 << 30
 OBJECT_MAX_BYTES = 4 << 30  # an image that fits into memory is smaller; a model may not be
+KEPT = 7 / 8  # of MAX_BYTES, when copies are deleted: so not every further one makes another one go
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 log = logging.getLogger("cloud_storage")
 
 _arriving = KeyedLock()  # by the stems of their file names
+_room: dict[Path, int] = {}  # bytes that may be added to a folder until it is looked through again
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -40,39 +44,43 @@ class LocalCopy:
     etag: str | None
 
 
-def fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> LocalCopy:
+def fetch(
+    storage: Storage, key: str, folder: Path, meter: Meter, listed: ObjectInfo | None = None
+) -> LocalCopy:
     """Return a local copy of the object: after one HEAD if the cache has it, else after a download.
 
-    If the server cannot be reached, the last copy is returned, and Unreachable raised if there is none.
+    ``listed`` is what a listing has just said of the object: then no HEAD is sent. What is downloaded is the
+    object as it is by then. If the server cannot be reached, the last copy is returned, and Unreachable
+    raised if there is none.
     Raises MediaError for an object that is too large for an image, before the download, and StorageError if
     the disk refuses the copy. A later call may remove the file: read it at once. Threads that ask for one
     object at the same time download it once; one that waits raises TransferCancelled when its own ``meter``
     stops.
     """
     with disk_errors(f"load {key!r}", "ComfyUI's temp folder", DISK_ADVICE):
-        return _fetch(storage, key, folder, meter)
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = _digest(storage.place, storage.path_prefix, key)
+        try:
+            info = listed if listed is not None and listed.etag else storage.stat(key)
+            return _fetch(storage, info, folder, stem, meter)
+        except Unreachable as error:
+            copies = sorted(folder.glob(f"object-{stem}-*"), key=lambda path: path.stat().st_mtime)
+            if not copies:
+                raise
+            log.warning("Using the last downloaded copy of %r: %s", key, error)
+            return LocalCopy(copies[-1], None)
 
 
-def _fetch(storage: Storage, key: str, folder: Path, meter: Meter) -> LocalCopy:
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = _digest(storage.place, storage.path_prefix, key)
-    try:
-        info = storage.stat(key)
-    except Unreachable as error:
-        copies = sorted(folder.glob(f"object-{stem}-*"), key=lambda path: path.stat().st_mtime)
-        if not copies:
-            raise
-        log.warning("Using the last downloaded copy of %r: %s", key, error)
-        return LocalCopy(copies[-1], None)
+def _fetch(storage: Storage, info: ObjectInfo, folder: Path, stem: str, meter: Meter) -> LocalCopy:
     if info.size > OBJECT_MAX_BYTES:
         said = f"it has {info.size:,} bytes, and an image may have {OBJECT_MAX_BYTES:,}"
-        raise MediaError(sentence(f"load {key!r}", storage.place, said, "Choose an image."))
+        raise MediaError(sentence(f"load {info.key!r}", storage.place, said, "Choose an image."))
     path = _path(folder, stem, info)
     if not _is_complete(path, info):
         with _arriving.hold(stem, meter):
             if not _is_complete(path, info):  # no other thread has downloaded it meanwhile
-                info, path = _download(storage, key, folder, stem, meter)
-                _evict(folder, keep=path)
+                info, path = _download(storage, info.key, folder, stem, meter)
+                _evict(folder, path, info.size)
     with contextlib.suppress(OSError):
         os.utime(path)
     return LocalCopy(path, info.etag)
@@ -105,21 +113,32 @@ def _is_complete(path: Path, info: ObjectInfo) -> bool:
         return False
 
 
-def _evict(folder: Path, keep: Path) -> None:
-    """Delete the least recently used copies until the rest has at most MAX_BYTES."""
+def _evict(folder: Path, new: Path, size: int) -> None:
+    """Delete the least recently used copies if there may be more than MAX_BYTES, until there are KEPT of it.
+
+    Looking through the folder takes as long as a small download, so it is done only when as many bytes have
+    been added as there was room for the last time.
+    """
+    with _lock:
+        _room[folder] = _room.get(folder, 0) - size
+        if _room[folder] >= 0:
+            return
     copies = []
     for path in folder.glob("object-*"):
         with contextlib.suppress(FileNotFoundError):  # deleted by another thread
             status = path.stat()
             copies.append((status.st_mtime, status.st_size, path))
-    total = sum(size for _, size, _ in copies)
-    for _, size, path in sorted(copies):
-        if total <= MAX_BYTES:
-            return
-        if path != keep:
+    total = sum(length for _, length, _ in copies)
+    most = MAX_BYTES * KEPT if total > MAX_BYTES else MAX_BYTES
+    for _, length, path in sorted(copies):
+        if total <= most:
+            break
+        if path != new:
             with contextlib.suppress(OSError):  # open on Windows, or deleted already
                 path.unlink()
-            total -= size
+            total -= length
+    with _lock:
+        _room[folder] = MAX_BYTES - total
 
 
 def _digest(*parts: str) -> str:

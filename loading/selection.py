@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -44,8 +44,10 @@ class Choice:
     nth: int = 1
     limit: int = 16
 
-    def of(self, found: Iterable[ObjectInfo]) -> Sequence[ObjectInfo]:
-        """The chosen objects. Sorted by name, no more of a listing is requested than needed."""
+    def of(self, found: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
+        """The chosen objects. Sorted by name, they come while the listing does, and no more of that is
+        requested than needed.
+        """
         if self.sort != NAME:
             found = sorted(found, key=lambda info: info.modified or _LONG_AGO, reverse=self.sort == NEWEST)
-        return list(itertools.islice(found, self.skip, self.skip + self.nth * self.limit, self.nth))
+        return itertools.islice(found, self.skip, self.skip + self.nth * self.limit, self.nth)

@@ -1,11 +1,13 @@
 """Saves a batch of files: side by side, in order, within bounded memory, and none is lost.
 
-Each file is encoded by the thread that then sends it, so no more files are in memory than threads at work.
-What cannot be sent goes to the outbox, unless the user wants nothing of that.
+All processors encode while the numbers are looked up and earlier files are sent, over as many connections as
+pay off. Encoded files share a budget of bytes. What cannot be sent goes to the outbox, unless the user wants
+nothing of that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -23,6 +25,8 @@ from ..profile import Profile
 from ..storage.base import Storage
 from ..storage.connect import storage_of, unopened
 from ..system import thread_pool
+from ..system.budget import MEMORY_BYTES, Budget
+from ..system.concurrency import MOST, AdaptiveConcurrency
 from ..system.meter import Meter
 from . import outbox_sender, store_file
 from .choices import FAIL, KEEP_AND_STOP, NO_LINK, OBJECT_URL, PRESIGNED, STOP
@@ -34,10 +38,11 @@ from .store_file import File, StoredObject
 
 S = TypeVar("S")
 log = logging.getLogger("cloud_storage")
-UPLOAD_THREADS = 16  # uploads wait for the network; 16 hide a round trip of 50 ms behind each other
+MOST_UPLOADS = MOST  # at the same time
 ENCODE_THREADS = max(1, os.cpu_count() or 1)
 # More at once would only take turns, and slow down sampling.
-_encoding = threading.BoundedSemaphore(ENCODE_THREADS)
+_encoding = Budget(ENCODE_THREADS)
+_encoded = Budget(MEMORY_BYTES)  # bytes of all files of this process that are made and not stored
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def save(
     """Encode and store one file per name, at least one; the results are in the order of ``names``.
 
     ``encode(index)`` and ``show(file, key)``, which is called when the file is stored or kept and holds on to
-    what a preview needs, may run in several threads at once; the bytes themselves are dropped then. Where
+    what a preview needs, may run in several threads at once; the bytes themselves are dropped then. Besides
+    those that count on the budget, ENCODE_THREADS files may wait for room in it. Where
     ``show`` fails, the file has no preview, and a note says why. ``if_exists`` is one of
     ``choices.IF_EXISTS``; with ``look_first`` a file that it does not let be stored is not encoded, and has
     no preview. Raises what ``encode`` raises, TransferCancelled, AlreadyExists where that was asked for, and
@@ -112,25 +118,38 @@ def save(
         raise MediaError(
             "There is nothing to save: the batch is empty. Check the node that is wired to this one."
         )
-    reserved = call.reserve(where.storage, names, if_exists, meter)
+    reserved = thread_pool.begin(lambda: call.reserve(where.storage, names, if_exists, meter))
     batch = _Batch(where, if_exists, meter, call.began_at)
+    uploads = AdaptiveConcurrency(
+        lambda: meter.done, min(MOST_UPLOADS, len(names)), refused=lambda: meter.refusals
+    )
+    sending = Budget(lambda: uploads.count)
 
     def save_one(index: int) -> SavedFile[S]:
+        with contextlib.ExitStack() as held:  # whose part of the budget ends after the bytes
+            return make_and_store(index, held)
+
+    def make_and_store(index: int, held: contextlib.ExitStack) -> SavedFile[S]:
         meter.check()
-        key = reserved[index]
-        outcome = batch.look(key.name) if look_first else None
+        outcome = batch.look(reserved()[index].name) if look_first else None
         if isinstance(outcome, StoredObject):
             return SavedFile(outcome, None)
-        with _encoding:
+        with _encoding.hold(1, meter):
             file = encode(index)
+            held.callback(_encoded.take(0 if isinstance(file.source, Path) else file.size, meter))
         meter.expect(file.size)
-        outcome = outcome or batch.store(key, file)
+        key = reserved()[index]
+        if outcome is None:
+            with sending.hold(1, meter):
+                outcome = batch.store(key, file)
         if isinstance(outcome, _Failed):
             return _saved(None, batch.keep(index, key.name, file, outcome), file, show)
         return _saved(outcome, None, file, show)
 
+    # Threads that encode send nothing meanwhile.
     jobs = [functools.partial(save_one, index) for index in range(len(names))]
-    saved = thread_pool.run(jobs, min(UPLOAD_THREADS, len(jobs)), on_failure=meter.stop)
+    threads = 1 if len(jobs) == 1 else lambda: min(uploads() + ENCODE_THREADS, len(jobs))
+    saved = thread_pool.run(jobs, threads, on_failure=meter.stop)
     batch.end(saved)
     return saved
 

@@ -1,5 +1,7 @@
 """Run jobs in a few threads: results in the order of the jobs, and the first failure stops the rest.
 
+Or one job beside the caller: ``begin`` for a result, ``ahead`` for items that it draws one after another.
+
 The threads are daemons, not an executor: that is joined when ComfyUI's event loop or the interpreter ends,
 and a socket without an answer would then block both.
 """
@@ -7,8 +9,10 @@ and a socket without an answer would then block both.
 from __future__ import annotations
 
 import contextvars
+import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +42,51 @@ def run(
     return pool.results()
 
 
+def begin(work: Callable[[], T]) -> Callable[[], T]:
+    """Start ``work`` in a thread; return the function that waits for its end, and returns or raises the same.
+
+    What stops the work ends the wait: any thread may wait, several times.
+    """
+    result: Future[T] = Future()
+
+    def run_it() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as failure:  # noqa: BLE001  raised again by who waits
+            result.set_exception(failure)
+
+    _start(run_it)
+    return result.result
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items, which a thread of its own draws as fast as they come; raise what drawing them raises.
+
+    So nobody waits for the next page of a listing while there is work to do.
+    """
+    drawn: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+
+    def draw() -> None:
+        try:
+            for item in items:
+                drawn.put(item)
+        finally:
+            drawn.put(None)
+
+    end = begin(draw)
+    while (item := drawn.get()) is not None:
+        yield item
+    end()
+
+
+def _start(work: Callable[[], object]) -> threading.Thread:
+    """Start a thread in a copy of the caller's context: its current meter stops their requests too."""
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), name="cloud-storage", daemon=True)
+    thread.start()
+    return thread
+
+
 class _Pool(Generic[T]):
     """The jobs of one ``run``, and the threads that work at them."""
 
@@ -61,16 +110,12 @@ class _Pool(Generic[T]):
             self._size = size
             self._running += with_this_one
             while self._has_jobs and self._running < size:
-                # in a copy of the caller's context: its current meter stops their requests too
-                work = contextvars.copy_context().run
-                thread = threading.Thread(target=work, args=(self.work,), name="cloud-storage", daemon=True)
                 try:
-                    thread.start()
+                    self._threads.append(_start(self.work))
                 except RuntimeError:  # the system has no room for another one
                     if not self._running:
                         raise
                     return
-                self._threads.append(thread)
                 self._running += 1
 
     def wait(self, seconds: float) -> None:

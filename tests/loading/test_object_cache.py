@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cloud_storage import errors
@@ -55,6 +56,37 @@ def test_an_unchanged_object_is_not_downloaded_again(shelf, tmp_path):
     shelf.requests.clear()
     assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path.read_bytes() == b"content"
     assert shelf.requests == ["stat"]
+
+
+def test_what_a_listing_has_told_is_not_asked_again(shelf, tmp_path):
+    shelf.objects["a"] = b"content"
+    listed = shelf.stat("a")
+    shelf.requests.clear()
+    for _ in range(2):
+        copy = object_cache.fetch(shelf, "a", tmp_path, Meter(), listed)
+        assert (copy.path.read_bytes(), copy.etag) == (b"content", listed.etag)
+    assert shelf.requests == ["open"]
+
+
+def test_an_object_that_was_replaced_after_the_listing_is_loaded_as_it_is_now(shelf, tmp_path):
+    shelf.objects["a"] = b"before"
+    listed = shelf.stat("a")
+    shelf.objects["a"] = b"and after"
+    copy = object_cache.fetch(shelf, "a", tmp_path, Meter(), listed)
+    assert (copy.path.read_bytes(), copy.etag) == (b"and after", shelf.stat("a").etag)
+
+
+def test_a_listing_without_an_etag_tells_nothing(shelf, tmp_path):
+    shelf.objects["a"] = b"content"
+    object_cache.fetch(shelf, "a", tmp_path, Meter(), ObjectInfo("a", 7, ""))
+    assert shelf.requests == ["stat", "open"]
+
+
+def test_an_object_that_a_listing_calls_too_large_is_not_requested(shelf, tmp_path):
+    listed = ObjectInfo("a", object_cache.OBJECT_MAX_BYTES + 1, "etag")
+    with pytest.raises(errors.MediaError):
+        object_cache.fetch(shelf, "a", tmp_path, Meter(), listed)
+    assert shelf.requests == []
 
 
 def test_a_changed_object_is(shelf, tmp_path):
@@ -112,6 +144,30 @@ def test_the_least_recently_used_copies_go_when_the_folder_is_full(shelf, tmp_pa
     assert shelf.requests == ["stat", "stat"]
     object_cache.fetch(shelf, "a", tmp_path, Meter())
     assert shelf.requests[2:] == ["stat", "open"]
+
+
+def test_the_folder_is_looked_through_only_when_it_may_be_full(shelf, tmp_path, monkeypatch):
+    monkeypatch.setattr(object_cache, "MAX_BYTES", 1000)
+    looks = []
+    real = Path.glob
+
+    def glob(self, pattern):
+        looks.append(pattern)
+        return real(self, pattern)
+
+    monkeypatch.setattr(Path, "glob", glob)
+    most = 0
+    for number in range(50):
+        shelf.objects[str(number)] = b"%02d" % number * 10
+        object_cache.fetch(shelf, str(number), tmp_path, Meter())
+        most = max(most, sum(path.stat().st_size for path in tmp_path.iterdir()))
+    assert len(looks) == 1
+    for number in range(50, 200):
+        shelf.objects[str(number)] = b"%03d" % number * 7
+        object_cache.fetch(shelf, str(number), tmp_path, Meter())
+        most = max(most, sum(path.stat().st_size for path in tmp_path.iterdir()))
+    assert 980 <= most <= 1000
+    assert len(looks) < 50
 
 
 def test_an_object_larger_than_the_folder_is_still_loaded(shelf, tmp_path, monkeypatch):

@@ -65,10 +65,12 @@ def test_one_image_is_one_and_more_are_many(cloud, five, monkeypatch):
 
     assert [told(1), told(2)] == [["Loaded 1 image."], ["Loaded 2 images."]]
 
-    def unplugged(self, key):
+    def unplugged(self, *_):
         raise errors.Unreachable("Could not reach it. Plug it in.")
 
-    monkeypatch.setattr(type(cloud), "stat", unplugged)
+    for number in range(2):
+        stored(cloud, f"set/{number}.png", noise(seed=10 + number))
+    monkeypatch.setattr(type(cloud), "_open", unplugged)
     missing = "The server cannot be reached:"
     assert told(1) == [f"Loaded 1 image. {missing} 1 image is a copy downloaded earlier."]
     assert told(2) == [f"Loaded 2 images. {missing} 2 images are copies downloaded earlier."]

@@ -7,13 +7,16 @@ import threading
 import pytest
 from cloud_storage import errors
 from cloud_storage.comfyui import folders
-from cloud_storage.saving import batch, choices
+from cloud_storage.saving import batch, choices, numbering
+from cloud_storage.saving.counter import CounterMemory
 from cloud_storage.saving.list_order import Call
 from cloud_storage.saving.names import Name
 from cloud_storage.saving.outbox import Outbox
 from cloud_storage.saving.store_file import File
 from cloud_storage.storage.base import PutOptions
+from cloud_storage.system.budget import Budget
 from cloud_storage.system.meter import Meter
+from servers.faults import Answer, Fault, s3_error
 
 
 def target(on_failure=choices.KEEP_AND_STOP):
@@ -39,22 +42,114 @@ def test_the_results_are_in_the_order_of_the_names(cloud):
     assert [cloud.read(file.key) for file in saved] == [b"%d" % index for index in range(20)]
 
 
-def test_no_more_files_are_encoded_than_threads_send(cloud, monkeypatch):
-    monkeypatch.setattr(batch, "UPLOAD_THREADS", 2)
-    lock, held, most = threading.Lock(), set(), []
+@pytest.mark.parametrize("size", [100, 1000])
+def test_files_that_wait_or_are_sent_have_no_more_bytes_than_the_budget(cloud, monkeypatch, size):
+    budget = Budget(300)
+    monkeypatch.setattr(batch, "_encoded", budget)
+    monkeypatch.setattr(batch, "_encoding", Budget(2))
+    lock, held, made = threading.Lock(), [], [0]
+    real = type(cloud).put
 
-    def counted(index):
+    def count(change):
         with lock:
-            held.add(index)
-            most.append(len(held))
+            made.append(made[-1] + change)
+
+    def encode_some(index):
+        count(size)
+        return File(bytes(size), "application/octet-stream")
+
+    def put(self, *arguments, **options):
+        held.append(budget.held)
+        stored = real(self, *arguments, **options)
+        count(-size)
+        return stored
+
+    monkeypatch.setattr(type(cloud), "put", put)
+    save(target(), 20, encode=encode_some)
+    assert max(held) <= max(300, size)
+    assert max(made) <= max(300, size) + 2 * size, "besides, two have just been made"
+    assert budget.held == made[-1] == 0
+
+
+def test_no_more_files_are_sent_at_once_than_the_measured_number_of_requests(cloud, monkeypatch):
+    monkeypatch.setattr(batch, "MOST_UPLOADS", 2)
+    lock, sending, most = threading.Lock(), set(), []
+    real = type(cloud).put
+
+    def put(self, key, *arguments, **options):
+        with lock:
+            sending.add(key)
+            most.append(len(sending))
+        try:
+            return real(self, key, *arguments, **options)
+        finally:
+            with lock:
+                sending.discard(key)
+
+    monkeypatch.setattr(type(cloud), "put", put)
+    save(target(), 12)
+    assert max(most) <= 2
+
+
+def test_a_server_that_asks_for_fewer_requests_gets_fewer(cloud, proxy, fast_place, monkeypatch, impatient):
+    counts, halved = [], threading.Event()
+    real = batch.AdaptiveConcurrency.__call__
+
+    def asked(self):
+        counts.append(real(self))
+        if counts[-1] < counts[0]:
+            halved.set()
+        return counts[-1]
+
+    def encode_until_then(index):
+        assert index < 11 or halved.wait(60), "the number of requests is as before"
         return encode(index)
 
-    def shown(file, key):
-        with lock:
-            held.discard(int(file.source))
+    monkeypatch.setattr(batch.AdaptiveConcurrency, "__call__", asked)
+    monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
+    rule = proxy.add(Fault(Answer(503, s3_error("SlowDown")), "PUT"))
+    assert len(save(target(), 12, encode=encode_until_then)) == 12
+    assert rule.happened == 1
+    assert (counts[0], min(counts)) == (8, 4)
 
-    save(target(), 12, encode=counted, show=shown)
-    assert max(most) <= 2
+
+def test_where_the_server_refuses_taken_names_a_save_is_one_listing_and_one_request_for_each_file(
+    cloud, proxy, fast_place, monkeypatch
+):
+    if not fast_place.is_oss:
+        monkeypatch.setenv("COMFY_S3_PROVIDER", "MinIO")
+    monkeypatch.setattr(numbering, "counters", CounterMemory())
+    monkeypatch.setenv("COMFY_S3_ENDPOINT_URL", proxy.url)
+    save(target(), 5)
+    assert sorted(sent.method for sent in proxy.requests) == ["GET"] + ["PUT"] * 5
+    proxy.clear()
+    save(target(), 5)
+    assert [sent.method for sent in proxy.requests] == ["PUT"] * 5
+    cloud.put("a/x_00012.bin", b"of another machine", PutOptions(), Meter())
+    proxy.clear()
+    keys = [file.key for file in save(target(), 2)]
+    assert sorted(keys) == keys
+    assert keys[1] > "a/x_00012.bin"
+    assert cloud.read("a/x_00012.bin") == b"of another machine"
+    assert {sent.method for sent in proxy.requests} == {"PUT", "GET"}, "it is listed once more, then"
+
+
+def test_the_numbers_are_looked_up_while_the_first_files_are_encoded(cloud, monkeypatch):
+    encoded = threading.Event()
+    real = type(cloud).list
+
+    def list_late(self, *arguments):
+        assert encoded.wait(60), "nothing is encoded before the listing has come"
+        yield from real(self, *arguments)
+
+    def encode_first(index):
+        encoded.set()
+        return encode(index)
+
+    monkeypatch.setattr(type(cloud), "list", list_late)
+    assert [file.key for file in save(target(), encode=encode_first)] == [
+        f"a/x_{number:05d}.bin" for number in (1, 2, 3)
+    ]
 
 
 def test_a_file_that_is_there_is_not_even_encoded_where_that_is_looked_for_first(cloud):

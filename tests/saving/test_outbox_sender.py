@@ -225,7 +225,7 @@ def test_a_node_that_goes_on_says_first_that_nothing_is_in_the_bucket_and_why(cl
 
 
 def test_after_a_failure_the_rest_of_a_batch_is_kept_without_trying(proxy, box, monkeypatch):
-    monkeypatch.setattr(batch, "UPLOAD_THREADS", 2)
+    monkeypatch.setattr(batch, "MOST_UPLOADS", 2)
     save(pictures(1, 5))
     rule = proxy.add(Fault(FORBIDDEN, "PUT", times=None))
     with pytest.raises(errors.AccessDenied):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from cloud_storage.system import thread_pool
+from cloud_storage.system.meter import Meter, current
 
 
 def test_results_come_in_the_order_of_the_jobs():
@@ -114,3 +115,36 @@ def test_a_system_without_room_for_a_further_thread_costs_no_job(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", start)
     assert thread_pool.run([lambda: 1] * 5, lambda: 4) == [1] * 5
+
+
+def test_what_has_begun_gives_its_result_or_its_failure_as_often_as_it_is_asked():
+    result = thread_pool.begin(lambda: 7)
+    assert (result(), result()) == (7, 7)
+    failure = thread_pool.begin(lambda: 1 / 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            failure()
+
+
+def test_items_are_drawn_ahead_and_the_failure_comes_after_them():
+    drawn = threading.Event()
+
+    def items():
+        yield 1
+        yield 2
+        drawn.set()
+        raise ZeroDivisionError
+
+    coming = thread_pool.ahead(items())
+    assert next(coming) == 1
+    assert drawn.wait(60), "nobody has asked for more"
+    assert next(coming) == 2
+    with pytest.raises(ZeroDivisionError):
+        next(coming)
+
+
+def test_a_thread_of_its_own_has_the_meter_of_the_caller():
+    meter = Meter()
+    with meter.governs():
+        assert thread_pool.begin(current)() is meter
+        assert next(thread_pool.ahead(current() for _ in range(1))) is meter
