@@ -22,8 +22,8 @@ class Budget:
 
     def __init__(self, limit: int | Callable[[], int]) -> None:
         self._limit = limit
-        self._waiting: deque[object] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Condition] = deque()  # only the first one is woken up
         self.held = 0
 
     @contextlib.contextmanager
@@ -37,28 +37,29 @@ class Budget:
 
     def take(self, count: int, meter: Meter) -> Callable[[], None]:
         """Wait for ``count`` units; return the function that gives them back, to be called once."""
-        ticket = object()
-
-        def is_ready() -> bool:
-            return meter.stopped or (self._waiting[0] is ticket and self._has_room(count))
-
-        with self._changed, meter.wakes(self._changed):
-            self._waiting.append(ticket)
+        turn = threading.Condition(self._lock)
+        looks = LOOK_SECONDS if callable(self._limit) else None
+        with self._lock, meter.wakes(turn):
+            self._waiting.append(turn)
             try:
-                while not self._changed.wait_for(is_ready, LOOK_SECONDS if callable(self._limit) else None):
-                    pass
-                meter.check()
+                while not ((is_first := self._waiting[0] is turn) and self._has_room(count)):
+                    meter.check()
+                    turn.wait(looks if is_first else None)
                 self.held += count
             finally:
-                self._waiting.remove(ticket)
-                self._changed.notify_all()
+                self._waiting.remove(turn)
+                self._wake_first()
 
         def release() -> None:
-            with self._changed:
+            with self._lock:
                 self.held -= count
-                self._changed.notify_all()
+                self._wake_first()
 
         return release
+
+    def _wake_first(self) -> None:
+        if self._waiting:
+            self._waiting[0].notify()
 
     def _has_room(self, count: int) -> bool:
         limit = self._limit() if callable(self._limit) else self._limit

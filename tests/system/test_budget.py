@@ -15,10 +15,9 @@ class Asking(Meter):
         super().__init__()
         self.asked = threading.Event()
 
-    @property
-    def stopped(self):
+    def check(self):
         self.asked.set()
-        return super().stopped
+        super().check()
 
 
 def begun(budget, count, got, meter=None):
