@@ -14,7 +14,7 @@ from . import (
     nodes_profile,
     nodes_save,
 )
-from .comfyui import input_values, node_ids
+from .comfyui import input_values, node_ids, server
 from .page import routes
 
 _modules = (
@@ -42,5 +42,6 @@ WEB_DIRECTORY = "./web"
 _folder = Path(__file__).parent.name
 routes.register(_folder)
 node_ids.warn_of_others(NODE_CLASS_MAPPINGS, _folder)
+server.when_started(nodes_profile.connect_ahead)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

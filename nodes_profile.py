@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
 from typing import Any
@@ -92,6 +93,7 @@ class CloudStorageProfile:
         region: str = "",
     ) -> tuple[Profile] | dict[str, Any]:
         found = _resolved(profile, provider, bucket, path_prefix, region)
+        connect.begin(found)
         if found.name == (profile or ENVIRONMENT):
             return (found,)
         words = f"No bucket is set in the environment, so the profile {found.name} of {FILE_NAME} is used."
@@ -129,6 +131,14 @@ class TestCloudConnection:
         report = "\n".join(map(str, lines))
         progress.text(report)
         return results.shown((report,), lines)
+
+
+def connect_ahead() -> None:
+    """Begin to connect the profile of nodes without one, if one is configured: importing an SDK takes longer
+    than a first request, and the first node that needs it would wait.
+    """
+    with contextlib.suppress(ConfigurationError):
+        connect.begin(_resolved(ENVIRONMENT, "", "", "", ""))
 
 
 def _resolved(profile: str | None, provider: str, bucket: str, path_prefix: str, region: str) -> Profile:

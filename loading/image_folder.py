@@ -16,7 +16,6 @@ from ..comfyui.amounts import several
 from ..errors import NotFound, Unreadable
 from ..media.damage import FAIL, LOAD, ImageDamage
 from ..media.image import batch_sizes
-from ..media.image.image_batch import Frames
 from ..media.image.image_decoder import TRIED, ImageFile
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
@@ -99,7 +98,7 @@ class Loading:
         are left out, unless ``on_damage`` is FAIL or there are no others. Raises MediaError, which names the
         key, and what ``object_cache.fetch`` and drawing from ``chosen`` raise.
         """
-        found = self.found
+        found, gathering = self.found, batch_sizes.Gathering(size_mode)
         unconfirmed: list[str] = []
         notes: dict[str, list[str]] = {}
         unreadable: dict[str, Unreadable] = {}
@@ -109,14 +108,17 @@ class Loading:
         )
         fetching = Budget(lambda: downloads.count)
 
-        def listed() -> Iterator[ObjectInfo]:
-            for info in chosen:
+        def listed() -> Iterator[tuple[int, ObjectInfo]]:
+            for index, info in enumerate(chosen):
                 found.append(info)
                 meter.expect(info.size)
-                yield info
+                yield index, info
+            gathering.expect(len(found))
 
-        def job(info: ObjectInfo) -> Callable[[], Frames | None]:
-            def run() -> Frames | None:
+        def job(drawn: tuple[int, ObjectInfo]) -> Callable[[], None]:
+            index, info = drawn
+
+            def run() -> None:
                 with fetching.hold(1, meter), arriving.governs():
                     cache = folders.temp_folder() / "cache"
                     copy = object_cache.fetch(storage, info.key, cache, arriving.part(), info)
@@ -124,10 +126,10 @@ class Loading:
                     unconfirmed.append(info.key)
                 reader, damage = video.image_reader(copy.path), ImageDamage(info.key, TRIED, on_damage)
                 file = ImageFile(copy.path, info.key, reader, damage, server.free_memory)
-                notes[info.key], frame = damage.notes, None
+                notes[info.key] = damage.notes
                 try:
                     with _decoding.hold(1, meter):
-                        frame = file.decode(first_only=True)
+                        gathering.add(index, file.decode(first_only=True))
                     self._done += 1
                 except Unreadable as error:
                     if on_damage == FAIL:
@@ -135,20 +137,16 @@ class Loading:
                     unreadable[info.key] = error
                     notes[info.key].append(str(error))
                 meter.add(info.size)
-                return frame
 
             return run
 
         # Threads that decode fetch nothing meanwhile.
         jobs = map(job, thread_pool.ahead(listed()))
-        pictures = thread_pool.run(jobs, lambda: downloads() + DECODE_THREADS, on_failure=meter.stop)
+        thread_pool.run(jobs, lambda: downloads() + DECODE_THREADS, on_failure=meter.stop)
         keys = [info.key for info in found if info.key not in unreadable]
         if not keys:
             raise unreadable[found[0].key]
-        frames = [frame for frame in reversed(pictures) if frame]
-        pictures.clear()
-        one_by_one = (frames.pop() for _ in keys)  # so that no image is in memory twice
-        gathered, masks = batch_sizes.combine(one_by_one, len(keys), size_mode)
+        images, masks = gathering.result()
         status = f"Loaded {several(len(keys), '{} image', '{} images')}."
         if unreadable:
             one, many = "{} file that cannot be read", "{} files that cannot be read"
@@ -158,4 +156,4 @@ class Loading:
             copies = several(len(unconfirmed), one, many)
             status += f" The server cannot be reached: {copies}."
         missing = tuple(note for info in found for note in notes[info.key])
-        return LoadedImages(gathered, masks, keys, status, missing)
+        return LoadedImages(images, masks, keys, status, missing)

@@ -6,6 +6,7 @@ either builds a new one, so a rotated key counts at once.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import logging
@@ -19,6 +20,7 @@ from ..config.profiles_file import ENVIRONMENT, permission_warning
 from ..errors import ConfigurationError, StorageError
 from ..profile import Profile, fingerprint_of, resolve, unlock
 from ..providers import provider
+from ..system import thread_pool
 from ..system.locks import KeyedLock
 from ..system.meter import Meter
 from .base import Storage
@@ -61,6 +63,16 @@ def connect(profile: Profile, environ: Mapping[str, str] | None = None) -> Stora
             while len(_open) > CACHED_CLIENTS:
                 _open.popitem(last=False)
         return storage
+
+
+def begin(profile: Profile) -> None:
+    """Connect in a thread, so that the SDK is imported before a node needs it; failures are left to that."""
+
+    def open_it() -> None:
+        with contextlib.suppress(StorageError):
+            connect(profile)
+
+    thread_pool.begin(open_it)
 
 
 def _warn_once(text: str) -> None:

@@ -6,6 +6,7 @@ import threading
 import pytest
 from cloud_storage import errors, nodes_profile
 from cloud_storage.comfyui import folders, status_text
+from cloud_storage.storage import connect
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.connection_test import TEST_KEY_START
 from cloud_storage.system.meter import Meter
@@ -27,6 +28,41 @@ def test_the_drop_down_follows_the_file(comfyui):
     assert offered() == ["(env vars)", "team", "mine"]
     folders.profiles_file().write_text('{"profiles": {"te')
     assert offered() == ["(env vars)"]
+
+
+@pytest.fixture
+def connected(comfyui, monkeypatch):
+    """The profiles that are connected, as they are, and an event for the first."""
+    seen, first = [], threading.Event()
+
+    def note(profile):
+        seen.append((profile.name, threading.current_thread() is threading.main_thread()))
+        first.set()
+        raise errors.ConfigurationError("No key. Set one.")
+
+    monkeypatch.setattr(connect, "connect", note)
+    return seen, first
+
+
+def test_a_profile_is_connected_beside_the_graph_as_soon_as_it_is_chosen(connected):
+    seen, first = connected
+    write_profiles(team={"provider": "MinIO", "endpoint_url": "http://localhost:1", "bucket": "b"})
+    run_node("CloudStorageProfile", profile="team")
+    assert first.wait(60)
+    assert seen == [("team", False)]
+
+
+def test_a_configured_profile_is_connected_after_the_start_and_no_other(connected):
+    seen, first = connected
+    nodes_profile.connect_ahead()
+    write_profiles(a={"bucket": "b"}, b={"bucket": "b"})
+    nodes_profile.connect_ahead()
+    file = folders.profiles_file()
+    bucket = {"provider": "MinIO", "endpoint_url": "http://localhost:1", "bucket": "b"}
+    file.write_text(json.dumps({"default": "mine", "profiles": {"mine": bucket}}))
+    nodes_profile.connect_ahead()
+    assert first.wait(60)
+    assert seen == [("mine", False)]
 
 
 def test_an_unknown_or_unreadable_profile_says_so_when_it_is_used(comfyui):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from cloud_storage.media.image import batch_sizes
 
 
 def gathered(pictures, size_mode):
-    return batch_sizes.combine(iter(pictures), len(pictures), size_mode)
+    gathering = batch_sizes.Gathering(size_mode)
+    gathering.expect(len(pictures))
+    for index, one in enumerate(pictures):
+        gathering.add(index, one)
+    return gathering.result()
 
 
 def picture(height, width, value=None):
@@ -67,3 +73,32 @@ def test_one_item_each_keeps_every_size():
     images, masks = gathered([picture(3, 4), picture(5, 6)], batch_sizes.SEPARATE)
     assert [image.shape for image in images] == [(1, 3, 4, 3), (1, 5, 6, 3)]
     assert [mask.shape for mask in masks] == [(1, 3, 4), (1, 5, 6)]
+
+
+@pytest.mark.parametrize("size_mode", batch_sizes.SIZE_MODES)
+@pytest.mark.parametrize("left_out", [(), (0,), (2,), (0, 4)])
+@pytest.mark.parametrize("known_after", [0, 2, 5])
+def test_in_whatever_order_images_come_they_are_in_their_own(size_mode, left_out, known_after):
+    pictures = [picture(6, 5, number / 8) for number in range(5)]
+    gathering = batch_sizes.Gathering(size_mode)
+    coming = [number for number in (3, 1, 4, 0, 2) if number not in left_out]
+    for number in coming[:known_after]:
+        gathering.add(number, pictures[number])
+    gathering.expect(5)
+    for number in coming[known_after:]:
+        gathering.add(number, pictures[number])
+    images, masks = gathering.result()
+    wanted = [pictures[number] for number in sorted(coming)]
+    assert torch.equal(torch.cat(images), torch.cat([image for image, _ in wanted]))
+    assert torch.equal(torch.cat(masks), torch.cat([mask for _, mask in wanted]))
+
+
+def test_an_image_in_the_batch_is_not_kept_besides():
+    gathering = batch_sizes.Gathering("pad to first")
+    first, second = picture(6, 5), picture(6, 5)
+    seen = [weakref.ref(first[0]), weakref.ref(second[0])]
+    gathering.add(1, second)
+    gathering.expect(2)
+    gathering.add(0, first)
+    del first, second
+    assert [ref() for ref in seen] == [None, None]
