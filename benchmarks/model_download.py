@@ -3,8 +3,11 @@
 The server does no work and limits only each connection (null_server.py), as a far or busy store does: 20 to
 200 MB/s each, then the same with 20 ms before every answer. "always N" is this package with N requests at
 the same time from beginning to end. The file lies in memory where there is a /dev/shm, so that no disk is
-measured. The object has no checksum; "checked" is the same file with the checksums that our uploads record.
-At the end this package is killed at 90 %, and the bytes are counted that the next run moves.
+measured. The object has no checksum.
+
+Then it is compared with the same file with the checksums that our uploads record: on a line of 320 MB/s, and
+without a limit, where server and checksum share the processors. At the end this package is killed at 90 %,
+and the bytes are counted that the next run moves.
 
 Usage: python benchmarks/model_download.py [--rounds N] [--mebibytes N] [--rates 20,60] [--delays 0,20]
 See transfers.py for the programs that are compared.
@@ -13,10 +16,12 @@ See transfers.py for the programs that are compared.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +33,8 @@ from transfers import DOWNLOAD, MIB, OURS, Task, compared, ours, run
 KEY, CHECKED_KEY = "big.safetensors", "checked/big.safetensors"
 RATES = "20,60,90,110,133,200"
 KILLED_AT = 0.9
+MOST = 64  # connections of this package
+LINES = (5e6, 0.0)  # of each connection, bytes per second, where checked and unchecked are compared
 
 
 def main() -> None:
@@ -47,68 +54,68 @@ def main() -> None:
         raise SystemExit(f"Please install {lacks}.")
     shared, size = Path("/dev/shm"), options.mebibytes * MIB
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as scratch:
-        folder, target = Path(scratch), Path(scratch) / "target"
-
-        def task_of(server: NullServer, key: str = KEY) -> Task:
-            target.mkdir()
-            keys = server.keys
-            path = target / "big.safetensors"
-            return Task(
-                DOWNLOAD,
-                server.endpoint_url,
-                keys.access_key,
-                keys.secret_key,
-                server.region,
-                BUCKET,
-                key,
-                str(path),
-            )
-
-        def after(name: str) -> str:
-            file = target / "big.safetensors"
-            wrong = "" if file.exists() and file.stat().st_size == size else "another size"
-            shutil.rmtree(target)
-            return wrong
-
-        served = folder / "server"
+        served, target = Path(scratch) / "server", Path(scratch) / "target"
         make_model(served / "files" / BUCKET, options.mebibytes)
         if not options.checked:
             for delay in map(float, options.delays.split(",")):
                 for rate in map(float, options.rates.split(",")):
                     with NullServer(served, bytes_per_second=rate * 1e6, delay_seconds=delay / 1e3) as server:
                         label = f"{options.mebibytes} MiB, {rate:g} MB/s for each connection, {delay:g} ms"
-
-                        def each(name: str, server: NullServer = server) -> Task:
-                            shutil.rmtree(target, ignore_errors=True)
-                            return task_of(server)
-
-                        compared(label, size, options.rounds, each, after)
-        with NullServer(served) as server:
-            print("this package, unchecked and checked, no limit")
-            found: dict[str, list[float]] = {KEY: [], CHECKED_KEY: []}
-            for _ in range(options.rounds):
-                for key, seconds in found.items():
-                    outcome = run(OURS, task_of(server, key))
-                    assert not isinstance(outcome, str), outcome
-                    seconds.append(outcome.seconds)
-                    assert not after(key)
-            middle = {key: sorted(seconds)[len(seconds) // 2] for key, seconds in found.items()}
-            for key, seconds in found.items():
-                print(f"  {key:24} {middle[key]:.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
-            print(f"  unchecked / checked = {middle[KEY] / middle[CHECKED_KEY]:.2f}")
+                        task = task_of(server, target)
+                        check = functools.partial(wrong, target, size)
+                        compared(label, size, options.rounds, lambda name, task=task: task, check)
+        for rate in LINES:
+            with NullServer(served, bytes_per_second=rate) as server:
+                compare_checked(server, target, size, options.rounds, rate)
         with NullServer(served, bytes_per_second=50e6) as server:
-            task = task_of(server, CHECKED_KEY)
-            died = subprocess.run(
-                [sys.executable, __file__, "--killed", json.dumps(task.__dict__)], check=False
-            )
-            if died.returncode != -signal.SIGKILL:
-                raise SystemExit(f"the first process ended with {died.returncode}")
-            before = server.sent_bytes()
-            outcome = run(OURS, task)
+            resume(server, target, size)
+
+
+def task_of(server: NullServer, target: Path, key: str = KEY) -> Task:
+    keys, path = server.keys, target / "big.safetensors"
+    target.mkdir(exist_ok=True)
+    return Task(
+        DOWNLOAD, server.endpoint_url, keys.access_key, keys.secret_key, server.region, BUCKET, key, str(path)
+    )
+
+
+def wrong(target: Path, size: int, name: str) -> str:
+    """Return what is wrong with the file, and remove it."""
+    file = target / "big.safetensors"
+    found = "" if file.exists() and file.stat().st_size == size else "another size"
+    shutil.rmtree(target)
+    target.mkdir()
+    return found
+
+
+def compare_checked(server: NullServer, target: Path, size: int, rounds: int, rate: float) -> None:
+    line = f"{rate * MOST / 1e6:g} MB/s in all" if rate else "no limit"
+    print(f"this package, unchecked and checked, {line}, median of {rounds} rounds")
+    found: dict[str, list[float]] = {KEY: [], CHECKED_KEY: []}
+    for _ in range(rounds):
+        for key, seconds in found.items():
+            outcome = run(OURS, task_of(server, target, key))
             assert not isinstance(outcome, str), outcome
-            moved = server.sent_bytes() - before
-            assert not after(OURS)
-            print(f"killed at {KILLED_AT:.0%}, the next process moved {moved / size:.1%} of the bytes")
+            seconds.append(outcome.seconds)
+            assert not wrong(target, size, OURS)
+    middle = {key: statistics.median(seconds) for key, seconds in found.items()}
+    for key, seconds in found.items():
+        print(f"  {key:24} {middle[key]:.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
+    print(f"  unchecked / checked = {middle[KEY] / middle[CHECKED_KEY]:.2f}")
+    sys.stdout.flush()
+
+
+def resume(server: NullServer, target: Path, size: int) -> None:
+    task = task_of(server, target, CHECKED_KEY)
+    died = subprocess.run([sys.executable, __file__, "--killed", json.dumps(task.__dict__)], check=False)
+    if died.returncode != -signal.SIGKILL:
+        raise SystemExit(f"the first process ended with {died.returncode}")
+    before = server.sent_bytes()
+    outcome = run(OURS, task)
+    assert not isinstance(outcome, str), outcome
+    moved = server.sent_bytes() - before
+    assert not wrong(target, size, OURS)
+    print(f"killed at {KILLED_AT:.0%}, the next process moved {moved / size:.1%} of the bytes")
 
 
 def die(task: Task) -> None:

@@ -69,7 +69,7 @@ def test_a_stopped_slice_gives_nothing_more():
 
 def test_a_file_that_shrinks_while_it_is_sent_is_an_error(tmp_path):
     path = tmp_path / "a.bin"
-    path.write_bytes(b"x" * multipart.SMALL_BYTES + 1)
+    path.write_bytes(b"x" * (multipart.SMALL_BYTES + 1))
     body = multipart.Slice(path, 0, multipart.SMALL_BYTES + 1, Meter())
     path.write_bytes(b"")
     with pytest.raises(errors.IntegrityError, match=r"a\.bin"):
