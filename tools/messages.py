@@ -65,6 +65,7 @@ UNSAID = {
     "<[^<>]* object at 0x[0-9a-fA-F]+>:",  # a regular expression
     "<Credentials from {}>",  # a repr
     "private, max-age={}",  # a header
+    *("AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={}", "{} HTTP/1.1"),  # of a request
     "%Y-%m-%d %H:%M:%S UTC",
     # Of an enum, never shown:
     "every object: the network, the server, the bucket, the access key or the settings",

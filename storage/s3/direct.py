@@ -64,7 +64,7 @@ class Direct:
         self.header_names = {name: str(shape.serialization.get("name")) for name, shape in model.items()}
 
         def remember(request: Any, **_: object) -> None:  # noqa: ANN401
-            _last.set(request)
+            _last.set((request.url, request.headers))
 
         client.meta.events.register_first("before-send.s3", remember)
 
@@ -87,18 +87,18 @@ class Direct:
 
     def learn(self, full_key: str) -> None:
         """Remember where botocore has just sent this thread's request for the object."""
-        request = _last.get()
-        url, quoted = request.url.partition("?")[0], headers.quoted(full_key)
+        sent_to, sent = _last.get()
+        url, quoted = sent_to.partition("?")[0], headers.quoted(full_key)
         if self._address or not url.endswith(f"/{quoted}"):
             return
-        signed = _text(request.headers.get("Authorization"))
+        signed = _text(sent.get("Authorization"))
         region = ""
         if signed:
             scope = signed.partition("Credential=")[2].partition(",")[0].split("/")
             if not signed.startswith("AWS4-HMAC-SHA256 ") or scope[-2:] != ["s3", "aws4_request"]:
                 return  # a signature of another kind, as of directory buckets
             region = scope[-3]
-        agent = _text(request.headers.get("User-Agent"))
+        agent = _text(sent.get("User-Agent"))
         self.address = Address(url.removesuffix(quoted), region, agent)
 
     def connection(self) -> KeptConnection | None:

@@ -116,7 +116,7 @@ def put(made, body=b"abc", sent=None, payload=SHA256):
 def sent_by_botocore(authorization, key=KEY, base="https://b.s3.eu-west-1.amazonaws.com/"):
     """A request as botocore shows it before it sends it."""
     named = {"User-Agent": b"Boto3/1", **({"Authorization": authorization} if authorization else {})}
-    return SimpleNamespace(url=base + headers.quoted(key) + "?x-id=GetObject", headers=named)
+    return base + headers.quoted(key) + "?x-id=GetObject", named
 
 
 @pytest.mark.parametrize(
