@@ -3,103 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 from types import SimpleNamespace
 
 import pytest
-from cloud_storage import profile, providers
-from cloud_storage.errors import TransferCancelled
 from cloud_storage.storage import headers
 from cloud_storage.storage.multipart import Slice
-from cloud_storage.storage.s3 import client, direct, kept_connection
+from cloud_storage.storage.s3 import direct
 from cloud_storage.system.meter import Meter
+from servers.scripted_server import answered
 
 SHA256 = "ab" * 32
 KEY = "a b/ü.png"
-FIRST = b'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nETag: "x"\r\n\r\nx'
 NO_KEY = b"<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
-
-
-def answered(status="200 OK", body=b"", **named):
-    fields = {"Content_Length": str(len(body)), "ETag": '"x"', **named}
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items() if value)
-    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body
-
-
-class Server:
-    """Answers the requests that it gets, one after another; an answer is bytes, or pieces of them.
-
-    After an answer that ends in None it closes the connection.
-    """
-
-    def __init__(self, *answers):
-        self.answers, self.requests, self.connections = list(answers), [], 0
-        self.closed = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                self._serve(self._listener.accept()[0])
-
-    def _serve(self, connection):
-        self.connections += 1
-        with connection, connection.makefile("rb") as received:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while head := self._head(received):
-                named = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
-                named = {name.decode().lower(): value.decode() for name, value in named.items()}
-                body = received.read(int(named.get("content-length", 0)))
-                self.requests.append((head.split(b"\r\n")[0].decode(), named, body))
-                answer = self.answers.pop(0)
-                for piece in answer if isinstance(answer, list) else [answer]:
-                    if piece is None:
-                        break
-                    connection.sendall(piece)
-                else:
-                    continue
-                break
-        self.closed.set()
-
-    @staticmethod
-    def _head(received):
-        lines = []
-        while (line := received.readline()) not in (b"", b"\r\n"):
-            lines.append(line)
-        return b"".join(lines)
-
-    def close(self):
-        self._listener.close()
-
-
-@pytest.fixture
-def serve(tmp_path):
-    opened = []
-
-    def start(*answers, anonymous=False):
-        """A server, and the requests of a client whose first request botocore has sent to it."""
-        server = Server(FIRST, *answers)
-        opened.append(server)
-        environ = {
-            **{"PROVIDER": "AWS S3", "BUCKET": "b", "REGION": "eu-west-1"},
-            "ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
-            **({"AUTH": "anonymous"} if anonymous else {"ACCESS_KEY": "AK", "SECRET_KEY": "S"}),
-        }
-        environ = {f"COMFY_S3_{name}": value for name, value in environ.items()}
-        found = profile.resolve("", {}, tmp_path / "profiles.json", environ)
-        boto = client.build(found, providers.provider("AWS S3"), profile.credentials(found, environ))
-        made = direct.Direct(boto)
-        assert made.connection() is None, "nobody knows yet where the bucket is"
-        assert boto.get_object(Bucket="b", Key=KEY)["Body"].read() == b"x"
-        made.learn(KEY)
-        return server, made
-
-    yield start
-    for server in opened:
-        server.close()
 
 
 def get(made, key="c.png", conditions=None):
@@ -252,108 +167,6 @@ def test_an_error_document_after_a_put_that_seemed_to_succeed_is_a_failure(serve
     with pytest.raises(ClientError, match="InternalError"):
         put(made)
     assert put(made)["etag"] == '"x"'
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        [bytes([byte]) for byte in answered(body=b"abc")],
-        [b"HTTP/1.1 100 Continue\r\n\r\n", answered(body=b"abc")],
-        b"HTTP/1.1 100 Continue\r\n\r\n" + answered(body=b"abc"),
-        b"HTTP/1.1 200\r\nContent-Length:3\r\nETag:x\r\nx: 1\r\nX: 2\r\n\r\nabc",
-    ],
-    ids=["byte by byte", "continue", "continue in one", "bare"],
-)
-def test_an_answer_may_come_in_any_pieces(serve, answer):
-    made = serve(answer)[1]
-    reply = get(made)
-    assert (reply.status, reply.read(2), reply.read(9)) == (200, b"ab", b"c")
-    assert reply.headers.get("x", "1, 2") == "1, 2"
-
-
-def test_a_large_answer_comes_whole_and_its_connection_is_used_again(serve):
-    body = bytes(range(256)) * (1 << 13)
-    server, made = serve(answered(body=body), answered(body=body))
-    for _ in range(2):
-        reply = get(made)
-        assert b"".join(iter(lambda reply=reply: reply.read(300_000), b"")) == body
-    assert server.connections == 1
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        answered(body=b"abc", Connection="close"),
-        b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-        answered(body=b"abc", Content_Length=""),
-    ],
-    ids=["close", "1.0", "no length"],
-)
-def test_a_connection_that_ends_with_its_answer_is_not_used_again(serve, answer):
-    made = serve(answer)[1]
-    get(made).read(3)
-    assert made.connection() is None
-
-
-def test_a_body_that_is_not_read_to_its_end_closes_the_connection(serve):
-    made = serve(answered(body=b"abc"))[1]
-    reply = get(made)
-    assert reply.read(1) == b"a"
-    reply.close()
-    assert made.connection() is None
-
-
-def test_a_connection_that_the_server_has_closed_is_not_used(serve):
-    server, made = serve([answered(body=b"abc"), None])
-    get(made).read(3)
-    server.closed.wait()
-    assert made.connection() is None
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        ([b"HTTP/1.1 200 OK\r\nContent-", None], "ConnectionClosedError"),
-        ([None], "ConnectionClosedError"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "ConnectionClosedError"),
-        (b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", "ConnectionClosedError"),
-        (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000 + b"\r\n", "TooLong"),
-    ],
-    ids=["cut", "nothing", "another protocol", "no header", "endless"],
-)
-def test_an_answer_that_is_none_is_an_error_of_the_connection(serve, answer, error):
-    made = serve(answer)[1]
-    with pytest.raises(Exception) as raised:
-        get(made)
-    assert type(raised.value).__name__ == error
-    assert made.connection() is None
-
-
-def test_a_body_that_ends_too_soon_is_an_error(serve):
-    from botocore.exceptions import IncompleteReadError
-
-    made = serve([answered(body=b"abc", Content_Length="4"), None])[1]
-    reply = get(made)
-    with pytest.raises(IncompleteReadError, match="3 read"):
-        reply.read(4)
-    assert made.connection() is None
-
-
-def test_a_server_that_says_nothing_ends_in_a_time_out(serve, monkeypatch):
-    from botocore.exceptions import ReadTimeoutError
-
-    monkeypatch.setattr(kept_connection, "READ_SECONDS", 0.05)
-    made = serve([])[1]
-    with pytest.raises(ReadTimeoutError):
-        get(made)
-
-
-def test_cancel_ends_an_answer_that_does_not_come(serve):
-    made, meter = serve([])[1], Meter()
-    meter.stop()
-    with meter.governs(), pytest.raises(TransferCancelled):
-        get(made)
-    assert made.connection() is None
 
 
 def test_a_header_with_a_line_break_is_not_sent(serve):
