@@ -173,7 +173,7 @@ def place(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest
     return make_place(request.param, servers, tmp_path_factory.mktemp("user") / "profiles.json")
 
 
-@pytest.fixture(scope="session", params=("ministack-http", "oss-http", "ministack-http-direct"))
+@pytest.fixture(scope="session", params=("ministack-http", "oss-http"))
 def fast_place(
     request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Place:

@@ -13,9 +13,10 @@ import torch
 from cloud_storage import errors, nodes_save
 from cloud_storage.comfyui import folders, results
 from cloud_storage.media.image import image_encoder
-from cloud_storage.saving import choices, numbering
+from cloud_storage.saving import batch, choices, numbering
 from cloud_storage.saving.outbox import Outbox
 from cloud_storage.storage import base
+from cloud_storage.system import budget
 from cloud_storage.system.meter import Meter
 from comfy import cli_args, model_management, utils
 from conftest import lines_of, of_a_list, run_node
@@ -95,6 +96,7 @@ def first_is_slowest(monkeypatch):
         return encode(image, *args)
 
     monkeypatch.setattr(image_encoder, "encode", slow)
+    monkeypatch.setattr(batch, "_encoding", budget.Budget(2))  # also where one processor encodes
 
 
 LISTED = [pictures(1, 48), *(pictures(1, height) for height in (8, 16, 24))]
@@ -132,10 +134,24 @@ def test_a_batch_keeps_its_order_behind_what_another_machine_has_saved(cloud):
     assert keys == [f"comfyui/images/ComfyUI_{number:05d}.png" for number in range(20, 30)]
 
 
-@pytest.mark.usefixtures("first_is_slowest")
-def test_a_number_taken_by_another_machine_is_replaced_for_files_that_are_not_stored(cloud):
+def test_a_number_taken_by_another_machine_is_replaced_for_files_that_are_not_stored(cloud, monkeypatch):
+    encode, put, stored = image_encoder.encode, base.Storage.put, threading.Semaphore(0)
+
+    def slow(image, *args):
+        if len(image) > 24:
+            assert all(stored.acquire(timeout=30) for _ in range(3))  # the files of all other items
+        return encode(image, *args)
+
+    def counted(self, *args, **options):
+        done = put(self, *args, **options)
+        stored.release()
+        return done
+
     run_node("SaveImageToCloud", images=pictures(1))
     cloud.put("comfyui/images/ComfyUI_00002.png", b"theirs", base.PutOptions(), Meter())
+    monkeypatch.setattr(image_encoder, "encode", slow)
+    monkeypatch.setattr(base.Storage, "put", counted)
+    monkeypatch.setattr(batch, "_encoding", budget.Budget(2))  # also where one processor encodes
     found = of_a_list("SaveImageToCloud", [{"images": images} for images in LISTED])
     keys = [saved["result"][1][0] for saved in found]
     assert cloud.read("comfyui/images/ComfyUI_00002.png") == b"theirs"
