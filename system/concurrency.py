@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 FIRST, MOST = 8, 64
 GAIN = 1.25  # twice as many requests have to bring this many times as much
+CLEAR_GAIN = 1.6  # so much more needs no longer measurement than
+CALLS = 3  # between which there are two rates, so that one that still grows is known
 SETTLE_SECONDS = 0.2  # after a change, until new connections are open and old ones have ended
 TRIAL_SECONDS = 0.5  # for which a rate is measured then
 STEADY_SECONDS = 2.0  # the same where no other number is on trial: rates vary by themselves
@@ -20,11 +23,26 @@ CALM_SECONDS = 10.0  # after a refusal, until more requests are tried again
 BUSY = 0.9  # of all processors: then this machine is the limit
 
 
+class _Sample(NamedTuple):
+    """What was so at one moment: the time, the bytes moved, and the processor time used until then."""
+
+    time: float
+    moved: int
+    used: float
+
+    def since(self, before: _Sample) -> tuple[float, bool]:
+        """The bytes per second since then, and whether this machine was busy all that time."""
+        seconds = self.time - before.time
+        busy = (self.used - before.used) / seconds >= BUSY * (os.cpu_count() or 1)
+        return (self.moved - before.moved) / seconds, busy
+
+
 class AdaptiveConcurrency:
     """Doubles the number of requests while that brings GAIN, and halves it while that loses less than GAIN.
 
     Stays where neither pays, until the rate changes by GAIN. Halves it when the server asks for fewer
-    requests. Only one thread may call this, as in ``thread_pool.run``; any may read ``count``.
+    requests. What the last two calls saw is enough to go on where the gain is clear; to take a step back it
+    is not. Only one thread may call this, as in ``thread_pool.run``; any may read ``count``.
     """
 
     def __init__(
@@ -44,8 +62,11 @@ class AdaptiveConcurrency:
         self._least = self.count = min(first, self._most)
         self._rate: float | None = None  # bytes per second, as last compared; None: not yet known
         self._trial: tuple[int, float] | None = None  # the number and the rate before the one on trial
+        self._is_steady = False  # nothing is on trial, and the rate is known
         self._refusals, self._refused_at = refused(), float("-inf")
-        self._window: tuple[float, int, float] | None = None  # when it began: time, bytes, processor time
+        self._calm_at = float("-inf")  # when more requests may be tried again
+        self._window: _Sample | None = None  # when it began
+        self._latest: list[_Sample] = []  # the last change, or the last CALLS since then
         self._change(self.count)
 
     def __call__(self) -> int:
@@ -54,22 +75,45 @@ class AdaptiveConcurrency:
         if refusals != self._refusals:
             self._refusals = refusals
             if now - self._refused_at >= REFUSED_SECONDS:
-                self._refused_at, self._rate, self._trial = now, None, None
+                self._refused_at, self._rate, self._trial, self._is_steady = now, None, None, False
+                self._calm_at = now + CALM_SECONDS
                 self._least = max(1, self.count // 2)
                 self._change(self._least, CALM_SECONDS)
+            return self.count
+        sample = _Sample(now, self._done(), self._processor_seconds())
+        if now > self._latest[-1].time:
+            self._latest = [*self._latest, sample][-CALLS:]
+        if self._rises_clearly():
+            self._judge(*sample.since(self._latest[0]))
         elif self._window is None:
-            if now >= self._settled and self._done() > self._moved:
-                self._window = now, self._done(), self._processor_seconds()
-        else:
-            began, moved, used = self._window
-            seconds = now - began
-            if seconds >= (STEADY_SECONDS if self._trial is None and self._rate else TRIAL_SECONDS):
-                busy = (self._processor_seconds() - used) / seconds >= BUSY * (os.cpu_count() or 1)
-                self._judge((self._done() - moved) / seconds, busy)
+            if now >= self._settled and sample.moved > self._moved:
+                self._window = sample
+        elif now - self._window.time >= (STEADY_SECONDS if self._is_steady else TRIAL_SECONDS):
+            self._judge(*sample.since(self._window))
         return self.count
+
+    def _rises_clearly(self) -> bool:
+        """Whether the last two calls are enough to add requests: the first ones carry as much as they can,
+        or those that were added last bring a CLEAR_GAIN.
+        """
+        if len(self._latest) < CALLS or self.count == self._most or self._latest[-1].time < self._calm_at:
+            return False
+        first, second, third = self._latest
+        rate, busy = third.since(first)
+        if busy:
+            return False
+        if self._trial is not None:
+            before, rate_before = self._trial
+            return self.count > before and rate >= rate_before * CLEAR_GAIN
+        earlier, later = second.since(first)[0], third.since(second)[0]
+        return self._rate is None and 0 < later <= earlier * GAIN
 
     def _judge(self, rate: float, busy: bool) -> None:
         """Keep or take back the number on trial by the ``rate`` it brought, and try the next one."""
+        if self._is_steady and self._rate is not None and rate <= self._rate / GAIN:
+            self._is_steady = False  # it fell somewhere in this time: measure what it is now
+            self._change(self.count)
+            return
         if self._trial is None:
             rises = self._rate is None or rate >= self._rate * GAIN
             falls = not rises and self._rate is not None and rate <= self._rate / GAIN
@@ -78,7 +122,7 @@ class AdaptiveConcurrency:
             is_more = self.count > before
             pays = rate >= rate_before * GAIN if is_more else rate_before < rate * GAIN
             if not pays:
-                self._trial, self._rate = None, rate_before
+                self._trial, self._rate, self._is_steady = None, rate_before, True
                 self._change(before)
                 return
             rises, falls = is_more, not is_more
@@ -88,12 +132,14 @@ class AdaptiveConcurrency:
         elif falls:
             following = max(self.count // 2, self._least)
         self._trial = (self.count, rate) if following != self.count else None
+        self._is_steady = self._trial is None
         if rises or falls:
             self._rate = rate
         self._change(following)
 
     def _change(self, count: int, settle: float = SETTLE_SECONDS) -> None:
         settle = settle if count != self.count or self._rate is None else 0.0
-        self.count, self._settled = count, self._clock() + settle
+        now = self._clock()
+        self.count, self._settled = count, now + settle
         self._moved = self._done()
-        self._window = None
+        self._window, self._latest = None, [_Sample(now, self._moved, self._processor_seconds())]

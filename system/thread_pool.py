@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-ADJUST_SECONDS = 0.1  # between two calls of the function that says how many threads there shall be
+ADJUST_SECONDS = 0.05  # between two calls of the function that says how many threads there shall be
 
 
 def run(

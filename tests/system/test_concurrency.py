@@ -4,14 +4,14 @@ import pytest
 from cloud_storage.system import concurrency
 from cloud_storage.system.concurrency import CALM_SECONDS, MOST
 
-TICK = 0.1  # seconds between two calls, as in thread_pool
+TICK = 0.05  # seconds between two calls, as in thread_pool
 
 
 class Transfer:
     """A transfer whose bytes per second are ``rate(requests at the same time)``."""
 
     def __init__(self, rate, most=MOST, first=8):
-        self.now, self.done, self.rate = 100.0, 0, rate
+        self.now, self.done, self.rate, self.changed = 100.0, 0, rate, []
         self.refusals, self.used, self.busy = 0, 0.0, 0.0
         self.concurrency = concurrency.AdaptiveConcurrency(
             lambda: self.done,
@@ -32,6 +32,7 @@ class Transfer:
             count = self.concurrency()
             if count != found[-1]:
                 found.append(count)
+                self.changed.append(self.now)
         return found
 
 
@@ -40,9 +41,21 @@ def test_requests_are_added_while_that_pays_whatever_one_of_them_carries(each):
     assert Transfer(lambda count: each * count).counts(10) == [8, 16, 32, 64]
 
 
-def test_each_step_is_decided_within_a_second():
+def test_each_step_that_clearly_pays_is_decided_within_a_tenth_of_a_second():
     transfer = Transfer(lambda count: 90e6 * count)
-    assert [transfer.counts(1)[-1] for _ in range(3)] == [16, 32, 64]
+    assert [transfer.counts(0.1)[-1] for _ in range(3)] == [16, 32, 64]
+
+
+def test_each_other_step_is_decided_within_a_second():
+    transfer = Transfer(lambda count: 90e6 * count**0.5)
+    transfer.counts(0.1)
+    assert [transfer.counts(1)[-1] for _ in range(2)] == [32, 64]
+
+
+def test_more_requests_wait_until_the_first_ones_carry_what_they_can():
+    transfer = Transfer(lambda count: 10e6 * min(count, 8) * min(1, 2 ** ((transfer.now - 100.6) / 0.1)))
+    assert transfer.counts(10) == [8, 16, 8]
+    assert 100.5 < transfer.changed[0] < 100.8
 
 
 @pytest.mark.parametrize(
@@ -59,16 +72,18 @@ def test_a_line_that_gets_better_is_used():
     assert transfer.counts(20) == [8, 16, 32, 64]
 
 
-def test_requests_are_taken_away_when_the_gain_of_them_is_gone():
+@pytest.mark.parametrize("seconds", [9.5, 10, 10.5, 11])
+def test_requests_are_taken_away_when_the_gain_of_them_is_gone(seconds):
     transfer = Transfer(lambda count: 90e6 * count)
-    assert transfer.counts(10)[-1] == 64
+    assert transfer.counts(seconds)[-1] == 64
     transfer.rate = lambda count: 400e6
     assert transfer.counts(20) == [64, 32, 16, 8]
 
 
-def test_a_line_that_only_gets_slower_keeps_its_requests():
+@pytest.mark.parametrize("seconds", [9.5, 10, 10.5, 11])
+def test_a_line_that_only_gets_slower_keeps_its_requests(seconds):
     transfer = Transfer(lambda count: 90e6 * count)
-    assert transfer.counts(10)[-1] == 64
+    assert transfer.counts(seconds)[-1] == 64
     transfer.rate = lambda count: 20e6 * count
     assert transfer.counts(20) == [64, 32, 64]
 
@@ -114,7 +129,7 @@ def test_nothing_is_judged_before_bytes_come():
     transfer = Transfer(lambda count: 0)
     assert transfer.counts(30) == [8]
     transfer.rate = lambda count: 90e6 * count
-    assert transfer.counts(1)[-1] == 16
+    assert transfer.counts(1) == [8, 16, 32, 64]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1]), (3, [3]), (9, [8, 9]), (500, [8, 16, 32, 64])])
