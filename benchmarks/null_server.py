@@ -3,7 +3,8 @@
 What a transfer can reach beside it is the client's own speed. A far or busy store is there without one: every
 connection may be limited to so many bytes per second, and every answer may come later. It gives the
 files of a folder, answers every upload as done and remembers its size. Signatures and checksums are not
-looked at. Needs Debian's nginx-light, libnginx-mod-http-lua and libnginx-mod-stream.
+looked at; a CRC-32 is in the answer, as AWS and MinIO have it in theirs. Needs Debian's nginx-light,
+libnginx-mod-http-lua and libnginx-mod-stream.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ http {{
             return xml('<CompleteMultipartUploadResult><Bucket>{bucket}</Bucket><Key>k</Key><ETag>' ..
               '"00000000000000000000000000000000-2"</ETag></CompleteMultipartUploadResult>')
           end
+          ngx.header["x-amz-checksum-crc32"] = ngx.req.get_headers()["x-amz-checksum-crc32"]
           if asked.uploadId then sizes:incr(asked.uploadId, length, 0) else sizes:set(key, length) end
           ngx.header.etag = '"00000000000000000000000000000000"'
           ngx.header.content_length = 0
