@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 FIRST, MOST = 8, 64
-GAIN = 1.25  # twice as many requests have to bring this many times as much
+GAIN = 1.1  # twice as many requests have to bring this many times as much
+CHANGE = 1.25  # a rate that rises or falls by this much by itself is a reason to try another number
 CLEAR_GAIN = 1.6  # so much more needs no longer measurement than
 CALLS = 3  # between which there are two rates, so that one that still grows is known
 SETTLE_SECONDS = 0.2  # after a change, until new connections are open and old ones have ended
@@ -40,7 +41,7 @@ class _Sample(NamedTuple):
 class AdaptiveConcurrency:
     """Doubles the number of requests while that brings GAIN, and halves it while that loses less than GAIN.
 
-    Stays where neither pays, until the rate changes by GAIN. Halves it when the server asks for fewer
+    Stays where neither pays, until the rate is another by CHANGE. Halves it when the server asks for fewer
     requests. What the last two calls saw is enough to go on where the gain is clear; to take a step back it
     is not. Only one thread may call this, as in ``thread_pool.run``; any may read ``count``.
     """
@@ -106,17 +107,17 @@ class AdaptiveConcurrency:
             before, rate_before = self._trial
             return self.count > before and rate >= rate_before * CLEAR_GAIN
         earlier, later = second.since(first)[0], third.since(second)[0]
-        return self._rate is None and 0 < later <= earlier * GAIN
+        return self._rate is None and 0 < later <= earlier * CHANGE
 
     def _judge(self, rate: float, busy: bool) -> None:
         """Keep or take back the number on trial by the ``rate`` it brought, and try the next one."""
-        if self._is_steady and self._rate is not None and rate <= self._rate / GAIN:
+        if self._is_steady and self._rate is not None and rate <= self._rate / CHANGE:
             self._is_steady = False  # it fell somewhere in this time: measure what it is now
             self._change(self.count)
             return
         if self._trial is None:
-            rises = self._rate is None or rate >= self._rate * GAIN
-            falls = not rises and self._rate is not None and rate <= self._rate / GAIN
+            rises = self._rate is None or rate >= self._rate * CHANGE
+            falls = not rises and self._rate is not None and rate <= self._rate / CHANGE
         else:
             before, rate_before = self._trial
             is_more = self.count > before

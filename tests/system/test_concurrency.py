@@ -59,7 +59,8 @@ def test_more_requests_wait_until_the_first_ones_carry_what_they_can():
 
 
 @pytest.mark.parametrize(
-    ("limit", "expected"), [(8, [8, 16, 8]), (17, [8, 16, 32, 16]), (36, [8, 16, 32, 64, 32])]
+    ("limit", "expected"),
+    [(8, [8, 16, 8]), (17, [8, 16, 32, 16]), (34, [8, 16, 32, 64, 32]), (36, [8, 16, 32, 64])],
 )
 def test_a_step_that_does_not_pay_is_taken_back_and_not_tried_again(limit, expected):
     assert Transfer(lambda count: 10e6 * min(count, limit)).counts(60) == expected
