@@ -8,6 +8,7 @@ from . import (
     nodes_browse,
     nodes_files,
     nodes_folder,
+    nodes_library,
     nodes_load,
     nodes_models,
     nodes_outbox,
@@ -15,6 +16,7 @@ from . import (
     nodes_save,
 )
 from .comfyui import input_values, node_ids, server
+from .library import service
 from .page import routes
 
 _modules = (
@@ -26,6 +28,7 @@ _modules = (
     nodes_files,
     nodes_models,
     nodes_browse,
+    nodes_library,
 )
 NODE_CLASS_MAPPINGS = {
     node_id: node for module in _modules for node_id, node in module.NODE_CLASS_MAPPINGS.items()
@@ -41,6 +44,7 @@ WEB_DIRECTORY = "./web"
 
 _folder = Path(__file__).parent.name
 routes.register(_folder)
+service.start()
 node_ids.warn_of_others(NODE_CLASS_MAPPINGS, _folder)
 server.when_started(nodes_profile.connect_ahead)
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from . import providers
 from .config import settings, validation
 from .config.profiles_file import ENVIRONMENT, ON_SERVER
-from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, UploadSettings
+from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, ModelSettings, UploadSettings
 from .errors import ConfigurationError
 
 DEFAULT = "default"  # the source of a setting that no layer sets
@@ -48,6 +48,7 @@ class Profile:
     sources: Mapping[str, str]
     file: Path = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict, repr=False)
+    models: ModelSettings = field(default_factory=ModelSettings, repr=False)
 
     def __str__(self) -> str:
         return f"Cloud Storage Profile {self.name!r}: bucket {self.bucket!r} at {self.provider}"
@@ -187,7 +188,25 @@ def _resolve_layers(name: str, layers: Sequence[Layer], file: Path) -> Profile:
         sources=sources,
         file=file,
         overrides=dict(overrides),
+        models=_models(values),
     )
+
+
+_MODEL_FIELDS = {
+    "models": "mode",
+    "models_prefix": "prefix",
+    "models_budget_gb": "budget_gb",
+    "models_keep_free_gb": "keep_free_gb",
+    "models_pickles": "pickles",
+}
+
+
+def _models(values: Mapping[str, Any]) -> ModelSettings:
+    said = {name: values[setting] for setting, name in _MODEL_FIELDS.items() if values[setting] != ""}
+    if "prefix" in said:
+        folder = said["prefix"].strip("/")
+        said["prefix"] = f"{folder}/" if folder else ""  # "/" alone means the whole bucket
+    return ModelSettings(**said)
 
 
 def _merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:

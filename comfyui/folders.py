@@ -84,6 +84,23 @@ def model_names(model_type: str) -> list[str]:
     return list(folder_paths.get_filename_list(model_type))
 
 
+def model_path(model_type: str, name: str) -> Path | None:
+    """The file that a loader of this type would load, also by an earlier name of the type (unet, clip); None
+    if there is none (``folder_paths.get_full_path``). Any thread.
+    """
+    import folder_paths
+
+    found = folder_paths.get_full_path(model_type, name)
+    return Path(found) if found else None
+
+
+def current_type(model_type: str) -> str:
+    """The name by which ComfyUI knows a type today: unet is diffusion_models."""
+    import folder_paths
+
+    return str(folder_paths.map_legacy(model_type))
+
+
 def file_folders() -> dict[str, Path]:
     """ComfyUI's folders of files, by the names with which a path of a workflow may begin."""
     import folder_paths

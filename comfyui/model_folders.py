@@ -33,10 +33,14 @@ log = logging.getLogger("cloud_storage")
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A model file: ``name`` as ComfyUI's loaders list it, and its path, which may not exist yet."""
+    """A model file: ``name`` as ComfyUI's loaders list it, and its path, which may not exist yet.
+
+    ``read_only`` is the folder that comes first and where nothing can be written; None if it is ``path``'s.
+    """
 
     name: str
     path: Path
+    read_only: Path | None = None
 
 
 def types() -> list[str]:
@@ -54,7 +58,7 @@ def _types() -> Mapping[str, ModelFolders]:
 
 def file_of(model_type: str, key: str, subfolder: str = "") -> LocalFile:
     """The local file of the object ``key``: in the folder that has a file of that name, else in the first
-    one.
+    one that can be written to.
 
     Its subfolders are those after the type's name in the key (or after the name of one of the type's folders,
     such as ``unet`` for diffusion_models), or ``subfolder`` if given. Raises ConfigurationError.
@@ -70,9 +74,60 @@ def file_of(model_type: str, key: str, subfolder: str = "") -> LocalFile:
         folders = subfolder.strip().replace("\\", "/")
     segments = [segment for segment in [*folders.split("/"), file] if segment]
     _refuse_bad(model_type, key, segments, entry)
-    name = str(Path(*segments))
-    holding = [folder for folder in entry.folders if _is_file(folder / name)]
-    return LocalFile(name, (holding or entry.folders)[0] / name)
+    return _placed(entry, str(Path(*segments)))
+
+
+def file_named(model_type: str, name: str) -> LocalFile:
+    """The local file that loaders list as ``name``, with either separator; see ``file_of``. Raises
+    ConfigurationError.
+    """
+    entry = _entry(model_type)
+    segments = name.replace("\\", "/").split("/")
+    _refuse_bad(model_type, name, segments, entry)
+    return _placed(entry, str(Path(*segments)))
+
+
+def _placed(entry: ModelFolders, name: str) -> LocalFile:
+    holding = next((folder for folder in entry.folders if _is_file(folder / name)), None)
+    if holding is not None:
+        return LocalFile(name, holding / name)
+    first = entry.folders[0]
+    writable = next((folder for folder in entry.folders if _is_writable(folder)), first)
+    return LocalFile(name, writable / name, None if writable == first else first)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself, if it does not exist yet."""
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    except (OSError, StopIteration):  # a drive that is not there
+        return False
+
+
+class Types:
+    """The types of models as they are registered now, for many questions: which of them lists a file."""
+
+    def __init__(self) -> None:
+        self._entries = _types()
+        self._of_folder: dict[str, list[str]] = {}
+        for name, entry in self._entries.items():
+            for folder in {path.name for path in entry.folders} - {name}:
+                self._of_folder.setdefault(folder, []).append(name)
+
+    def listing(self, folder: str, name: str) -> list[str]:
+        """The types that would list the file ``name``, with "/" as its separator, in a folder called
+        ``folder``: the type of that name first, then those that have a folder of that name.
+        """
+        named = [folder] if folder in self._entries else []
+        return [each for each in (*named, *self._of_folder.get(folder, ())) if self._lists(each, name)]
+
+    def _lists(self, model_type: str, name: str) -> bool:
+        try:
+            _refuse_bad(model_type, name, name.split("/"), self._entries[model_type])
+        except (ConfigurationError, IndexError):
+            return False
+        return True
 
 
 def _is_file(path: Path) -> bool:
@@ -140,10 +195,15 @@ _INVALID = re.compile(
 )  # a colon also names a drive or a stream on Windows
 
 
+def can_run_code(name: str) -> bool:
+    """Whether files with this extension can run code when they are loaded."""
+    return Path(name).suffix.lower() in PICKLED
+
+
 def warning(name: str) -> str:
     """A warning if files with this extension can run code, else ""."""
     extension = Path(name).suffix.lower()
-    if extension not in PICKLED:
+    if not can_run_code(name):
         return ""
     return (
         f"Warning: {extension} files can run code when they are loaded; only use files from people you trust."
@@ -167,6 +227,11 @@ def _listed(model_type: str) -> list[str]:
     except OSError as error:  # deleted meanwhile, or no permission: list the others
         log.debug("The files of %s cannot be listed: %s", model_type, error)
         return []
+
+
+def all_folders() -> list[tuple[str, Path]]:
+    """The type and path of every folder that may have models, in ComfyUI's order."""
+    return [(name, folder) for name, entry in _types().items() for folder in entry.folders]
 
 
 def elsewhere(extension: str) -> list[Path]:

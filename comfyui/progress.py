@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..system.meter import Counted, Meter, counted
 from . import status_text
@@ -84,6 +84,29 @@ class Progress:
     def text(self, text: str) -> None:
         """Show one line on the node, only in the browser that queued the prompt."""
         show_text(self._node_id, text)
+
+
+class Several:
+    """The progress of one operation on several nodes, or on none. For the coroutine that runs it."""
+
+    def __init__(self, parts: Sequence[Progress]) -> None:
+        self._parts, self._shown = parts, ""
+
+    def __call__(self, meter: Meter, text: str = "") -> None:
+        """Draw the bytes of ``meter``; ``text`` is shown once when it is another one. Raises ComfyUI's own
+        exception if the user cancels.
+        """
+        raise_if_interrupted()
+        for part in self._parts:
+            part(meter)
+        if text and text != self._shown:
+            self._shown = text
+            self.text(text)
+
+    def text(self, text: str) -> None:
+        """Show one line on each node."""
+        for part in self._parts:
+            part.text(text)
 
 
 def show_text(node_id: str | None, text: str) -> None:

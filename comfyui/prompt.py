@@ -15,10 +15,44 @@ def running_prompts() -> list[Mapping[str, Any]]:
     ``IS_CHANGED`` gets None for every linked input and an empty PROMPT, but the queue has the whole prompt
     (both cores). A queue item is (number, prompt id, prompt, extra data, outputs, …).
     """
+    return [nodes for _, nodes in _running()]
+
+
+def _running() -> list[tuple[str, Mapping[str, Any]]]:
     from server import PromptServer
 
     queue = getattr(PromptServer.instance, "prompt_queue", None)
-    return [prompt for _, _, prompt, *_ in list(getattr(queue, "currently_running", {}).values())]
+    return [(item[1], item[2]) for item in list(getattr(queue, "currently_running", {}).values())]
+
+
+def consumers(node_id: str | None) -> list[str]:
+    """The nodes of the running prompt that a node's output goes to, through others of the same class."""
+    for nodes in running_prompts():
+        if node_id is None or node_id not in nodes:
+            continue
+        found: list[str] = []
+        waiting = [node_id]
+        seen = set(waiting)
+        while waiting:
+            source = waiting.pop()
+            for name, node in nodes.items():
+                values = node.get("inputs", {}).values()
+                if name in seen or not any(_comes_from(value, source) for value in values):
+                    continue
+                seen.add(name)
+                same = node.get("class_type") == nodes[node_id].get("class_type")
+                (waiting if same else found).append(name)
+        return found
+    return []
+
+
+def _comes_from(value: object, node_id: str) -> bool:
+    return isinstance(value, list) and bool(value) and value[0] == node_id
+
+
+def id_of_prompt(node_id: str | None) -> str | None:
+    """The id of the running prompt that has the node; None if there is none."""
+    return next((prompt_id for prompt_id, nodes in _running() if node_id in nodes), None)
 
 
 def is_of_prompt(node_id: str | None) -> bool:

@@ -29,7 +29,7 @@ def answer_get(path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
     False if there is no server: ComfyUI makes it before it loads packages, but other programs may import this
     one too.
     """
-    server = _server()
+    server = instance()
     if server is None:
         return False
     server.routes.get(path)(handler)
@@ -43,8 +43,9 @@ def when_started(call: Callable[[], object]) -> None:
         call()
 
     with contextlib.suppress(AttributeError, RuntimeError):  # no server, or it has started already
-        _server().app.on_startup.append(started)
+        instance().app.on_startup.append(started)
 
 
-def _server() -> Any:  # noqa: ANN401  ComfyUI's PromptServer, or None
+def instance() -> Any:  # noqa: ANN401
+    """Return ComfyUI's PromptServer; None if this process has none."""
     return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)

@@ -8,6 +8,7 @@ module while an error is raised: tracebacks are sent to browsers and put into re
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -22,14 +23,16 @@ from .profiles_file import DEFAULT_FIELD, ENVIRONMENT, FILE_NAME, ON_SERVER, Mas
 FROM_PROFILE = "(from profile)"  # value of the provider widget: override nothing
 
 AUTH_MODES = ("keys", "ambient", "anonymous")
+OFF, OFFER, ON_DEMAND = "off", "offer", "on demand"
+MODELS_MODES = (OFF, OFFER, ON_DEMAND)  # weakest first
 
 
 @dataclass(frozen=True)
 class Setting:
     """One setting: its field in profiles.json, its environment variable, and its kind of value.
 
-    ``kind`` is "text", "flag", "auth", "key" or "upload". ``widget``: a workflow may override it.
-    ``credential``: all of these come from one layer. ``of_provider``: dropped when a stronger layer names a
+    ``kind`` is "text", "flag", "auth", "key", "upload", "mode" or "gigabytes". ``widget``: a workflow may
+    override it. ``credential``: all of these come from one layer. ``of_provider``: dropped when a stronger layer names a
     provider, because the value belongs to another one.
     """
 
@@ -59,6 +62,11 @@ SETTINGS: dict[str, Setting] = {
         Setting("locked", "COMFY_S3_LOCKED", kind="flag"),
         Setting("ca_file", "COMFY_S3_CA_FILE"),
         Setting("upload", kind="upload"),
+        Setting("models", "COMFY_S3_MODELS", kind="mode"),
+        Setting("models_prefix", "COMFY_S3_MODELS_PREFIX"),
+        Setting("models_budget_gb", "COMFY_S3_MODELS_BUDGET_GB", kind="gigabytes"),
+        Setting("models_keep_free_gb", "COMFY_S3_MODELS_KEEP_FREE_GB", kind="gigabytes"),
+        Setting("models_pickles", "COMFY_S3_MODELS_PICKLES", kind="flag"),
     )
 }
 KEYS = tuple(row.name for row in SETTINGS.values() if row.kind == "key")
@@ -85,6 +93,22 @@ class UploadSettings:
     kms_key_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the library does with the models of this bucket: ``mode`` is one of MODELS_MODES.
+
+    ``prefix`` is the folder of the bucket that has a folder for each type of model. ``budget_gb`` is the most
+    that copies on this machine may take, None: no limit; ``keep_free_gb`` is the room on the disk that they
+    leave, both in 10**9 bytes. ``pickles``: files that can run code are fetched on demand too.
+    """
+
+    mode: str = OFFER
+    prefix: str = "models/"
+    budget_gb: float | None = None
+    keep_free_gb: float = 10.0
+    pickles: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,12 +281,29 @@ def _convert(given: Mapping[str, Any], key: str, label: str) -> object:
         if flag is None:
             raise ConfigurationError(f"{label} is neither true nor false. Write true or false.")
         return flag
+    if kind == "gigabytes":
+        return _gigabytes(given[key], label)
     _check_text(given, key, label)
+    if kind == "mode":
+        mode = given[key].lower().replace("-", " ").replace("_", " ")
+        if mode not in MODELS_MODES:
+            raise ConfigurationError(f"{label} is {given[key]!r}. Write one of {', '.join(MODELS_MODES)}.")
+        return mode
     if kind == "key" and key != "secret_key" and not _SENT_IN_HEADER.fullmatch(given[key]):
         raise ConfigurationError(f"{label} has a space or a character that is not ASCII. Copy it again.")
     if kind == "auth" and given[key] not in AUTH_MODES:
         raise ConfigurationError(f"{label} is {given[key]!r}. Write one of {', '.join(AUTH_MODES)}.")
     return given[key]
+
+
+def _gigabytes(value: object, label: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ConfigurationError(f"{label} is not a number of gigabytes. Write it like 200 or 0.5.")
+    return number
 
 
 def _check_text(given: Mapping[str, Any], key: str, label: str) -> None:

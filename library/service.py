@@ -3,26 +3,103 @@
 from __future__ import annotations
 
 import functools
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
+from ..comfyui import folders, prompt_queue, server
+from ..config.settings import OFF, ON_DEMAND
+from ..system import utc_clock
+from . import catalogue as catalogues
 from .catalogue import Catalogue
+from .demand import Demand
+from .disk_budget import Budget
 from .fetches import Fetches
+from .prefetch import REFRESH_SECONDS, Prefetcher
+from .prompt_rewriting import PromptRewriter
+from .queued_models import QueuedModels
 
 
-@functools.cache
+@dataclass(frozen=True)
+class Library:
+    """The parts of the library, which know each other."""
+
+    catalogue: Catalogue
+    fetches: Fetches
+    queued: QueuedModels
+    prefetcher: Prefetcher
+    rewriter: PromptRewriter
+
+
+def assembled(catalogue: Catalogue) -> Library:
+    """Return a new library of a catalogue. Starts nothing."""
+    queued = QueuedModels(prompt_queue.queued_prompts)
+    fetches = Fetches(catalogue, Budget(catalogue, queued))
+    prefetcher = Prefetcher(catalogue, fetches, queued, catalogue.settings_changed)
+
+    def posted(nodes: Mapping[str, Any]) -> None:
+        if catalogue.state().mode != OFF or catalogue.settings_changed():
+            queued.posted(nodes)
+            prefetcher.wake()
+
+    return Library(catalogue, fetches, queued, prefetcher, PromptRewriter(catalogue, posted))
+
+
+_making = threading.Lock()
+
+
+@functools.lru_cache(maxsize=1)
+def _made(_user_folder: str) -> Library:
+    return assembled(catalogues.of_this_comfyui())
+
+
+def library() -> Library:
+    """Return the library; the first call reads the settings, and the catalogue on disk. Any thread."""
+    with _making:
+        return _made(str(folders.system_folder()))
+
+
 def catalogue() -> Catalogue:
-    """Return the catalogue; the first call reads the one on disk, and sends nothing."""
-    return Catalogue()
+    """Return the catalogue of the library."""
+    return library().catalogue
 
 
-@functools.cache
 def fetches() -> Fetches:
-    """Return the fetches of this process."""
-    return Fetches()
+    """Return the fetches of the library."""
+    return library().fetches
+
+
+def demand(folder_type: str, name: str) -> Demand:
+    """Return the demand of a node for one file."""
+    found = library()
+    return Demand(found.catalogue, found.fetches, folder_type, name)
 
 
 def start() -> None:
-    """Begin with ComfyUI's server, if there is one."""
+    """Begin with ComfyUI's server, if there is one: look at each prompt, and list the buckets when the
+    settings say so.
+    """
+    if prompt_queue.on_prompt(lambda body: library().rewriter(body)):
+        server.when_started(
+            lambda: threading.Thread(target=_begin, name="cloud-storage-library", daemon=True).start()
+        )
+
+
+def _begin() -> None:
+    found = library()
+    if found.catalogue.state().mode == ON_DEMAND:
+        found.catalogue.refresh()
+        found.prefetcher.wake()  # from now on the buckets are listed now and then
 
 
 def asked() -> None:
-    """List the buckets in a thread if the latest listing is old, or there is none."""
+    """List the buckets in a thread if there is no listing yet, or the latest is old, or the settings are
+    others.
+    """
+    found = catalogue()
+    state = found.state()
+    is_old = state.listed is None or utc_clock.now() - state.listed > timedelta(seconds=REFRESH_SECONDS)
+    if found.settings_changed() or (is_old and state.mode != OFF and not state.is_listing):
+        found.refresh()

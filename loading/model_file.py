@@ -73,6 +73,11 @@ def clean_sha256(text: str) -> str:
     return digits
 
 
+def lock_of(target: Path) -> Path:
+    """The lock file of the file ``target``: who holds it may replace or remove the file."""
+    return target.with_name(f".{target.name}.lock")
+
+
 def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> LocalModel:
     """Download the model if the file is missing or not current; if the server cannot be reached, use the
     file.
@@ -82,7 +87,6 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
     and what ``Storage.stat`` and ``resumable_download.download`` raise.
     """
     target = wanted.target
-    lock = target.with_name(f".{target.name}.lock")
 
     def wait_begins() -> None:
         say(f"Waiting: {target.name} is already being downloaded")
@@ -91,7 +95,7 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
         is_new = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with locks.locked(lock, meter, wait_begins):
+            with locks.locked(lock_of(target), meter, wait_begins):
                 return _fetch(storage, wanted, meter, say)
         except StorageError:
             if is_new:  # the key may not exist, and then no empty folder should stay

@@ -39,9 +39,18 @@ class Record:
         return self.is_of(path) or (self.former is not None and self.former.fits(path))
 
 
+_END = ".cloud.json"
+
+
 def record_path(target: Path) -> Path:
     """The path of the record of the file ``target``."""
-    return target.with_name(f".{target.name}.cloud.json")
+    return target.with_name(f".{target.name}{_END}")
+
+
+def target_of(record: Path) -> Path | None:
+    """The path of the file whose record would be the file ``record``; None if that is no record's name."""
+    name = record.name
+    return record.with_name(name[1 : -len(_END)]) if name.startswith(".") and name.endswith(_END) else None
 
 
 def read(target: Path) -> Record | None:

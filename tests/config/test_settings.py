@@ -37,6 +37,23 @@ def said(name, file, environ=None, overrides=None):
 # ------------------------------------------------------------ layers
 
 
+@pytest.mark.parametrize("number", ["much", "-1", "nan", "inf", True, [], None])
+def test_a_number_of_gigabytes_is_checked(file, number):
+    write(file, a={"bucket": "b", "models_budget_gb": number})
+    if number is None:
+        assert "models_budget_gb" not in settings.layers("a", {}, file, {})[1].values
+    else:
+        assert "models_budget_gb" in said("a", file)
+    assert settings.layers("a", {}, write(file, a={"models_budget_gb": 12}), {})[1].values == {
+        "models_budget_gb": 12.0
+    }
+
+
+def test_a_mode_of_the_library_is_one_of_three(file):
+    assert "off, offer, on demand" in said("", file, {"COMFY_S3_MODELS": "always"})
+    assert "models in profile 'a'" in said("a", write(file, a={"models": False}))
+
+
 def test_every_environment_variable_of_the_contract_is_read(file):
     given = {
         "PROVIDER": "MinIO",
@@ -53,12 +70,25 @@ def test_every_environment_variable_of_the_contract_is_read(file):
         "READ_ONLY": "1",
         "LOCKED": "no",
         "CA_FILE": "/ca.pem",
+        "MODELS": "On-Demand",
+        "MODELS_PREFIX": "library/models",
+        "MODELS_BUDGET_GB": "200",
+        "MODELS_KEEP_FREE_GB": "0.5",
+        "MODELS_PICKLES": "yes",
     }
     layer, widgets = settings.layers(
         "", {}, file, {f"COMFY_S3_{name}": value for name, value in given.items()}
     )
     expected = {name.lower(): value for name, value in given.items()}
-    assert dict(layer.values) == {**expected, "read_only": True, "locked": False}
+    converted = {
+        "read_only": True,
+        "locked": False,
+        "models": settings.ON_DEMAND,
+        "models_budget_gb": 200.0,
+        "models_keep_free_gb": 0.5,
+        "models_pickles": True,
+    }
+    assert dict(layer.values) == {**expected, **converted}
     assert not widgets.values
 
 

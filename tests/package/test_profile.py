@@ -531,3 +531,18 @@ def test_a_default_that_is_no_profile_is_an_error(file, default):
 def test_a_default_profile_that_is_locked_takes_nothing_from_a_node(file):
     file.write_text(json.dumps({"profiles": {"home": {**HOME, "locked": True}}}))
     assert "is locked" in refusal(profile.resolve, "(env vars)", {"bucket": "c"}, file, {})
+
+
+def test_the_settings_of_the_library_are_merged_like_all_others(tmp_path):
+    from cloud_storage.config.settings import OFFER, ON_DEMAND, ModelSettings
+
+    file = tmp_path / "profiles.json"
+    file.write_text('{"profiles": {"a": {"bucket": "b", "models_prefix": "/", "models_budget_gb": 0}}}')
+    environ = {
+        "COMFY_S3_BUCKET": "c",
+        "COMFY_S3_MODELS": "on demand",
+        "COMFY_S3_MODELS_PREFIX": "/team/models",
+    }
+    assert profile.resolve("", {}, file, {"COMFY_S3_BUCKET": "c"}).models == ModelSettings(OFFER, "models/")
+    assert profile.resolve("", {}, file, environ).models == ModelSettings(ON_DEMAND, "a/models/")
+    assert profile.resolve("a", {}, file, environ).models == ModelSettings(ON_DEMAND, "", 0.0)

@@ -1,0 +1,160 @@
+"""Finds what names models in a prompt of the API: inputs with names, texts, and structured values.
+
+Nothing is looked up here: a name in a text is only a word that may be a model's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..comfyui import node_classes
+from . import loaders
+from .loaders import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, STANDS_FOR, TABLE, Loader
+
+ADDED_CLASS = "CloudStorageLibraryModel"
+ADDED_ID = "cloud_storage~"  # how the id of an added node begins; the page counts, API users name nodes
+HOPS = 8  # of wires between a text and the node that reads it
+
+# A name may have anything but ":" and ">", as the parsers of the packages in the table allow
+_LORA = re.compile(r"<lora:([^:>]+)", re.IGNORECASE)
+# core, comfy/sd1_clip.py: a word that begins so; a comma may follow it, and brackets with a weight around it
+_EMBEDDING = re.compile(r"embedding:([^\s,()]+)")
+_WEIGHT = re.compile(r":[\d.]+$")
+_EMBEDDINGS = Loader(
+    "", "", ("embeddings",), EMBEDDINGS_IN_TEXT, front=("clip",), source="core, comfy/sd1_clip.py"
+)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model that the input ``input`` of a node names, by a row of the table or one made from the rule."""
+
+    node: str
+    input: str
+    name: str
+    row: Loader
+
+
+def is_wire(value: object) -> bool:
+    """Return whether an input's value is a wire, by ComfyUI's own test (comfy_execution/graph_utils.py)."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2  # noqa: PLR2004  node and output
+        and isinstance(value[0], str)
+        and type(value[1]) in (int, float)
+    )
+
+
+def slashed(name: str) -> str:
+    """Return a name with "/" as its separator."""
+    return name.replace("\\", "/")
+
+
+def stem(name: str) -> str:
+    """Return the file name without folders, and without the extension of a model file."""
+    last = slashed(name).rpartition("/")[2]
+    return last[: last.rindex(".")] if node_classes.looks_like_a_model(last) else last
+
+
+def in_prompt(nodes: Mapping[str, Any]) -> Iterator[Named]:
+    """Yield what names models in a prompt, in the order of its nodes; skips what is not a node."""
+    for node_id, node in nodes.items():
+        if isinstance(node, dict) and isinstance(node.get("inputs"), dict):
+            yield from _in_node(nodes, node_id, str(node.get("class_type")), node["inputs"])
+
+
+def added_models(nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield folder type and name of each added node of a prompt."""
+    for node in nodes.values():
+        if isinstance(node, dict) and node.get("class_type") == ADDED_CLASS:
+            inputs = node.get("inputs", {})
+            if isinstance(inputs, dict):
+                yield str(inputs.get("folder_type")), str(inputs.get("name"))
+
+
+def _in_node(
+    nodes: Mapping[str, Any], node_id: str, node_class: str, inputs: Mapping[str, Any]
+) -> Iterator[Named]:
+    if node_class == ADDED_CLASS:
+        return
+    rows = TABLE.get(node_class, ())
+    for name, value in inputs.items():
+        fitting = [row for row in rows if row.fits(name)]
+        for row in fitting:
+            yield from (Named(node_id, name, word, row) for word in _words(nodes, row, value))
+        if not fitting and isinstance(value, str) and node_classes.looks_like_a_model(value):
+            types = node_classes.model_lists(node_class).get(name)
+            if types:
+                yield Named(node_id, name, value, Loader(node_class, name, types))
+        yield from (
+            Named(node_id, name, word, _EMBEDDINGS) for word in _embeddings(nodes, node_class, name, inputs)
+        )
+
+
+def _words(nodes: Mapping[str, Any], row: Loader, value: Any) -> Iterator[str]:  # noqa: ANN401
+    texts = [value] if isinstance(value, str) else _texts(nodes, value)
+    if row.kind == ENTRIES:
+        yield from _entries(value)
+    elif row.kind == LORAS_IN_TEXT:
+        for text in texts:
+            yield from (word.strip() for word in _LORA.findall(text) if word.strip())
+    elif row.kind == STANDS_FOR:
+        for text in texts:
+            yield from loaders.STANDS_FOR_FILES.get(text, ())
+    else:
+        yield from (text for text in texts if text and (not row.names or re.match(row.names, text)))
+
+
+def _entries(value: Any) -> Iterator[str]:  # noqa: ANN401
+    """The names of what is switched on. The switch is called on or active, the name lora, name or model."""
+    if isinstance(value, dict) and "__value__" in value:  # how the page sends a list that is no wire
+        value = value["__value__"]
+    for entry in value if isinstance(value, list) else [value]:
+        if isinstance(entry, dict) and entry.get("on", entry.get("active", True)):
+            name = next((entry[key] for key in ("lora", "name", "model") if key in entry), None)
+            if isinstance(name, str) and name:
+                yield name
+
+
+def _embeddings(
+    nodes: Mapping[str, Any], node_class: str, name: str, inputs: Mapping[str, Any]
+) -> Iterator[str]:
+    """The embeddings in the text of a node that has a wire from a CLIP."""
+    value = inputs[name]
+    if not is_wire(inputs.get("clip")) or name == "clip":
+        return
+    if isinstance(value, str):
+        texts = [value]
+    else:
+        texts = _texts(nodes, value) if name in (node_classes.text_inputs(node_class) or ()) else []
+    for text in texts:
+        for word in _EMBEDDING.findall(text) if "embedding:" in text else ():
+            found = _WEIGHT.sub("", word.rstrip("])"))
+            if found:
+                yield found
+
+
+def _texts(nodes: Mapping[str, Any], wire: Any) -> list[str]:  # noqa: ANN401
+    """The texts typed into the nodes from which a wire comes, through nodes that pass texts on."""
+    found: list[str] = []
+    waiting = [(wire, 0)]
+    seen: set[str] = set()
+    while waiting:
+        value, hops = waiting.pop()
+        if not is_wire(value) or value[0] in seen or hops > HOPS:
+            continue
+        seen.add(value[0])
+        node = nodes.get(value[0])
+        inputs = node.get("inputs") if isinstance(node, dict) else None
+        if not isinstance(node, dict) or not isinstance(inputs, dict):
+            continue
+        texts = node_classes.text_inputs(str(node.get("class_type")))
+        for name, inner in inputs.items():
+            if texts is None or name in texts:
+                if isinstance(inner, str):
+                    found.append(inner)
+                waiting.append((inner, hops + 1))
+    return found

@@ -1,0 +1,141 @@
+"""Which models the prompts of the queue name: what to fetch for them, and what must not be removed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..comfyui import folders
+from ..comfyui.prompt_queue import QueuedPrompt
+from .loaders import NAME, STANDS_FOR
+from .named_models import Named, added_models, in_prompt, stem
+
+EXPECTED = 64  # prompts that were posted last, which may not be in the queue yet
+EXPECTED_SECONDS = 20.0  # after which a prompt that is not in the queue has been refused
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What one prompt names: by its own nodes, and by the nodes that were added to it."""
+
+    named: tuple[Named, ...]
+    added: tuple[tuple[str, str], ...]
+
+    @staticmethod
+    def of(nodes: Mapping[str, Any]) -> _Names:
+        return _Names(tuple(in_prompt(nodes)), tuple(added_models(nodes)))
+
+    def paths(self) -> Iterator[Path]:
+        """The files of this machine that the prompt may load."""
+        for folder_type, name in self.added:
+            yield from _existing(folder_type, name)
+        for one in self.named:
+            for folder_type in one.row.types:
+                if one.row.kind == NAME:
+                    yield from _existing(folder_type, one.name)
+                    continue
+                for name in _listed(folder_type):
+                    fits = (
+                        name.startswith(one.name)
+                        if one.row.kind == STANDS_FOR
+                        else stem(name) == stem(one.name)
+                    )
+                    if fits:
+                        yield from _existing(folder_type, name)
+
+
+def _existing(folder_type: str, name: str) -> Iterator[Path]:
+    path = folders.model_path(folder_type, name)
+    if path is not None:
+        yield path
+
+
+def _listed(folder_type: str) -> list[str]:
+    try:
+        return folders.model_names(folder_type)
+    except (KeyError, OSError):  # a type that is not registered, or a folder that was deleted
+        return []
+
+
+class QueuedModels:
+    """The models of the queue. Any thread may call any method."""
+
+    def __init__(self, queue: Callable[[], list[QueuedPrompt]]) -> None:
+        """``queue`` returns the prompts in the order in which they run."""
+        self._queue = queue
+        self._lock = threading.Lock()
+        self._posted: deque[tuple[float, Mapping[str, Any]]] = deque(maxlen=EXPECTED)
+        self._version = 0  # counts what was posted
+        self._names: dict[str, _Names] = {}  # of the prompts in the queue, by their ids
+        self._noted: set[str] = set()  # the ids of those whose use is recorded
+
+    def posted(self, nodes: Mapping[str, Any]) -> None:
+        """Note a prompt that may be in the queue soon: what it names is in use from now on."""
+        with self._lock:
+            self._posted.append((time.monotonic(), nodes))
+            self._version += 1
+
+    def is_expecting(self) -> bool:
+        """Return whether a prompt was posted a moment ago."""
+        return any(True for _ in self._expected())
+
+    def wanted(self) -> list[tuple[str, str]]:
+        """Return folder type and name of what added nodes will fetch, in the order in which they run."""
+        found: dict[tuple[str, str], None] = {}
+        for names in self._in_queue().values():
+            found.update(dict.fromkeys(names.added))
+        return list(found)
+
+    def ids(self) -> frozenset[str]:
+        """Return the ids of the prompts in the queue."""
+        return frozenset(self._in_queue())
+
+    def new_uses(self) -> set[Path]:
+        """Return the files named by prompts that came into the queue since this was called last."""
+        found: set[Path] = set()
+        for prompt_id, names in self._in_queue().items():
+            if prompt_id not in self._noted:
+                self._noted.add(prompt_id)
+                found.update(names.paths())
+        return found
+
+    def paths(self) -> set[Path]:
+        """Return the files that the queue names, and the prompts that may be in it soon; links resolved."""
+        expected = [_Names.of(nodes) for nodes in self._expected()]
+        return {path.resolve() for names in (*self._in_queue().values(), *expected) for path in names.paths()}
+
+    @contextlib.contextmanager
+    def unless_named(self, path: Path) -> Iterator[bool]:
+        """Yield whether no prompt names a file; none can be posted within the block, so that it may go."""
+        while True:
+            version = self._version
+            is_named = path.resolve() in self.paths()
+            with self._lock:
+                if self._version == version:
+                    yield not is_named
+                    return
+
+    def _expected(self) -> Iterator[Mapping[str, Any]]:
+        now = time.monotonic()
+        with self._lock:
+            posted = list(self._posted)
+        return (nodes for at, nodes in posted if now - at < EXPECTED_SECONDS)
+
+    def _in_queue(self) -> dict[str, _Names]:
+        """What the prompts of the queue name, in their order; each prompt is searched once."""
+        prompts = self._queue()
+        found = {
+            one.prompt_id: self._names.get(one.prompt_id) or _Names.of(one.nodes)
+            for one in prompts
+            if isinstance(one.nodes, Mapping)
+        }
+        with self._lock:
+            self._names = found
+            self._noted &= set(found)
+        return found
