@@ -14,6 +14,8 @@ _MODEL_FILE = re.compile(r"(?i)\.(safetensors|sft|gguf|onnx|ckpt|pt|pt2|pth|bin|
 # Entries of a list of models that stand for none or for a default, as "None", "[None]", "Baked VAE"
 _NO_FILE = re.compile(r"(?i)[\W_]*(none|null|undefined|disabled?|default|auto|baked vae|)[\W_]*")
 
+_WIDGETS = ("STRING", "INT", "FLOAT", "BOOLEAN")  # and lists
+
 _texts: dict[type, frozenset[str]] = {}
 _found: dict[type, Mapping[str, tuple[str, ...]]] = {}
 
@@ -21,6 +23,11 @@ _found: dict[type, Mapping[str, tuple[str, ...]]] = {}
 def looks_like_a_model(name: str) -> bool:
     """Return whether a text ends like the name of a model file."""
     return _MODEL_FILE.search(name) is not None
+
+
+def registered() -> list[str]:
+    """Return the names of all classes of nodes, of ComfyUI and of every package."""
+    return list(getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}))
 
 
 def is_output(node_class: str) -> bool:
@@ -65,6 +72,25 @@ def text_inputs(node_class: str) -> frozenset[str] | None:
         declared = _declared(node).items()
         _texts[node] = frozenset(name for name, kind in declared if kind and kind[0] == "STRING")
     return _texts[node]
+
+
+def widget_names(node_class: str) -> list[str] | None:
+    """Return the names of a class's widgets in the order in which a workflow saves their values, "" for the
+    control that the page adds after a seed; None if no such class is registered.
+    """
+    node = _class(node_class)
+    if node is None:
+        return None
+    found = []
+    for name, kind in _declared(node).items():
+        is_widget = _choices(kind) is not None or (kind and kind[0] in _WIDGETS)
+        if not is_widget or _options(kind).get("forceInput"):
+            continue
+        found.append(name)
+        is_seed = kind[0] == "INT" and name in ("seed", "noise_seed")
+        if _options(kind).get("control_after_generate", is_seed):
+            found.append("")
+    return found
 
 
 def _class(node_class: str) -> Any:  # noqa: ANN401

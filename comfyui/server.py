@@ -23,8 +23,9 @@ def metadata_disabled() -> bool:
     return bool(args.disable_metadata)
 
 
-def answer_get(path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
-    """Have ComfyUI's server answer GET requests to ``path`` with an aiohttp handler, in its event loop.
+def answer(method: str, path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
+    """Have ComfyUI's server answer GET or POST requests to ``path`` with an aiohttp handler, in its event
+    loop.
 
     False if there is no server: ComfyUI makes it before it loads packages, but other programs may import this
     one too.
@@ -32,7 +33,7 @@ def answer_get(path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
     server = instance()
     if server is None:
         return False
-    server.routes.get(path)(handler)
+    server.routes.route(method, path)(handler)
     return True
 
 

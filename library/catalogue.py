@@ -245,6 +245,12 @@ class Catalogue:
         for member in found.members:
             try:
                 fresh[member.place] = self._listing(member)
+                if len(fresh[member.place].objects) > MOST_OBJECTS:
+                    errors.append(
+                        f"Bucket {member.profile.bucket} has more than {MOST_OBJECTS} objects below "
+                        f"{member.models.prefix!r}: only the first are listed. Set models_prefix to a folder "
+                        "that has only models."
+                    )
             except StorageError as error:
                 errors.append(str(error))
         with self._writing:
@@ -260,7 +266,7 @@ class Catalogue:
         known = {(one.key, one.etag): one.sha256 for one in before.objects if one.sha256} if before else {}
         objects = [
             replace(info, sha256=known.get((info.key, info.etag), ""))
-            for info in storage.list(prefix, MOST_OBJECTS)
+            for info in storage.list(prefix, MOST_OBJECTS + 1)
             if not info.key.endswith("/")
         ]
         return Listing(utc_clock.now(), tuple(objects))

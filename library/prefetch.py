@@ -37,7 +37,7 @@ class Prefetcher:
         """``settings_changed`` returns whether profiles.json is another one than at the latest listing."""
         self._catalogue, self._fetches, self._queued = catalogue, fetches, queued
         self._settings_changed = settings_changed
-        self._woken = threading.Event()
+        self._woken, self._is_closed = threading.Event(), False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._given_up: tuple[frozenset[str], set[Key]] = frozenset(), set()
@@ -50,8 +50,13 @@ class Prefetcher:
                 self._thread = threading.Thread(target=self._run, name="cloud-storage-prefetch", daemon=True)
                 self._thread.start()
 
+    def close(self) -> None:
+        """End the thread; a program that assembled the library itself may do so."""
+        self._is_closed = True
+        self._woken.set()
+
     def _run(self) -> None:
-        while True:
+        while not self._is_closed:
             is_busy = False
             try:
                 is_busy = self.look()
