@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..comfyui import folders
-from ..comfyui.amounts import in_bytes
+from ..comfyui.amounts import in_bytes, several
 from ..errors import StorageError, sentence
 from ..loading import model_record
 from ..loading.download_journal import journal_of
@@ -145,7 +145,13 @@ class Budget:
             with self._queued.unless_named(path) as is_free:
                 if is_free:
                     _remove(path)
-        say(f"Removed {len(chosen)} copies that were not used for longest, to make room.")
+        say(
+            several(
+                len(chosen),
+                "Removed {} copy to make room: the bucket has it.",
+                "Removed {} copies to make room: the bucket has them.",
+            )
+        )
 
     def _choose(
         self,

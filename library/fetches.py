@@ -11,7 +11,6 @@ import threading
 from collections import Counter, deque
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..comfyui import folders, model_folders
 from ..errors import NotFound, StorageError, TransferCancelled, sentence
@@ -65,7 +64,7 @@ class Fetch:
         self.meter = Meter()
         self.for_page = False
         self.waiting = 0  # nodes that wait for it
-        self.text = ""
+        self.text, self._notes = "", list[str]()
         self.status = WAITING
         self.failure: StorageError | None = None
         self.ended = threading.Condition()
@@ -92,6 +91,15 @@ class Fetch:
     def say(self, text: str) -> None:
         """Set what the page and the node show besides the bytes."""
         self.text = text
+
+    def note(self, text: str) -> None:
+        """Show a text, and keep it until the end."""
+        self._notes.append(text)
+        self.text = " ".join(self._notes)
+
+    def conclude(self) -> None:
+        """Show only what is to be known in the end."""
+        self.text = " ".join(self._notes)
 
 
 class Fetches:
@@ -230,7 +238,7 @@ class Fetches:
         if file.path.is_file():
             return  # it has appeared meanwhile, and is what loaders take
         storage = connect(member.profile)
-        with self._budget.reserve(file.path, model.size, fetch.meter, fetch.say):
+        with self._budget.reserve(file.path, model.size, fetch.meter, fetch.note):
             try:
                 model_file.fetch(storage, Wanted(model.key, file.path), fetch.meter, fetch.say)
             except NotFound as error:
@@ -238,11 +246,9 @@ class Fetches:
                 said = f"it is no longer in the bucket, as {model.key!r}"
                 advice = "Upload it again, or choose another model."
                 raise NotFound(sentence(f"fetch {fetch.name!r}", storage.place, said, advice)) from error
-        fetch.say(_taken_instead(file.read_only, file.path.parent))
+        if file.read_only:
+            fetch.note(f"{file.read_only} is read-only, so the file is in {file.path.parent}.")
+        fetch.conclude()
         record = model_record.read(file.path)
         if record is not None:
             self._catalogue.note_sha256(model, record.etag, record.sha256)
-
-
-def _taken_instead(read_only: Path | None, taken: Path) -> str:
-    return f"{read_only} is read-only, so the file is in {taken}." if read_only else ""

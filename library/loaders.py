@@ -163,6 +163,12 @@ TABLE: Mapping[str, tuple[Loader, ...]] = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
+def rows_of(node_class: str, name: str) -> tuple[Loader, ...]:
+    """Return the rows of the table about one input of a node class."""
+    return tuple(row for row in TABLE.get(node_class, ()) if row.fits(name))
+
+
 def inputs_of(node_class: str) -> Mapping[str, tuple[str, ...]]:
     """Return the inputs that list models, each with its folder types: by the table, else by the rule.
 

@@ -19,7 +19,11 @@ from .named_models import Named, slashed, stem
 
 HERE, IN_BUCKET, MISSING = "here", "in the bucket", "missing"
 BY_NAME, BY_BASE_NAME, BY_HASH = "name", "base name", "hash"
-_VALUES_STAY = ("PrimitiveNode", "", None)  # sources that the page writes into the widget, or that are unknown
+_VALUES_STAY = (
+    "PrimitiveNode",
+    "",
+    None,
+)  # sources that the page writes into the widget, or that are unknown
 _NOT_RUN = (2, 4)  # a node's ``mode`` if it is muted, or bypassed
 DEPTH = 32  # of subgraphs in one another
 

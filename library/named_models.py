@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..comfyui import node_classes
 from . import loaders
-from .loaders import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, STANDS_FOR, TABLE, Loader
+from .loaders import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS_FOR, Loader, rows_of
 
 ADDED_CLASS = "CloudStorageLibraryModel"
 ADDED_ID = "cloud_storage~"  # how the id of an added node begins; the page counts, API users name nodes
@@ -28,8 +27,7 @@ _EMBEDDINGS = Loader(
 )
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """A model that the input ``input`` of a node names, by a row of the table or one made from the rule."""
 
     node: str
@@ -80,18 +78,24 @@ def _in_node(
 ) -> Iterator[Named]:
     if node_class == ADDED_CLASS:
         return
-    rows = TABLE.get(node_class, ())
+    has_clip = is_wire(inputs.get("clip"))
     for name, value in inputs.items():
-        fitting = [row for row in rows if row.fits(name)]
-        for row in fitting:
-            yield from (Named(node_id, name, word, row) for word in _words(nodes, row, value))
-        if not fitting and isinstance(value, str) and node_classes.looks_like_a_model(value):
+        is_text = isinstance(value, str)
+        if not is_text and not isinstance(value, (list, dict)):
+            continue
+        rows = rows_of(node_class, name)
+        for row in rows:
+            if row.kind == NAME and is_text and not row.names:
+                yield Named(node_id, name, value, row)
+            else:
+                yield from (Named(node_id, name, word, row) for word in _words(nodes, row, value))
+        if not rows and is_text and node_classes.looks_like_a_model(value):
             types = node_classes.model_lists(node_class).get(name)
             if types:
                 yield Named(node_id, name, value, Loader(node_class, name, types))
-        yield from (
-            Named(node_id, name, word, _EMBEDDINGS) for word in _embeddings(nodes, node_class, name, inputs)
-        )
+        if has_clip and name != "clip" and (not is_text or "embedding:" in value):
+            for word in _embeddings(nodes, node_class, name, value):
+                yield Named(node_id, name, word, _EMBEDDINGS)
 
 
 def _words(nodes: Mapping[str, Any], row: Loader, value: Any) -> Iterator[str]:  # noqa: ANN401
@@ -119,19 +123,14 @@ def _entries(value: Any) -> Iterator[str]:  # noqa: ANN401
                 yield name
 
 
-def _embeddings(
-    nodes: Mapping[str, Any], node_class: str, name: str, inputs: Mapping[str, Any]
-) -> Iterator[str]:
+def _embeddings(nodes: Mapping[str, Any], node_class: str, name: str, value: Any) -> Iterator[str]:  # noqa: ANN401
     """The embeddings in the text of a node that has a wire from a CLIP."""
-    value = inputs[name]
-    if not is_wire(inputs.get("clip")) or name == "clip":
-        return
     if isinstance(value, str):
         texts = [value]
     else:
         texts = _texts(nodes, value) if name in (node_classes.text_inputs(node_class) or ()) else []
     for text in texts:
-        for word in _EMBEDDING.findall(text) if "embedding:" in text else ():
+        for word in _EMBEDDING.findall(text):
             found = _WEIGHT.sub("", word.rstrip("])"))
             if found:
                 yield found

@@ -12,11 +12,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from ..comfyui import folders, model_folders, node_classes
-from ..config.settings import ON_DEMAND
+from ..comfyui.folders import LocalModels
+from ..config.settings import ON_DEMAND, ModelSettings
 from .catalogue import Catalogue, Model
 from .fetches import Key, key_of
 from .loaders import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS_FOR
@@ -35,7 +35,10 @@ class PromptRewriter:
         """``accepted`` is called with the nodes of each prompt, before it is looked at."""
         self._catalogue, self._accepted = catalogue, accepted
         self._wired: set[Key] = set()
-        self._local: dict[str, set[str]] = {}  # of one prompt: the stems of local files by type
+        # Of one prompt: the settings of profiles that are on demand, the local files, and their stems by type
+        self._fetched_from: dict[str, ModelSettings | None] = {}
+        self._here = LocalModels()
+        self._local: dict[str, set[str]] = {}
 
     def __call__(self, body: Any) -> Any:  # noqa: ANN401  of POST /prompt, as JSON
         """Return the body, with a node for each model that is only in a bucket. Never raises: what this does
@@ -61,6 +64,8 @@ class PromptRewriter:
     def _rewritten(self, nodes: Mapping[str, Any], targets: object) -> dict[str, Any] | None:
         """The nodes with those that are added; None if there are none."""
         self._local.clear()
+        self._fetched_from.clear()
+        self._here = LocalModels()
         wanted = [(named, files) for named in in_prompt(nodes) if (files := self._files(named))]
         if not wanted:
             return None
@@ -86,17 +91,18 @@ class PromptRewriter:
         return [] if found is None else [found]
 
     def _named(self, types: tuple[str, ...], name: str) -> tuple[str, str] | None:
-        for folder_type in types:
-            if key_of(folder_type, name) in self._wired:
-                return folder_type, name
+        if self._wired:
+            for folder_type in types:
+                if key_of(folder_type, name) in self._wired:
+                    return folder_type, name
         for folder_type in types:
             model = self._catalogue.find(folder_type, name)
             if model is not None and self._is_allowed(model):
-                here = any(folders.model_path(one, name) is not None for one in types)
+                here = any(self._here.have(one, name) for one in types)
                 return None if here else (folder_type, model.name)
         if self._catalogue.is_first_listing() and _is_safe_model(name):
             # Nobody knows yet what the bucket has; without a wire ComfyUI would refuse the prompt.
-            here = any(folders.model_path(one, name) is not None for one in types)
+            here = any(self._here.have(one, name) for one in types)
             return None if here else (types[0], name)
         return None
 
@@ -143,10 +149,12 @@ class PromptRewriter:
 
     def _is_allowed(self, model: Model) -> bool:
         """Whether a prompt may fetch the model: a file that can run code only if the settings say so."""
-        member = self._catalogue.members.named(model.profile)
-        if member is None or member.models.mode != ON_DEMAND:
-            return False
-        return member.models.pickles or not model_folders.can_run_code(model.name)
+        if model.profile not in self._fetched_from:
+            member = self._catalogue.members.named(model.profile)
+            is_on_demand = member is not None and member.models.mode == ON_DEMAND
+            self._fetched_from[model.profile] = member.models if member and is_on_demand else None
+        settings = self._fetched_from[model.profile]
+        return settings is not None and (settings.pickles or not model_folders.can_run_code(model.name))
 
 
 def _is_safe_model(name: str) -> bool:
@@ -163,11 +171,13 @@ def _without_end(name: str) -> str:
 
 def _needed(nodes: Mapping[str, Any], targets: object) -> set[str]:
     """The nodes that run: the outputs (of ``targets`` only, if it is a list), and all that lead to them."""
+    classes = {str(node.get("class_type")) for node in nodes.values() if isinstance(node, dict)}
+    outputs = {name for name in classes if node_classes.is_output(name)}
     waiting = [
         node_id
         for node_id, node in nodes.items()
         if isinstance(node, dict)
-        and node_classes.is_output(str(node.get("class_type")))
+        and node.get("class_type") in outputs
         and (not isinstance(targets, list) or node_id in targets)
     ]
     found: set[str] = set()
@@ -209,14 +219,13 @@ def _front(named: Named, node_class: str, inputs: Mapping[str, Any]) -> str:
 
 def _add(nodes: dict[str, Any], folder_type: str, name: str, *passed: Any) -> str:  # noqa: ANN401
     """Add a node that fetches a file and gives its name, or else what is ``passed``; returns its id."""
-    what = json.dumps([folder_type, slashed(name), *passed], sort_keys=True, default=str)
-    node_id = ADDED_ID + hashlib.sha256(what.encode(errors="surrogatepass")).hexdigest()[:12]
-    inputs = {"folder_type": folder_type, "name": slashed(name)}
+    name = slashed(name)
+    what = f"{folder_type}\0{name}"
+    inputs = {"folder_type": folder_type, "name": name}
     if passed:
         inputs["passed"] = passed[0]
-    nodes[node_id] = {
-        "class_type": ADDED_CLASS,
-        "inputs": inputs,
-        "_meta": {"title": PurePosixPath(slashed(name)).name},
-    }
+        what += f"\0{json.dumps(passed[0], sort_keys=True, default=str)}"
+    node_id = ADDED_ID + hashlib.sha256(what.encode(errors="surrogatepass")).hexdigest()[:12]
+    title = name.rpartition("/")[2]
+    nodes[node_id] = {"class_type": ADDED_CLASS, "inputs": inputs, "_meta": {"title": title}}
     return node_id

@@ -144,6 +144,6 @@ def library(cloud: Any, on_demand: None) -> Iterator[Any]:
 
 def queue(comfyui: Any, *prompts: dict[str, Any], running: int = 0) -> None:
     """Put prompts into ComfyUI's queue; the first ``running`` of them run."""
-    items = [(number, f"prompt-{number}", nodes, {}, []) for number, nodes in enumerate(prompts)]
+    items = [(number, f"{number}: {', '.join(nodes)}", nodes, {}, []) for number, nodes in enumerate(prompts)]
     comfyui.prompt_queue.currently_running = dict(enumerate(items[:running]))
     comfyui.prompt_queue.queue = items[running:]

@@ -7,7 +7,7 @@ import json
 import os
 
 import pytest
-from cloud_storage.library import catalogue, loaders, named_models
+from cloud_storage.library import catalogue, loaders
 from cloud_storage.library.loaders import ENTRIES, LORAS_IN_TEXT, Loader
 from cloud_storage.library.named_models import ADDED_CLASS, ADDED_ID
 
@@ -202,16 +202,12 @@ def table(monkeypatch):
     """Rows of packages, with these names of classes."""
 
     def use(*rows):
-        monkeypatch.setattr(
-            named_models,
-            "TABLE",
-            {
-                **loaders.TABLE,
-                **{row.node: tuple(one for one in rows if one.node == row.node) for row in rows},
-            },
-        )
+        by_node = {row.node: tuple(one for one in rows if one.node == row.node) for row in rows}
+        monkeypatch.setattr(loaders, "TABLE", {**loaders.TABLE, **by_node})
+        loaders.rows_of.cache_clear()
 
-    return use
+    yield use
+    loaders.rows_of.cache_clear()
 
 
 class Pack:
