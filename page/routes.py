@@ -1,13 +1,16 @@
-"""The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection.
+"""The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection, and
+the models of the library.
 
-GET only; nothing here writes or deletes. A request names a profile, and may override the settings that a node
-may override, unless the profile is locked. All work is done in threads, a few at a time, within
-ANSWER_SECONDS, so that ComfyUI's event loop stays free.
+What changes something is a POST, and changes nothing but fetches of models and the list of them; no route
+writes to a bucket or deletes. A request about a bucket names a profile, and may override the settings that a
+node may override, unless the profile is locked; requests about models choose no profile. All work is done in
+threads, a few at a time, within ANSWER_SECONDS, so that ComfyUI's event loop stays free.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import time
@@ -38,7 +41,7 @@ from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
 from ..system.watch import run_in_thread
-from . import browse, browse_local, thumbnails
+from . import browse, browse_local, models, thumbnails
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -52,6 +55,8 @@ AT_ONCE = 6  # requests of all browsers together; the others wait
 LISTING_SECONDS = 30  # for which the browser may cache a listing; the picker reloads it when it opens
 OPEN_SECONDS = 60  # for which a signed URL works: enough to start a download
 THUMBNAIL_SECONDS = 7 * 24 * 3600  # its URL has the object's version
+BODY_BYTES = 32 * 1024 * 1024  # of a POST: a workflow may hold images
+PACKED_BYTES = 10_000  # of JSON that is compressed, if the browser takes it
 
 # A page of another site can make the browser send a GET, but not with this header: the browser would first
 # ask this server for permission (CORS), which it does not give. Sec-Fetch-Site and Origin, if sent, must
@@ -96,21 +101,67 @@ def register(package_folder: str) -> bool:
             "called %r. Rename it to comfyui-cloud-storage and restart ComfyUI.",
             package_folder,
         )
-    busy = asyncio.Semaphore(AT_ONCE)
-    paths = {f"/cloud_storage/{name}": _handler(work, busy) for name, work in _WORK.items()}
-    return all(server.answer_get(path, handler) for path, handler in paths.items())
+    about_buckets, about_models = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+    handlers = [("GET", name, _handler(_with_query(work), about_buckets)) for name, work in _WORK.items()]
+    for method, table in (("GET", _MODELS), ("POST", _MODELS_POSTED)):
+        read = _with_query if method == "GET" else _with_body
+        handlers += [
+            (method, name, _handler(read(_answered(work)), about_models)) for name, work in table.items()
+        ]
+    return all(server.answer(method, f"/cloud_storage/{name}", handler) for method, name, handler in handlers)
 
 
-def _handler(work: Work, busy: asyncio.Semaphore) -> Callable[[Request], Awaitable[Response]]:
+Read = Callable[
+    ["Request"], Awaitable[Callable[[Meter], Answer]]
+]  # in the event loop; the work, for a thread
+
+
+def _with_query(work: Work) -> Read:
+    async def read(request: Request) -> Callable[[Meter], Answer]:
+        query = dict(request.query)
+        return lambda meter: work(query, meter)
+
+    return read
+
+
+def _with_body(work: Callable[[Mapping[str, Any], Meter], Answer]) -> Read:
+    async def read(request: Request) -> Callable[[Meter], Answer]:
+        body = bytearray()
+        async for part in request.content.iter_any():
+            body += part
+            if len(body) > BODY_BYTES:
+                size = BODY_BYTES // 1024**2
+                raise ConfigurationError(f"The request is larger than {size} MB, which no workflow is.")
+        return lambda meter: work(_json(bytes(body)), meter)
+
+    return read
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    try:
+        said = json.loads(body or b"{}")
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
+        said = None
+    if not isinstance(said, dict):
+        raise ConfigurationError("The request is not a JSON object. Reload the page.")
+    return said
+
+
+def _answered(work: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Answer]:
+    return lambda said, _meter: Answer(work(said))
+
+
+def _handler(read: Read, busy: asyncio.Semaphore) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         from aiohttp import web
 
         if not _is_ours(request.headers):
             return web.json_response({"error": "Only the page of this ComfyUI may ask."}, status=403)
-        meter, query = Meter(), dict(request.query)
+        meter = Meter()
         try:
             async with busy:
-                answer = await run_in_thread(lambda: work(query, meter), meter, _limit())
+                work = await read(request)
+                answer = await run_in_thread(lambda: work(meter), meter, _limit())
         except (StorageError, MediaError) as error:
             status = next(status for kind, status in STATUSES if isinstance(error, kind))
             kind = type(error).__name__
@@ -118,7 +169,12 @@ def _handler(work: Work, busy: asyncio.Semaphore) -> Callable[[Request], Awaitab
         if isinstance(answer.content, bytes):
             body, kind = answer.content, thumbnails.MEDIA_TYPE
             return web.Response(body=body, content_type=kind, headers=_headers(answer.seconds))
-        return web.json_response(answer.content, headers=_headers(answer.seconds))
+        text = json.dumps(answer.content)
+        kind = "application/json"
+        response = web.Response(text=text, content_type=kind, headers=_headers(answer.seconds))
+        if len(text) > PACKED_BYTES:
+            response.enable_compression()
+        return response
 
     return handle
 
@@ -229,4 +285,18 @@ _WORK: dict[str, Work] = {
     "local_thumbnail": _local_thumbnail,
     "open": _open,
     "test": _test,
+}
+
+_MODELS = {
+    "models/names": models.names,
+    "models/catalogue": models.catalogue,
+    "models/copies": models.copies,
+    "models/progress": models.progress,
+}
+_MODELS_POSTED = {
+    "models/workflow": models.workflow,
+    "models/fetch": models.fetch,
+    "models/cancel": models.cancel,
+    "models/dismiss": models.dismiss,
+    "models/refresh": models.refresh,
 }

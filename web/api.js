@@ -1,6 +1,7 @@
 /**
- * Requests to the routes of page/routes.py. Each takes the profile as `{profile, provider, bucket, path_prefix,
- * region}`: names and settings only.
+ * Requests to the routes of page/routes.py. Those about a bucket take the profile as `{profile, provider, bucket,
+ * path_prefix, region}`: names and settings only. Those about models take none: the server's settings say which
+ * buckets belong to the library.
  */
 
 export class Refused extends Error {}
@@ -15,7 +16,8 @@ export function serverOf(address, say) {
     const path = `/cloud_storage/${name}?${new URLSearchParams(given)}`
     let answer
     try {
-      answer = await fetch(address(path), { ...options, headers: { "X-Cloud-Storage": "1" } })
+      const headers = { "X-Cloud-Storage": "1", ...(options.body && { "Content-Type": "application/json" }) }
+      answer = await fetch(address(path), { ...options, headers })
     } catch (error) {
       if (error.name === "AbortError") throw error
       throw new Refused(say("unreachable"))
@@ -30,6 +32,9 @@ export function serverOf(address, say) {
     const options = { signal, cache: fresh ? "reload" : "default" }
     return (await ask(route, { ...profile, ...asked }, options)).json()
   }
+  const read = async (route, query = {}) => (await ask(route, query, { cache: "no-store" })).json()
+  const post = async (route, said = {}, signal) =>
+    (await ask(route, {}, { method: "POST", body: JSON.stringify(said), signal })).json()
   const thumbnail = (route) => async (profile, { key, etag }, signal) =>
     (await ask(route, { ...profile, key, etag }, { signal })).blob()
 
@@ -53,6 +58,23 @@ export function serverOf(address, say) {
       if (!answer.ok) throw new Refused(say("not_uploaded", { status: answer.status }))
       const { name, subfolder } = await answer.json()
       return ["input", subfolder, name].filter(Boolean).join("/")
+    },
+    models: {
+      /** The bucket's names by folder type, and which inputs of which nodes list these types. */
+      names: () => read("models/names"),
+      /** A page of the catalogue, from the model number `after` on. */
+      catalogue: (after) => read("models/catalogue", { after }),
+      /** The copies on ComfyUI's disk, and the room for more. */
+      copies: () => read("models/copies"),
+      /** The downloads, and the state of the catalogue. */
+      progress: () => read("models/progress"),
+      /** The models that a workflow names. */
+      ofWorkflow: (workflow, signal) => post("models/workflow", { workflow }, signal),
+      /** Download entries of the catalogue, each `{type, name, as}`. */
+      fetch: (models) => post("models/fetch", { models }),
+      cancel: (models) => post("models/cancel", { models }),
+      dismiss: () => post("models/dismiss"),
+      refresh: () => post("models/refresh"),
     },
     /** An address of an object, `{profile, …, key}`, that works for a minute. */
     open: async (object) => (await (await ask("open", object, { cache: "no-store" })).json()).address,

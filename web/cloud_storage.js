@@ -10,6 +10,7 @@ import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
 import { addStyles, dateOf, element, sizeOf } from "./dom.js"
 import { KIND_OF_NODE } from "./kinds.js"
+import { libraryExtension } from "./library_page.js"
 import { takeForeign } from "./foreign.js"
 import { linesElement } from "./result_lines.js"
 import { pick } from "./picker.js"
@@ -68,6 +69,27 @@ app.registerExtension({
 
   afterConfigureGraph: () => putBack(PUT_BACK_LOOKS),
 })
+
+app.registerExtension(
+  libraryExtension({
+    app,
+    api,
+    locale,
+    nodesNamed: (id) => {
+      const all = [...namedNodes(app.rootGraph ?? app.graph)]
+      return all.filter(([, names]) => names[0] === String(id)).map(([node]) => node)
+    },
+    showError: (node, message) => {
+      node.has_errors = true
+      showLines(node, [[texts(locale()).message(message), { level: "error" }]], true)
+    },
+    hideError: (node) => {
+      node.has_errors = false
+      dropWidgets(node, ["cloud_storage_lines"])
+      node.cloudStorageLines = undefined
+    },
+  }),
+)
 
 function isOurs(nodeData) {
   return nodeData?.category?.split("/")[0] === CATEGORY

@@ -24,6 +24,12 @@ const SHAPES = {
   copy: "M5.5 5.5h8v8h-8zM3.5 10.5h-1v-8h8v1",
   reload: "M13 8a5 5 0 1 1-1.5-3.6M13 1.5v3h-3",
   up: "M8 13V3M4 7l4-4 4 4",
+  here: "M3 8.5l3.5 3.5 6.5-8",
+  cloud: "M4.5 12.5a3 3 0 0 1-.3-6 4 4 0 0 1 7.7.6 2.7 2.7 0 0 1-.4 5.4z",
+  download: "M8 2.5v7.5M4.5 7 8 10.5 11.5 7M2.5 13.5h11",
+  missing: "M8 1.8 15 14H1zM8 6.5v3.6M8 11.6v.9",
+  cross: "M4 4l8 8M12 4l-8 8",
+  search: "M7 12A5 5 0 1 0 7 2a5 5 0 0 0 0 10zM10.6 10.6 14 14",
 }
 
 /** A small line drawing; hidden from screen readers, since a text beside it says the same. */
@@ -36,6 +42,27 @@ export function icon(name) {
   path.setAttribute("d", SHAPES[name])
   svg.append(path)
   return svg
+}
+
+/**
+ * Make `old` look like `made`, which nobody else uses: elements that are alike stay, so that neither the focus nor a
+ * click that has begun is lost. They keep their listeners; those with another `data-act` do something else, and are
+ * replaced.
+ */
+export function patch(old, made) {
+  const isAlike = old.nodeName === made.nodeName && old.dataset?.act === made.dataset?.act
+  if (!isAlike) return old.replaceWith(made)
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== made.data) old.data = made.data
+    return
+  }
+  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name)
+  for (const { name, value } of made.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value)
+  const children = [...made.childNodes]
+  for (const [place, child] of children.entries())
+    if (old.childNodes[place]) patch(old.childNodes[place], child)
+    else old.append(child)
+  while (old.childNodes.length > children.length) old.lastChild.remove()
 }
 
 let styles

@@ -24,7 +24,7 @@ def test_a_route_answers_and_a_call_is_made_once_when_the_server_starts(comfyui)
     async def handler(_request):
         return web.Response(text="here")
 
-    assert server.answer_get("/ours", handler)
+    assert server.answer("GET", "/ours", handler)
     server.when_started(lambda: calls.append("started"))
     assert calls == []
 
@@ -47,5 +47,5 @@ def test_without_a_server_nothing_is_registered(monkeypatch, missing):
         monkeypatch.setitem(sys.modules, "server", None)
     else:
         monkeypatch.setattr(sys.modules["server"].PromptServer, "instance", None)
-    assert not server.answer_get("/ours", lambda request: request)
+    assert not server.answer("GET", "/ours", lambda request: request)
     server.when_started(lambda: pytest.fail("there is no server"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,7 +14,10 @@ from servers.page import served
 
 @pytest.fixture
 def ask(comfyui):
-    """``ask("list", folder="a/")`` is what a GET gives; the server is ComfyUI's stand-in with our routes."""
+    """``ask("list", folder="a/")`` is what a GET gives; the server is ComfyUI's stand-in with our routes.
+
+    ``ask.post("models/fetch", {"models": …})`` is what a POST gives.
+    """
     assert routes.register("comfyui-cloud-storage")
 
     @comfyui.routes.get("/elsewhere")
@@ -22,10 +26,10 @@ def ask(comfyui):
 
     with served(comfyui.routes, {}) as address:
 
-        def get(route, headers=OURS, method="GET", **query):
+        def get(route, headers=OURS, method="GET", body=None, **query):
             path = route if route.startswith("/") else f"/api/cloud_storage/{route}"
             url = f"{address}{path}?{urllib.parse.urlencode(query)}"
-            request = urllib.request.Request(url, headers=headers, method=method)
+            request = urllib.request.Request(url, headers=headers, method=method, data=body)
             try:
                 answer = urllib.request.urlopen(request, timeout=60)
             except urllib.error.HTTPError as error:
@@ -33,5 +37,9 @@ def ask(comfyui):
             with answer:
                 return Answer(answer.status, dict(answer.headers), answer.read())
 
-        get.address = address
+        def post(route, said, headers=OURS):
+            body = said if isinstance(said, bytes) else json.dumps(said).encode()
+            return get(route, {**headers, "Content-Type": "application/json"}, "POST", body)
+
+        get.address, get.post = address, post
         yield get

@@ -1,0 +1,159 @@
+/**
+ * The library in ComfyUI's page, as an extension: the bucket's names in the lists of loaders, the Models tab in the
+ * sidebar, and errors of models that a prompt needs, on their loaders. Frontends 1.27 to 1.58.
+ */
+
+import { LoaderLists } from "./loader_lists.js"
+import { ModelLibrary, isBusy } from "./model_library.js"
+import { ModelsTab } from "./models_tab.js"
+import { serverOf } from "./api.js"
+import { texts } from "./texts.js"
+
+const TAB = "comfyui-cloud-storage-models" // also in the id of the command that opens it
+const NAMES_MILLISECONDS = 5000 // for which the page may wait for the bucket's names when it starts
+const CHANGED_MILLISECONDS = 400 // between the latest change of the workflow and a question about its models
+const SMALL_TITLES = [1, 33] // frontends before this one have a small title in capitals
+
+/**
+ * `host` is what cloud_storage.js knows of the page: `{app, api, locale, nodesNamed(id), showError(node, message),
+ * hideError(node)}`.
+ */
+export function libraryExtension(host) {
+  const { app, api, locale } = host
+  const say = (...words) => texts(locale())(...words)
+  say.message = (text) => texts(locale()).message(text)
+  const { models } = serverOf((path) => api.apiURL(path), say)
+  const lists = new LoaderLists()
+  const failed = new Set() // nodes that show an error of a model
+  let tab
+
+  const library = new ModelLibrary({
+    models,
+    workflow: () => (app.rootGraph ?? app.graph).serialize(),
+    changed: () => {
+      tab?.draw()
+      showBadge(app, library)
+    },
+    arrived: () => refreshNodes(app),
+    listed: async () => {
+      if (await takeNames()) refreshNodes(app)
+    },
+  })
+
+  /** Ask for the bucket's names; resolves with whether they are others than before. */
+  async function takeNames() {
+    const found = await models.names().catch(() => null) // then the lists stay as they are
+    if (!found || !lists.differs(found)) return false
+    lists.take(found)
+    return true
+  }
+
+  function extend(definitions) {
+    for (const [name, definition] of Object.entries(definitions)) lists.extend(name, definition)
+  }
+
+  let changing
+  function workflowChanged() {
+    clearTimeout(changing)
+    if (library.isWatched) changing = setTimeout(() => library.readWorkflow(), CHANGED_MILLISECONDS)
+  }
+
+  return {
+    name: "comfyui-cloud-storage.models",
+
+    /** Before the nodes are registered, so that a workflow finds its names in the lists. */
+    async addCustomNodeDefs(definitions) {
+      const inTime = takeNames()
+      const isLate = await Promise.race([inTime.then(() => false), after(NAMES_MILLISECONDS).then(() => true)])
+      if (isLate) inTime.then((isNew) => isNew && refreshNodes(app))
+      extend(definitions)
+    },
+
+    beforeRegisterNodeDef(_nodeType, definition) {
+      lists.extend(definition.name, definition)
+    },
+
+    nodeCreated(node) {
+      lists.label(node.comfyClass, node.widgets, () => Boolean(window.LiteGraph?.vueNodesMode))
+    },
+
+    /** The user pressed R: ComfyUI has its own lists anew. */
+    async refreshComboInNodes(definitions) {
+      if (await takeNames()) extend(definitions)
+    },
+
+    afterConfigureGraph: workflowChanged,
+
+    setup() {
+      app.extensionManager.registerSidebarTab({
+        id: TAB,
+        icon: "pi pi-cloud-download",
+        title: say("models_title"),
+        tooltip: say("models_title"),
+        label: say("models_label"),
+        type: "custom",
+        render: (place) => {
+          tab ??= new ModelsTab({
+            library,
+            say: texts(locale()),
+            locale: locale(),
+            locate: (ids) => locate(app, ids),
+            look: isOlder() ? "cs-small-titles" : "",
+          })
+          tab.open(place)
+        },
+        destroy: () => tab?.close(),
+      })
+      api.addEventListener("graphChanged", workflowChanged)
+      api.addEventListener("cloud_storage.model_error", ({ detail }) => {
+        for (const node of (detail.nodes ?? []).flatMap((id) => host.nodesNamed(id))) {
+          failed.add(node)
+          host.showError(node, detail.message)
+        }
+      })
+      api.addEventListener("execution_start", () => {
+        for (const node of failed) host.hideError(node)
+        failed.clear()
+      })
+      library.look() // a download may be running since before the page was loaded
+    },
+  }
+}
+
+function after(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
+
+/** Have ComfyUI read its lists again; later frontends also look again which models are missing. */
+async function refreshNodes(app) {
+  const refresh = app.refreshMissingModels ?? app.reloadNodeDefs ?? app.refreshComboInNodes
+  try {
+    await refresh?.call(app)
+  } catch (error) {
+    console.warn("comfyui-cloud-storage: the lists of loaders could not be refreshed", error)
+  }
+}
+
+/** The number of downloads, at the tab's icon. */
+function showBadge(app, library) {
+  const tab = app.extensionManager.getSidebarTabs?.().find(({ id }) => id === TAB)
+  const busy = [...library.fetches.values()].filter(isBusy).length
+  const badge = busy ? String(busy) : null
+  if (tab && (tab.iconBadge ?? null) !== badge) tab.iconBadge = badge
+}
+
+/** Select nodes and bring the first one into view; of a node in a subgraph, the node around it. */
+function locate(app, ids) {
+  const graph = app.rootGraph ?? app.graph
+  const nodes = ids.map((id) => graph.getNodeById(Number(String(id).split(":")[0]))).filter(Boolean)
+  if (!nodes.length) return
+  if (app.canvas.graph !== graph) app.canvas.setGraph?.(graph)
+  app.canvas.selectNodes?.(nodes)
+  app.canvas.centerOnNode?.(nodes[0])
+  app.canvas.setDirty(true, true)
+}
+
+function isOlder() {
+  const [major, minor] = String(window.__COMFYUI_FRONTEND_VERSION__ ?? "").split(".").map(Number)
+  return major < SMALL_TITLES[0] || (major === SMALL_TITLES[0] && minor < SMALL_TITLES[1])
+}
