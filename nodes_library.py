@@ -44,7 +44,13 @@ class CloudStorageLibraryModel:
                 ),
                 "name": ("STRING", {"default": "", "tooltip": "The file's name as loaders list it."}),
             },
-            "optional": {"passed": (ANYTHING, {"tooltip": "A value to pass on when the file is here."})},
+            "optional": {
+                "passed": (ANYTHING, {"tooltip": "A value to pass on when the file is here."}),
+                "is_word": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "The name is a word of a text, without its extension."},
+                ),
+            },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
@@ -54,21 +60,23 @@ class CloudStorageLibraryModel:
         folder_type: str | None = None,
         name: str | None = None,
         passed: object = None,
+        is_word: bool | None = False,
         unique_id: str | None = None,
     ) -> int:
         """Changes when the file has to be fetched once more. Sends nothing."""
-        return service.fetches().arrivals(folder_type or "", name or "")
+        return service.demand(folder_type or "", name or "", is_word=bool(is_word)).arrivals()
 
     async def fetch(
         self,
         folder_type: str = "",
         name: str = "",
         passed: Any = _NOTHING,  # noqa: ANN401
+        is_word: bool = False,
         unique_id: str | None = None,
     ) -> tuple[Any]:
         meter, loaders = Meter(), prompt.consumers(unique_id)
         progress = Several([Progress(one, "Downloaded") for one in loaders])
-        demand = service.demand(folder_type, name)
+        demand = service.demand(folder_type, name, is_word=is_word)
 
         def tick(_: Meter) -> None:
             progress(demand.meter, demand.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,24 @@ def model_path(model_type: str, name: str) -> Path | None:
 
     found = folder_paths.get_full_path(model_type, name)
     return Path(found) if found else None
+
+
+class LocalModels:
+    """Which model files this machine has now, for many questions at once: the folders are read once from
+    ``folder_paths``, as ``get_full_path`` does for each question. For one prompt; any thread.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, list[str]] = {}
+
+    def have(self, model_type: str, name: str) -> bool:
+        """Whether a loader of this type finds the file ``name``, below one of its folders."""
+        if model_type not in self._folders:
+            import folder_paths
+
+            entry = folder_paths.folder_names_and_paths.get(current_type(model_type), ((),))
+            self._folders[model_type] = [str(folder) for folder in entry[0]]
+        return any(os.path.isfile(f"{folder}/{name}") for folder in self._folders[model_type])  # noqa: PTH113
 
 
 def current_type(model_type: str) -> str:

@@ -197,7 +197,7 @@ _INVALID = re.compile(
 
 def can_run_code(name: str) -> bool:
     """Whether files with this extension can run code when they are loaded."""
-    return Path(name).suffix.lower() in PICKLED
+    return name.lower().endswith(PICKLED)
 
 
 def warning(name: str) -> str:

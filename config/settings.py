@@ -32,8 +32,8 @@ class Setting:
     """One setting: its field in profiles.json, its environment variable, and its kind of value.
 
     ``kind`` is "text", "flag", "auth", "key", "upload", "mode" or "gigabytes". ``widget``: a workflow may
-    override it. ``credential``: all of these come from one layer. ``of_provider``: dropped when a stronger layer names a
-    provider, because the value belongs to another one.
+    override it. ``credential``: all of these come from one layer. ``of_provider``: dropped when a stronger
+    layer names a provider, because the value belongs to another one.
     """
 
     name: str

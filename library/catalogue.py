@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from ..comfyui import folders, model_folders
-from ..config.settings import OFF
+from ..config.settings import ON_DEMAND
 from ..errors import StorageError
 from ..storage.base import ObjectInfo
 from ..storage.connect import connect
@@ -158,10 +158,12 @@ class Catalogue:
         """Return the models of a type by their file name without folders and extension."""
         return self._index.stems(folder_type)
 
-    def mode_of(self, model: Model) -> str:
-        """Return the mode of the member that has the model."""
+    def is_on_demand(self, model: Model) -> bool:
+        """Return whether a prompt may fetch the model; one that can run code, if the settings say so."""
         member = self._members.named(model.profile)
-        return member.models.mode if member else OFF
+        if member is None or member.models.mode != ON_DEMAND:
+            return False
+        return member.models.pickles or not model_folders.can_run_code(model.name)
 
     def is_first_listing(self) -> bool:
         """Return whether the buckets are being listed, and at least one of them for the first time."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from ..comfyui import folders
 from ..errors import NotFound, sentence
 from ..system.meter import Meter
-from .catalogue import Catalogue
+from . import words
+from .catalogue import Catalogue, Model
 from .fetches import Fetch, Fetches
+
+WAITS = "Waiting for the list of models in the bucket"
 
 
 class Demand:
@@ -15,9 +18,14 @@ class Demand:
     ``meet`` is for a thread; meanwhile others read ``meter``, the bytes, and ``text``, what it waits for.
     """
 
-    def __init__(self, catalogue: Catalogue, fetches: Fetches, folder_type: str, name: str) -> None:
+    def __init__(
+        self, catalogue: Catalogue, fetches: Fetches, folder_type: str, name: str, *, is_word: bool = False
+    ) -> None:
+        """``is_word``: the name is a word of a text; without a model for it nothing is done, as it may mean
+        something else.
+        """
         self._catalogue, self._fetches = catalogue, fetches
-        self._folder_type, self._name = folder_type, name
+        self._folder_type, self._name, self._is_word = folder_type, name, is_word
         self._fetch: Fetch | None = None
         self._text = ""
         self._none = Meter()
@@ -37,11 +45,17 @@ class Demand:
 
         Raises NotFound if no bucket has it any more, errors of the fetch, and TransferCancelled.
         """
+        if self._is_word:
+            self._wait_for_first_listing(meter)
+            model = self._of_word()
+            if model is None:
+                return
+            self._name = model.name
         if self._is_here():
             return
         model = self._catalogue.find(self._folder_type, self._name)
         if model is None:
-            self._text = "Waiting for the list of models in the bucket"
+            self._text = WAITS
             if not self._catalogue.state().is_listing:
                 self._catalogue.refresh()
             self._catalogue.wait(meter)
@@ -53,6 +67,21 @@ class Demand:
             raise NotFound(sentence(f"fetch {self._name!r}", self._folder_type, said, advice))
         self._fetch = self._fetches.start(model, self._name, for_page=False)
         self._fetches.wait(self._fetch, meter)
+
+    def arrivals(self) -> int:
+        """Return how often the file has been fetched, see ``Fetches.arrivals``. Sends nothing."""
+        model = self._of_word() if self._is_word else None
+        return self._fetches.arrivals(self._folder_type, model.name if model else self._name)
+
+    def _wait_for_first_listing(self, meter: Meter) -> None:
+        if self._catalogue.is_first_listing():
+            self._text = WAITS
+            self._catalogue.wait(meter)
+            self._text = ""
+
+    def _of_word(self) -> Model | None:
+        found = words.candidates(self._catalogue, self._folder_type, self._name)
+        return words.meant([one for one in found if self._catalogue.is_on_demand(one)], self._name)
 
     def _is_here(self) -> bool:
         is_running = self._fetches.running(self._folder_type, self._name) is not None

@@ -155,7 +155,14 @@ CORE: tuple[Loader, ...] = (
     ),
 )
 
-PACKS: tuple[Loader, ...] = ()
+PACKS: tuple[Loader, ...] = (
+    *_rows(
+        "rgthree-comfy, py/power_lora_loader.py",
+        ("Power Lora Loader (rgthree)", "lora_*", "loras"),
+        kind=ENTRIES,
+        front=("model", "clip"),
+    ),
+)
 
 TABLE: Mapping[str, tuple[Loader, ...]] = {
     node: tuple(row for row in (*CORE, *PACKS) if row.node == node)

@@ -64,13 +64,22 @@ def in_prompt(nodes: Mapping[str, Any]) -> Iterator[Named]:
             yield from _in_node(nodes, node_id, str(node.get("class_type")), node["inputs"])
 
 
-def added_models(nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield folder type and name of each added node of a prompt."""
+class Added(NamedTuple):
+    """What an added node fetches; ``is_word``: the name is a word of a text, as ``words.py`` reads it."""
+
+    folder_type: str
+    name: str
+    is_word: bool
+
+
+def added_models(nodes: Mapping[str, Any]) -> Iterator[Added]:
+    """Yield what each added node of a prompt fetches."""
     for node in nodes.values():
         if isinstance(node, dict) and node.get("class_type") == ADDED_CLASS:
             inputs = node.get("inputs", {})
             if isinstance(inputs, dict):
-                yield str(inputs.get("folder_type")), str(inputs.get("name"))
+                is_word = inputs.get("is_word") is True
+                yield Added(str(inputs.get("folder_type")), str(inputs.get("name")), is_word)
 
 
 def _in_node(

@@ -12,17 +12,26 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..comfyui import folders, model_folders, node_classes
 from ..comfyui.folders import LocalModels
-from ..config.settings import ON_DEMAND, ModelSettings
-from .catalogue import Catalogue, Model
+from ..config.settings import ON_DEMAND
+from . import words
+from .catalogue import Catalogue
 from .fetches import Key, key_of
 from .loaders import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS_FOR
 from .named_models import ADDED_CLASS, ADDED_ID, Named, in_prompt, is_wire, slashed, stem
 
 log = logging.getLogger("cloud_storage")
+
+
+class _File(NamedTuple):
+    """A file to fetch; ``is_word``: only the word for it is known yet."""
+
+    folder_type: str
+    name: str
+    is_word: bool = False
 
 
 class PromptRewriter:
@@ -35,8 +44,8 @@ class PromptRewriter:
         """``accepted`` is called with the nodes of each prompt, before it is looked at."""
         self._catalogue, self._accepted = catalogue, accepted
         self._wired: set[Key] = set()
-        # Of one prompt: the settings of profiles that are on demand, the local files, and their stems by type
-        self._fetched_from: dict[str, ModelSettings | None] = {}
+        self._words: set[Key] = set()  # that were used before anybody knew what they mean
+        # Of one prompt: the local files, and their stems by type
         self._here = LocalModels()
         self._local: dict[str, set[str]] = {}
 
@@ -64,7 +73,6 @@ class PromptRewriter:
     def _rewritten(self, nodes: Mapping[str, Any], targets: object) -> dict[str, Any] | None:
         """The nodes with those that are added; None if there are none."""
         self._local.clear()
-        self._fetched_from.clear()
         self._here = LocalModels()
         wanted = [(named, files) for named in in_prompt(nodes) if (files := self._files(named))]
         if not wanted:
@@ -73,14 +81,15 @@ class PromptRewriter:
         changed = dict(nodes)
         for named, files in wanted:
             if named.node in needed:
-                for folder_type, name in files:
-                    self._wired.add(key_of(folder_type, name))
-                    _put_in_front(changed, named, folder_type, name)
+                for file in files:
+                    if not file.is_word:
+                        self._wired.add(key_of(file.folder_type, file.name))
+                    _put_in_front(changed, named, file)
         return changed if len(changed) > len(nodes) else None
 
     # ------------------------------------------------------------ which files
 
-    def _files(self, named: Named) -> list[tuple[str, str]]:
+    def _files(self, named: Named) -> list[_File]:
         """Folder type and name of the files to fetch for what is named, in the bucket and not here."""
         if named.row.kind == NAME:
             found = self._named(named.row.types, named.name)
@@ -90,80 +99,75 @@ class PromptRewriter:
             found = self._word(named.row.types[0], named.name, named.row.kind)
         return [] if found is None else [found]
 
-    def _named(self, types: tuple[str, ...], name: str) -> tuple[str, str] | None:
+    def _named(self, types: tuple[str, ...], name: str) -> _File | None:
         if self._wired:
             for folder_type in types:
-                if key_of(folder_type, name) in self._wired:
-                    return folder_type, name
+                key = key_of(folder_type, name)
+                if key in self._wired:
+                    if self._here.have(*key) or self._catalogue.find(*key) is not None:
+                        return _File(folder_type, name)
+                    self._wired.discard(key)  # it is nowhere any more: ComfyUI says so
         for folder_type in types:
             model = self._catalogue.find(folder_type, name)
-            if model is not None and self._is_allowed(model):
+            if model is not None and self._catalogue.is_on_demand(model):
                 here = any(self._here.have(one, name) for one in types)
-                return None if here else (folder_type, model.name)
+                return None if here else _File(folder_type, model.name)
         if self._catalogue.is_first_listing() and _is_safe_model(name):
             # Nobody knows yet what the bucket has; without a wire ComfyUI would refuse the prompt.
             here = any(self._here.have(one, name) for one in types)
-            return None if here else (types[0], name)
+            return None if here else _File(types[0], name)
         return None
 
-    def _beginning(self, folder_type: str, beginning: str) -> tuple[str, str] | None:
+    def _beginning(self, folder_type: str, beginning: str) -> _File | None:
         """The model whose name begins so, as ``VAELoader`` looks for the parts of a small VAE."""
         wired = next(
             (name for one, name in self._wired if one == folder_type and name.startswith(beginning)), ""
         )
         if wired:
-            return folder_type, wired
+            return _File(folder_type, wired)
         if any(name.startswith(beginning) for name in folders.model_names(folder_type)):
             return None
         names = (name for name in self._catalogue.names(folder_type) if name.startswith(beginning))
         return self._first_allowed(folder_type, names)
 
-    def _word(self, folder_type: str, word: str, kind: str) -> tuple[str, str] | None:
-        """The model that a text or an entry means: with or without its folder and extension."""
+    def _word(self, folder_type: str, word: str, kind: str) -> _File | None:
+        """The model that a text or an entry means."""
+        key = key_of(folder_type, word)
+        if key in self._words:
+            return _File(folder_type, word, is_word=True)
         short = stem(word)
         wired = [name for one, name in self._wired if one == folder_type and stem(name) == short]
         if wired:
-            return folder_type, wired[0]
-        found = self._catalogue.stems(folder_type).get(short, ())
-        candidates = [model for model in found if self._is_allowed(model)]
-        if not candidates or short in self._local_stems(folder_type):
+            return _File(folder_type, wired[0])
+        if self._catalogue.is_first_listing() and short not in self._local_stems(folder_type):
+            self._words.add(key)  # the node finds out what it means, when the bucket is listed
+            return _File(folder_type, word, is_word=True)
+        found = [
+            one
+            for one in words.candidates(self._catalogue, folder_type, word)
+            if self._catalogue.is_on_demand(one)
+        ]
+        if not found or short in self._local_stems(folder_type):
             return None  # or else the node finds the local one
-        path = word.replace("\\", "/")
-        exact = [one for one in candidates if slashed(one.name) == path or _without_end(one.name) == path]
-        if kind == EMBEDDINGS_IN_TEXT and not exact:
-            return None  # core takes no other folder's
-        chosen = exact or candidates
-        return (folder_type, chosen[0].name) if len(chosen) == 1 or exact else None
+        # core takes an embedding of no other folder
+        model = words.meant(found, word, exactly=kind == EMBEDDINGS_IN_TEXT)
+        return _File(folder_type, model.name) if model else None
 
     def _local_stems(self, folder_type: str) -> set[str]:
         if folder_type not in self._local:
             self._local[folder_type] = set(map(stem, folders.model_names(folder_type)))
         return self._local[folder_type]
 
-    def _first_allowed(self, folder_type: str, names: Iterator[str]) -> tuple[str, str] | None:
+    def _first_allowed(self, folder_type: str, names: Iterator[str]) -> _File | None:
         for name in names:
             model = self._catalogue.find(folder_type, name)
-            if model is not None and self._is_allowed(model):
-                return folder_type, name
+            if model is not None and self._catalogue.is_on_demand(model):
+                return _File(folder_type, name)
         return None
-
-    def _is_allowed(self, model: Model) -> bool:
-        """Whether a prompt may fetch the model: a file that can run code only if the settings say so."""
-        if model.profile not in self._fetched_from:
-            member = self._catalogue.members.named(model.profile)
-            is_on_demand = member is not None and member.models.mode == ON_DEMAND
-            self._fetched_from[model.profile] = member.models if member and is_on_demand else None
-        settings = self._fetched_from[model.profile]
-        return settings is not None and (settings.pickles or not model_folders.can_run_code(model.name))
 
 
 def _is_safe_model(name: str) -> bool:
     return node_classes.looks_like_a_model(name) and not model_folders.can_run_code(name)
-
-
-def _without_end(name: str) -> str:
-    folder, slash, _ = slashed(name).rpartition("/")
-    return f"{folder}{slash}{stem(name)}"
 
 
 # ------------------------------------------------------------ the nodes
@@ -193,16 +197,16 @@ def _needed(nodes: Mapping[str, Any], targets: object) -> set[str]:
     return found
 
 
-def _put_in_front(nodes: dict[str, Any], named: Named, folder_type: str, name: str) -> None:
+def _put_in_front(nodes: dict[str, Any], named: Named, file: _File) -> None:
     """Add a node for a file, if there is none yet, and lead a wire of the node that names it through it."""
     node = nodes[named.node]
     inputs = dict(node["inputs"])
     nodes[named.node] = {**node, "inputs": inputs}
     if named.row.kind == NAME and not is_wire(inputs[named.input]):
-        inputs[named.input] = [_add(nodes, folder_type, name), 0]
+        inputs[named.input] = [_add(nodes, file), 0]
         return
     through = _front(named, str(node.get("class_type")), inputs)
-    inputs[through] = [_add(nodes, folder_type, name, inputs[through]), 0]
+    inputs[through] = [_add(nodes, file, inputs[through]), 0]
 
 
 def _front(named: Named, node_class: str, inputs: Mapping[str, Any]) -> str:
@@ -217,11 +221,13 @@ def _front(named: Named, node_class: str, inputs: Mapping[str, Any]) -> str:
     return others[0] if others and named.row.front else named.input
 
 
-def _add(nodes: dict[str, Any], folder_type: str, name: str, *passed: Any) -> str:  # noqa: ANN401
+def _add(nodes: dict[str, Any], file: _File, *passed: Any) -> str:  # noqa: ANN401
     """Add a node that fetches a file and gives its name, or else what is ``passed``; returns its id."""
-    name = slashed(name)
-    what = f"{folder_type}\0{name}"
-    inputs = {"folder_type": folder_type, "name": name}
+    name = slashed(file.name)
+    what = f"{file.folder_type}\0{name}\0{file.is_word}"
+    inputs: dict[str, Any] = {"folder_type": file.folder_type, "name": name}
+    if file.is_word:
+        inputs["is_word"] = True
     if passed:
         inputs["passed"] = passed[0]
         what += f"\0{json.dumps(passed[0], sort_keys=True, default=str)}"

@@ -14,7 +14,7 @@ from typing import Any
 from ..comfyui import folders
 from ..comfyui.prompt_queue import QueuedPrompt
 from .loaders import NAME, STANDS_FOR
-from .named_models import Named, added_models, in_prompt, stem
+from .named_models import Added, Named, added_models, in_prompt, stem
 
 EXPECTED = 64  # prompts that were posted last, which may not be in the queue yet
 EXPECTED_SECONDS = 20.0  # after which a prompt that is not in the queue has been refused
@@ -25,7 +25,7 @@ class _Names:
     """What one prompt names: by its own nodes, and by the nodes that were added to it."""
 
     named: tuple[Named, ...]
-    added: tuple[tuple[str, str], ...]
+    added: tuple[Added, ...]
 
     @staticmethod
     def of(nodes: Mapping[str, Any]) -> _Names:
@@ -33,27 +33,32 @@ class _Names:
 
     def paths(self) -> Iterator[Path]:
         """The files of this machine that the prompt may load."""
-        for folder_type, name in self.added:
-            yield from _existing(folder_type, name)
+        for added in self.added:
+            yield from _existing(added.folder_type, added.name)
+            if added.is_word:
+                yield from _of_word(added.folder_type, added.name)
         for one in self.named:
             for folder_type in one.row.types:
                 if one.row.kind == NAME:
                     yield from _existing(folder_type, one.name)
-                    continue
-                for name in _listed(folder_type):
-                    fits = (
-                        name.startswith(one.name)
-                        if one.row.kind == STANDS_FOR
-                        else stem(name) == stem(one.name)
-                    )
-                    if fits:
-                        yield from _existing(folder_type, name)
+                elif one.row.kind == STANDS_FOR:
+                    for name in _listed(folder_type):
+                        if name.startswith(one.name):
+                            yield from _existing(folder_type, name)
+                else:
+                    yield from _of_word(folder_type, one.name)
 
 
 def _existing(folder_type: str, name: str) -> Iterator[Path]:
     path = folders.model_path(folder_type, name)
     if path is not None:
         yield path
+
+
+def _of_word(folder_type: str, word: str) -> Iterator[Path]:
+    for name in _listed(folder_type):
+        if stem(name) == stem(word):
+            yield from _existing(folder_type, name)
 
 
 def _listed(folder_type: str) -> list[str]:
@@ -89,7 +94,7 @@ class QueuedModels:
         """Return folder type and name of what added nodes will fetch, in the order in which they run."""
         found: dict[tuple[str, str], None] = {}
         for names in self._in_queue().values():
-            found.update(dict.fromkeys(names.added))
+            found.update({(one.folder_type, one.name): None for one in names.added if not one.is_word})
         return list(found)
 
     def ids(self) -> frozenset[str]:

@@ -71,10 +71,10 @@ def fetches() -> Fetches:
     return library().fetches
 
 
-def demand(folder_type: str, name: str) -> Demand:
+def demand(folder_type: str, name: str, *, is_word: bool = False) -> Demand:
     """Return the demand of a node for one file."""
     found = library()
-    return Demand(found.catalogue, found.fetches, folder_type, name)
+    return Demand(found.catalogue, found.fetches, folder_type, name, is_word=is_word)
 
 
 def start() -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,8 +33,12 @@ SEEN = {
 
 
 @contextmanager
-def running(folder: Path, package: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    """Start ComfyUI with everything that it writes below ``folder``; yields its address."""
+def running(
+    folder: Path, package: Path, settings: Mapping[str, str], others: Sequence[Path] = ()
+) -> Iterator[str]:
+    """Start ComfyUI with everything that it writes below ``folder``; yields its address. ``others`` are the
+    folders of more packages.
+    """
     core = Path(os.environ["COMFYUI_PATH"]).resolve()
     port = free_ports(1)[0]
     address = f"http://127.0.0.1:{port}"
@@ -43,6 +47,8 @@ def running(folder: Path, package: Path, settings: Mapping[str, str]) -> Iterato
         for name in FOLDERS:
             (folder / name).mkdir()
         (folder / "custom_nodes" / NAME).symlink_to(package, target_is_directory=True)
+        for other in others:
+            (folder / "custom_nodes" / other.name).symlink_to(other, target_is_directory=True)
         command = [os.environ.get("COMFYUI_PYTHON", sys.executable), str(core / "main.py"), "--cpu"]
         command += ["--listen", "127.0.0.1", "--port", str(port), "--base-directory", str(folder)]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
