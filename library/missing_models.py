@@ -12,9 +12,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..comfyui import folders, node_classes
-from . import loaders, named_models
+from . import named_models
 from .catalogue import Catalogue, Model
-from .loaders import NAME, TABLE, Loader
+from .loader_row import NAME, WITHIN, Loader
+from .loaders import TABLE
 from .named_models import Named, slashed, stem
 
 HERE, IN_BUCKET, MISSING = "here", "in the bucket", "missing"
@@ -93,7 +94,7 @@ def _here(use: _Use) -> str:
     for folder_type in use.types:
         if folders.model_path(folder_type, use.name) is not None:
             return folder_type
-        if use.kind != NAME and stem(use.name) in _local_stems(folder_type):
+        if use.kind not in (NAME, WITHIN) and stem(use.name) in _local_stems(folder_type):
             return folder_type
     return ""
 
@@ -112,7 +113,7 @@ def _others(use: _Use, catalogue: Catalogue) -> Iterator[tuple[Model, str]]:
     last = PurePosixPath(slashed(use.name)).name
     for folder_type in use.types:
         same = catalogue.stems(folder_type).get(stem(use.name), [])
-        if use.kind == NAME:
+        if use.kind in (NAME, WITHIN):
             same = [model for model in same if PurePosixPath(slashed(model.name)).name == last]
         if len(same) == 1:
             yield same[0], BY_BASE_NAME
@@ -262,7 +263,7 @@ def _row_of(value: str, rows: Iterable[Loader]) -> Loader | None:
         if any(folders.model_path(one, value) is not None for one in row.types):
             return row
     merged = tuple(dict.fromkeys(one for row in fitting for one in row.types))
-    return loaders.Loader("", "", merged) if merged else None
+    return Loader("", "", merged) if merged else None
 
 
 def _strings(node: Mapping[str, Any]) -> list[str]:

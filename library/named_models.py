@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..comfyui import node_classes
-from . import loaders
-from .loaders import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS_FOR, Loader, rows_of
+from .core_loaders import STANDS_FOR_FILES
+from .loader_row import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS_FOR, WITHIN, Loader
+from .loaders import rows_of
 
 ADDED_CLASS = "CloudStorageLibraryModel"
 ADDED_ID = "cloud_storage~"  # how the id of an added node begins; the page counts, API users name nodes
@@ -116,7 +117,9 @@ def _words(nodes: Mapping[str, Any], row: Loader, value: Any) -> Iterator[str]: 
             yield from (word.strip() for word in _LORA.findall(text) if word.strip())
     elif row.kind == STANDS_FOR:
         for text in texts:
-            yield from loaders.STANDS_FOR_FILES.get(text, ())
+            yield from STANDS_FOR_FILES.get(text, ())
+    elif row.kind == WITHIN:
+        yield from (found[1] for text in texts if (found := re.fullmatch(row.names, text)))
     else:
         yield from (text for text in texts if text and (not row.names or re.match(row.names, text)))
 

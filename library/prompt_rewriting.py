@@ -20,7 +20,7 @@ from ..config.settings import ON_DEMAND
 from . import words
 from .catalogue import Catalogue
 from .fetches import Key, key_of
-from .loaders import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS_FOR
+from .loader_row import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS_FOR, WITHIN
 from .named_models import ADDED_CLASS, ADDED_ID, Named, in_prompt, is_wire, slashed, stem
 
 log = logging.getLogger("cloud_storage")
@@ -91,7 +91,7 @@ class PromptRewriter:
 
     def _files(self, named: Named) -> list[_File]:
         """Folder type and name of the files to fetch for what is named, in the bucket and not here."""
-        if named.row.kind == NAME:
+        if named.row.kind in (NAME, WITHIN):
             found = self._named(named.row.types, named.name)
         elif named.row.kind == STANDS_FOR:
             found = self._beginning(named.row.types[0], named.name)

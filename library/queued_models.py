@@ -13,7 +13,7 @@ from typing import Any
 
 from ..comfyui import folders
 from ..comfyui.prompt_queue import QueuedPrompt
-from .loaders import NAME, STANDS_FOR
+from .loader_row import NAME, STANDS_FOR, WITHIN
 from .named_models import Added, Named, added_models, in_prompt, stem
 
 EXPECTED = 64  # prompts that were posted last, which may not be in the queue yet
@@ -39,7 +39,7 @@ class _Names:
                 yield from _of_word(added.folder_type, added.name)
         for one in self.named:
             for folder_type in one.row.types:
-                if one.row.kind == NAME:
+                if one.row.kind in (NAME, WITHIN):
                     yield from _existing(folder_type, one.name)
                 elif one.row.kind == STANDS_FOR:
                     for name in _listed(folder_type):

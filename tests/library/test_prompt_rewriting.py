@@ -8,8 +8,10 @@ import os
 
 import pytest
 from cloud_storage.library import catalogue, loaders
-from cloud_storage.library.loaders import ENTRIES, LORAS_IN_TEXT, Loader
+from cloud_storage.library.core_loaders import CORE
+from cloud_storage.library.loader_row import ENTRIES, LORAS_IN_TEXT, Loader
 from cloud_storage.library.named_models import ADDED_CLASS, ADDED_ID
+from cloud_storage.library.pack_loaders import PACKS
 
 CHECKPOINT = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "base.safetensors"}}
 LORA = {"class_type": "LoraLoader", "inputs": {"model": ["1", 0], "lora_name": "style/ink.safetensors"}}
@@ -377,6 +379,6 @@ def test_five_hundred_names_send_nothing(rewritten, monkeypatch):
 
 
 def test_the_table_has_a_source_for_each_row_and_no_row_twice():
-    rows = (*loaders.CORE, *loaders.PACKS)
+    rows = (*CORE, *PACKS)
     assert all(row.source for row in rows)
-    assert len({(row.node, row.input, row.types, row.kind) for row in rows}) == len(rows)
+    assert len({(row.node, row.input, row.types, row.kind, row.names) for row in rows}) == len(rows)
