@@ -46,7 +46,10 @@ UNSAID_NAMES = {
     "FORBIDDEN",  # names of formats; the reasons beside them have names of their own
 }
 UNSAID_KEYS = {"tooltip"}
-UNSAID_MODULES = {"__init__.py"}
+UNSAID_MODULES = {
+    "__init__.py",
+    *("core_loaders.py", "pack_loaders.py", "loader_row.py"),  # names of nodes, and where they are from
+}
 NAMES = re.compile(r"(?:[A-Z(][\w.)]*\s?)+")  # of providers and of exceptions: the same in every language
 ANNOTATION = re.compile(r"\w+ \| None|torch\.")
 UNSAID = {
@@ -67,6 +70,10 @@ UNSAID = {
     "private, max-age={}",  # a header
     *("AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={}", "{} HTTP/1.1"),  # of a request
     "%Y-%m-%d %H:%M:%S UTC",
+    *("in the bucket", "base name"),  # values for the page, which has its own words for them
+    "on demand",  # a setting
+    *("no date of the listing", "not a date: {}", "not an object: {}"),  # in the log
+    "core, comfy/sd1_clip.py",  # where something is from
     # Of an enum, never shown:
     "every object: the network, the server, the bucket, the access key or the settings",
     *(

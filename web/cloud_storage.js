@@ -2,7 +2,7 @@
  * Extends our nodes in ComfyUI's page: result lines to read, open and copy; a button beside each key to browse the
  * bucket; and a button to test a profile.
  *
- * The only module here that knows ComfyUI. Works on the canvas and with Vue nodes, frontends 1.27 to 1.58. Nothing that
+ * The only module here, beside library_page.js, that knows ComfyUI. Works on the canvas and with Vue nodes, frontends 1.27 to 1.58. Nothing that
  * is added is saved: a workflow has only the values of the nodes' own inputs.
  */
 
@@ -75,6 +75,7 @@ app.registerExtension(
     app,
     api,
     locale,
+    allNodes: () => [...namedNodes(app.rootGraph ?? app.graph)].map(([node]) => node),
     nodesNamed: (id) => {
       const all = [...namedNodes(app.rootGraph ?? app.graph)]
       return all.filter(([, names]) => names[0] === String(id)).map(([node]) => node)

@@ -15,8 +15,8 @@ const CHANGED_MILLISECONDS = 400 // between the latest change of the workflow an
 const SMALL_TITLES = [1, 33] // frontends before this one have a small title in capitals
 
 /**
- * `host` is what cloud_storage.js knows of the page: `{app, api, locale, nodesNamed(id), showError(node, message),
- * hideError(node)}`.
+ * `host` is what cloud_storage.js knows of the page: `{app, api, locale, allNodes(), nodesNamed(id),
+ * showError(node, message), hideError(node)}`.
  */
 export function libraryExtension(host) {
   const { app, api, locale } = host
@@ -36,7 +36,7 @@ export function libraryExtension(host) {
     },
     arrived: () => refreshNodes(app),
     listed: async () => {
-      if (await takeNames()) refreshNodes(app)
+      if (await takeNames()) namesChanged()
     },
   })
 
@@ -46,6 +46,15 @@ export function libraryExtension(host) {
     if (!found || !lists.differs(found)) return false
     lists.take(found)
     return true
+  }
+
+  function namesChanged() {
+    host.allNodes().forEach(label)
+    refreshNodes(app)
+  }
+
+  function label(node) {
+    lists.label(node.comfyClass, node.widgets, () => Boolean(window.LiteGraph?.vueNodesMode))
   }
 
   function extend(definitions) {
@@ -65,7 +74,7 @@ export function libraryExtension(host) {
     async addCustomNodeDefs(definitions) {
       const inTime = takeNames()
       const isLate = await Promise.race([inTime.then(() => false), after(NAMES_MILLISECONDS).then(() => true)])
-      if (isLate) inTime.then((isNew) => isNew && refreshNodes(app))
+      if (isLate) inTime.then((isNew) => isNew && namesChanged())
       extend(definitions)
     },
 
@@ -73,9 +82,7 @@ export function libraryExtension(host) {
       lists.extend(definition.name, definition)
     },
 
-    nodeCreated(node) {
-      lists.label(node.comfyClass, node.widgets, () => Boolean(window.LiteGraph?.vueNodesMode))
-    },
+    nodeCreated: label,
 
     /** The user pressed R: ComfyUI has its own lists anew. */
     async refreshComboInNodes(definitions) {

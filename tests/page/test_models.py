@@ -284,10 +284,11 @@ def test_a_second_request_for_a_file_joins_the_first(ask):
     assert states() == {"style/ink.safetensors": "done"}
 
 
-def test_no_secret_is_in_any_answer(ask, fast_place):
+def test_no_secret_is_in_any_answer(ask, fast_place, tmp_path):
     ask.post("models/fetch", {"models": [INK]})
     arrived()
     for route in GETS:
         body = ask(f"models/{route}").body.decode()
+        assert str(tmp_path) not in body
         assert fast_place.secret not in body
         assert fast_place.environ["COMFY_S3_ACCESS_KEY"] not in body
