@@ -15,7 +15,7 @@ from . import (
     nodes_profile,
     nodes_save,
 )
-from .comfyui import input_values, node_ids, server
+from .comfyui import input_values, node_classes, node_ids, server
 from .library import service
 from .page import routes
 
@@ -28,7 +28,6 @@ _modules = (
     nodes_files,
     nodes_models,
     nodes_browse,
-    nodes_library,
 )
 NODE_CLASS_MAPPINGS = {
     node_id: node for module in _modules for node_id, node in module.NODE_CLASS_MAPPINGS.items()
@@ -37,14 +36,15 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     node_id: name for module in _modules for node_id, name in module.NODE_DISPLAY_NAME_MAPPINGS.items()
 }
 
-for _node in NODE_CLASS_MAPPINGS.values():
+for _node in (*NODE_CLASS_MAPPINGS.values(), *nodes_library.HIDDEN_NODES.values()):
     input_values.check(_node)
 
 WEB_DIRECTORY = "./web"
 
 _folder = Path(__file__).parent.name
 routes.register(_folder)
-service.start()
+if service.start():
+    node_classes.register_hidden(nodes_library.HIDDEN_NODES, _folder)
 node_ids.warn_of_others(NODE_CLASS_MAPPINGS, _folder)
 server.when_started(nodes_profile.connect_ahead)
 

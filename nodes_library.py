@@ -8,7 +8,7 @@ from typing import Any
 from .comfyui import prompt, prompt_queue
 from .comfyui.progress import Progress, Several
 from .errors import StorageError
-from .library import service
+from .library import named_models, service
 from .nodes_models import FileName
 from .system.meter import Meter
 from .system.watch import run_in_thread
@@ -93,5 +93,4 @@ class CloudStorageLibraryModel:
         return (name.replace("/", os.sep) if passed is _NOTHING else passed,)
 
 
-NODE_CLASS_MAPPINGS = {"CloudStorageLibraryModel": CloudStorageLibraryModel}
-NODE_DISPLAY_NAME_MAPPINGS = {"CloudStorageLibraryModel": "Model from the Library"}
+HIDDEN_NODES = {named_models.ADDED_CLASS: CloudStorageLibraryModel}

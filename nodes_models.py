@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import node_inputs
 from .comfyui import folders, model_folders, results
 from .comfyui.progress import Progress
+from .library import service
 from .loading import is_changed, model_file
 from .saving import save_request, upload_file
 from .saving.choices import STOP
@@ -122,7 +123,7 @@ class LoadModelFromCloud:
             wanted = model_file.Wanted(name, file.path, model_file.clean_sha256(sha256), force_redownload)
             model = model_file.fetch(storage, wanted, meter, progress.text)
             is_changed.remember(unique_id, profile, key, model.etag, (model_type, subfolder))
-            return file.name, model.status
+            return file.name, " ".join(filter(None, (model.status, model_folders.taken_instead(file))))
 
         model_filename, status = await run_in_thread(fetch, meter, progress)
         lines = list(filter(None, (status, model_folders.warning(model_filename))))
@@ -192,6 +193,7 @@ class UploadModelToCloud:
                 return request.upload(below, place.path, meter, progress.text, Call())
 
         saved = await save_request.run(store, meter, progress)
+        service.uploaded(request.profile, saved.keys)
         return results.shown((*saved.keys, saved.urls), saved.lines)
 
 

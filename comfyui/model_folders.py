@@ -43,6 +43,11 @@ class LocalFile:
     read_only: Path | None = None
 
 
+def taken_instead(file: LocalFile) -> str:
+    """A sentence if the file is not in the folder that comes first, because that is read-only; else ""."""
+    return f"{file.read_only} is read-only, so the file is in {file.path.parent}." if file.read_only else ""
+
+
 def types() -> list[str]:
     """The types whose models are files, also those of node packages; checkpoints first."""
     return sorted(_types(), key=lambda name: name != FIRST)

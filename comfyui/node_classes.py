@@ -93,6 +93,17 @@ def widget_names(node_class: str) -> list[str] | None:
     return found
 
 
+def register_hidden(nodes: Mapping[str, type], package_folder: str) -> None:
+    """Have ComfyUI know node classes that nobody places. Those of NODE_CLASS_MAPPINGS are for users: they
+    have help, translations and a place in the menu.
+    """
+    known = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", None)
+    if known is not None:
+        for node_id, node in nodes.items():
+            node.RELATIVE_PYTHON_MODULE = f"custom_nodes.{package_folder}"  # type: ignore[attr-defined]
+            known[node_id] = node
+
+
 def _class(node_class: str) -> Any:  # noqa: ANN401
     return getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}).get(node_class)
 

@@ -246,8 +246,8 @@ class Fetches:
                 said = f"it is no longer in the bucket, as {model.key!r}"
                 advice = "Upload it again, or choose another model."
                 raise NotFound(sentence(f"fetch {fetch.name!r}", storage.place, said, advice)) from error
-        if file.read_only:
-            fetch.note(f"{file.read_only} is read-only, so the file is in {file.path.parent}.")
+        if instead := model_folders.taken_instead(file):
+            fetch.note(instead)
         fetch.conclude()
         record = model_record.read(file.path)
         if record is not None:

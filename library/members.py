@@ -29,6 +29,15 @@ class Member:
     def models(self) -> ModelSettings:
         return self.profile.models
 
+    def is_of(self, profile: Profile) -> bool:
+        """Return whether a profile writes into this member's bucket, with the same keys."""
+        own = self.profile
+        return (own.endpoint_url, own.bucket, own.path_prefix.strip("/")) == (
+            profile.endpoint_url,
+            profile.bucket,
+            profile.path_prefix.strip("/"),
+        )
+
     @property
     def place(self) -> str:
         """Return an identifier of what is listed, without a secret."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from ..comfyui import folders, prompt_queue, server
+from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import OFF, ON_DEMAND
+from ..profile import Profile
 from ..system import utc_clock
 from . import catalogue as catalogues
 from .catalogue import Catalogue
@@ -77,14 +79,29 @@ def demand(folder_type: str, name: str, *, is_word: bool = False) -> Demand:
     return Demand(found.catalogue, found.fetches, folder_type, name, is_word=is_word)
 
 
-def start() -> None:
-    """Begin with ComfyUI's server, if there is one: look at each prompt, and list the buckets when the
-    settings say so.
+def uploaded(profile: Profile | None, keys: Iterable[str]) -> None:
+    """List the buckets again in a thread if these keys, which were just stored, are models of the library.
+
+    ``profile`` is that of the node; None is that of the environment.
     """
-    if prompt_queue.on_prompt(lambda body: library().rewriter(body)):
-        server.when_started(
-            lambda: threading.Thread(target=_begin, name="cloud-storage-library", daemon=True).start()
-        )
+    found = catalogue()
+    for member in found.members.members:
+        is_same = member.name == ENVIRONMENT if profile is None else member.is_of(profile)
+        for key in keys if is_same else ():
+            if key.startswith(member.models.prefix):
+                found.uploaded(member.name, key)
+
+
+def start() -> bool:
+    """Begin with ComfyUI's server: look at each prompt, and list the buckets when the settings say so. False
+    if there is no server.
+    """
+    if not prompt_queue.on_prompt(lambda body: library().rewriter(body)):
+        return False
+    server.when_started(
+        lambda: threading.Thread(target=_begin, name="cloud-storage-library", daemon=True).start()
+    )
+    return True
 
 
 def _begin() -> None:

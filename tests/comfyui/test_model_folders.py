@@ -153,3 +153,36 @@ def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path, monke
     (tmp_path / "models" / "loras" / "a.pt").write_bytes(b"model")
     monkeypatch.setattr(folder_paths, "get_filename_list", listing)
     assert model_folders.names() == ["a.pt"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_passed_over_and_said(tmp_path, monkeypatch):
+    import folder_paths
+
+    (tmp_path / "a file").write_text("no folder can be made in a file")
+    folders = [str(tmp_path / "a file" / "loras"), str(tmp_path / "writable" / "loras")]
+    types = {**folder_paths.folder_names_and_paths, "loras": (folders, {".safetensors"})}
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", types)
+    file = model_folders.file_of("loras", "models/loras/style/a.safetensors")
+    assert file.path == tmp_path / "writable" / "loras" / "style" / "a.safetensors"
+    said = model_folders.taken_instead(file)
+    assert said.startswith(f"{folders[0]} is read-only")
+    assert str(file.path.parent) in said
+    types["loras"] = (folders[:1], {".safetensors"})
+    alone = model_folders.file_named("loras", "style\\a.safetensors")
+    assert str(alone.path).startswith(folders[0]), "the download will say what is wrong"
+    assert not model_folders.taken_instead(alone)
+
+
+def test_types_that_list_a_file_are_those_of_its_folder_and_extension(monkeypatch):
+    import folder_paths
+
+    types = {**folder_paths.folder_names_and_paths}
+    types["unet_gguf"] = (types["diffusion_models"][0], {".gguf"})
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", types)
+    now = model_folders.Types()
+    assert now.listing("unet", "a.gguf") == ["unet_gguf"]
+    assert now.listing("diffusion_models", "x/a.safetensors") == ["diffusion_models"]
+    assert now.listing("unet", "a.safetensors") == ["diffusion_models"]
+    assert now.listing("loras", "a.txt") == now.listing("nothing", "a.safetensors") == []
+    assert now.listing("loras", "../a.safetensors") == now.listing("loras", "") == []
+    assert now.listing("loras", "x//a.safetensors") == now.listing("loras", ".a.safetensors") == []

@@ -154,3 +154,25 @@ def test_a_long_transfer_says_how_fast_it_is_and_how_long_it_takes_still(comfyui
         " of 100.0 MB, 1.5 MB/s, 2 min left",
         " of 100.0 MB, 3.6 MB/s, 23 s left",
     ]
+
+
+def test_one_operation_is_shown_on_several_nodes_or_on_none(comfyui):
+    def work():
+        meter = Meter(1000)
+        several = progress.Several([Progress(one, "Downloaded") for one in ("4", "12:5")])
+        meter.add(500)
+        several(meter, "Waiting")
+        several(meter, "Waiting")
+        several.text("Done")
+        progress.Several([])(meter, "nobody sees it")
+
+    in_one_prompt(work)
+    assert utils.drawn == [("4", 500, 1000), ("12:5", 500, 1000)]
+    assert [(node, text) for text, node, _ in comfyui.texts] == [
+        ("4", "Downloaded 0.5 kB of 1.0 kB"),
+        ("12:5", "Downloaded 0.5 kB of 1.0 kB"),
+        ("4", "Waiting"),
+        ("12:5", "Waiting"),
+        ("4", "Done"),
+        ("12:5", "Done"),
+    ]

@@ -54,3 +54,21 @@ def test_the_lineage_changes_with_all_that_leads_to_a_node_and_with_nothing_else
 def test_nodes_in_a_circle_end_no_search(comfyui):
     run(comfyui, changed("2", value=["4", 0]))
     assert len(prompt.lineage("4")) == 64
+
+
+def test_consumers_are_followed_through_nodes_of_the_same_class(comfyui):
+    added = {"class_type": "Added", "inputs": {}}
+    nodes = {
+        "a": added,
+        "b": {**added, "inputs": {"passed": ["a", 0]}},
+        "c": {**added, "inputs": {"passed": ["b", 0]}},
+        "4": {"class_type": "LoraLoader", "inputs": {"lora_name": ["a", 0], "strength": 1.0}},
+        "12:5": {"class_type": "Other", "inputs": {"model": ["c", 0]}},
+        "6": {"class_type": "Other", "inputs": {"model": ["4", 0]}},
+    }
+    comfyui.prompt_queue.currently_running = {0: (0, "the prompt", nodes, {}, [])}
+    assert sorted(prompt.consumers("a")) == ["12:5", "4"]
+    assert prompt.consumers("c") == ["12:5"]
+    assert prompt.consumers("6") == prompt.consumers("none") == prompt.consumers(None) == []
+    assert prompt.id_of_prompt("a") == "the prompt"
+    assert prompt.id_of_prompt("none") is None

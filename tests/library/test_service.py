@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import pytest
 from cloud_storage.comfyui import folders
@@ -68,4 +69,20 @@ def test_offer_lists_nothing_until_the_page_asks(cloud, comfyui):
     started(comfyui)
     assert service.catalogue().state().mode == "offer"
     assert service.catalogue().state().listed is None
+    assert not service.catalogue().state().is_listing
+
+
+def test_an_uploaded_model_is_in_the_list_at_once_with_its_checksum(cloud, comfyui, tmp_path):
+    from conftest import run_node
+
+    folder = tmp_path / "models" / "loras"
+    folder.mkdir(parents=True)
+    (folder / "new.safetensors").write_bytes(b"new")
+    assert not service.catalogue().models()
+    run_node("UploadModelToCloud", model_type="loras", model="new.safetensors")
+    service.catalogue().wait(Meter())
+    (model,) = service.catalogue().models()
+    assert model.name == "new.safetensors"
+    assert model.sha256 == hashlib.sha256(b"new").hexdigest()
+    run_node("UploadModelToCloud", model_type="loras", model="new.safetensors", key_prefix="elsewhere/")
     assert not service.catalogue().state().is_listing

@@ -60,3 +60,10 @@ def test_the_copy_before_is_ours_too_until_it_is_replaced(target):
     assert not known.is_of(target)
     fresh.replace(target)
     assert known.is_of(target)
+
+
+def test_a_record_is_told_by_its_name(tmp_path):
+    target = tmp_path / "style" / "a.b.safetensors"
+    assert model_record.target_of(model_record.record_path(target)) == target
+    assert model_record.target_of(tmp_path / "a.cloud.json") is None
+    assert model_record.target_of(tmp_path / ".a.json") is None
