@@ -2,8 +2,9 @@
  * Extends our nodes in ComfyUI's page: result lines to read, open and copy; a button beside each key to browse the
  * bucket; and a button to test a profile.
  *
- * The only module here, beside library_page.js, that knows ComfyUI. Works on the canvas and with Vue nodes, frontends 1.27 to 1.58. Nothing that
- * is added is saved: a workflow has only the values of the nodes' own inputs.
+ * The only module here that knows ComfyUI, beside library_page.js, to which it gives what the library needs. Works on
+ * the canvas and with Vue nodes, frontends 1.27 to 1.58. Nothing that is added is saved: a workflow has only the values
+ * of the nodes' own inputs.
  */
 
 import { api } from "../../scripts/api.js"

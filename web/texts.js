@@ -131,8 +131,8 @@ export const TEXTS = {
   ],
   models_off: ["The library is off", "模型库未启用"],
   models_off_help: [
-    "Set COMFY_S3_MODELS to offer, or models in profiles.json, and name a bucket with COMFY_S3_BUCKET or bucket. Then open this tab again.",
-    "请将 COMFY_S3_MODELS（或 profiles.json 中的 models）设为 offer，并用 COMFY_S3_BUCKET 或 bucket 指定存储桶，然后重新打开此标签页。",
+    "Set COMFY_S3_MODELS to offer, name a bucket with COMFY_S3_BUCKET, and restart ComfyUI. Or set models and bucket in profiles.json, and open this tab again.",
+    "请将 COMFY_S3_MODELS 设为 offer，用 COMFY_S3_BUCKET 指定存储桶，并重启 ComfyUI；或在 profiles.json 中设置 models 和 bucket，然后重新打开此标签页。",
   ],
   unreachable: ["ComfyUI does not answer. Check that it is running.", "ComfyUI 没有响应，请检查它是否正在运行。"],
   outdated: [
