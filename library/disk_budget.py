@@ -121,21 +121,23 @@ class Budget:
 
     def _make_room(self, target: Path, size: int, say: Callable[[str], object]) -> None:
         members = self._catalogue.members
-        found = copies_on_disk.scan()
         own = part_of(target)
-        fetching = {part_of(path) for path in self._reserved}
-        parts = [path for path in found.parts if path != own and path not in fetching]
-        used = (
-            sum(one.size for one in found.copies) + sum(map(_on_disk, parts)) + sum(self._reserved.values())
-        )
         to_come = sum(
             max(0, total - _on_disk(part_of(path)))
             for path, total in self._reserved.items()
             if _same_disk(path, target)
         )
         free = _free(target.parent) - to_come
-        over = 0 if members.budget is None else used + size - members.budget
         lacking = size - _on_disk(own) + members.keep_free - free
+        if members.budget is None and lacking <= 0:
+            return  # without reading the model folders, which may be large and far away
+        found = copies_on_disk.scan()
+        fetching = {part_of(path) for path in self._reserved}
+        parts = [path for path in found.parts if path != own and path not in fetching]
+        used = (
+            sum(one.size for one in found.copies) + sum(map(_on_disk, parts)) + sum(self._reserved.values())
+        )
+        over = 0 if members.budget is None else used + size - members.budget
         if over <= 0 and lacking <= 0:
             return
         chosen = self._choose(parts, found.copies, over, lacking, target, members)

@@ -127,10 +127,11 @@ class QueuedModels:
                     return
 
     def _expected(self) -> Iterator[Mapping[str, Any]]:
-        now = time.monotonic()
+        too_old = time.monotonic() - EXPECTED_SECONDS
         with self._lock:
-            posted = list(self._posted)
-        return (nodes for at, nodes in posted if now - at < EXPECTED_SECONDS)
+            while self._posted and self._posted[0][0] < too_old:
+                self._posted.popleft()  # a prompt may hold pictures
+            return iter([nodes for _, nodes in self._posted])
 
     def _in_queue(self) -> dict[str, _Names]:
         """What the prompts of the queue name, in their order; each prompt is searched once."""

@@ -42,7 +42,8 @@ MODELS = {
     "vae/pixels.safetensors": tiny_models.vae(),
     "unet/unet.safetensors": tiny_models.unet(2),
     **{f"loras/queue/{number}.safetensors": tiny_models.lora(number) for number in range(10)},
-    **{f"loras/{name}.safetensors": tiny_models.lora(5) for name in ("gone", "twice", "local", "offered")},
+    **{f"loras/{name}.safetensors": tiny_models.lora(5) for name in ("gone", "twice", "local", "valued")},
+    "upscale_models/no-model.safetensors": tiny_models.lora(6),
     "loras/large.safetensors": tiny_models.safetensors(
         {"diffusion_model.joint_blocks.0.x_block.attn.proj.lora_A.weight": (1, 64)}, size=40_000_000
     ),
@@ -108,7 +109,8 @@ WORKFLOW = {  # ids as the page gives them, also those of nodes in a subgraph
     "15": {"class_type": "VAEDecode", "inputs": {"samples": ["14", 0], "vae": ["10", 0]}},
     "16": {"class_type": "SaveImage", "inputs": {"images": ["15", 0], "filename_prefix": "picture"}},
 }
-# A loader of a package: a name within a structured value. It has the id of rgthree's, and the same inputs.
+# Loaders of packages: names within structured values. They have the ids of rgthree's and Lora-Manager's, and
+# the same inputs. The second one refuses a prompt that names a file which is not here.
 PACKAGE = """
 import folder_paths, nodes
 
@@ -132,7 +134,24 @@ class Loader:
             model, clip = nodes.LoraLoader().load_lora(model, clip, entry["lora"], entry["strength"], 0.0)
         return model, clip
 
-NODE_CLASS_MAPPINGS = {"Power Lora Loader (rgthree)": Loader}
+class Listed:
+    RETURN_TYPES, FUNCTION, OUTPUT_NODE = (), "load", True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"text": ("STRING", {}), "loras": ("LORAS", {})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, loras=None):
+        return not loras or "a LoRA is missing"
+
+    def load(self, text, loras):
+        entries = loras["__value__"] if isinstance(loras, dict) else loras
+        for entry in entries:
+            folder_paths.get_full_path_or_raise("loras", entry["name"] + ".safetensors")
+        return {"ui": {"loaded": [entry["name"] for entry in entries]}}
+
+NODE_CLASS_MAPPINGS = {"Power Lora Loader (rgthree)": Loader, "Lora Stacker (LoraManager)": Listed}
 """
 
 
@@ -289,6 +308,29 @@ def test_a_local_file_that_appears_meanwhile_is_loaded(core):
     core.file("loras/local.safetensors").write_bytes(tiny_models.lora(9))
     assert "execution_success" in core.run(loras("local.safetensors"))
     assert core.file("loras/local.safetensors").read_bytes() == tiny_models.lora(9)
+
+
+def test_a_name_in_a_value_that_its_node_would_refuse_comes_with_the_value(core):
+    entry = {"name": "valued", "strength": "1", "active": True}
+    inputs = {"text": "<lora:valued:1>", "loras": {"__value__": [entry]}}
+    ended = core.run({"1": {"class_type": "Lora Stacker (LoraManager)", "inputs": inputs}})
+    assert ended["outputs"] == {"1": {"loaded": ["valued"]}}, ended
+
+
+def test_a_loader_of_the_newer_kind_of_nodes_gets_its_file(core):
+    """Upscale models are loaded by a node of the V3 schema. The file is no such model: its loader says so."""
+    nodes = {
+        "1": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": "no-model.safetensors"}},
+        "2": WORKFLOW["6"],
+        "3": {
+            "class_type": "ImageUpscaleWithModel",
+            "inputs": {"upscale_model": ["1", 0], "image": ["2", 0]},
+        },
+        "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "large"}},
+    }
+    ended = core.run(nodes)
+    assert ended["execution_error"]["node_id"] == "1"
+    assert core.file("upscale_models/no-model.safetensors").exists()
 
 
 def silent(core):
