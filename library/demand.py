@@ -65,7 +65,7 @@ class Demand:
             error = self._catalogue.state().error
             advice = error or "Choose another model, or upload this one to the bucket."
             raise NotFound(sentence(f"fetch {self._name!r}", self._folder_type, said, advice))
-        self._fetch = self._fetches.start(model, self._name, for_page=False)
+        self._fetch = self._fetches.start(model, self._name, folder_type=self._folder_type, for_page=False)
         self._fetches.wait(self._fetch, meter)
 
     def arrivals(self) -> int:

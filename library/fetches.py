@@ -58,9 +58,9 @@ class Fetch:
     success.
     """
 
-    def __init__(self, model: Model, name: str) -> None:
-        self.model, self.name = model, name
-        self.key = key_of(model.folder_type, name)
+    def __init__(self, model: Model, folder_type: str, name: str) -> None:
+        self.model, self.folder_type, self.name = model, folder_type, name
+        self.key = key_of(folder_type, name)
         self.meter = Meter()
         self.for_page = False
         self.waiting = 0  # nodes that wait for it
@@ -77,7 +77,7 @@ class Fetch:
         """Return the fetch as it is now."""
         total = self.meter.total or self.model.size
         return FetchState(
-            self.model.folder_type,
+            self.folder_type,
             self.name,
             self.model.key,
             self.model.profile,
@@ -112,12 +112,12 @@ class Fetches:
         self._ended: deque[Fetch] = deque(maxlen=ENDED_KEPT)
         self._arrived: Counter[Key] = Counter()
 
-    def start(self, model: Model, name: str = "", *, for_page: bool = True) -> Fetch:
-        """Begin to fetch a model, under its own name or ``name``; returns at once. A fetch of the same file
-        that runs is joined.
+    def start(self, model: Model, name: str = "", *, folder_type: str = "", for_page: bool = True) -> Fetch:
+        """Begin to fetch a model, under its own name or ``name``, into its own type's folder or that of
+        ``folder_type``; returns at once. A fetch of the same file that runs is joined.
         """
         with self._changed:
-            fetch = Fetch(model, name or model.name)
+            fetch = Fetch(model, folder_type or model.folder_type, name or model.name)
             joined = self._running.get(fetch.key)
             if joined is not None:
                 joined.for_page |= for_page
@@ -203,7 +203,7 @@ class Fetches:
             log.exception("A model could not be fetched")
             said = f"{type(error).__name__}: {error}"
             fetch.failure = StorageError(
-                sentence(f"fetch {fetch.name!r}", fetch.model.folder_type, said, "Report this as a bug.")
+                sentence(f"fetch {fetch.name!r}", fetch.folder_type, said, "Report this as a bug.")
             )
         with self._changed:
             fetch.status = status
@@ -233,8 +233,8 @@ class Fetches:
         if member is None:
             said = f"there is no profile {model.profile!r} any more"
             advice = "Refresh the list of models."
-            raise NotFound(sentence(f"fetch {fetch.name!r}", model.folder_type, said, advice))
-        file = model_folders.file_named(model.folder_type, fetch.name)
+            raise NotFound(sentence(f"fetch {fetch.name!r}", fetch.folder_type, said, advice))
+        file = model_folders.file_named(fetch.folder_type, fetch.name)
         if file.path.is_file():
             return  # it has appeared meanwhile, and is what loaders take
         storage = connect(member.profile)

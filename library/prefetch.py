@@ -88,7 +88,7 @@ class Prefetcher:
                 if key in given_up or model is None:
                     continue
                 given_up.add(key)  # a second time only for a node, or for other prompts
-                self._fetches.start(model, for_page=False)
+                self._fetches.start(model, name, folder_type=folder_type, for_page=False)
             ahead += 1
             if ahead == AHEAD:
                 break

@@ -40,6 +40,23 @@ def test_a_file_can_arrive_under_the_name_that_a_workflow_has(made, tmp_path):
     assert (tmp_path / "models" / "loras" / "ink.safetensors").read_bytes() == b"ink" * 100
 
 
+def test_a_file_can_arrive_in_the_folder_of_another_type_that_lists_it(made, tmp_path, monkeypatch):
+    import folder_paths
+
+    own = ([str(tmp_path / "elsewhere" / "loras")], {".safetensors"})
+    types = {**folder_paths.folder_names_and_paths, "my_loras": own}
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", types)
+    made.catalogue.refresh()
+    made.catalogue.wait(Meter())
+    found = made.catalogue.find("my_loras", "style/ink.safetensors")
+    assert found.folder_type == "loras"
+    fetch = made.fetches.start(found, folder_type="my_loras", for_page=False)
+    assert made.fetches.running("my_loras", "style\\ink.safetensors") is fetch
+    made.fetches.cancel_all_but({("my_loras", "style/ink.safetensors")})
+    made.fetches.wait(fetch, Meter())
+    assert (tmp_path / "elsewhere" / "loras" / "style" / "ink.safetensors").exists()
+
+
 def test_all_who_want_a_file_share_one_fetch(made, monkeypatch):
     from cloud_storage.library import fetches
 

@@ -30,9 +30,9 @@ def made(library, store, monkeypatch):
     found = SimpleNamespace(**vars(library()), started=[])
     original = found.fetches.start
 
-    def start(model, name="", *, for_page=True):
+    def start(model, name="", **more):
         found.started.append(model.name[0])
-        return original(model, name, for_page=for_page)
+        return original(model, name, **more)
 
     monkeypatch.setattr(found.fetches, "start", start)
     return found
