@@ -78,8 +78,8 @@ def test_the_first_limit_counts_and_the_most_free_room(read):
 
 
 def test_a_place_tells_buckets_and_folders_apart(read):
-    places = {
-        read({"BUCKET": "e", **more}).members[0].place
-        for more in ({}, {"MODELS_PREFIX": "x"}, {"PATH_PREFIX": "p"}, {"REGION": "eu-west-1"})
-    }
-    assert len(places) == 4
+    def place(**more):
+        return read({"BUCKET": "e", **more}).members[0].place
+
+    assert len({place(), place(MODELS_PREFIX="x"), place(PATH_PREFIX="p"), place(BUCKET="f")}) == 4
+    assert place(ACCESS_KEY="a", SECRET_KEY="s") == place(), "another key sees the same bucket"
