@@ -106,3 +106,17 @@ def seconds(tooltip: str) -> tuple[str, dict[str, object]]:
 def key_for(storage: Storage, key: str) -> str:
     """Check the key of an existing object, typed or wired, for this storage. Raises ConfigurationError."""
     return existing_key(key, storage.room_for_key)
+
+
+class FileName(str):
+    """The type of an output that can be wired to every list of file names and to every text.
+
+    ComfyUI's server compares the types of both ends of a wire with ``!=`` (0.3.64 and 0.33), its page
+    compares the names between the commas. So the page allows wires to lists and texts only, and the server
+    accepts them. A loader's list is a type of its own, which equals no other value.
+    """
+
+    __slots__ = ()
+
+    def __ne__(self, other: object) -> bool:
+        return False

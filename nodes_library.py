@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from . import node_inputs
 from .comfyui import prompt, prompt_queue
 from .comfyui.progress import Progress, Several
 from .errors import StorageError
 from .library import named_models, service
-from .nodes_models import FileName
 from .system.meter import Meter
 from .system.watch import run_in_thread
 
-ANYTHING = FileName("*")
+ANYTHING = node_inputs.FileName("*")
 ERROR_EVENT = "cloud_storage.model_error"  # for web/: an error of this node belongs to the loaders behind it
 _NOTHING = object()
 

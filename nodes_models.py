@@ -22,21 +22,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 
-class FileName(str):
-    """The type of an output that can be wired to every list of file names and to every text.
-
-    ComfyUI's server compares the types of both ends of a wire with ``!=`` (0.3.64 and 0.33), its page
-    compares the names between the commas. So the page allows wires to lists and texts only, and the server
-    accepts them. A loader's list is a type of its own, which equals no other value.
-    """
-
-    __slots__ = ()
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-
-MODEL_FILE = FileName("STRING,COMBO")
+MODEL_FILE = node_inputs.FileName("STRING,COMBO")
 
 
 def _model_type() -> tuple[list[str], dict[str, str]]:
