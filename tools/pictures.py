@@ -32,7 +32,6 @@ QUALITIES = range(92, 40, -4)
 
 # Of an example that needs a model of one's own: the node up to which it runs here.
 UP_TO = {"model-from-the-bucket": "LoadModelFromCloud"}
-UNRUN = {"library"}  # it has nothing but what a model makes
 TWICE = {"team-library"}  # its first run publishes, its second one lists what was published
 
 
@@ -65,8 +64,7 @@ def example(studio: Studio, name: str) -> bytes:
     studio.empty()
     comfyui_page.show_workflow(studio.page, workflow)
     comfyui_page.only(studio.page, UP_TO.get(name, ""))
-    if name not in UNRUN:
-        studio.run(unplugged=name == "offline-outbox")
+    studio.run(unplugged=name == "offline-outbox")
     if name in TWICE:
         studio.run()
     comfyui_page.only(studio.page, "")
