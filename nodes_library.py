@@ -88,8 +88,8 @@ class CloudStorageLibraryModel:
             told = {"added": unique_id, "nodes": loaders, "message": str(error)}
             prompt_queue.send_event(ERROR_EVENT, {"prompt_id": prompt.id_of_prompt(unique_id), **told})
             raise
-        if demand.text:
-            progress.text(demand.text)
+        if demand.has_fetched:  # or else the last text would be some bytes before the end
+            progress.text(" ".join(filter(None, (f"Downloaded {name}.", demand.text))))
         return (name.replace("/", os.sep) if passed is _NOTHING else passed,)
 
 

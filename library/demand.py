@@ -40,6 +40,11 @@ class Demand:
         """Return what to show besides the bytes; "" if there is nothing."""
         return self._fetch.text if self._fetch else self._text
 
+    @property
+    def has_fetched(self) -> bool:
+        """Return whether the file had to be fetched."""
+        return self._fetch is not None
+
     def meet(self, meter: Meter) -> None:
         """Return when the file is here; ``meter`` stops the wait, but not the fetch.
 
