@@ -72,24 +72,26 @@ class Prefetcher:
         """Start and end fetches as the queue asks for; returns whether to look again soon."""
         for path in self._queued.new_uses():
             copies.note_use(path)
-        wanted = self._queued.wanted()
+        prompts = self._queued.wanted()
+        wanted = [one for prompt in prompts for one in prompt]
         self._fetches.cancel_all_but({key_of(*one) for one in wanted})
         ids = self._queued.ids()
         if self._given_up[0] != ids:  # with other prompts in the queue there may be room
             self._given_up = ids, set()
         given_up = self._given_up[1]
-        ahead = 0
-        for folder_type, name in wanted:
-            if folders.model_path(folder_type, name) is not None:
-                continue
-            key = key_of(folder_type, name)
-            if self._fetches.running(folder_type, name) is None:
-                model = self._catalogue.find(folder_type, name)
-                if key in given_up or model is None:
-                    continue
-                given_up.add(key)  # a second time only for a node, or for other prompts
-                self._fetches.start(model, name, folder_type=folder_type, for_page=False)
-            ahead += 1
-            if ahead == AHEAD:
+        for prompt in prompts:
+            missing = [one for one in prompt if folders.model_path(*one) is None]
+            for folder_type, name in missing[:AHEAD]:
+                self._start(folder_type, name, given_up)
+            if missing:  # what runs later must not take the room of what runs before
                 break
         return bool(wanted) or bool(self._fetches.busy()) or self._queued.is_expecting()
+
+    def _start(self, folder_type: str, name: str, given_up: set[Key]) -> None:
+        """Start a fetch, unless it runs, or was tried before for the same queue."""
+        key = key_of(folder_type, name)
+        model = self._catalogue.find(folder_type, name)
+        if model is None or key in given_up or self._fetches.running(folder_type, name) is not None:
+            return
+        given_up.add(key)  # a second time only for a node, or for other prompts
+        self._fetches.start(model, name, folder_type=folder_type, for_page=False)

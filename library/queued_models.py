@@ -90,12 +90,14 @@ class QueuedModels:
         """Return whether a prompt was posted a moment ago."""
         return any(True for _ in self._expected())
 
-    def wanted(self) -> list[tuple[str, str]]:
-        """Return folder type and name of what added nodes will fetch, in the order in which they run."""
-        found: dict[tuple[str, str], None] = {}
-        for names in self._in_queue().values():
-            found.update({(one.folder_type, one.name): None for one in names.added if not one.is_word})
-        return list(found)
+    def wanted(self) -> list[list[tuple[str, str]]]:
+        """Return, for each prompt in the order in which they run, folder type and name of what its added
+        nodes fetch.
+        """
+        return [
+            [(one.folder_type, one.name) for one in names.added if not one.is_word]
+            for names in self._in_queue().values()
+        ]
 
     def ids(self) -> frozenset[str]:
         """Return the ids of the prompts in the queue."""

@@ -66,7 +66,7 @@ def test_what_is_here_makes_room_for_the_next(made, comfyui, tmp_path):
 
 
 def test_a_prompt_that_is_deleted_from_the_queue_ends_its_fetches(made, comfyui, nothing_runs):
-    queue(comfyui, prompt("a"), prompt("b"))
+    queue(comfyui, prompt("a", "b"), prompt("a"))
     made.prefetcher.look()
     first, second = made.fetches.busy()
     queue(comfyui, prompt("a"))

@@ -41,7 +41,7 @@ def test_names_added_nodes_and_words_name_files(here):
         ]
     )
     assert names(queued.paths()) == ["a", "b", "ink"]
-    assert queued.wanted() == [("loras", "b.safetensors")]
+    assert queued.wanted() == [[], [("loras", "b.safetensors")]]
     assert queued.ids() == {"1", "2"}
 
 
