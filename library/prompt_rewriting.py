@@ -40,9 +40,16 @@ class PromptRewriter:
     It sends nothing, and reads no file but through ``folder_paths``.
     """
 
-    def __init__(self, catalogue: Catalogue, accepted: Callable[[Mapping[str, Any]], object]) -> None:
-        """``accepted`` is called with the nodes of each prompt, before it is looked at."""
-        self._catalogue, self._accepted = catalogue, accepted
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        accepted: Callable[[Mapping[str, Any]], object],
+        changed: Callable[[Mapping[str, Any], Mapping[str, Any]], object],
+    ) -> None:
+        """``accepted`` is called with the nodes of each prompt, before it is looked at, and ``changed`` with
+        these and the nodes that it gets instead.
+        """
+        self._catalogue, self._accepted, self._changed = catalogue, accepted, changed
         self._wired: set[Key] = set()
         self._words: set[Key] = set()  # that were used before anybody knew what they mean
         # Of one prompt: the local files, and their stems by type
@@ -58,7 +65,10 @@ class PromptRewriter:
         except Exception as error:  # noqa: BLE001  the prompt runs as it is
             log.warning("A prompt was not searched for models: %s: %s", type(error).__name__, error)
             return body
-        return body if nodes is None else {**body, "prompt": nodes}
+        if nodes is None:
+            return body
+        self._changed(body["prompt"], nodes)
+        return {**body, "prompt": nodes}
 
     def _looked_at(self, body: Any) -> dict[str, Any] | None:  # noqa: ANN401
         """The nodes to use instead of the prompt's own; None if these stay."""

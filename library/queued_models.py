@@ -86,6 +86,12 @@ class QueuedModels:
             self._posted.append((time.monotonic(), nodes))
             self._version += 1
 
+    def changed(self, nodes: Mapping[str, Any], into: Mapping[str, Any]) -> None:
+        """Note that a posted prompt will be in the queue with other nodes."""
+        with self._lock:
+            entries = [(at, into if one is nodes else one) for at, one in self._posted]
+            self._posted = deque(entries, EXPECTED)
+
     def is_expecting(self) -> bool:
         """Return whether a prompt was posted a moment ago."""
         return any(True for _ in self._expected())
@@ -144,6 +150,8 @@ class QueuedModels:
             if isinstance(one.nodes, Mapping)
         }
         with self._lock:
+            there = [one.nodes for one in prompts]
+            self._posted = deque((one for one in self._posted if one[1] not in there), EXPECTED)
             self._names = found
             self._noted &= set(found)
         return found

@@ -46,7 +46,7 @@ def assembled(catalogue: Catalogue) -> Library:
             queued.posted(nodes)
             prefetcher.wake()
 
-    return Library(catalogue, fetches, queued, prefetcher, PromptRewriter(catalogue, posted))
+    return Library(catalogue, fetches, queued, prefetcher, PromptRewriter(catalogue, posted, queued.changed))
 
 
 _making = threading.Lock()
