@@ -86,7 +86,9 @@ class LoadModelFromCloud:
         def state(storage: Storage, key: str, how: tuple[str, str]) -> str:
             name = node_inputs.key_for(storage, key)
             model_type, subfolder = how
-            return model_file.state(storage, name, model_folders.file_of(model_type, name, subfolder).path)
+            path = model_folders.file_of(model_type, name, subfolder).path
+            service.in_use(path)  # perhaps only the loader runs
+            return model_file.state(storage, name, path)
 
         return is_changed.answer(unique_id, key, state, is_changed.given(model_type, subfolder))
 
@@ -107,9 +109,12 @@ class LoadModelFromCloud:
             name = node_inputs.key_for(storage, key)
             file = model_folders.file_of(model_type, name, subfolder)
             wanted = model_file.Wanted(name, file.path, model_file.clean_sha256(sha256), force_redownload)
-            model = model_file.fetch(storage, wanted, meter, progress.text)
+            service.in_use(file.path)
+            model, besides = service.download(storage, wanted, model_type, file.name, meter, progress.text)
             is_changed.remember(unique_id, profile, key, model.etag, (model_type, subfolder))
-            return file.name, " ".join(filter(None, (model.status, model_folders.taken_instead(file))))
+            return file.name, " ".join(
+                filter(None, (model.status, besides, model_folders.taken_instead(file)))
+            )
 
         model_filename, status = await run_in_thread(fetch, meter, progress)
         lines = list(filter(None, (status, model_folders.warning(model_filename))))

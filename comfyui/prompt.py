@@ -18,6 +18,11 @@ def running_prompts() -> list[Mapping[str, Any]]:
     return [nodes for _, nodes in _running()]
 
 
+def running_ids() -> list[str]:
+    """The ids of the prompts that the queue is running."""
+    return [prompt_id for prompt_id, _ in _running()]
+
+
 def _running() -> list[tuple[str, Mapping[str, Any]]]:
     from server import PromptServer
 

@@ -134,13 +134,13 @@ class Budget:
         found = copies_on_disk.scan()
         fetching = {part_of(path) for path in self._reserved}
         parts = [path for path in found.parts if path != own and path not in fetching]
-        used = (
-            sum(one.size for one in found.copies) + sum(map(_on_disk, parts)) + sum(self._reserved.values())
-        )
+        # An older version of what is fetched will be replaced
+        others = [one for one in found.copies if one.path != target and one.path not in self._reserved]
+        used = sum(one.size for one in others) + sum(map(_on_disk, parts)) + sum(self._reserved.values())
         over = 0 if members.budget is None else used + size - members.budget
         if over <= 0 and lacking <= 0:
             return
-        chosen = self._choose(parts, found.copies, over, lacking, target, members)
+        chosen = self._choose(parts, others, over, lacking, target, members)
         if chosen is None:
             raise _no_room(target, size, used, free, members)
         for path in chosen:

@@ -1,21 +1,24 @@
 """Fetches models in threads, for prompts and for the page: each file once, whoever asks.
 
 A fetch that the page began ends when it is complete, fails or is cancelled; one that a prompt began also ends
-when no prompt wants it any more (``prefetch.py``).
+when no prompt wants it any more (``prefetch.py``). Download Model names an object by itself, which need not
+be of the library: its node's own thread downloads, with the same record, budget and list of fetches.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from ..comfyui import folders, model_folders
 from ..errors import NotFound, StorageError, TransferCancelled, sentence
 from ..loading import model_file, model_record
-from ..loading.model_file import Wanted
+from ..loading.model_file import LocalModel, Wanted
+from ..storage.base import Storage
 from ..storage.connect import connect
 from ..system.meter import Meter
 from .catalogue import Catalogue, Model
@@ -39,7 +42,8 @@ def key_of(folder_type: str, name: str) -> Key:
 class FetchState:
     """One fetch as it is now: ``done`` and ``total`` in bytes, ``total`` 0 while it is not known.
 
-    ``text`` says what it waits for or did besides, ``error`` why it failed; both may be "".
+    ``text`` says what it waits for or did besides, ``error`` why it failed; both may be "". ``model`` is the
+    catalogue's, None if a node named the object itself.
     """
 
     folder_type: str
@@ -51,6 +55,7 @@ class FetchState:
     total: int
     text: str
     error: str
+    model: Model | None
 
 
 class Fetch:
@@ -58,10 +63,11 @@ class Fetch:
     success.
     """
 
-    def __init__(self, model: Model, folder_type: str, name: str) -> None:
+    def __init__(self, model: Model, folder_type: str, name: str, meter: Meter | None = None) -> None:
         self.model, self.folder_type, self.name = model, folder_type, name
+        self.is_of_catalogue = meter is None
         self.key = key_of(folder_type, name)
-        self.meter = Meter()
+        self.meter = meter or Meter()
         self.for_page = False
         self.waiting = 0  # nodes that wait for it
         self.text, self._notes = "", list[str]()
@@ -86,6 +92,7 @@ class Fetch:
             total,
             self.text,
             str(self.failure or ""),
+            self.model if self.is_of_catalogue else None,
         )
 
     def say(self, text: str) -> None:
@@ -109,6 +116,7 @@ class Fetches:
         self._catalogue, self._budget = catalogue, budget
         self._changed = threading.Condition()
         self._running: dict[Key, Fetch] = {}  # also those that wait for their turn, in order
+        self._of_nodes: list[Fetch] = []  # that nodes make in their own threads
         self._ended: deque[Fetch] = deque(maxlen=ENDED_KEPT)
         self._arrived: Counter[Key] = Counter()
 
@@ -124,7 +132,7 @@ class Fetches:
                 return joined
             fetch.for_page = for_page
             self._running[fetch.key] = fetch
-            self._ended = deque((one for one in self._ended if one.key != fetch.key), ENDED_KEPT)
+            self._forget(fetch.key)
         threading.Thread(target=self._work, args=(fetch,), name="cloud-storage-fetch", daemon=True).start()
         return fetch
 
@@ -160,10 +168,11 @@ class Fetches:
 
     def cancel(self, folder_type: str, name: str) -> bool:
         """Stop a fetch; False if none runs. What has arrived is kept for the next one."""
-        fetch = self.running(folder_type, name)
-        if fetch is not None:
+        key = key_of(folder_type, name)
+        found = [one for one in (*self._of_nodes, *self.busy()) if one.key == key]
+        for fetch in found:
             fetch.meter.stop()
-        return fetch is not None
+        return bool(found)
 
     def cancel_all_but(self, wanted: Collection[Key]) -> None:
         """Stop the fetches that only prompts began, that no node waits for, and that nobody wants."""
@@ -179,12 +188,60 @@ class Fetches:
     def states(self) -> list[FetchState]:
         """Return the running fetches and the latest that ended, oldest first."""
         with self._changed:
-            return [fetch.state() for fetch in (*self._ended, *self._running.values())]
+            return [fetch.state() for fetch in (*self._ended, *self._of_nodes, *self._running.values())]
 
     def dismiss(self) -> None:
         """Forget the fetches that ended."""
         with self._changed:
             self._ended.clear()
+
+    def for_node(
+        self,
+        storage: Storage,
+        wanted: Wanted,
+        model: Model,
+        meter: Meter,
+        say: Callable[[str], object],
+    ) -> tuple[LocalModel, str]:
+        """Fetch in this thread what a node wants; returns also what was done besides, "" if nothing.
+
+        ``model`` says what the page shows, while bytes move. Raises what ``model_file.fetch`` raises, and
+        StorageError if the budget has no room.
+        """
+        fetch = Fetch(model, model.folder_type, model.name, meter)
+
+        @contextlib.contextmanager
+        def room(size: int) -> Iterator[None]:
+            with self._budget.reserve(wanted.target, size, meter, fetch.note):
+                with self._changed:
+                    fetch.status = RUNNING
+                    self._of_nodes.append(fetch)
+                    self._forget(fetch.key)
+                try:
+                    yield
+                finally:
+                    with self._changed:
+                        self._of_nodes.remove(fetch)
+
+        status = FAILED
+        try:
+            found = model_file.fetch(storage, wanted, meter, say, room)
+            status = DONE
+        except StorageError as error:
+            status, fetch.failure = CANCELLED if isinstance(error, TransferCancelled) else FAILED, error
+            raise
+        finally:
+            with self._changed:
+                if fetch.status == RUNNING:
+                    fetch.status = status
+                    self._ended.append(fetch)
+                    self._arrived[fetch.key] += status == DONE
+        fetch.conclude()
+        return found, fetch.text
+
+    def _forget(self, key: Key) -> None:
+        """Forget that an earlier fetch of a file has ended."""
+        self._ended = deque((one for one in self._ended if one.key != key), ENDED_KEPT)
 
     # ------------------------------------------------------------ the threads
 
@@ -238,14 +295,17 @@ class Fetches:
         if file.path.is_file():
             return  # it has appeared meanwhile, and is what loaders take
         storage = connect(member.profile)
-        with self._budget.reserve(file.path, model.size, fetch.meter, fetch.note):
-            try:
-                model_file.fetch(storage, Wanted(model.key, file.path), fetch.meter, fetch.say)
-            except NotFound as error:
-                self._catalogue.refresh()
-                said = f"it is no longer in the bucket, as {model.key!r}"
-                advice = "Upload it again, or choose another model."
-                raise NotFound(sentence(f"fetch {fetch.name!r}", storage.place, said, advice)) from error
+
+        def room(size: int) -> contextlib.AbstractContextManager[None]:
+            return self._budget.reserve(file.path, size, fetch.meter, fetch.note)
+
+        try:
+            model_file.fetch(storage, Wanted(model.key, file.path), fetch.meter, fetch.say, room)
+        except NotFound as error:
+            self._catalogue.refresh()
+            said = f"it is no longer in the bucket, as {model.key!r}"
+            advice = "Upload it again, or choose another model."
+            raise NotFound(sentence(f"fetch {fetch.name!r}", storage.place, said, advice)) from error
         if instead := model_folders.taken_instead(file):
             fetch.note(instead)
         fetch.conclude()

@@ -33,8 +33,9 @@ DEPTH = 32  # of subgraphs in one another
 class NamedModel:
     """A model that a workflow names: where it is, and the bucket's model, if it has one.
 
-    ``matched_by`` is "name", "base name", "hash", or "" without a model. ``nodes`` are the ids of the nodes
-    that name it, "12:5" in a subgraph.
+    ``folder_type`` is the type in whose folder the node looks for the file: that of the model may be another
+    one. ``matched_by`` is "name", "base name", "hash", or "" without a model. ``nodes`` are the ids of the
+    nodes that name it, "12:5" in a subgraph.
     """
 
     folder_type: str
@@ -84,8 +85,8 @@ def _found(use: _Use, catalogue: Catalogue) -> NamedModel:
             return NamedModel(here or folder_type, use.name, state, model, BY_NAME, nodes)
     if here:
         return NamedModel(here, use.name, HERE, None, "", nodes)
-    for model, matched_by in _others(use, catalogue):
-        return NamedModel(model.folder_type, use.name, IN_BUCKET, model, matched_by, nodes)
+    for folder_type, model, matched_by in _others(use, catalogue):
+        return NamedModel(folder_type, use.name, IN_BUCKET, model, matched_by, nodes)
     return NamedModel(use.types[0], use.name, MISSING, None, "", nodes)
 
 
@@ -106,9 +107,9 @@ def _local_stems(folder_type: str) -> set[str]:
         return set()
 
 
-def _others(use: _Use, catalogue: Catalogue) -> Iterator[tuple[Model, str]]:
+def _others(use: _Use, catalogue: Catalogue) -> Iterator[tuple[str, Model, str]]:
     """The bucket's models that may be meant: one of the same file name, if it is the only one, or one of the
-    same content.
+    same content, whatever its type; each with the type to fetch it for.
     """
     last = PurePosixPath(slashed(use.name)).name
     for folder_type in use.types:
@@ -116,10 +117,11 @@ def _others(use: _Use, catalogue: Catalogue) -> Iterator[tuple[Model, str]]:
         if use.kind in (NAME, WITHIN):
             same = [model for model in same if PurePosixPath(slashed(model.name)).name == last]
         if len(same) == 1:
-            yield same[0], BY_BASE_NAME
-    for model in catalogue.models():
-        if use.sha256 and model.sha256 == use.sha256:
-            yield model, BY_HASH
+            yield folder_type, same[0], BY_BASE_NAME
+    same = [model for model in catalogue.models() if use.sha256 and model.sha256 == use.sha256]
+    for model in sorted(same, key=lambda model: model.folder_type not in use.types):
+        own = model.folder_type in use.types
+        yield model.folder_type if own else use.types[0], model, BY_HASH
 
 
 # ------------------------------------------------------------ a prompt of the API

@@ -5,6 +5,7 @@ Nothing is looked up here: a name in a text is only a word that may be a model's
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from .loader_row import EMBEDDINGS_IN_TEXT, ENTRIES, LORAS_IN_TEXT, NAME, STANDS
 from .loaders import rows_of
 
 ADDED_CLASS = "CloudStorageLibraryModel"
+DOWNLOAD_CLASS = "LoadModelFromCloud"
 ADDED_ID = "cloud_storage~"  # how the id of an added node begins; the page counts, API users name nodes
 HOPS = 8  # of wires between a text and the node that reads it
 
@@ -81,6 +83,27 @@ def added_models(nodes: Mapping[str, Any]) -> Iterator[Added]:
             if isinstance(inputs, dict):
                 is_word = inputs.get("is_word") is True
                 yield Added(str(inputs.get("folder_type")), str(inputs.get("name")), is_word)
+
+
+class Downloaded(NamedTuple):
+    """What a Download Model node fetches, by its inputs."""
+
+    folder_type: str
+    key: str
+    subfolder: str
+
+
+def downloaded(nodes: Mapping[str, Any]) -> Iterator[Downloaded]:
+    """Yield what each Download Model node of a prompt fetches, as far as its inputs are texts, or wires from
+    texts.
+    """
+    for node in nodes.values():
+        if isinstance(node, dict) and node.get("class_type") == DOWNLOAD_CLASS:
+            inputs = node.get("inputs")
+            given = inputs if isinstance(inputs, dict) else {}
+            values = [given.get("model_type"), given.get("key"), given.get("subfolder", "")]
+            texts = [[one] if isinstance(one, str) else _texts(nodes, one) for one in values]
+            yield from (Downloaded(*one) for one in itertools.product(*texts))
 
 
 def _in_node(

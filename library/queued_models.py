@@ -6,15 +6,16 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..comfyui import folders
+from ..comfyui import folders, model_folders
 from ..comfyui.prompt_queue import QueuedPrompt
+from ..errors import ConfigurationError
 from .loader_row import NAME, STANDS_FOR, WITHIN
-from .named_models import Added, Named, added_models, in_prompt, stem
+from .named_models import Added, Downloaded, Named, added_models, downloaded, in_prompt, stem
 
 EXPECTED = 64  # prompts that were posted last, which may not be in the queue yet
 EXPECTED_SECONDS = 20.0  # after which a prompt that is not in the queue has been refused
@@ -22,14 +23,15 @@ EXPECTED_SECONDS = 20.0  # after which a prompt that is not in the queue has bee
 
 @dataclass(frozen=True)
 class _Names:
-    """What one prompt names: by its own nodes, and by the nodes that were added to it."""
+    """What one prompt names: by its loaders, by the nodes that were added to it, and by Download Model."""
 
     named: tuple[Named, ...]
     added: tuple[Added, ...]
+    downloaded: tuple[Downloaded, ...]
 
     @staticmethod
     def of(nodes: Mapping[str, Any]) -> _Names:
-        return _Names(tuple(in_prompt(nodes)), tuple(added_models(nodes)))
+        return _Names(tuple(in_prompt(nodes)), tuple(added_models(nodes)), tuple(downloaded(nodes)))
 
     def paths(self) -> Iterator[Path]:
         """The files of this machine that the prompt may load."""
@@ -37,6 +39,11 @@ class _Names:
             yield from _existing(added.folder_type, added.name)
             if added.is_word:
                 yield from _of_word(added.folder_type, added.name)
+        for wanted in self.downloaded:
+            with contextlib.suppress(ConfigurationError):  # the node says what is wrong
+                path = model_folders.file_of(wanted.folder_type, wanted.key, wanted.subfolder).path
+                if path.is_file():
+                    yield path
         for one in self.named:
             for folder_type in one.row.types:
                 if one.row.kind in (NAME, WITHIN):
@@ -79,6 +86,7 @@ class QueuedModels:
         self._version = 0  # counts what was posted
         self._names: dict[str, _Names] = {}  # of the prompts in the queue, by their ids
         self._noted: set[str] = set()  # the ids of those whose use is recorded
+        self._held: dict[Path, frozenset[str]] = {}  # files in use, with the ids of prompts
 
     def posted(self, nodes: Mapping[str, Any]) -> None:
         """Note a prompt that may be in the queue soon: what it names is in use from now on."""
@@ -119,9 +127,24 @@ class QueuedModels:
         return found
 
     def paths(self) -> set[Path]:
-        """Return the files that the queue names, and the prompts that may be in it soon; links resolved."""
+        """Return the files that the queue names or holds, and those of the prompts that may be in it soon;
+        links resolved.
+        """
         expected = [_Names.of(nodes) for nodes in self._expected()]
-        return {path.resolve() for names in (*self._in_queue().values(), *expected) for path in names.paths()}
+        queued = self._in_queue()
+        found = {path.resolve() for names in (*queued.values(), *expected) for path in names.paths()}
+        with self._lock:
+            self._held = {path: ids for path, ids in self._held.items() if not ids.isdisjoint(queued)}
+            return found | set(self._held)
+
+    def hold(self, path: Path, prompt_ids: Iterable[str]) -> None:
+        """Count a file as named by these prompts, as long as one of them is in the queue: a node of theirs
+        uses it, and only that node knows its name.
+        """
+        path = path.resolve()
+        with self._lock:
+            self._held[path] = self._held.get(path, frozenset()).union(prompt_ids)
+            self._version += 1
 
     @contextlib.contextmanager
     def unless_named(self, path: Path) -> Iterator[bool]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from ..comfyui import folders, prompt_queue, server
+from ..comfyui import folders, prompt, prompt_queue, server
 from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import OFF, ON_DEMAND
+from ..loading.model_file import LocalModel, Wanted
 from ..profile import Profile
+from ..storage.base import Storage
 from ..system import utc_clock
+from ..system.meter import Meter
 from . import catalogue as catalogues
-from .catalogue import Catalogue
+from . import copies
+from .catalogue import Catalogue, Model
 from .demand import Demand
 from .disk_budget import Budget
 from .fetches import Fetches
@@ -77,6 +82,28 @@ def demand(folder_type: str, name: str, *, is_word: bool = False) -> Demand:
     """Return the demand of a node for one file."""
     found = library()
     return Demand(found.catalogue, found.fetches, folder_type, name, is_word=is_word)
+
+
+def download(
+    storage: Storage,
+    wanted: Wanted,
+    folder_type: str,
+    name: str,
+    meter: Meter,
+    say: Callable[[str], object],
+) -> tuple[LocalModel, str]:
+    """Fetch what a Download Model node names, in this thread; see ``Fetches.for_node``. Loaders of
+    ``folder_type`` list the file as ``name``.
+    """
+    return fetches().for_node(
+        storage, wanted, Model(folder_type, name, wanted.key, 0, "", None, None, ""), meter, say
+    )
+
+
+def in_use(path: Path) -> None:
+    """Note that a node of the running prompt uses a file: it is not removed before the prompt has ended."""
+    library().queued.hold(path, prompt.running_ids())
+    copies.note_use(path)
 
 
 def uploaded(profile: Profile | None, keys: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +40,9 @@ _KEPT_IN_MEMORY = (
     "A loader may still use the older file, which it keeps in memory, as those of LoRAs do: "
     "choose Unload Models and Execution Cache in ComfyUI's Edit menu, and queue again."
 )
+
+
+Room = Callable[[int], AbstractContextManager[object]]  # for so many bytes, as long as they are needed
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,20 @@ def lock_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.lock")
 
 
-def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> LocalModel:
+def fetch(
+    storage: Storage,
+    wanted: Wanted,
+    meter: Meter,
+    say: Callable[[str], object],
+    room: Room = contextlib.nullcontext,
+) -> LocalModel:
     """Download the model if the file is missing or not current; if the server cannot be reached, use the
     file.
 
-    ``say`` is called with a text while this waits. After a failure the file is as before, and the bytes that
-    have arrived are kept for the next call. Raises AlreadyExists if the file is not a copy of this object,
-    and what ``Storage.stat`` and ``resumable_download.download`` raise.
+    ``say`` is called with a text while this waits. Bytes move within ``room``, which is called with the size
+    of the object and may raise. After a failure the file is as before, and the bytes that have arrived are
+    kept for the next call. Raises AlreadyExists if the file is not a copy of this object, and what
+    ``Storage.stat`` and ``resumable_download.download`` raise.
     """
     target = wanted.target
 
@@ -96,7 +107,7 @@ def fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], o
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with locks.locked(lock_of(target), meter, wait_begins):
-                return _fetch(storage, wanted, meter, say)
+                return _fetch(storage, wanted, meter, say, room)
         except StorageError:
             if is_new:  # the key may not exist, and then no empty folder should stay
                 with contextlib.suppress(OSError):
@@ -123,7 +134,9 @@ def _object(storage: Storage, key: str) -> tuple[str, str]:
     return storage.bucket, f"{storage.path_prefix}{key}"
 
 
-def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> LocalModel:
+def _fetch(
+    storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], object], room: Room
+) -> LocalModel:
     target = wanted.target
     record = model_record.read(target)
     copy = _copy(record, storage, wanted.key)
@@ -145,7 +158,7 @@ def _fetch(storage: Storage, wanted: Wanted, meter: Meter, say: Callable[[str], 
         _note(target, _object(storage, info.key), info, digest, None)
         return LocalModel("The file was there already, with the same content.", info.etag)
     former = Fingerprint.of(target) if record and record.is_ours(target) else None
-    info = _download(storage, info, wanted, former, meter)
+    info = _download(storage, info, wanted, former, meter, room)
     status = f"Downloaded {target.name}."
     return LocalModel(f"{status} {_KEPT_IN_MEMORY}" if older else status, info.etag)
 
@@ -193,7 +206,7 @@ def _not_ours(
 
 
 def _download(
-    storage: Storage, info: ObjectInfo, wanted: Wanted, former: Fingerprint | None, meter: Meter
+    storage: Storage, info: ObjectInfo, wanted: Wanted, former: Fingerprint | None, meter: Meter, room: Room
 ) -> ObjectInfo:
     """Download the object and rename it to the target; start again if the object is replaced meanwhile."""
     target = wanted.target
@@ -202,7 +215,11 @@ def _download(
         digest = _digest(storage, info, wanted)
         own = meter.part()
         try:
-            resumable_download.download(storage, info, part, digest, own)
+            with room(info.size):
+                resumable_download.download(storage, info, part, digest, own)
+                # The record first: a file without one would count as a file of another origin.
+                _note(target, _object(storage, info.key), info, digest, former, part)
+                part.replace(target)
             break
         except Changed:
             if again == RESTARTS:
@@ -210,9 +227,6 @@ def _download(
             meter.expect(-own.total)
             meter.add(-own.done)
             info = storage.stat(wanted.key)
-    # The record first: a file without one would count as a file of another origin.
-    _note(target, _object(storage, info.key), info, digest, former, part)
-    part.replace(target)
     journal_of(part).unlink(missing_ok=True)
     return info
 

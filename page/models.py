@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..comfyui import folders, node_classes
 from ..config.settings import OFF
@@ -95,6 +95,7 @@ def progress(_said: Said) -> dict[str, Any]:
             "total": one.total,
             "text": one.text,
             "error": one.error,
+            "model": {"type": one.model.folder_type, "name": one.model.name} if one.model else None,
         }
         for one in service.fetches().states()
     ]
@@ -115,33 +116,33 @@ def workflow(said: Said) -> dict[str, Any]:
 
 
 def fetch(said: Said) -> dict[str, Any]:
-    """Start to fetch ``models``: each ``{type, name}`` of the catalogue, and ``as``, the name that a workflow
-    has for it.
+    """Start to fetch ``models``: each ``{type, name}`` of the catalogue, ``as``, the name that a workflow has
+    for it, and ``into``, the type in whose folder the workflow's node looks for it.
 
     Those that the catalogue does not have are in ``refused``, each with the reason. Raises NotFound if it has
     none of them, Throttled if too many wait.
     """
     known, fetches = service.catalogue(), service.fetches()
     asked = list(_asked(said))
-    found = [(known.find(folder_type, name), folder_type, name, local) for folder_type, name, local in asked]
+    found = [(known.find(one.folder_type, one.name), one) for one in asked]
     refused = [
-        {"type": folder_type, "name": name, "error": str(_unknown(folder_type, name))}
-        for model, folder_type, name, _ in found
+        {"type": one.folder_type, "name": one.name, "error": str(_unknown(one))}
+        for model, one in found
         if model is None
     ]
     if found and len(refused) == len(found):
-        raise _unknown(*asked[0][:2])
+        raise _unknown(asked[0])
     if len(fetches.busy()) + len(found) > BUSY:
         raise Throttled(f"More than {BUSY} downloads would wait. Wait until some of them are complete.")
-    for model, _, _, local in found:
+    for model, one in found:
         if model is not None:
-            fetches.start(model, local)
+            fetches.start(model, one.local_name, folder_type=one.local_type)
     return {"started": len(found) - len(refused), "refused": refused}
 
 
 def cancel(said: Said) -> dict[str, Any]:
     """Stop the fetches of ``models``, each ``{type, name}``; what has arrived is kept for the next one."""
-    stopped = [service.fetches().cancel(folder_type, name) for folder_type, name, _ in _asked(said)]
+    stopped = [service.fetches().cancel(one.folder_type, one.name) for one in _asked(said)]
     return {"cancelled": sum(stopped)}
 
 
@@ -218,20 +219,30 @@ def _number(text: Any) -> int:  # noqa: ANN401  of a query
     return int(text)
 
 
-def _asked(said: Said) -> Iterator[tuple[str, str, str]]:
-    """The models of a request: folder type, name, and the local name or "". Raises ConfigurationError."""
+class _Asked(NamedTuple):
+    """A model of a request, and the name and the type that the workflow has for it, or ""."""
+
+    folder_type: str
+    name: str
+    local_name: str
+    local_type: str
+
+
+def _asked(said: Said) -> Iterator[_Asked]:
+    """The models of a request. Raises ConfigurationError."""
     models = said.get("models")
     if not isinstance(models, list) or not 0 < len(models) <= AT_ONCE:
         raise ConfigurationError(f"Name between 1 and {AT_ONCE} models.")
     for one in models:
-        values = tuple(one.get(name, "") for name in ("type", "name", "as")) if isinstance(one, dict) else ()
-        if len(values) != 3 or not all(isinstance(text, str) for text in values):  # noqa: PLR2004
+        parts = ("type", "name", "as", "into")
+        values = [one.get(part, "") for part in parts] if isinstance(one, dict) else [None]
+        if not all(isinstance(text, str) for text in values):
             raise ConfigurationError("A model has a type and a name, both texts. Reload the page.")
         if any(len(text) > NAME_CHARACTERS for text in values):
             raise ConfigurationError(f"Name models with at most {NAME_CHARACTERS} characters.")
-        yield values
+        yield _Asked(*values)
 
 
-def _unknown(folder_type: str, name: str) -> StorageError:
+def _unknown(asked: _Asked) -> StorageError:
     said, advice = "the list of models does not have it", "Refresh the list."
-    return NotFound(sentence(f"fetch {name[:200]!r}", folder_type[:200], said, advice))
+    return NotFound(sentence(f"fetch {asked.name[:200]!r}", asked.folder_type[:200], said, advice))

@@ -282,6 +282,7 @@ def cloud(comfyui, fast_place: Place, monkeypatch: pytest.MonkeyPatch):
 
     for name, value in fast_place.settings({"path_prefix": own_prefix()}).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COMFY_S3_MODELS_KEEP_FREE_GB", "0")  # this machine's disk may be almost full
     return connect.storage_of(None, folders.profiles_file())
 
 

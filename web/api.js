@@ -70,7 +70,7 @@ export function serverOf(address, say) {
       progress: () => read("models/progress"),
       /** The models that a workflow names. */
       ofWorkflow: (workflow, signal) => post("models/workflow", { workflow }, signal),
-      /** Download entries of the catalogue, each `{type, name, as}`. */
+      /** Download entries of the catalogue, each `{type, name, as, into}`. */
       fetch: (models) => post("models/fetch", { models }),
       cancel: (models) => post("models/cancel", { models }),
       dismiss: () => post("models/dismiss"),

@@ -154,7 +154,7 @@ export class ModelLibrary {
     return all
   }
 
-  /** Download models, each `{type, name, as}`. Rejects with the server's reason. */
+  /** Download models, each `{type, name, as, into}`. Rejects with the server's reason. */
   async get(models) {
     const { refused } = await this.models.fetch(models)
     await this.look()

@@ -280,7 +280,7 @@ export class ModelsTab {
   fetchRow(fetch) {
     const details = [fetch.type, sizeOf(fetch.total, this.locale)]
     const name = element("span", {}, fetch.name)
-    return this.rowOf({ name, details, fetch, model: fetch, state: IN_BUCKET })
+    return this.rowOf({ name, details, fetch, model: fetch, state: fetch.model ? IN_BUCKET : MISSING })
   }
 
   rowOf({ name, details, fetch, model, state }) {
@@ -364,8 +364,8 @@ export class ModelsTab {
   }
 
   get(requests) {
-    const [{ type, name, as = name }] = requests
-    return this.run(() => this.library.get(requests), requests.length === 1 ? { type, name: as } : undefined)
+    const [{ type, name, as = name, into = type }] = requests
+    return this.run(() => this.library.get(requests), requests.length === 1 ? { type: into, name: as } : undefined)
   }
 
   /** Do something; if it fails, say so at the model, or at the top. */
@@ -389,10 +389,10 @@ function countsOf(counts) {
   return { here: counts[HERE], bucket: counts[IN_BUCKET], missing: counts[MISSING] }
 }
 
-/** What to ask the server for: the bucket's own name, and the name that the workflow has for it. */
+/** What to ask the server for: the bucket's own type and name, and those that the workflow has for it. */
 function requestOf(one) {
   const { type, name } = one.model ?? one
-  return one.name === name ? { type, name } : { type, name, as: one.name }
+  return { type, name, ...(one.name !== name && { as: one.name }), ...(one.type !== type && { into: one.type }) }
 }
 
 function dayOf(time, locale) {

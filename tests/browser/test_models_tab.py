@@ -41,7 +41,6 @@ def library(cloud, monkeypatch):
     import nodes
 
     monkeypatch.setattr(nodes, "NODE_CLASS_MAPPINGS", loaders())
-    monkeypatch.setenv("COMFY_S3_MODELS_KEEP_FREE_GB", "0")
 
     def filled(models=None):
         fill(cloud, models)

@@ -87,7 +87,6 @@ def store(cloud: Any) -> Any:
 @pytest.fixture
 def on_demand(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMFY_S3_MODELS", "on demand")
-    monkeypatch.setenv("COMFY_S3_MODELS_KEEP_FREE_GB", "0")
 
 
 def listed(catalogue: Any) -> Any:

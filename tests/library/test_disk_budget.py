@@ -161,6 +161,23 @@ def test_unfinished_downloads_go_first_unless_somebody_works_at_them(made, fetch
     assert here(tmp_path) == "abc"
 
 
+def test_a_newer_version_of_a_copy_replaces_it_in_the_budget(made, fetch, tmp_path, store):
+    for name in "abc":
+        fetch(name)
+    budget = disk_budget.Budget(made.catalogue, made.queued)
+    with budget.reserve(tmp_path / "models" / "loras" / "a.safetensors", SIZE, Meter(), print):
+        assert here(tmp_path) == "abc", "two others and the new one are within the budget"
+
+
+def test_the_size_that_counts_is_that_of_the_object_now(made, fetch, tmp_path, store):
+    for name in "abc":
+        fetch(name)
+    store("loras/d.safetensors", b"d" * 4 * SIZE)
+    with pytest.raises(errors.StorageError, match=r"it has 4\.0 kB"):
+        fetch("d")
+    assert here(tmp_path) == "abc"
+
+
 def test_running_fetches_have_their_room_reserved(made, fetch, tmp_path):
     budget = disk_budget.Budget(made.catalogue, made.queued)
     fetch("a")

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from cloud_storage import errors
+from cloud_storage.library.catalogue import Model
 from cloud_storage.library.fetches import CANCELLED, DONE, FAILED, RUNNING, WAITING
 from cloud_storage.loading import model_record
+from cloud_storage.loading.model_file import Wanted
 from cloud_storage.system.meter import Meter
 
 
@@ -131,7 +133,7 @@ def held(made, store, monkeypatch):
 
     started, goes_on = threading.Semaphore(0), threading.Event()
 
-    def download(storage, wanted, meter, say):
+    def download(storage, wanted, meter, say, room):
         meter.expect(100)
         meter.add(40)
         started.release()
@@ -216,6 +218,66 @@ def test_arrivals_are_counted_so_that_a_loaded_model_is_known_to_be_current(made
     made.fetches.wait(made.fetches.start(model(made)), Meter())
     assert made.fetches.arrivals("loras", name) == 2
     assert made.fetches.arrivals("loras", "never.safetensors") == 1
+
+
+@pytest.fixture
+def downloaded(made, tmp_path, cloud, monkeypatch):
+    """``downloaded(key, name)`` downloads an object for a node, in this thread; it gives what is shown while
+    its bytes move, and what the node says.
+    """
+
+    seen = []
+    stream = type(cloud).stream
+
+    def streamed(storage, *given):
+        seen.extend(made.fetches.states())
+        return stream(storage, *given)
+
+    monkeypatch.setattr(type(cloud), "stream", streamed)
+
+    def download(key, name, **wanted):
+        seen.clear()
+        target = tmp_path / "models" / "loras" / name
+        one = Model("loras", name, key, 0, "", None, None, "")
+        found, besides = made.fetches.for_node(cloud, Wanted(key, target, **wanted), one, Meter(), print)
+        return list(seen), f"{found.status} {besides}".strip()
+
+    return download
+
+
+def test_what_a_node_downloads_is_in_the_list_while_its_bytes_move(made, downloaded, store):
+    store("elsewhere/a.safetensors", b"a" * 100)
+    seen, said = downloaded("models/elsewhere/a.safetensors", "new/a.safetensors")
+    assert said == "Downloaded a.safetensors."
+    assert {(one.name, one.status, one.model) for one in seen} == {("new/a.safetensors", RUNNING, None)}
+    (state,) = made.fetches.states()
+    assert (state.status, state.done, state.total) == (DONE, 100, 100)
+    made.fetches.dismiss()
+    _, said = downloaded("models/elsewhere/a.safetensors", "new/a.safetensors")
+    assert said.startswith("Unchanged")
+    assert not made.fetches.states(), "no byte has moved"
+
+
+def test_the_page_can_cancel_what_a_node_downloads(made, downloaded, cloud, monkeypatch):
+    from cloud_storage.library import fetches
+
+    def download(storage, info, part, digest, meter):
+        assert made.fetches.cancel("loras", "new.safetensors")
+        meter.check()
+
+    monkeypatch.setattr(fetches.model_file.resumable_download, "download", download)
+    with pytest.raises(errors.TransferCancelled):
+        downloaded("models/loras/style/ink.safetensors", "new.safetensors")
+    assert [state.status for state in made.fetches.states()] == [CANCELLED]
+    assert not made.fetches.cancel("loras", "new.safetensors")
+
+
+def test_a_model_that_a_node_replaces_counts_as_arrived_once_more(made, downloaded):
+    name = "style/ink.safetensors"
+    downloaded(f"models/loras/{name}", name)
+    assert made.fetches.arrivals("loras", name) == 1
+    downloaded(f"models/loras/{name}", name, force=True)
+    assert made.fetches.arrivals("loras", name) == 2
 
 
 def test_a_profile_that_is_gone_is_an_error(made, monkeypatch):

@@ -160,6 +160,19 @@ def test_a_template_tells_folder_and_hash(found, catalogue):
     ]
 
 
+def test_a_match_by_hash_of_another_type_is_for_the_type_that_the_node_lists(found, catalogue):
+    soft = catalogue.find("vae", "soft.safetensors")
+    catalogue.note_sha256(soft, soft.etag, SHA)
+    said = [{"name": "mine.safetensors", "directory": "checkpoints", "hash": SHA}]
+    workflow = {"nodes": [node(1, "CheckpointLoaderSimple", "mine.safetensors", properties={"models": said})]}
+    assert found(workflow) == [
+        ("checkpoints", "mine.safetensors", IN_BUCKET, "soft.safetensors", "hash", ("1",)),
+    ]
+    base = catalogue.find("checkpoints", "base.safetensors")
+    catalogue.note_sha256(base, base.etag, SHA)
+    assert found(workflow)[0][3] == "base.safetensors", "one of its own type comes first"
+
+
 def test_a_widget_that_a_node_sets_does_not_count_and_one_of_a_primitive_does(found):
     widget = {"name": "lora_name", "widget": {"name": "lora_name"}, "link": 3}
     loader = node(1, "LoraLoader", "style/ink.safetensors", 1.0, inputs=[widget])

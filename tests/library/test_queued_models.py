@@ -45,6 +45,38 @@ def test_names_added_nodes_and_words_name_files(here):
     assert queued.ids() == {"1", "2"}
 
 
+def download(key, **inputs):
+    return {"class_type": "LoadModelFromCloud", "inputs": {"model_type": "loras", "key": key, **inputs}}
+
+
+def test_a_download_model_node_names_its_file_also_by_a_wire_from_a_text(here, registered):
+    nodes = {
+        "1": download("any/loras/style/ink.safetensors"),
+        "2": download(["5", 0], subfolder=""),
+        "3": download("x/../b.py"),
+        "4": {"class_type": "LoadModelFromCloud"},
+        "5": {"class_type": "PrimitiveString", "inputs": {"words": "c.safetensors"}},
+        "6": download("elsewhere/b.safetensors", subfolder="other"),
+    }
+    queued = QueuedModels(lambda: [prompt("1", **nodes)])
+    assert names(queued.paths()) == ["c", "ink"]
+    assert names(queued.new_uses()) == ["c", "ink"]
+
+
+def test_a_file_that_a_node_uses_counts_until_its_prompt_has_ended(here):
+    prompts = [prompt("1"), prompt("2")]
+    queued = QueuedModels(lambda: prompts)
+    queued.hold(here / "a.safetensors", ["1"])
+    queued.hold(here / "b.safetensors", ["2"])
+    queued.hold(here / "b.safetensors", ["1"])
+    queued.hold(here / "c.safetensors", [])
+    assert names(queued.paths()) == ["a", "b"]
+    del prompts[0]
+    assert names(queued.paths()) == ["b"]
+    prompts.clear()
+    assert not queued.paths()
+
+
 def test_each_prompt_is_a_use_once(here):
     prompts = [prompt("1", a=lora("a"))]
     queued = QueuedModels(lambda: prompts)

@@ -20,7 +20,6 @@ ID = "cloud_storage~1"
 @pytest.fixture
 def bucket(cloud, comfyui, monkeypatch):
     monkeypatch.setenv("COMFY_S3_MODELS", "on demand")
-    monkeypatch.setenv("COMFY_S3_MODELS_KEEP_FREE_GB", "0")
     service._made.cache_clear()
     cloud.put("models/loras/style/ink.safetensors", b"ink" * 100, PutOptions(), Meter())
     service.catalogue().refresh()

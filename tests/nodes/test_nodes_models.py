@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from cloud_storage import errors, nodes_models
-from cloud_storage.loading import is_changed, resumable_download
+from cloud_storage.loading import is_changed, model_record, resumable_download
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import model_management
@@ -203,6 +203,57 @@ def test_is_changed_of_an_upload_follows_the_file_that_a_wire_brings(cloud, comf
     assert changed() == first
     local("loras/a.safetensors", b"trained further")
     assert changed() != first
+
+
+# ------------------------------------------------------------ the library's budget
+
+
+@pytest.fixture
+def three(cloud, monkeypatch, tmp_path):
+    """Three models of which two are within the budget; ``three(name)`` downloads one of them."""
+    monkeypatch.setenv("COMFY_S3_MODELS_BUDGET_GB", str(2.5 * MIB / 1e9))
+    for name in "abc":
+        put(cloud, f"models/loras/{name}.safetensors")
+
+    def download(name):
+        outputs_of(
+            "LoadModelFromCloud", model_type="loras", key=f"models/loras/{name}.safetensors", unique_id="4"
+        )
+        return "".join(sorted(path.stem for path in (tmp_path / "models" / "loras").glob("*.safetensors")))
+
+    return download
+
+
+def test_a_download_removes_the_copies_that_were_not_used_for_longest(three, comfyui, tmp_path):
+    three("a")
+    three("b")
+    os.utime(model_record.record_path(tmp_path / "models" / "loras" / "a.safetensors"), (1, 1))
+    assert three("c") == "bc"
+    assert "Removed 1 copy to make room" in comfyui.texts[-1][0]
+    assert three("b") == "bc"
+    os.utime(model_record.record_path(tmp_path / "models" / "loras" / "c.safetensors"), (1, 1))
+    assert three("a") == "ab", "to find b unchanged was a use of it"
+
+
+@pytest.mark.parametrize("asks", ["the run", "IS_CHANGED"])
+def test_what_a_running_prompt_has_downloaded_is_not_removed_for_its_next_download(
+    three, comfyui, cloud, asks, tmp_path
+):
+    three("a")
+    three("b")
+    os.utime(model_record.record_path(tmp_path / "models" / "loras" / "a.safetensors"), (1, 1))
+    inputs = {"model_type": "loras", "key": ["5", 0], "subfolder": ""}
+    queue(comfyui, inputs)
+    if asks == "the run":
+        three("a")
+        three("b")
+    else:
+        for name in "ab":
+            changed(**{**inputs, "key": f"models/loras/{name}.safetensors"})
+    with pytest.raises(errors.StorageError, match="queued workflows name them"):
+        three("c")
+    comfyui.prompt_queue.currently_running.clear()
+    assert three("c") == "bc"
 
 
 # ------------------------------------------------------------ cancel

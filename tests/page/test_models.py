@@ -40,7 +40,6 @@ def library(cloud, monkeypatch):
     import nodes
 
     monkeypatch.setattr(nodes, "NODE_CLASS_MAPPINGS", loaders())
-    monkeypatch.setenv("COMFY_S3_MODELS_KEEP_FREE_GB", "0")
     fill(cloud)
     yield listed()
     for fetch in service.fetches().busy():
@@ -158,6 +157,28 @@ def test_a_match_is_stored_under_the_name_that_the_workflow_has_for_it(ask):
     ask.post("models/fetch", {"models": [{**INK, "as": "mine/other name.safetensors"}]})
     arrived()
     assert (Path(folder_paths.models_dir) / "loras/mine/other name.safetensors").read_bytes() == b"ink"
+
+
+def test_a_match_of_another_type_is_stored_where_the_workflow_s_node_looks(ask):
+    import folder_paths
+
+    soft = {"type": "vae", "name": "soft.safetensors", "as": "mine.safetensors", "into": "checkpoints"}
+    ask.post("models/fetch", {"models": [soft]})
+    arrived()
+    assert (Path(folder_paths.models_dir) / "checkpoints/mine.safetensors").read_bytes() == b"vae"
+    (fetch,) = ask("models/progress").json["fetches"]
+    assert (fetch["type"], fetch["name"], fetch["status"]) == ("checkpoints", "mine.safetensors", "done")
+    assert fetch["model"] == {"type": "vae", "name": "soft.safetensors"}
+
+
+@pytest.mark.parametrize("into", ["custom_nodes", "diffusers", "configs", "unknown", "../loras"])
+def test_no_file_is_made_in_a_folder_that_does_not_list_such_models(ask, tmp_path, into):
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    ask.post("models/fetch", {"models": [{**INK, "into": into}]})
+    arrived()
+    (fetch,) = ask("models/progress").json["fetches"]
+    assert fetch["status"] == "failed"
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_model_that_left_the_bucket_meanwhile_is_an_error_to_read(ask, cloud):

@@ -211,7 +211,7 @@ def core(servers, tmp_path_factory):
     (package / "__init__.py").write_text(PACKAGE)
     target = urllib.parse.urlsplit(place.environ["COMFY_S3_ENDPOINT_URL"])
     with FaultProxy(target.hostname, target.port) as proxy:
-        settings = {"ENDPOINT_URL": proxy.url, "MODELS": "on demand", "MODELS_KEEP_FREE_GB": "0"}
+        settings = {"ENDPOINT_URL": proxy.url, "MODELS": "on demand"}
         environ = {**place.environ, **{f"COMFY_S3_{name}": value for name, value in settings.items()}}
         with running(base, ROOT, environ, [package]) as url:
             yield Core(url, base, storage, proxy)

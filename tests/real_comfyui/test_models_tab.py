@@ -58,8 +58,7 @@ def base(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(place, base):
     fill(place.open(), MODELS)
-    settings = {**place.environ, "COMFY_S3_MODELS_KEEP_FREE_GB": "0"}
-    with running(base, ROOT, settings) as url:
+    with running(base, ROOT, place.environ) as url:
         yield url
 
 

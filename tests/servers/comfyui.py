@@ -54,7 +54,8 @@ def running(
         command += ["--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
         if "COMFYUI_FRONTEND" in os.environ:
             command += ["--front-end-root", os.environ["COMFYUI_FRONTEND"]]
-        processes.start("comfyui", command, {**os.environ, **settings, "PYTHONDONTWRITEBYTECODE": "1"})
+        own = {"COMFY_S3_MODELS_KEEP_FREE_GB": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        processes.start("comfyui", command, {**os.environ, **own, **settings})
         ours = f"{address}/object_info/SaveImageToCloud"
         processes.wait_until(lambda: _answers(ours), "ComfyUI has our nodes", READY_SECONDS)
         configure(address, SEEN)
