@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
 import hostile_texts
 import pytest
-from cloud_storage.errors import StorageError
+from cloud_storage.errors import StorageError, TransferCancelled
 from cloud_storage.library import fetches as fetches_module
 from cloud_storage.library import service
 from cloud_storage.library.catalogue import Model
+from cloud_storage.loading.model_file import Wanted
 from cloud_storage.page import models, routes
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -226,6 +228,51 @@ def test_a_download_that_fails_says_why_and_can_be_tried_again(library, ours, mo
     ours.get_by_role("button", name="Download soft.safetensors").first.click()
     expect(row(ours, "This workflow", "soft.safetensors")).to_contain_text("here")
     expect(ours.locator(".cs-error")).to_have_count(0)
+
+
+def test_a_download_under_another_name_and_type_can_be_tried_again_without_its_workflow(
+    library, ours, monkeypatch
+):
+    import folder_paths
+
+    soft = library().find("vae", "soft.safetensors")
+
+    def fail(*_given):
+        raise StorageError("Could not fetch 'mine.safetensors': the disk is full. Free some room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fetches_module.Fetches, "_fetch", fail)
+        service.fetches().start(soft, "mine.safetensors", folder_type="checkpoints")
+        arrived()
+        opened(ours)
+        expect(row(ours, "Downloads", "mine.safetensors")).to_contain_text("the disk is full")
+    row(ours, "Downloads", "mine.safetensors").get_by_role("button").click()
+    expect(row(ours, "Downloads", "mine.safetensors")).to_have_count(0)
+    assert (Path(folder_paths.models_dir) / "checkpoints/mine.safetensors").read_bytes() == b"vae"
+
+
+def test_what_a_node_downloads_is_shown_and_can_be_cancelled_but_not_begun(
+    library, ours, cloud, tmp_path, monkeypatch
+):
+    library({"elsewhere/own.safetensors": b"own"})
+
+    def download(storage, info, part, digest, meter):
+        meter.wait(60)
+
+    monkeypatch.setattr(fetches_module.model_file.resumable_download, "download", download)
+    wanted = Wanted("models/elsewhere/own.safetensors", tmp_path / "models" / "loras" / "own.safetensors")
+    given = (cloud, wanted, "loras", "own.safetensors", Meter(), print)
+
+    def node():
+        with contextlib.suppress(TransferCancelled):
+            service.download(*given)
+
+    running = threading.Thread(target=node)
+    running.start()
+    opened(ours)
+    row(ours, "Downloads", "own.safetensors").get_by_role("button", name="Cancel").click()
+    running.join(60)
+    expect(row(ours, "Downloads", "own.safetensors").get_by_role("button")).to_have_count(0)
 
 
 def test_what_the_server_refuses_is_said_where_it_was_asked(library, ours, cloud):
