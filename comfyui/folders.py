@@ -110,7 +110,17 @@ class LocalModels:
 
             entry = folder_paths.folder_names_and_paths.get(current_type(model_type), ((),))
             self._folders[model_type] = [str(folder) for folder in entry[0]]
-        return any(os.path.isfile(f"{folder}/{name}") for folder in self._folders[model_type])  # noqa: PTH113
+        return any(_is_file(f"{folder}/{name}") for folder in self._folders[model_type])
+
+
+def _is_file(path: str) -> bool:
+    """As ``isfile``, but without an exception within for a file that is missing, which takes longer than to
+    look.
+    """
+    try:
+        return os.access(path, os.F_OK) and os.path.isfile(path)  # noqa: PTH113
+    except ValueError:  # no file can have this name
+        return False
 
 
 def current_type(model_type: str) -> str:

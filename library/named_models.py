@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..comfyui import node_classes
@@ -112,6 +112,7 @@ def _in_node(
     if node_class == ADDED_CLASS:
         return
     has_clip = is_wire(inputs.get("clip"))
+    texts = (node_classes.text_inputs(node_class) if has_clip else None) or frozenset[str]()
     for name, value in inputs.items():
         is_text = isinstance(value, str)
         if not is_text and not isinstance(value, (list, dict)):
@@ -126,8 +127,8 @@ def _in_node(
             types = node_classes.model_lists(node_class).get(name)
             if types:
                 yield Named(node_id, name, value, Loader(node_class, name, types))
-        if has_clip and name != "clip" and (not is_text or "embedding:" in value):
-            for word in _embeddings(nodes, node_class, name, value):
+        if has_clip and ("embedding:" in value if is_text else name in texts):
+            for word in _embeddings([value] if is_text else _texts(nodes, value)):
                 yield Named(node_id, name, word, _EMBEDDINGS)
 
 
@@ -158,12 +159,8 @@ def _entries(value: Any) -> Iterator[str]:  # noqa: ANN401
                 yield name
 
 
-def _embeddings(nodes: Mapping[str, Any], node_class: str, name: str, value: Any) -> Iterator[str]:  # noqa: ANN401
-    """The embeddings in the text of a node that has a wire from a CLIP."""
-    if isinstance(value, str):
-        texts = [value]
-    else:
-        texts = _texts(nodes, value) if name in (node_classes.text_inputs(node_class) or ()) else []
+def _embeddings(texts: Iterable[str]) -> Iterator[str]:
+    """The embeddings in the texts of a node that has a wire from a CLIP."""
     for text in texts:
         for word in _EMBEDDING.findall(text):
             found = _WEIGHT.sub("", word.rstrip("])"))

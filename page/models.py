@@ -234,13 +234,14 @@ def _asked(said: Said) -> Iterator[_Asked]:
     if not isinstance(models, list) or not 0 < len(models) <= AT_ONCE:
         raise ConfigurationError(f"Name between 1 and {AT_ONCE} models.")
     for one in models:
-        parts = ("type", "name", "as", "into")
-        values = [one.get(part, "") for part in parts] if isinstance(one, dict) else [None]
-        if not all(isinstance(text, str) for text in values):
+        entry = one if isinstance(one, dict) else {"type": None}
+        values = [entry.get(part, "") for part in ("type", "name", "as", "into")]
+        texts = [text for text in values if isinstance(text, str)]
+        if len(texts) < len(values):
             raise ConfigurationError("A model has a type and a name, both texts. Reload the page.")
-        if any(len(text) > NAME_CHARACTERS for text in values):
+        if any(len(text) > NAME_CHARACTERS for text in texts):
             raise ConfigurationError(f"Name models with at most {NAME_CHARACTERS} characters.")
-        yield _Asked(*values)
+        yield _Asked(*texts)
 
 
 def _unknown(asked: _Asked) -> StorageError:

@@ -30,8 +30,19 @@ README_SIZE = Size(1500, 950, 190_000)
 HELP_WIDER = 230  # pixels by which the panel is drawn wider than it comes
 QUALITIES = range(92, 40, -4)
 
+SLOW_BYTES_PER_SECOND = 400_000  # of each connection to the bucket
+TOGGLE_MODELS = """() => {
+    comfy.extensionManager.command.execute("Workspace.ToggleSidebarTab.comfyui-cloud-storage-models")
+}"""
+RUN_UNTIL_SOMETHING_ARRIVES = """() => {
+    const told = ({ detail }) => (window.arriving ||= detail.text.includes(" of "))
+    comfy.api.addEventListener("progress_text", told)
+    comfy.queuePrompt(0, 1)
+}"""
+
 # Of an example that needs a model of one's own: the node up to which it runs here.
 UP_TO = {"model-from-the-bucket": "LoadModelFromCloud"}
+UNRUN = {"library"}  # it has nothing but what a model makes
 TWICE = {"team-library"}  # its first run publishes, its second one lists what was published
 
 
@@ -64,7 +75,8 @@ def example(studio: Studio, name: str) -> bytes:
     studio.empty()
     comfyui_page.show_workflow(studio.page, workflow)
     comfyui_page.only(studio.page, UP_TO.get(name, ""))
-    studio.run(unplugged=name == "offline-outbox")
+    if name not in UNRUN:
+        studio.run(unplugged=name == "offline-outbox")
     if name in TWICE:
         studio.run()
     comfyui_page.only(studio.page, "")
@@ -111,7 +123,50 @@ def page_of_help(studio: Studio) -> bytes:
     return studio.whole(README_SIZE, open_help)
 
 
-README = {"picker": picker, "connection": connection, "help": page_of_help}
+def cloud_models(studio: Studio) -> bytes:
+    """The Cloud Models tab beside a workflow whose models are in the bucket."""
+    from servers import comfyui_page
+
+    def open_tab(page: Any) -> None:  # noqa: ANN401  Playwright's Page
+        page.evaluate(TOGGLE_MODELS)
+        page.wait_for_selector(".cs-rows li")
+        studio.settle()
+        comfyui_page.fit(page)
+
+    show_library(studio)
+    taken = studio.whole(README_SIZE, open_tab)
+    studio.page.evaluate(TOGGLE_MODELS)
+    return taken
+
+
+def on_demand(studio: Studio) -> bytes:
+    """Loaders of ComfyUI that show how far their models are, in a workflow that runs."""
+    show_library(studio)
+    studio.server.bandwidth_bytes_per_second = SLOW_BYTES_PER_SECOND
+    studio.page.evaluate(RUN_UNTIL_SOMETHING_ARRIVES)
+    studio.page.wait_for_function("window.arriving")
+    taken = studio.nodes(README_SIZE)
+    studio.server.clear()
+    studio.page.evaluate("async () => { await comfy.api.interrupt() }")
+    return taken
+
+
+def show_library(studio: Studio) -> None:
+    """The example of the library, not run."""
+    from servers import comfyui_page
+
+    studio.empty()
+    workflow = json.loads((EXAMPLES / "library.json").read_text(encoding="utf-8"))
+    comfyui_page.show_workflow(studio.page, workflow)
+
+
+README = {
+    "picker": picker,
+    "connection": connection,
+    "help": page_of_help,
+    "cloud-models": cloud_models,
+    "on-demand": on_demand,
+}
 
 
 def keep(path: Path, picture: bytes, size: Size) -> None:

@@ -21,6 +21,7 @@ RIDGES = 5
 FILM_FRAMES, FILM_RATE = 48, 16
 SOUND_RATE = 44_100
 CHORD_HERTZ = (220.0, 277.2, 329.6, 440.0)
+CHECKPOINT_BYTES, LORA_BYTES = 66_000_000, 24_000_000  # of zeros, of which only the sizes are seen
 FULL_SCALE = 32_767  # of 16-bit samples
 
 # Colours of the sky at the top and at the horizon, of the sun, and of the nearest ridge.
@@ -94,7 +95,8 @@ def bucket(folder: Path) -> dict[str, bytes]:
         **others,
         "comfyui/videos/sunset.mp4": (folder / "sunset.mp4").read_bytes(),
         "comfyui/audio/chord.wav": (folder / "chord.wav").read_bytes(),
-        "models/checkpoints/model.safetensors": (folder / "lora.safetensors").read_bytes(),
+        "models/checkpoints/model.safetensors": bytes(CHECKPOINT_BYTES),
+        "models/loras/style/ink.safetensors": bytes(LORA_BYTES),
         "models/loras/ink-lines.safetensors": (folder / "lora.safetensors").read_bytes(),
     }
 

@@ -188,7 +188,11 @@ def opened() -> Iterator[Studio]:
         for key, content in scenery.bucket(folder).items():
             server.client().put_object(Bucket=tryout.BUCKET, Key=key, Body=content)
         proxy = stack.enter_context(FaultProxy("127.0.0.1", server.port))
-        settings = {**tryout.settings_of(server), "COMFY_S3_ENDPOINT_URL": proxy.url}
+        settings = {
+            **tryout.settings_of(server),
+            "COMFY_S3_ENDPOINT_URL": proxy.url,
+            "COMFY_S3_MODELS": "on demand",
+        }
         address = stack.enter_context(comfyui.running(folder / "comfyui", ROOT, settings))
         scenery.local(folder / "comfyui", folder)
         comfyui.configure(address, PAGE)

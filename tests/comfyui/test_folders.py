@@ -54,3 +54,4 @@ def test_a_model_is_found_by_its_type_also_by_its_earlier_name(comfyui, tmp_path
     assert folders.model_path("no such type", "a") is None
     assert not folders.LocalModels().have("loras", "big/a.safetensors")
     assert not folders.LocalModels().have("no such type", "a")
+    assert not folders.LocalModels().have("loras", "no\0file")

@@ -20,7 +20,7 @@ CORE = {  # of ComfyUI itself, in 0.3.64 and 0.33.0, and deprecated in neither
     *("CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler", "VAEDecode"),
     "LoraLoaderModelOnly",
 }
-NEED_A_MODEL = {"model-from-the-bucket", "team-library"}
+NEED_A_MODEL = {"library", "model-from-the-bucket", "team-library"}
 LOADERS = {"CheckpointLoaderSimple", "LoraLoaderModelOnly"}
 TITLE = 30  # pixels of a node's title, which stands above its place
 LEAST_WIDTH, LEAST_HEIGHT, MOST_BYTES = 900, 400, 200_000  # of a picture
@@ -43,7 +43,7 @@ def ours(workflow):
 
 def test_there_is_one_for_each_thing_that_people_begin_with():
     assert [path.stem for path in WORKFLOWS] == [
-        *("audio", "batch-folder", "load-and-edit", "model-from-the-bucket", "offline-outbox"),
+        *("audio", "batch-folder", "library", "load-and-edit", "model-from-the-bucket", "offline-outbox"),
         *("save-and-share", "team-library", "video"),
     ]
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 STORED = {  # what each adds to a bucket that holds six pictures, comfyui/images/ComfyUI_00001.png to 6
     "audio": {"comfyui/audio/sound_00001.flac", "comfyui/audio/small-sound_00001.mp3"},
     "batch-folder": {f"comfyui/web/picture_{number:05}.webp" for number in range(1, 7)},
+    "library": set(),
     "load-and-edit": {f"comfyui/images/edited_{number:05}.png" for number in range(1, 5)},
     "model-from-the-bucket": set(),
     "offline-outbox": {"comfyui/images/offline_00001.png"},
@@ -114,7 +115,7 @@ def same(saved, workflow):
     assert {(link[1], link[2], link[3], link[5]) for link in saved["links"]} == wires
 
 
-RUN_BY_THEMSELVES = sorted(STORED.keys() - {"offline-outbox", "model-from-the-bucket"})
+RUN_BY_THEMSELVES = sorted(STORED.keys() - {"library", "offline-outbox", "model-from-the-bucket"})
 
 
 @pytest.mark.parametrize("example", RUN_BY_THEMSELVES, indirect=True)
