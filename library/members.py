@@ -71,7 +71,10 @@ class Members:
 
     def named(self, name: str) -> Member | None:
         """Return the member of this name."""
-        return next((one for one in self.members if one.name == name), None)
+        for one in self.members:  # for each name of a prompt: no generator
+            if one.name == name:
+                return one
+        return None
 
 
 def read(file: Path, environ: Mapping[str, str] | None = None) -> Members:

@@ -112,7 +112,7 @@ def _in_node(
     if node_class == ADDED_CLASS:
         return
     has_clip = is_wire(inputs.get("clip"))
-    texts = (node_classes.text_inputs(node_class) if has_clip else None) or frozenset[str]()
+    texts = (node_classes.text_inputs(node_class) if has_clip else None) or ()
     for name, value in inputs.items():
         is_text = isinstance(value, str)
         if not is_text and not isinstance(value, (list, dict)):

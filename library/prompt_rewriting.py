@@ -84,48 +84,43 @@ class PromptRewriter:
         """The nodes with those that are added; None if there are none."""
         self._local.clear()
         self._here = LocalModels()
-        wanted = [(named, files) for named in in_prompt(nodes) if (files := self._files(named))]
+        wanted = [(named, file) for named in in_prompt(nodes) if (file := self._file(named)) is not None]
         if not wanted:
             return None
         needed = _needed(nodes, targets)
         changed = dict(nodes)
-        for named, files in wanted:
+        for named, file in wanted:
             if named.node in needed:
-                for file in files:
-                    if not file.is_word:
-                        self._wired.add(key_of(file.folder_type, file.name))
-                    _put_in_front(changed, named, file)
+                if not file.is_word:
+                    self._wired.add(key_of(file.folder_type, file.name))
+                _put_in_front(changed, named, file)
         return changed if len(changed) > len(nodes) else None
 
-    # ------------------------------------------------------------ which files
+    # ------------------------------------------------------------ which file
 
-    def _files(self, named: Named) -> list[_File]:
-        """Folder type and name of the files to fetch for what is named, in the bucket and not here."""
+    def _file(self, named: Named) -> _File | None:
+        """The file to fetch for what is named: in the bucket and not here."""
         if named.row.kind in (NAME, WITHIN):
-            found = self._named(named.row.types, named.name)
-        elif named.row.kind == STANDS_FOR:
-            found = self._beginning(named.row.types[0], named.name)
-        else:
-            found = self._word(named.row.types[0], named.name, named.row.kind)
-        return [] if found is None else [found]
+            return self._named(named.row.types, named.name)
+        if named.row.kind == STANDS_FOR:
+            return self._beginning(named.row.types[0], named.name)
+        return self._word(named.row.types[0], named.name, named.row.kind)
 
     def _named(self, types: tuple[str, ...], name: str) -> _File | None:
         if self._wired:
             for folder_type in types:
                 key = key_of(folder_type, name)
                 if key in self._wired:
-                    if self._here.have(*key) or self._catalogue.find(*key) is not None:
+                    if self._catalogue.find(*key) is not None or self._here.have(key[:1], key[1]):
                         return _File(folder_type, name)
                     self._wired.discard(key)  # it is nowhere any more: ComfyUI says so
         for folder_type in types:
             model = self._catalogue.find(folder_type, name)
             if model is not None and self._catalogue.is_on_demand(model):
-                here = any(self._here.have(one, name) for one in types)
-                return None if here else _File(folder_type, model.name)
+                return None if self._here.have(types, name) else _File(folder_type, model.name)
         if self._catalogue.is_first_listing() and _is_safe_model(name):
             # Nobody knows yet what the bucket has; without a wire ComfyUI would refuse the prompt.
-            here = any(self._here.have(one, name) for one in types)
-            return None if here else _File(types[0], name)
+            return None if self._here.have(types, name) else _File(types[0], name)
         return None
 
     def _beginning(self, folder_type: str, beginning: str) -> _File | None:
@@ -202,8 +197,9 @@ def _needed(nodes: Mapping[str, Any], targets: object) -> set[str]:
         found.add(node_id)
         node = nodes.get(node_id)
         inputs = node.get("inputs") if isinstance(node, dict) else None
-        values = inputs.values() if isinstance(inputs, dict) else ()
-        waiting.extend(value[0] for value in values if is_wire(value))
+        for value in inputs.values() if isinstance(inputs, dict) else ():
+            if is_wire(value) and value[0] not in found:
+                waiting.append(value[0])
     return found
 
 

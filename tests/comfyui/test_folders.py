@@ -48,10 +48,10 @@ def test_a_model_is_found_by_its_type_also_by_its_earlier_name(comfyui, tmp_path
     path.write_bytes(b"")
     for folder_type in ("diffusion_models", "unet"):
         assert folders.model_path(folder_type, "big/a.safetensors") == path
-        assert folders.LocalModels().have(folder_type, "big/a.safetensors")
+        assert folders.LocalModels().have([folder_type], "big/a.safetensors")
         assert folders.current_type(folder_type) == "diffusion_models"
     assert folders.model_path("loras", "big/a.safetensors") is None
     assert folders.model_path("no such type", "a") is None
-    assert not folders.LocalModels().have("loras", "big/a.safetensors")
-    assert not folders.LocalModels().have("no such type", "a")
-    assert not folders.LocalModels().have("loras", "no\0file")
+    assert not folders.LocalModels().have(["loras"], "big/a.safetensors")
+    assert not folders.LocalModels().have(["no such type"], "a")
+    assert not folders.LocalModels().have(["loras"], "no\0file")
