@@ -11,7 +11,7 @@ import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -120,6 +120,32 @@ class Budget:
                 del self._reserved[target]
 
     def _make_room(self, target: Path, size: int, say: Callable[[str], object]) -> None:
+        removed: list[Path] = []
+        kept: set[Path] = set()  # somebody uses or names these now
+        is_enough = False
+        while not is_enough:
+            is_enough = True
+            for path in self._to_remove(target, size, kept):
+                with self._queued.unless_named(path) as is_free:
+                    if is_free and _remove(path):
+                        removed.append(path)
+                    else:
+                        kept.add(path)
+                        is_enough = False
+        copies = sum(not path.name.endswith(copies_on_disk.PART) for path in removed)
+        if copies:
+            say(
+                several(
+                    copies,
+                    "Removed {} copy to make room: the bucket has it.",
+                    "Removed {} copies to make room: the bucket has them.",
+                )
+            )
+
+    def _to_remove(self, target: Path, size: int, kept: Collection[Path]) -> list[Path]:
+        """What to remove for a file of ``size`` bytes, none of ``kept``. Raises StorageError if there is not
+        enough.
+        """
         members = self._catalogue.members
         own = part_of(target)
         to_come = sum(
@@ -130,7 +156,7 @@ class Budget:
         free = _free(target.parent) - to_come
         lacking = size - _on_disk(own) + members.keep_free - free
         if members.budget is None and lacking <= 0:
-            return  # without reading the model folders, which may be large and far away
+            return []  # without reading the model folders, which may be large and far away
         found = copies_on_disk.scan()
         fetching = {part_of(path) for path in self._reserved}
         parts = [path for path in found.parts if path != own and path not in fetching]
@@ -139,21 +165,18 @@ class Budget:
         used = sum(one.size for one in others) + sum(map(_on_disk, parts)) + sum(self._reserved.values())
         over = 0 if members.budget is None else used + size - members.budget
         if over <= 0 and lacking <= 0:
-            return
-        chosen = self._choose(parts, others, over, lacking, target, members)
+            return []
+        chosen = self._choose(
+            [path for path in parts if path not in kept],
+            [one for one in others if one.path not in kept],
+            over,
+            lacking,
+            target,
+            members,
+        )
         if chosen is None:
             raise _no_room(target, size, used, free, members)
-        for path in chosen:
-            with self._queued.unless_named(path) as is_free:
-                if is_free:
-                    _remove(path)
-        say(
-            several(
-                len(chosen),
-                "Removed {} copy to make room: the bucket has it.",
-                "Removed {} copies to make room: the bucket has them.",
-            )
-        )
+        return chosen
 
     def _choose(
         self,
@@ -215,8 +238,9 @@ def _has_now(found: Found, members: Members) -> bool:
     return False
 
 
-def _remove(path: Path) -> None:
-    """Remove a copy with its record, or an unfinished download with its journal, unless somebody uses it now.
+def _remove(path: Path) -> bool:
+    """Remove a copy with its record, or an unfinished download with its journal, unless somebody uses it now;
+    returns whether it is gone.
 
     The file before its record: a file without one would count as the user's own for ever.
     """
@@ -224,17 +248,18 @@ def _remove(path: Path) -> None:
     target = path.with_name(path.name.removesuffix(copies_on_disk.PART)) if is_part else path
     with locks.alone(lock_of(target)) as is_free:
         if not is_free:
-            return
+            return False
         record = None if is_part else model_record.read(path)
         if not is_part and (record is None or not record.is_of(path)):
-            return
+            return False
         try:
             path.unlink()
             (journal_of(path) if is_part else model_record.record_path(path)).unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s could not be removed to make room: %s", path, error)
-            return
+            return False
     log.info("Removed %s to make room: the bucket has it.", path)
+    return True
 
 
 def _no_room(target: Path, size: int, used: int, free: int, members: Members) -> StorageError:

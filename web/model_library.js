@@ -83,8 +83,10 @@ export class ModelLibrary {
 
   receive({ state, fetches }) {
     const before = this.fetches
+    const isFirst = !this.state // what is done by then is in everything that was read since
     this.fetches = new Map(fetches.map((fetch) => [keyOf(fetch), fetch]))
-    const done = [...this.fetches].filter(([key, { status }]) => status === "done" && isBusy(before.get(key)))
+    const isNew = ([key, { status }]) => status === "done" && before.get(key)?.status !== "done" && !isFirst
+    const done = [...this.fetches].filter(isNew)
     this.hasArrived ||= done.length > 0
     this.takeState(state)
     if (done.length) this.readWorkflow()
@@ -157,6 +159,10 @@ export class ModelLibrary {
   /** Download models, each `{type, name, as, into}`. Rejects with the server's reason. */
   async get(models) {
     const { refused } = await this.models.fetch(models)
+    for (const { type, name, as = name, into = type } of models) {
+      const begun = { type: into, name: as, status: "waiting", done: 0, total: 0, text: "", error: "" }
+      this.fetches.set(keyOf(begun), begun) // it may be done when the server is asked for the first time
+    }
     await this.look()
     if (refused.length) throw new Error(refused.map(({ error }) => error).join(" "))
   }

@@ -149,9 +149,9 @@ def test_unfinished_downloads_go_first_unless_somebody_works_at_them(made, fetch
     fetch("a")
     fetch("b")
     folder = tmp_path / "models" / "loras"
-    for name in ("old", "busy"):
+    for name, size in (("old", SIZE), ("busy", SIZE // 4)):
         part = folder / f"{name}.safetensors.part"
-        part.write_bytes(b"p" * SIZE)
+        part.write_bytes(b"p" * size)
         journal_of(part).write_text("{}")
     stranger = folder / "theirs.part"
     stranger.write_bytes(b"s" * SIZE)
@@ -159,6 +159,24 @@ def test_unfinished_downloads_go_first_unless_somebody_works_at_them(made, fetch
         fetch("c")
     assert sorted(path.name for path in folder.glob("*.part")) == ["busy.safetensors.part", "theirs.part"]
     assert here(tmp_path) == "abc"
+
+
+def test_what_somebody_uses_now_gives_no_room(made, fetch, tmp_path):
+    """Another process may be at work at an unfinished download, or with a copy."""
+    for name in "ab":
+        fetch(name)
+    folder = tmp_path / "models" / "loras"
+    part = folder / "busy.safetensors.part"
+    part.write_bytes(b"p" * 8192)
+    journal_of(part).write_text("{}")
+    with locks.alone(lock_of(folder / "busy.safetensors")), pytest.raises(errors.StorageError):
+        fetch("c")
+    assert here(tmp_path) == "ab"
+    part.unlink()
+    fetch("c")
+    with locks.alone(lock_of(folder / "a.safetensors")):
+        fetch("d")
+    assert here(tmp_path) == "acd", "the next one made room in its place"
 
 
 def test_a_newer_version_of_a_copy_replaces_it_in_the_budget(made, fetch, tmp_path, store):

@@ -544,5 +544,5 @@ def test_the_settings_of_the_library_are_merged_like_all_others(tmp_path):
         "COMFY_S3_MODELS_PREFIX": "/team/models",
     }
     assert profile.resolve("", {}, file, {"COMFY_S3_BUCKET": "c"}).models == ModelSettings(OFFER, "models/")
-    assert profile.resolve("", {}, file, environ).models == ModelSettings(ON_DEMAND, "a/models/")
+    assert profile.resolve("", {}, file, environ).models == ModelSettings(ON_DEMAND, "team/models/")
     assert profile.resolve("a", {}, file, environ).models == ModelSettings(ON_DEMAND, "", 0.0)

@@ -217,7 +217,7 @@ def test_a_download_is_shown_again_after_a_reload_and_its_number_at_the_icon(com
     expect(comfy.get_by_role("progressbar", name="soft.safetensors").first).to_have_attribute(
         "aria-valuenow", "25"
     )
-    comfy.unroute("**/cloud_storage/models/progress*")
+    comfy.unroute_all(behavior="wait")
     expect(comfy.get_by_role("progressbar")).to_have_count(0)
     expect(icon).not_to_contain_text("1")
 
