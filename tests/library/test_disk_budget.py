@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from types import SimpleNamespace
@@ -87,6 +88,23 @@ def test_what_was_changed_or_is_the_users_own_is_not_removed(made, fetch, tmp_pa
     for name in "def":
         fetch(name)
     assert here(tmp_path) == "abdef", "of the copies c, d, e and f the budget has room for three"
+
+
+def test_what_is_changed_after_it_was_chosen_is_not_removed(made, fetch, tmp_path, monkeypatch):
+    for name in "abc":
+        fetch(name)
+    unless_named = made.queued.unless_named
+
+    @contextlib.contextmanager
+    def just_now(path):
+        with unless_named(path) as is_free:
+            path.write_bytes(b"trained further")
+            yield is_free
+
+    monkeypatch.setattr(made.queued, "unless_named", just_now)
+    fetch("d")
+    assert here(tmp_path) == "abcd", "a is the user's own now, and for three copies there is room"
+    assert (tmp_path / "models" / "loras" / "a.safetensors").read_bytes() == b"trained further"
 
 
 @pytest.mark.parametrize("change", ["deleted", "replaced", "unreachable"])
