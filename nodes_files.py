@@ -80,7 +80,7 @@ class UploadFileToCloud:
             return request.upload(path.name, path, meter, progress.text, call)
 
         saved = await in_order(unique_id, store, meter, progress)
-        return results.shown((saved.urls, saved.keys), saved.lines)
+        return results.shown((saved.urls, saved.keys), saved.lines, saved.files)
 
 
 NODE_CLASS_MAPPINGS = {"UploadFileToCloud": UploadFileToCloud}

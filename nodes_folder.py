@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import node_inputs
-from .comfyui import folders, results
+from .comfyui import cloud_files, folders, results
 from .comfyui.progress import Progress
 from .loading import image_folder, is_changed, selection
 from .media.damage import LOAD
@@ -104,14 +104,15 @@ class LoadImagesFromCloud:
             storage = storage_of(profile, folders.profiles_file())
             how = pattern, sort, skip_first, select_every_nth, limit
             chosen = _images(storage, prefix, *how)
-            loaded = loading.load(storage, chosen, size_mode, meter, on_damage)
+            name = cloud_files.profile_name(profile)
+            loaded = loading.load(storage, chosen, size_mode, meter, on_damage, name)
             is_changed.remember(unique_id, profile, prefix, selection.state(loading.found), how)
             return loaded
 
         loaded = await run_in_thread(load, meter, progress)
         progress.text(loaded.status)
         outputs = (loaded.images, loaded.masks, loaded.keys, len(loaded.keys))
-        return results.shown(outputs, [loaded.status, *loaded.notes])
+        return results.shown(outputs, [loaded.status, *loaded.notes], loaded.files)
 
 
 def _images(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from . import node_inputs
-from .comfyui import folders, results, server
+from .comfyui import cloud_files, folders, results, server
 from .comfyui import video as comfyui_video
 from .comfyui.amounts import in_bytes
+from .comfyui.cloud_files import FETCHED, UNCHANGED, CloudFile
 from .comfyui.progress import Progress
 from .loading import is_changed, object_cache
 from .loading.range_reader import RangeReader
@@ -24,8 +26,9 @@ from .media.audio import audio_loader
 from .media.container import File
 from .media.damage import LOAD, ImageDamage
 from .media.image import image_decoder, preview
+from .media.media_facts import MediaFacts
 from .media.video import frame_sinks, frame_window, video_loader
-from .storage.base import Storage
+from .storage.base import ObjectInfo, Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
 from .system.watch import run_in_thread
@@ -214,20 +217,21 @@ class LoadVideoFromCloud(_LoadNode):
             loaded = video_loader.load(source, name, window, sink, meter, server.free_memory, on_damage)
             return loaded, _preview(loaded.frames) if vae is None else {}
 
-        (loaded, shown), status = await _load(key, profile, unique_id, _ranges, decode)
+        (loaded, shown), status, file = await _load(key, profile, unique_id, _ranges, decode)
+        files = [replace(file, facts=_facts_of(loaded.info))]
         lines = [status, *loaded.notes]
         facts = (loaded.count, loaded.audio, loaded.info)
         if vae is not None:
             video = results.blocked(
                 "With a vae connected, Load Video from Cloud keeps no frames for a video."
             )
-            return results.shown(({"samples": loaded.frames}, *facts, video), lines)
+            return results.shown(({"samples": loaded.frames}, *facts, video), lines, files)
         sound = loaded.audio if loaded.has_audio else None
         opaque = loaded.frames[..., :3]  # ComfyUI's own Save Video accepts no fourth channel
         if opaque.shape != loaded.frames.shape:
             lines.append("The transparency is in images only: video has none.")
         video = comfyui_video.video_of(opaque, sound, loaded.rate)
-        return results.shown((loaded.frames, *facts, video), lines, **shown)
+        return results.shown((loaded.frames, *facts, video), lines, files, **shown)
 
 
 class LoadAudioFromCloud(_LoadNode):
@@ -265,11 +269,15 @@ class LoadAudioFromCloud(_LoadNode):
                 source, name, start_seconds, duration_seconds, meter, on_damage, server.free_memory
             )
 
-        (audio, notes), status = await _load(key, profile, unique_id, _ranges, decode)
-        return results.shown((audio,), [status, *notes])
+        (audio, notes), status, file = await _load(key, profile, unique_id, _ranges, decode)
+        if not (start_seconds or duration_seconds):  # else the file's own duration is unknown
+            seconds = audio["waveform"].shape[-1] / audio["sample_rate"]
+            file = replace(file, facts=MediaFacts(seconds=seconds))
+        return results.shown((audio,), [status, *notes], [file])
 
 
-Open = Callable[[Storage, str, Meter], "contextlib.AbstractContextManager[tuple[Opened, str | None]]"]
+# Yields the opened object, and what the server says of it; None if the server could not be reached.
+Open = Callable[[Storage, str, Meter], "contextlib.AbstractContextManager[tuple[Opened, ObjectInfo | None]]"]
 
 
 async def _load(
@@ -278,18 +286,24 @@ async def _load(
     node_id: str | None,
     open_object: Open[Opened],
     decode: Callable[[Opened, str, Meter], T],
-) -> tuple[T, str]:
-    """Open the object, decode it, and return the result and a status line; with progress and Cancel."""
+) -> tuple[T, str, CloudFile]:
+    """Open the object, decode it, and return the result, a status line, and the file for programs; with
+    progress and Cancel.
+    """
     meter, progress = Meter(), Progress(node_id, "Downloaded", "Loaded")
 
-    def work() -> tuple[T, bool]:
+    def work() -> tuple[T, CloudFile, bool]:
         storage = storage_of(profile, folders.profiles_file())
         name = node_inputs.key_for(storage, key)
-        with open_object(storage, name, meter) as (source, etag):
-            is_changed.remember(node_id, profile, key, etag)
-            return decode(source, name, meter), etag is not None
+        used = cloud_files.profile_name(profile)
+        with open_object(storage, name, meter) as (source, info):
+            is_changed.remember(node_id, profile, key, info.etag if info else None)
+            result, became = decode(source, name, meter), FETCHED if meter.done else UNCHANGED
+        if info is None:
+            return result, CloudFile(became, storage.bucket, name, profile=used), False
+        return result, cloud_files.of_object(became, storage, info, used), True
 
-    result, is_current = await run_in_thread(work, meter, progress)
+    result, file, is_current = await run_in_thread(work, meter, progress)
     if not is_current:
         status = "The server cannot be reached: this is the last downloaded copy."
     elif meter.done:
@@ -297,21 +311,21 @@ async def _load(
     else:
         status = f"Loaded {key}, unchanged."
     progress.text(status)
-    return result, status
+    return result, status, file
 
 
 @contextlib.contextmanager
-def _ranges(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[RangeReader, str | None]]:
+def _ranges(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[RangeReader, ObjectInfo | None]]:
     """The object as a file of which only the parts that are read are downloaded."""
     with contextlib.closing(RangeReader(storage, key, meter)) as source:
-        yield source, source.info.etag
+        yield source, source.info
 
 
 @contextlib.contextmanager
-def _copy(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[Path, str | None]]:
+def _copy(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[Path, ObjectInfo | None]]:
     """The object as a file of the cache."""
     copy = object_cache.fetch(storage, key, folders.temp_folder() / "cache", meter)
-    yield copy.path, copy.etag
+    yield copy.path, copy.info
 
 
 async def _load_image(
@@ -324,13 +338,24 @@ async def _load_image(
     """What an image node returns. ``decode`` returns its outputs, and the frames to show."""
     damage = ImageDamage(key, image_decoder.TRIED, on_damage)
 
-    def decode_copy(path: Path, name: str, _meter: Meter) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def decode_copy(
+        path: Path, name: str, _meter: Meter
+    ) -> tuple[tuple[Any, ...], dict[str, Any], MediaFacts]:
         reader = comfyui_video.image_reader(path)
         outputs, frames = decode(image_decoder.ImageFile(path, name, reader, damage, server.free_memory))
-        return outputs, _preview(frames)
+        count, height, width = frames.shape[:3]
+        return outputs, _preview(frames), MediaFacts(width, height, count if count > 1 else None)
 
-    (outputs, shown), status = await _load(key, profile, node_id, _copy, decode_copy)
-    return results.shown(outputs, [status, *damage.notes], **shown)
+    (outputs, shown, facts), status, file = await _load(key, profile, node_id, _copy, decode_copy)
+    return results.shown(outputs, [status, *damage.notes], [replace(file, facts=facts)], **shown)
+
+
+def _facts_of(info: Mapping[str, int | float]) -> MediaFacts:
+    """What a video's ``video_info`` says of the file."""
+    width, height, count = (
+        int(info[f"source_{name}"]) or None for name in ("width", "height", "frame_count")
+    )
+    return MediaFacts(width, height, count, info["source_duration"] or None)
 
 
 def _preview(frames: torch.Tensor) -> dict[str, Any]:

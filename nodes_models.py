@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import node_inputs
-from .comfyui import folders, model_folders, results
+from .comfyui import cloud_files, folders, model_folders, results
+from .comfyui.cloud_files import CloudFile
 from .comfyui.progress import Progress
 from .library import service
 from .loading import is_changed, model_file
@@ -104,7 +105,7 @@ class LoadModelFromCloud:
     ) -> dict[str, Any]:
         meter, progress = Meter(), Progress(unique_id, "Downloaded")
 
-        def fetch() -> tuple[str, str]:
+        def fetch() -> tuple[str, str, CloudFile]:
             storage = storage_of(profile, folders.profiles_file())
             name = node_inputs.key_for(storage, key)
             file = model_folders.file_of(model_type, name, subfolder)
@@ -112,14 +113,14 @@ class LoadModelFromCloud:
             service.in_use(file.path)
             model, besides = service.download(storage, wanted, model_type, file.name, meter, progress.text)
             is_changed.remember(unique_id, profile, key, model.etag, (model_type, subfolder))
-            return file.name, " ".join(
-                filter(None, (model.status, besides, model_folders.taken_instead(file)))
-            )
+            told = model.cloud_file(storage, name, cloud_files.profile_name(profile))
+            status = " ".join(filter(None, (model.status, besides, model_folders.taken_instead(file))))
+            return file.name, status, told
 
-        model_filename, status = await run_in_thread(fetch, meter, progress)
+        model_filename, status, told = await run_in_thread(fetch, meter, progress)
         lines = list(filter(None, (status, model_folders.warning(model_filename))))
         progress.text(" ".join(lines))
-        return results.shown((model_filename,), lines)
+        return results.shown((model_filename,), lines, [told])
 
 
 class UploadModelToCloud:
@@ -185,7 +186,7 @@ class UploadModelToCloud:
 
         saved = await save_request.run(store, meter, progress)
         service.uploaded(request.profile, saved.keys)
-        return results.shown((*saved.keys, saved.urls), saved.lines)
+        return results.shown((*saved.keys, saved.urls), saved.lines, saved.files)
 
 
 NODE_CLASS_MAPPINGS = {

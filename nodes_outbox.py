@@ -64,7 +64,7 @@ class RetryPendingUploads:
 
         report = await run_in_thread(send, meter, progress)
         progress.text(str(report))
-        return results.shown((report.sent, report.left, str(report)), str(report).splitlines())
+        return results.shown((report.sent, report.left, str(report)), str(report).splitlines(), report.files)
 
 
 NODE_CLASS_MAPPINGS = {"RetryPendingUploads": RetryPendingUploads}

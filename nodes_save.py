@@ -12,9 +12,10 @@ from . import node_inputs
 from .comfyui import results
 from .comfyui import video as comfyui_video
 from .comfyui.progress import Progress
-from .media import formats
+from .media import formats, media_facts
 from .media.audio import audio_encoder
 from .media.image import image_encoder
+from .media.media_facts import MediaFacts
 from .media.video import video_plan, video_writer
 from .saving import foreign_values
 from .saving.list_order import Call
@@ -94,7 +95,8 @@ class SaveImageToCloud(foreign_values.Tolerant):
 
         def encode(index: int) -> File:
             encoded = image_encoder.encode(images[index], format, quality, metadata)
-            return File(encoded.data, encoded.content_type, encoded.notes)
+            facts = MediaFacts(width, height)
+            return File(encoded.data, encoded.content_type, encoded.notes, facts=facts)
 
         def show(file: File, key: str) -> dict[str, str]:
             return results.preview(file.source, extension, key)
@@ -104,7 +106,8 @@ class SaveImageToCloud(foreign_values.Tolerant):
             return request.save(names, encode, show, meter, call)
 
         saved = await in_order(unique_id, store, meter, progress)
-        return results.shown((saved.urls, saved.keys, images), saved.lines, images=saved.previews)
+        outputs = (saved.urls, saved.keys, images)
+        return results.shown(outputs, saved.lines, saved.files, images=saved.previews)
 
 
 class SaveVideoToCloud(foreign_values.Tolerant):
@@ -190,7 +193,8 @@ class SaveVideoToCloud(foreign_values.Tolerant):
 
                 def encode(_index: int) -> File:
                     notes = video_writer.write(plan, clip, target, metadata, meter)
-                    return File(target, plan.container.content_type, notes, linkable=True)
+                    facts = media_facts.of_video(target)
+                    return File(target, plan.container.content_type, notes, linkable=True, facts=facts)
 
                 def show(_file: File, key: str) -> dict[str, str]:
                     film = video_writer.playable(target, plan.container, results.new_preview, meter.part())
@@ -200,7 +204,8 @@ class SaveVideoToCloud(foreign_values.Tolerant):
                 return request.save(names, encode, show, meter, call, look_first=True)
 
         saved = await in_order(unique_id, store, meter, progress)
-        return results.shown((saved.urls, saved.keys, video), saved.lines, **results.player(saved.previews))
+        outputs = (saved.urls, saved.keys, video)
+        return results.shown(outputs, saved.lines, saved.files, **results.player(saved.previews))
 
 
 class SaveAudioToCloud(foreign_values.Tolerant):
@@ -275,7 +280,8 @@ class SaveAudioToCloud(foreign_values.Tolerant):
         def encode(index: int) -> File:
             target = results.new_preview(form.name)
             notes = audio_encoder.encode(clips[index], rate, form, quality, metadata, target, meter)
-            return File(target, form.content_type, notes, linkable=True)
+            facts = MediaFacts(seconds=clips[index].shape[-1] / rate)
+            return File(target, form.content_type, notes, linkable=True, facts=facts)
 
         def show(file: File, key: str) -> dict[str, str]:
             return results.preview(file.source, form.name, key)
@@ -285,7 +291,7 @@ class SaveAudioToCloud(foreign_values.Tolerant):
             return request.save(names, encode, show, meter, call)
 
         saved = await in_order(unique_id, store, meter, progress)
-        return results.shown((saved.urls, saved.keys, audio), saved.lines, audio=saved.previews)
+        return results.shown((saved.urls, saved.keys, audio), saved.lines, saved.files, audio=saved.previews)
 
 
 NODE_CLASS_MAPPINGS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DISK_ADVICE, disk_errors
+from .cloud_files import CLOUD_FILES, CloudFile, for_programs
 from .folders import PREVIEW_FOLDER, TEMP, temp_folder
 from .node_lines import Line, file_name, for_page
 
@@ -47,14 +48,21 @@ def player(shown: list[dict[str, str]]) -> dict[str, Any]:
     return {"images": shown, "animated": (True,)} if animated else {"images": shown}
 
 
-def shown(result: tuple[Any, ...], lines: Sequence[Line | str], **previews: Sequence[Any]) -> dict[str, Any]:
-    """The value that a node returns: its outputs, and the lines that ``web/`` shows on it.
+def shown(
+    result: tuple[Any, ...],
+    lines: Sequence[Line | str],
+    files: Sequence[CloudFile] | None = None,
+    **previews: Sequence[Any],
+) -> dict[str, Any]:
+    """The value that a node returns: its outputs, the lines that ``web/`` shows on it, and the files that it
+    stored or fetched, for programs; None for a node that does neither.
 
-    A line that is an address becomes a link. ComfyUI keeps the lines in its history, in memory, so a signed
-    address is among them only if the user asked for one. All results of a node must have the same
-    ``previews`` keywords, or ComfyUI cannot merge the results of a list.
+    A line that is an address becomes a link. ComfyUI keeps all of it in its history, in memory, so a signed
+    address is in it only if the user asked for one. All results of a node must have ``files`` or none, and
+    the same ``previews`` keywords, or ComfyUI cannot merge the results of a list.
     """
-    return {"ui": {LINES: for_page(lines), **previews}, "result": result}
+    programs = {} if files is None else {CLOUD_FILES: for_programs(files)}
+    return {"ui": {LINES: for_page(lines), **previews, **programs}, "result": result}
 
 
 def blocked(reason: str) -> Any:  # noqa: ANN401

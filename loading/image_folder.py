@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ..comfyui import folders, server, video
+from ..comfyui import cloud_files, folders, server, video
 from ..comfyui.amounts import several
+from ..comfyui.cloud_files import FETCHED, UNCHANGED, CloudFile
 from ..errors import NotFound, Unreadable
 from ..media.damage import FAIL, LOAD, ImageDamage
 from ..media.image import batch_sizes
 from ..media.image.image_decoder import TRIED, ImageFile
+from ..media.media_facts import MediaFacts
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
 from ..system.budget import Budget
@@ -43,7 +45,7 @@ EXTENSIONS = frozenset(
 @dataclass(frozen=True)
 class LoadedImages:
     """Images and masks, as one batch each or one by one, and their keys; ``status`` and ``notes`` are for the
-    user, ``notes`` about damaged files.
+    user, ``notes`` about damaged files, and ``files`` for programs, in the order of ``keys``.
     """
 
     images: list[torch.Tensor]
@@ -51,6 +53,7 @@ class LoadedImages:
     keys: list[str]
     status: str
     notes: tuple[str, ...] = ()
+    files: tuple[CloudFile, ...] = ()
 
 
 def images(storage: Storage, prefix: str, pattern: str, choice: selection.Choice) -> Iterator[ObjectInfo]:
@@ -90,13 +93,15 @@ class Loading:
         size_mode: str,
         meter: Meter,
         on_damage: str = LOAD,
+        profile: str = "",
     ) -> LoadedImages:
         """Download the images that are not in the cache, decode them, and put them into batches.
 
         ``chosen``, at least one, may still be on its way: downloads begin with the first. Of an animated
         image only the first frame is taken, so that there is one image for each key. Files that are no images
         are left out, unless ``on_damage`` is FAIL or there are no others. Raises MediaError, which names the
-        key, and what ``object_cache.fetch`` and drawing from ``chosen`` raise.
+        key, and what ``object_cache.fetch`` and drawing from ``chosen`` raise. ``profile`` is the name of the
+        profile.
         """
         found, gathering = self.found, batch_sizes.Gathering(size_mode)
         unconfirmed: list[str] = []
@@ -106,6 +111,7 @@ class Loading:
         downloads = AdaptiveConcurrency(
             lambda: arriving.done, MOST_DOWNLOADS, refused=lambda: arriving.refusals
         )
+        files: dict[str, CloudFile] = {}
         fetching = Budget(lambda: downloads.count)
 
         def listed() -> Iterator[tuple[int, ObjectInfo]]:
@@ -121,7 +127,8 @@ class Loading:
             def run() -> None:
                 with fetching.hold(1, meter), arriving.governs():
                     cache = folders.temp_folder() / "cache"
-                    copy = object_cache.fetch(storage, info.key, cache, arriving.part(), info)
+                    own = arriving.part()
+                    copy = object_cache.fetch(storage, info.key, cache, own, info)
                 if copy.etag is None:
                     unconfirmed.append(info.key)
                 reader, damage = video.image_reader(copy.path), ImageDamage(info.key, TRIED, on_damage)
@@ -129,8 +136,13 @@ class Loading:
                 notes[info.key] = damage.notes
                 try:
                     with _decoding.hold(1, meter):
-                        gathering.add(index, file.decode(first_only=True))
+                        frame = file.decode(first_only=True)
+                        gathering.add(index, frame)
                     self._done += 1
+                    status, (height, width) = FETCHED if own.done else UNCHANGED, frame[0].shape[1:3]
+                    files[info.key] = cloud_files.of_object(
+                        status, storage, copy.info or info, profile, MediaFacts(width, height)
+                    )
                 except Unreadable as error:
                     if on_damage == FAIL:
                         raise
@@ -156,4 +168,5 @@ class Loading:
             copies = several(len(unconfirmed), one, many)
             status += f" The server cannot be reached: {copies}."
         missing = tuple(note for info in found for note in notes[info.key])
-        return LoadedImages(images, masks, keys, status, missing)
+        told = tuple(files[key] for key in keys)
+        return LoadedImages(images, masks, keys, status, missing, told)

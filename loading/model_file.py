@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..comfyui import cloud_files
+from ..comfyui.cloud_files import FETCHED, UNCHANGED, CloudFile
 from ..errors import (
     AlreadyExists,
     Changed,
@@ -60,12 +62,25 @@ class Wanted:
 
 @dataclass(frozen=True)
 class LocalModel:
-    """The file is there: ``status`` is a sentence for the user; ``etag`` is None if the server could not be
-    reached, so that nobody knows whether the file is current.
+    """The file is there: ``status`` is a sentence for the user; ``info`` is None if the server could not be
+    reached, so that nobody knows whether the file is current; ``fetched`` says that it was downloaded.
     """
 
     status: str
-    etag: str | None
+    info: ObjectInfo | None
+    fetched: bool = False
+
+    @property
+    def etag(self) -> str | None:
+        """The object's; None if it is not known."""
+        return self.info.etag if self.info else None
+
+    def cloud_file(self, storage: Storage, key: str, profile: str) -> CloudFile:
+        """The file for programs; ``profile`` is the name of its profile."""
+        status = FETCHED if self.fetched else UNCHANGED
+        if self.info is None:
+            return CloudFile(status, storage.bucket, key, profile=profile)
+        return cloud_files.of_object(status, storage, self.info, profile)
 
 
 def clean_sha256(text: str) -> str:
@@ -149,18 +164,18 @@ def _fetch(
         raise
     digest = _digest(storage, info, wanted)
     if copy and usable and info.etag and copy.etag == info.etag and _satisfies(copy, wanted, meter, say):
-        return LocalModel("Unchanged: this is the file downloaded earlier.", info.etag)
+        return LocalModel("Unchanged: this is the file downloaded earlier.", info)
     older = target.exists()
     if older and not wanted.force and not (copy and copy.is_ours(target)):
         say(f"Comparing {target.name} with the object")
         if not _same(target, info.size, digest, meter):
             raise _not_ours(storage, wanted, record, digest)
         _note(target, _object(storage, info.key), info, digest, None)
-        return LocalModel("The file was there already, with the same content.", info.etag)
+        return LocalModel("The file was there already, with the same content.", info)
     former = Fingerprint.of(target) if record and record.is_ours(target) else None
     info = _download(storage, info, wanted, former, meter, room)
     status = f"Downloaded {target.name}."
-    return LocalModel(f"{status} {_KEPT_IN_MEMORY}" if older else status, info.etag)
+    return LocalModel(f"{status} {_KEPT_IN_MEMORY}" if older else status, info, fetched=True)
 
 
 def _satisfies(copy: Record, wanted: Wanted, meter: Meter, say: Callable[[str], object]) -> bool:

@@ -36,12 +36,17 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class LocalCopy:
-    """A local file with an object's content. ``etag`` is None if the server could not be reached, so that
+    """A local file with an object's content. ``info`` is None if the server could not be reached, so that
     nobody knows whether the copy is current.
     """
 
     path: Path
-    etag: str | None
+    info: ObjectInfo | None
+
+    @property
+    def etag(self) -> str | None:
+        """The object's; None if it is not known."""
+        return self.info.etag if self.info else None
 
 
 def fetch(
@@ -83,7 +88,7 @@ def _fetch(storage: Storage, info: ObjectInfo, folder: Path, stem: str, meter: M
                 _evict(folder, path, info.size)
     with contextlib.suppress(OSError):
         os.utime(path)
-    return LocalCopy(path, info.etag)
+    return LocalCopy(path, info)
 
 
 def _download(storage: Storage, key: str, folder: Path, stem: str, meter: Meter) -> tuple[ObjectInfo, Path]:

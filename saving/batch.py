@@ -13,14 +13,16 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ..comfyui import status_text
+from ..comfyui import cloud_files, status_text
+from ..comfyui.cloud_files import SKIPPED, STORED, WAITING, CloudFile
 from ..comfyui.node_lines import WARNING, Line
 from ..errors import AlreadyExists, IntegrityError, MediaError, StorageError, TransferCancelled, Unreachable
+from ..media.media_facts import MediaFacts
 from ..profile import Profile
 from ..storage.base import Storage
 from ..storage.connect import storage_of, unopened
@@ -33,7 +35,7 @@ from .choices import FAIL, KEEP_AND_STOP, NO_LINK, OBJECT_URL, PRESIGNED, STOP
 from .list_order import Call
 from .names import Name
 from .numbering import Reservation
-from .outbox import Address, Entry, Outbox, Sender
+from .outbox import Address, Entry, Outbox, Sender, waiting
 from .store_file import File, StoredObject
 
 S = TypeVar("S")
@@ -75,18 +77,27 @@ def target(profile: Profile | None, profiles_file: Path, outbox_folder: Path, on
 @dataclass(frozen=True)
 class SavedFile(Generic[S]):
     """One file of a batch: the object that it is now, or the entry of the outbox that keeps it; the encoder's
-    remarks, and what ``show`` returned, if it could.
+    remarks, what ``show`` returned, if it could, and facts on the encoded file.
     """
 
     stored: StoredObject | None
     kept: Entry | None
     notes: tuple[str, ...] = ()
     shown: S | None = None
+    facts: MediaFacts = field(default_factory=MediaFacts)
 
     @property
     def key(self) -> str:
         """The object's; "" for a file in the outbox: nodes give out keys of existing objects only."""
         return self.stored.info.key if self.stored else ""
+
+    def cloud_file(self, storage: Storage, profile: str) -> CloudFile:
+        """The file for programs; ``profile`` is the name of its profile."""
+        if self.stored and self.stored.sent:
+            return cloud_files.of_object(STORED, storage, self.stored.info, profile, self.facts)
+        if self.stored:
+            return cloud_files.of_object(SKIPPED, storage, self.stored.info, profile)
+        return replace(waiting(self.kept), facts=self.facts) if self.kept else CloudFile(WAITING)
 
 
 def save(
@@ -159,11 +170,11 @@ def _saved(
 ) -> SavedFile[S]:
     key = stored.info.key if stored else kept.meant if kept else ""
     try:
-        return SavedFile(stored, kept, file.notes, show(file, key))
+        return SavedFile(stored, kept, file.notes, show(file, key), file.facts)
     except TransferCancelled:
         raise
     except Exception as error:  # noqa: BLE001  a preview is not worth the rest of the batch
-        return SavedFile(stored, kept, (*file.notes, status_text.no_preview(error)))
+        return SavedFile(stored, kept, (*file.notes, status_text.no_preview(error)), facts=file.facts)
 
 
 def link(storage: Storage, key: str, kind: str, expires: timedelta) -> str:

@@ -23,9 +23,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..errors import DISK_ADVICE, StorageError, disk_errors, sentence
+from ..comfyui.cloud_files import WAITING, CloudFile
+from ..errors import DISK_ADVICE, ConfigurationError, StorageError, disk_errors, sentence
 from ..system import durable_write, locks
 from ..system.meter import Meter
+from .choices import NEW_NAME
 from .names import Name
 
 MAX_BYTES = 32 << 30  # of all entries together
@@ -103,6 +105,25 @@ class Entry:
     def path(self) -> Path:
         """The encoded file."""
         return self.folder / f"file{_extension(self.name)}"
+
+
+def waiting(entry: Entry) -> CloudFile:
+    """A kept file for programs. Its key is unknown if it may get a number; its sha256 tells which of the
+    files that are sent later it is.
+    """
+    key = ""
+    if entry.if_exists != NEW_NAME:
+        with contextlib.suppress(ConfigurationError):  # of an entry that somebody made up
+            key = entry.name.fixed()
+    return CloudFile(
+        WAITING,
+        entry.address.bucket,
+        key,
+        size=entry.size,
+        sha256=entry.sha256,
+        content_type=entry.content_type,
+        profile=entry.sender.profile,
+    )
 
 
 @dataclass(frozen=True)

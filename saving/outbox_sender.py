@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from ..comfyui import cloud_files
+from ..comfyui.cloud_files import SKIPPED, STORED, CloudFile
 from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import choose_profile
 from ..errors import (
@@ -42,7 +44,7 @@ from . import store_file
 from .choices import NEW_NAME, OVERWRITE
 from .list_order import Call
 from .numbering import Reservation
-from .outbox import Entry, Outbox, Sender
+from .outbox import Entry, Outbox, Sender, waiting
 from .store_file import File
 
 SEND_THREADS = 4  # for the outbox; saves that run meanwhile use their own
@@ -81,22 +83,27 @@ class Report:
     lines: list[str] = field(default_factory=list)
     waiting: dict[tuple[str, str], tuple[str, list[str]]] = field(default_factory=dict)
     stuck: set[Path] = field(default_factory=set)  # folders of entries that are themselves what is in the way
+    files: list[CloudFile] = field(default_factory=list)  # for programs: what was sent, and what waits
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def arrived(self, info: ObjectInfo, remark: str = "") -> None:
+    def arrived(self, info: ObjectInfo, file: CloudFile, remark: str = "") -> None:
         with self._lock:
             self.sent += 1
             self.lines.append(f"Uploaded {info.key}{remark}.")
+            self.files.append(file)
 
     def stays(self, what: Entry | str, why: object) -> None:
         key, through = (what.meant, str(what.sender)) if isinstance(what, Entry) else (what, "")
         with self._lock:
             self.left += 1
+            if isinstance(what, Entry):
+                self.files.append(waiting(what))
             same = through, ITS_OWN_KEY.sub("", str(why))
             self.waiting.setdefault(same, (str(why), []))[1].append(key)
 
     def __add__(self, other: Report) -> Report:
         both = Report(self.sent + other.sent, self.left + other.left, [*self.lines, *other.lines])
+        both.files = [*self.files, *other.files]
         for same, (why, keys) in [*self.waiting.items(), *other.waiting.items()]:
             both.waiting.setdefault(same, (why, []))[1].extend(keys)
         return both
@@ -345,7 +352,7 @@ class _Group:
             self._confirm(entry, stored.info)
         else:
             remark = ", which was there already"
-        self._done(entry, stored.info, remark)
+        self._done(entry, stored.info, remark, STORED if stored.sent else SKIPPED)
 
     def _is_newer(self, entry: Entry) -> bool:
         """Whether the object that an entry would replace was stored after the entry was saved."""
@@ -376,7 +383,7 @@ class _Group:
                 sentence(f"confirm {info.key!r}", self.storage.place, said, "It stays in the outbox.")
             )
 
-    def _done(self, entry: Entry, info: ObjectInfo, remark: str = "") -> None:
+    def _done(self, entry: Entry, info: ObjectInfo, remark: str = "", status: str = STORED) -> None:
         """Forget an entry that has arrived; one that cannot be removed is recognised the next time."""
         try:
             self.outbox.remove(entry)
@@ -385,7 +392,8 @@ class _Group:
                 said = error.strerror or error
                 self.report.stays(entry, f"it arrived as {info.key}, but cannot be removed here: {said}")
                 return
-        self.report.arrived(info, remark)
+        file = cloud_files.of_object(status, self.storage, info, entry.sender.profile)
+        self.report.arrived(info, file, remark)
 
 
 def _kind(entry: Entry) -> tuple[object, ...]:

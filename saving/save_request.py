@@ -9,15 +9,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..comfyui import folders, interrupt, server
+from ..comfyui import cloud_files, folders, interrupt, server
+from ..comfyui.cloud_files import SKIPPED, STORED, CloudFile
 from ..comfyui.node_lines import Line
 from ..comfyui.progress import Progress
 from ..media.workflow_metadata import Metadata
 from ..storage.base import Storage
+from ..system import utc_clock
 from ..system.meter import Meter
 from ..system.watch import run_in_thread
 from . import batch, foreign_values, list_order, upload_file
-from .choices import KEEP_AND_STOP, NEW_NAME, OBJECT_URL
+from .choices import KEEP_AND_STOP, NEW_NAME, OBJECT_URL, PRESIGNED
 from .list_order import Call
 from .names import Name, NameContext, Template
 from .store_file import File
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SaveResult:
-    """What a save node hands out and shows: addresses and keys, previews for the browser, lines."""
+    """What a save node hands out and shows: addresses and keys, previews for the browser, lines; and the
+    files for programs, in the order of ``keys``.
+    """
 
     links: list[str]
     keys: list[str]
     lines: list[Line]
     previews: list[dict[str, str]]
+    files: list[CloudFile]
 
     @property
     def urls(self) -> str:
@@ -113,7 +118,8 @@ class SaveRequest:
             self.target, names, encode, show, self.if_exists, meter, call, look_first=look_first
         )
         previews = [file.shown for file in files if file.shown is not None]
-        return self._result([file.key for file in files], batch.lines(self.target, files), previews)
+        told = [file.cloud_file(self.storage, self.target.sender.profile) for file in files]
+        return self._result([file.key for file in files], batch.lines(self.target, files), previews, told)
 
     def upload(
         self, file_name: str, path: Path, meter: Meter, say: Callable[[str], object], call: Call
@@ -125,14 +131,27 @@ class SaveRequest:
         room = self.storage.room_for_key
         name = upload_file.name(self.key_prefix, self.filename, file_name, self.context(), room)
         uploaded = upload_file.upload(self.storage, name, path, self.if_exists, meter, say, call)
-        return self._result([uploaded.key], [Line(uploaded.status)], [])
+        status = STORED if uploaded.sent else SKIPPED
+        told = cloud_files.of_object(status, self.storage, uploaded.info, self.target.sender.profile)
+        return self._result([uploaded.key], [Line(uploaded.status)], [], [told])
 
-    def _result(self, keys: list[str], lines: Sequence[Line], previews: list[dict[str, str]]) -> SaveResult:
+    def _result(
+        self,
+        keys: list[str],
+        lines: Sequence[Line],
+        previews: list[dict[str, str]],
+        files: list[CloudFile],
+    ) -> SaveResult:
         expires = timedelta(hours=self.expires_hours)
-        stored = [key for key in keys if key]
-        links = [link for key in stored if (link := batch.link(self.storage, key, self.link, expires))]
+        until = utc_clock.now() + expires if self.link == PRESIGNED else None
+        link_of = [batch.link(self.storage, key, self.link, expires) for key in keys]
+        told = [
+            replace(file, url=link, signed_until=until) if link else file
+            for file, link in zip(files, link_of, strict=True)
+        ]
+        stored, links = [key for key in keys if key], [link for link in link_of if link]
         addresses = batch.addresses(self.target.sender, stored, links, self.link) if links else []
-        return SaveResult(links, keys, [*map(Line, self.remarks), *lines, *addresses], previews)
+        return SaveResult(links, keys, [*map(Line, self.remarks), *lines, *addresses], previews, told)
 
 
 async def in_order(

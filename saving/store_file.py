@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import AlreadyExists, Forbidden, NotFound, taken
+from ..media.media_facts import MediaFacts
 from ..storage import multipart
 from ..storage.base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, Storage
 from ..system.digests import sha256_and_pieces
@@ -26,6 +27,7 @@ class File:
     """One encoded file: its bytes or where they lie, its media type, and remarks for the user about how it
     was encoded. ``linkable`` says that nobody writes to that path any more: to keep such a file, a link to it
     is as good as a copy. ``known`` are its digests (see ``digests``) where they were computed already.
+    ``facts`` are for programs.
     """
 
     source: bytes | Path
@@ -33,6 +35,7 @@ class File:
     notes: tuple[str, ...] = ()
     linkable: bool = False
     known: tuple[str, str] | None = None
+    facts: MediaFacts = field(default_factory=MediaFacts)
 
     @property
     def size(self) -> int:

@@ -36,10 +36,17 @@ LOOKED_AT = 1000  # keys of a name's series are compared with the file at most
 
 @dataclass(frozen=True)
 class UploadedFile:
-    """The object that has the file's content now, and a sentence about how it got it."""
+    """The object of that name, which has the file's content now unless ``status``, a sentence for the user,
+    says otherwise; ``sent`` is False if it was there already.
+    """
 
-    key: str
+    info: ObjectInfo
     status: str
+    sent: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.info.key
 
 
 def name(key_prefix: str, filename: str, file_name: str, context: NameContext, max_bytes: int) -> Name:
@@ -104,7 +111,7 @@ def upload(
     reserved = None if if_exists == NEW_NAME else call.reserve(storage, [name], if_exists, meter)[0]
     for info in _namesakes(storage, reserved.name if reserved else name, if_exists, size):
         if is_same(info):
-            return _held_already(info.key)
+            return _held_already(info)
     if reserved is None:
         (reserved,) = call.reserve(storage, [name], if_exists, meter)
     meter.expect(size)
@@ -113,15 +120,15 @@ def upload(
     stored = store_file.store(reserved, file, if_exists, meter)
     key = stored.info.key
     if not stored.sent and is_same(stored.info):  # which another machine has just stored
-        return _held_already(key)
+        return _held_already(stored.info)
     if not stored.sent:
-        return UploadedFile(key, f"{key} is there already, with other content. Nothing was sent.")
+        return UploadedFile(stored.info, f"{key} is there already, with other content. Nothing was sent.")
     _refuse_written_to(path, fingerprint, storage, key)
-    return UploadedFile(key, f"Saved {key}.")
+    return UploadedFile(stored.info, f"Saved {key}.", sent=True)
 
 
-def _held_already(key: str) -> UploadedFile:
-    return UploadedFile(key, f"The bucket holds this content already: {key}. Nothing was sent.")
+def _held_already(info: ObjectInfo) -> UploadedFile:
+    return UploadedFile(info, f"The bucket holds this content already: {info.key}. Nothing was sent.")
 
 
 def _refuse_written_to(path: Path, fingerprint: Fingerprint, storage: Storage, key: str = "") -> None:

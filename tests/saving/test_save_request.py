@@ -78,5 +78,5 @@ def test_values_of_another_package_are_translated_and_the_node_says_so(cloud):
 
 
 def test_the_summary_has_no_address():
-    result = SaveResult(["http://a"], ["a"], [Line("Saved a."), Line("http://a")], [])
+    result = SaveResult(["http://a"], ["a"], [Line("Saved a."), Line("http://a")], [], [])
     assert result.summary == "Saved a."
