@@ -8,12 +8,14 @@ from . import (
     nodes_browse,
     nodes_files,
     nodes_folder,
+    nodes_latent,
     nodes_library,
     nodes_load,
     nodes_models,
     nodes_outbox,
     nodes_profile,
     nodes_save,
+    nodes_text,
 )
 from .comfyui import input_values, node_classes, node_ids, server
 from .library import service
@@ -26,6 +28,8 @@ _modules = (
     nodes_load,
     nodes_folder,
     nodes_files,
+    nodes_text,
+    nodes_latent,
     nodes_models,
     nodes_browse,
 )

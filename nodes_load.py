@@ -6,32 +6,24 @@ reached, that copy is used, and the node says so. Of videos and audio only the n
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from . import node_inputs
-from .comfyui import cloud_files, folders, results, server
+from .comfyui import results, server
 from .comfyui import video as comfyui_video
-from .comfyui.amounts import in_bytes
-from .comfyui.cloud_files import FETCHED, UNCHANGED, CloudFile
-from .comfyui.progress import Progress
-from .loading import is_changed, object_cache
-from .loading.range_reader import RangeReader
+from .loading import is_changed, load_request
 from .media.audio import audio_loader
 from .media.container import File
 from .media.damage import LOAD, ImageDamage
 from .media.image import image_decoder, preview
 from .media.media_facts import MediaFacts
 from .media.video import frame_sinks, frame_window, video_loader
-from .storage.base import ObjectInfo, Storage
-from .storage.connect import storage_of
 from .system.meter import Meter
-from .system.watch import run_in_thread
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +33,6 @@ if TYPE_CHECKING:
 PICTURES = "cloud_storage_pictures"  # the key in a node's ``ui`` that web/cloud_storage.js reads
 
 log = logging.getLogger("cloud_storage")
-T = TypeVar("T")
-Opened = TypeVar("Opened")
 
 
 class _LoadNode:
@@ -55,7 +45,7 @@ class _LoadNode:
 
     @classmethod
     def IS_CHANGED(cls, key: str | None = None, unique_id: str | None = None, **others: object) -> str:
-        return is_changed.answer(unique_id, key, _etag)
+        return is_changed.answer(unique_id, key, load_request.etag)
 
 
 class LoadImageFromCloud(_LoadNode):
@@ -217,7 +207,9 @@ class LoadVideoFromCloud(_LoadNode):
             loaded = video_loader.load(source, name, window, sink, meter, server.free_memory, on_damage)
             return loaded, _preview(loaded.frames) if vae is None else {}
 
-        (loaded, shown), status, file = await _load(key, profile, unique_id, _ranges, decode)
+        (loaded, shown), status, file = await load_request.run(
+            key, profile, unique_id, load_request.ranges, decode
+        )
         files = [replace(file, facts=_facts_of(loaded.info))]
         lines = [status, *loaded.notes]
         facts = (loaded.count, loaded.audio, loaded.info)
@@ -269,63 +261,13 @@ class LoadAudioFromCloud(_LoadNode):
                 source, name, start_seconds, duration_seconds, meter, on_damage, server.free_memory
             )
 
-        (audio, notes), status, file = await _load(key, profile, unique_id, _ranges, decode)
+        (audio, notes), status, file = await load_request.run(
+            key, profile, unique_id, load_request.ranges, decode
+        )
         if not (start_seconds or duration_seconds):  # else the file's own duration is unknown
             seconds = audio["waveform"].shape[-1] / audio["sample_rate"]
             file = replace(file, facts=MediaFacts(seconds=seconds))
         return results.shown((audio,), [status, *notes], [file])
-
-
-# Yields the opened object, and what the server says of it; None if the server could not be reached.
-Open = Callable[[Storage, str, Meter], "contextlib.AbstractContextManager[tuple[Opened, ObjectInfo | None]]"]
-
-
-async def _load(
-    key: str,
-    profile: Profile | None,
-    node_id: str | None,
-    open_object: Open[Opened],
-    decode: Callable[[Opened, str, Meter], T],
-) -> tuple[T, str, CloudFile]:
-    """Open the object, decode it, and return the result, a status line, and the file for programs; with
-    progress and Cancel.
-    """
-    meter, progress = Meter(), Progress(node_id, "Downloaded", "Loaded")
-
-    def work() -> tuple[T, CloudFile, bool]:
-        storage = storage_of(profile, folders.profiles_file())
-        name = node_inputs.key_for(storage, key)
-        used = cloud_files.profile_name(profile)
-        with open_object(storage, name, meter) as (source, info):
-            is_changed.remember(node_id, profile, key, info.etag if info else None)
-            result, became = decode(source, name, meter), FETCHED if meter.done else UNCHANGED
-        if info is None:
-            return result, CloudFile(became, storage.bucket, name, profile=used), False
-        return result, cloud_files.of_object(became, storage, info, used), True
-
-    result, file, is_current = await run_in_thread(work, meter, progress)
-    if not is_current:
-        status = "The server cannot be reached: this is the last downloaded copy."
-    elif meter.done:
-        status = f"Loaded {key}, {in_bytes(meter.done)} downloaded."
-    else:
-        status = f"Loaded {key}, unchanged."
-    progress.text(status)
-    return result, status, file
-
-
-@contextlib.contextmanager
-def _ranges(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[RangeReader, ObjectInfo | None]]:
-    """The object as a file of which only the parts that are read are downloaded."""
-    with contextlib.closing(RangeReader(storage, key, meter)) as source:
-        yield source, source.info
-
-
-@contextlib.contextmanager
-def _copy(storage: Storage, key: str, meter: Meter) -> Iterator[tuple[Path, ObjectInfo | None]]:
-    """The object as a file of the cache."""
-    copy = object_cache.fetch(storage, key, folders.temp_folder() / "cache", meter)
-    yield copy.path, copy.info
 
 
 async def _load_image(
@@ -346,7 +288,9 @@ async def _load_image(
         count, height, width = frames.shape[:3]
         return outputs, _preview(frames), MediaFacts(width, height, count if count > 1 else None)
 
-    (outputs, shown, facts), status, file = await _load(key, profile, node_id, _copy, decode_copy)
+    (outputs, shown, facts), status, file = await load_request.run(
+        key, profile, node_id, load_request.copies(), decode_copy
+    )
     return results.shown(outputs, [status, *damage.notes], [replace(file, facts=facts)], **shown)
 
 
@@ -380,10 +324,6 @@ def _inputs(**further: Any) -> dict[str, Any]:  # noqa: ANN401  ComfyUI's own fo
         "optional": {"profile": node_inputs.PROFILE, "on_damage": node_inputs.ON_DAMAGE},
         "hidden": node_inputs.UNIQUE_ID,
     }
-
-
-def _etag(storage: Storage, key: str, _how: None) -> str:
-    return storage.stat(node_inputs.key_for(storage, key)).etag
 
 
 NODE_CLASS_MAPPINGS = {

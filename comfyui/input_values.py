@@ -22,6 +22,7 @@ from ..profile import Profile
 # Their lists are what this server has now. The node refuses an unknown name and tells the known ones.
 _OF_THIS_SERVER = ("profile", "provider", "model_type", "model")
 MAX_CHARACTERS = 8192  # of any text; a key has at most 1,024 bytes
+CHARACTERS = "max_characters"  # the option of an input that takes more
 _SHOWN = 60  # characters of a value, in a message
 
 
@@ -107,11 +108,12 @@ def _value(name: str, value: Any, kind: Any, options: Mapping[str, Any]) -> Any:
     return value
 
 
-def _text(name: str, value: Any, _options: Mapping[str, Any]) -> str:  # noqa: ANN401
+def _text(name: str, value: Any, options: Mapping[str, Any]) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise _refusal(name, value, "text", "Type text, or wire a node that gives text.")
-    if len(value) > MAX_CHARACTERS:
-        said = f"{len(value):,} characters came, and it takes {MAX_CHARACTERS:,}"
+    most = options.get(CHARACTERS, MAX_CHARACTERS)
+    if len(value) > most:
+        said = f"{len(value):,} characters came, and it takes {most:,}"
         raise ConfigurationError(sentence("use this input", name, said, "Shorten the text."))
     return value
 
@@ -154,6 +156,12 @@ def _image(name: str, value: Any, _options: Mapping[str, Any]) -> Any:  # noqa: 
     return value
 
 
+def _latent(name: str, value: Any, _options: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    if not isinstance(value, Mapping) or "samples" not in value:
+        raise _refusal(name, value, "a latent", "Wire a node that gives LATENT.")
+    return value
+
+
 def _vae(name: str, value: Any, _options: Mapping[str, Any]) -> Any:  # noqa: ANN401
     if value is not None and not callable(getattr(value, "encode", None)):
         raise _refusal(name, value, "a VAE", "Wire a node that gives VAE.")
@@ -168,6 +176,7 @@ _KINDS: Mapping[str, Callable[[str, Any, Mapping[str, Any]], Any]] = {
     "S3_PROFILE": _profile,
     "IMAGE": _image,
     "VAE": _vae,
+    "LATENT": _latent,
 }
 
 

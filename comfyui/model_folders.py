@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from ..errors import ConfigurationError, NotFound, sentence
 from ..system.file_fingerprint import fingerprint_text
 from . import folders as comfyui_folders
+from . import local_names
 from .folders import ModelFolders
 
 FIRST = "checkpoints"
@@ -165,11 +165,11 @@ def _entry(model_type: str) -> ModelFolders:
 def _refuse_bad(model_type: str, key: str, segments: list[str], entry: ModelFolders) -> None:
     extension = Path(segments[-1]).suffix.lower()
     allowed = entry.extensions or _WEIGHTS
-    if any(segment in (".", "..") for segment in segments):
+    if local_names.is_outside(segments):
         said, advice = "it is outside of the model folder", "Remove .. and . from key and subfolder."
-    elif any(segment.startswith(".") for segment in segments):
+    elif local_names.is_hidden(segments):
         said, advice = "it is a hidden file or folder", "Remove the dot at the beginning."
-    elif any(map(_is_invalid, segments)) or len("/".join(segments).encode(errors="replace")) > NAME_MAX_BYTES:
+    elif local_names.is_invalid(segments):
         said, advice = "some systems allow no file of that name", "Rename the object or the subfolder."
     elif extension not in allowed:
         said = f"ComfyUI does not list {extension or 'files without extension'} for {model_type}"
@@ -177,27 +177,6 @@ def _refuse_bad(model_type: str, key: str, segments: list[str], entry: ModelFold
     else:
         return
     raise ConfigurationError(sentence("take this as a model", repr(key), said, advice))
-
-
-def _is_invalid(segment: str) -> bool:
-    return bool(
-        _INVALID.search(segment)
-        or segment[-1] in ". "
-        or _DEVICE.match(segment)
-        or len(segment.encode(errors="replace")) > SEGMENT_MAX_BYTES
-    )
-
-
-NAME_MAX_BYTES = 1024  # of folders and file together; Linux takes 4,096 for a whole path, macOS 1,024
-SEGMENT_MAX_BYTES = 255 - 50  # of a name on most disks, minus what a download adds to it
-# On Windows these are devices, in every folder and with any extension.
-# learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
-_DEVICE = re.compile(
-    r"(?i)(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$) *(\.|$)"
-)
-_INVALID = re.compile(
-    '[\\\\:*?"<>|\x00-\x1f\ud800-\udfff]'
-)  # a colon also names a drive or a stream on Windows
 
 
 def can_run_code(name: str) -> bool:

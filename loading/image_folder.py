@@ -128,7 +128,7 @@ class Loading:
                 with fetching.hold(1, meter), arriving.governs():
                     cache = folders.temp_folder() / "cache"
                     own = arriving.part()
-                    copy = object_cache.fetch(storage, info.key, cache, own, info)
+                    copy = object_cache.fetch(storage, info.key, cache, own, listed=info)
                 if copy.etag is None:
                     unconfirmed.append(info.key)
                 reader, damage = video.image_reader(copy.path), ImageDamage(info.key, TRIED, on_damage)

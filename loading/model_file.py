@@ -136,8 +136,13 @@ def state(storage: Storage, key: str, target: Path) -> str:
     Two keys may mean one file: a copy of the other object does not count.
     """
     info = storage.stat(key)
+    return info.etag if is_copy(storage, key, target) else f"{info.etag} and no copy"
+
+
+def is_copy(storage: Storage, key: str, target: Path) -> bool:
+    """Whether the file is a copy of this object, unchanged since it was downloaded. Sends no request."""
     copy = _copy(model_record.read(target), storage, key)
-    return info.etag if copy and copy.is_of(target) else f"{info.etag} and no copy"
+    return copy is not None and copy.is_of(target)
 
 
 def _copy(record: Record | None, storage: Storage, key: str) -> Record | None:

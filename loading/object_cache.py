@@ -35,6 +35,17 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How many bytes an object may have that is loaded as ``kind``, "an image"; None: OBJECT_MAX_BYTES."""
+
+    kind: str = "an image"
+    max_bytes: int | None = None
+
+
+IMAGE = Limit()
+
+
+@dataclass(frozen=True)
 class LocalCopy:
     """A local file with an object's content. ``info`` is None if the server could not be reached, so that
     nobody knows whether the copy is current.
@@ -50,14 +61,19 @@ class LocalCopy:
 
 
 def fetch(
-    storage: Storage, key: str, folder: Path, meter: Meter, listed: ObjectInfo | None = None
+    storage: Storage,
+    key: str,
+    folder: Path,
+    meter: Meter,
+    limit: Limit = IMAGE,
+    listed: ObjectInfo | None = None,
 ) -> LocalCopy:
     """Return a local copy of the object: after one HEAD if the cache has it, else after a download.
 
     ``listed`` is what a listing has just said of the object: then no HEAD is sent. What is downloaded is the
     object as it is by then. If the server cannot be reached, the last copy is returned, and Unreachable
     raised if there is none.
-    Raises MediaError for an object that is too large for an image, before the download, and StorageError if
+    Raises MediaError for an object that is larger than ``limit``, before the download, and StorageError if
     the disk refuses the copy. A later call may remove the file: read it at once. Threads that ask for one
     object at the same time download it once; one that waits raises TransferCancelled when its own ``meter``
     stops.
@@ -67,7 +83,7 @@ def fetch(
         stem = _digest(storage.place, storage.path_prefix, key)
         try:
             info = listed if listed is not None and listed.etag else storage.stat(key)
-            return _fetch(storage, info, folder, stem, meter)
+            return _fetch(storage, info, folder, stem, meter, limit)
         except Unreachable as error:
             copies = sorted(folder.glob(f"object-{stem}-*"), key=lambda path: path.stat().st_mtime)
             if not copies:
@@ -76,10 +92,13 @@ def fetch(
             return LocalCopy(copies[-1], None)
 
 
-def _fetch(storage: Storage, info: ObjectInfo, folder: Path, stem: str, meter: Meter) -> LocalCopy:
-    if info.size > OBJECT_MAX_BYTES:
-        said = f"it has {info.size:,} bytes, and an image may have {OBJECT_MAX_BYTES:,}"
-        raise MediaError(sentence(f"load {info.key!r}", storage.place, said, "Choose an image."))
+def _fetch(
+    storage: Storage, info: ObjectInfo, folder: Path, stem: str, meter: Meter, limit: Limit
+) -> LocalCopy:
+    most = OBJECT_MAX_BYTES if limit.max_bytes is None else limit.max_bytes
+    if info.size > most:
+        said = f"it has {info.size:,} bytes, and {limit.kind} may have {most:,}"
+        raise MediaError(sentence(f"load {info.key!r}", storage.place, said, f"Choose {limit.kind}."))
     path = _path(folder, stem, info)
     if not _is_complete(path, info):
         with _arriving.hold(stem, meter):

@@ -107,7 +107,7 @@ class SaveRequest:
         self,
         names: Sequence[Name],
         encode: Callable[[int], File],
-        show: Callable[[File, str], dict[str, str]],
+        show: Callable[[File, str], dict[str, str] | None],
         meter: Meter,
         call: Call,
         *,

@@ -6,6 +6,8 @@ const IMAGE = "png apng jpg jpeg jfif webp gif bmp tif tiff avif heic heif jxl t
 const VIDEO = "mp4 m4v mov mkv webm avi mpg mpeg m2v ts m2ts mts mxf ogv flv wmv 3gp 3g2 dv nut y4m h264 h265 hevc gif"
 const AUDIO = "mp3 flac wav opus ogg oga m4a aac aif aiff wma ac3 eac3 amr au caf wv ape mka mpc tta weba"
 const MODEL = "safetensors sft gguf onnx ckpt pt pt2 pth bin pkl"
+const TEXT = "txt md json jsonl csv tsv yaml yml xml html srt vtt ass lrc ini toml log caption tags"
+const LATENT = "latent"
 
 /** The key of a text for the drop-down, and the extensions. The audio of a video can be loaded too. */
 export const KINDS = {
@@ -13,6 +15,8 @@ export const KINDS = {
   video: { text: "kind_video", endings: endings(VIDEO) },
   audio: { text: "kind_audio", endings: endings(`${AUDIO} ${VIDEO}`) },
   model: { text: "kind_model", endings: endings(MODEL) },
+  text: { text: "kind_text", endings: endings(TEXT) },
+  latent: { text: "kind_latent", endings: endings(LATENT) },
 }
 
 /** The files that a node's input `key` accepts; a node that is not here accepts any file. */
@@ -22,6 +26,8 @@ export const KIND_OF_NODE = {
   LoadVideoFromCloud: KINDS.video,
   LoadAudioFromCloud: KINDS.audio,
   LoadModelFromCloud: KINDS.model,
+  LoadTextFromCloud: KINDS.text,
+  LoadLatentFromCloud: KINDS.latent,
 }
 
 export function isOfKind(kind, key) {

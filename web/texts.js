@@ -65,6 +65,8 @@ export const TEXTS = {
   kind_video: ["Videos", "视频"],
   kind_audio: ["Audio and videos", "音频和视频"],
   kind_model: ["Models", "模型"],
+  kind_text: ["Text files", "文本文件"],
+  kind_latent: ["Latents", "Latent 文件"],
   kind_all: ["All files", "所有文件"],
   sort: ["Order", "排序"],
   sort_name: ["Name", "名称"],

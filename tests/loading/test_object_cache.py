@@ -63,7 +63,7 @@ def test_what_a_listing_has_told_is_not_asked_again(shelf, tmp_path):
     listed = shelf.stat("a")
     shelf.requests.clear()
     for _ in range(2):
-        copy = object_cache.fetch(shelf, "a", tmp_path, Meter(), listed)
+        copy = object_cache.fetch(shelf, "a", tmp_path, Meter(), listed=listed)
         assert (copy.path.read_bytes(), copy.etag) == (b"content", listed.etag)
     assert shelf.requests == ["open"]
 
@@ -72,20 +72,20 @@ def test_an_object_that_was_replaced_after_the_listing_is_loaded_as_it_is_now(sh
     shelf.objects["a"] = b"before"
     listed = shelf.stat("a")
     shelf.objects["a"] = b"and after"
-    copy = object_cache.fetch(shelf, "a", tmp_path, Meter(), listed)
+    copy = object_cache.fetch(shelf, "a", tmp_path, Meter(), listed=listed)
     assert (copy.path.read_bytes(), copy.etag) == (b"and after", shelf.stat("a").etag)
 
 
 def test_a_listing_without_an_etag_tells_nothing(shelf, tmp_path):
     shelf.objects["a"] = b"content"
-    object_cache.fetch(shelf, "a", tmp_path, Meter(), ObjectInfo("a", 7, ""))
+    object_cache.fetch(shelf, "a", tmp_path, Meter(), listed=ObjectInfo("a", 7, ""))
     assert shelf.requests == ["stat", "open"]
 
 
 def test_an_object_that_a_listing_calls_too_large_is_not_requested(shelf, tmp_path):
     listed = ObjectInfo("a", object_cache.OBJECT_MAX_BYTES + 1, "etag")
     with pytest.raises(errors.MediaError):
-        object_cache.fetch(shelf, "a", tmp_path, Meter(), listed)
+        object_cache.fetch(shelf, "a", tmp_path, Meter(), listed=listed)
     assert shelf.requests == []
 
 

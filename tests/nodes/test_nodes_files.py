@@ -1,13 +1,17 @@
-"""Upload File: from ComfyUI's folders or a wire of VideoHelperSuite into the bucket."""
+"""Upload File: from ComfyUI's folders or a wire into the bucket; and Download File, its reverse."""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from cloud_storage import errors, nodes_files
 from cloud_storage.saving import choices
-from conftest import of_a_list, outputs_of
+from cloud_storage.storage.base import PutOptions
+from cloud_storage.system.meter import Meter
+from conftest import lines_of, of_a_list, outputs_of, run_node
+from result_lists import files_of
 
 DATA = b"a film" * 1000
 
@@ -118,3 +122,91 @@ def test_is_changed_follows_the_files_that_a_wire_brings(cloud, film):
     assert changed() == second
     other.unlink()
     assert changed() != second
+
+
+def put(cloud, key, content):
+    return cloud.put(key, content, PutOptions(), Meter())
+
+
+def test_a_file_comes_back_where_the_user_wants_it(cloud, film, tmp_path):
+    _, (key,) = outputs_of("UploadFileToCloud", file=str(film))
+    path, name = outputs_of("DownloadFileFromCloud", key=key, folder="output", subfolder="new/films")
+    assert (path, name) == (
+        str(tmp_path / "output" / "new" / "films" / "film_00001.mp4"),
+        "new/films/film_00001.mp4",
+    )
+    assert Path(path).read_bytes() == DATA
+    path, name = outputs_of("DownloadFileFromCloud", key=key, filename="cut")
+    assert (path, name) == (str(tmp_path / "input" / "cut.mp4"), "cut.mp4")
+
+
+def test_it_is_downloaded_once_and_programs_are_told(cloud, film):
+    _, (key,) = outputs_of("UploadFileToCloud", file=str(film))
+    done = [run_node("DownloadFileFromCloud", key=key) for _ in range(2)]
+    assert [files_of(each)[0]["status"] for each in done] == ["fetched", "unchanged"]
+    (file,) = files_of(done[1])
+    assert (file["key"], file["size"]) == (key, len(DATA))
+    assert file["sha256"] == hashlib.sha256(DATA).hexdigest()
+    assert lines_of(done[1]) == ["film_00001.mp4 is there already, unchanged."]
+
+
+def test_a_file_of_somebody_else_is_kept_or_not_as_the_user_chooses(cloud, tmp_path):
+    put(cloud, "a.txt", b"from the bucket")
+    mine = tmp_path / "input" / "a.txt"
+    mine.write_bytes(b"mine")
+    with pytest.raises(errors.AlreadyExists, match="Choose another if_exists"):
+        run_node("DownloadFileFromCloud", key="a.txt", if_exists="fail")
+    skipped = run_node("DownloadFileFromCloud", key="a.txt", if_exists="skip")
+    assert (skipped["result"], files_of(skipped)[0]["status"]) == ((str(mine), "a.txt"), "skipped")
+    assert outputs_of("DownloadFileFromCloud", key="a.txt")[1] == "a_00002.txt"
+    assert mine.read_bytes() == b"mine"
+    assert outputs_of("DownloadFileFromCloud", key="a.txt", if_exists="overwrite")[1] == "a.txt"
+    assert mine.read_bytes() == b"from the bucket"
+
+
+def test_two_objects_of_one_name_become_two_files(cloud, tmp_path):
+    for folder in ("one", "two"):
+        put(cloud, f"{folder}/a.txt", folder.encode())
+    for _ in range(2):
+        found = of_a_list("DownloadFileFromCloud", [{"key": f"{folder}/a.txt"} for folder in ("one", "two")])
+        paths = [each["result"][0] for each in found]
+        assert [Path(path).read_bytes() for path in paths] == [b"one", b"two"]
+    assert sorted(path.name for path in (tmp_path / "input").glob("a*")) == ["a.txt", "a_00002.txt"]
+
+
+def test_it_runs_again_when_the_object_or_the_file_is_another_one(cloud, tmp_path):
+    put(cloud, "a.txt", b"one")
+    inputs = {"key": "a.txt", "folder": "temp", "if_exists": "overwrite"}
+    inputs |= {"subfolder": "", "filename": "", "unique_id": "7"}
+
+    def changed():
+        return nodes_files.DownloadFileFromCloud.IS_CHANGED(**inputs)
+
+    outputs_of("DownloadFileFromCloud", **inputs)
+    first = changed()
+    assert changed() == first
+    (tmp_path / "temp" / "a.txt").unlink()
+    second = changed()
+    assert second != first
+    outputs_of("DownloadFileFromCloud", **inputs)
+    put(cloud, "a.txt", b"two")
+    assert changed() not in (first, second)
+
+
+def test_nothing_is_written_outside_of_the_folders(cloud, tmp_path):
+    put(cloud, "a.txt", b"one")
+    before = sorted(tmp_path.rglob("*"))
+    for given in (
+        {"subfolder": "../custom_nodes"},
+        {"filename": "../../a.py"},
+        {"subfolder": "cloud_storage/cache", "folder": "temp"},
+        {"filename": ".env"},
+    ):
+        with pytest.raises(errors.ConfigurationError, match="download to this file"):
+            run_node("DownloadFileFromCloud", key="a.txt", **given)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_that_can_run_code_comes_with_a_warning(cloud):
+    put(cloud, "a.pt", b"pickle")
+    assert "can run code" in lines_of(run_node("DownloadFileFromCloud", key="a.pt"))[1]

@@ -107,6 +107,42 @@ CONTRACT = {
         ["file", "key_prefix", "filename", "profile", "if_exists", "link", "expires_hours"],
         ("STRING", "STRING"),
     ),
+    "DownloadFileFromCloud": (
+        "Download File from Cloud",
+        "cloud_storage/load",
+        ["key", "folder", "profile", "if_exists", "subfolder", "filename"],
+        ("STRING", "STRING"),
+    ),
+    "SaveTextToCloud": (
+        "Save Text to Cloud",
+        "cloud_storage/save",
+        [
+            *("text", "key_prefix", "filename", "extension", "profile"),
+            *("if_exists", "link", "expires_hours", "on_failure", "byte_order_mark"),
+        ],
+        ("STRING", "STRING", "STRING"),
+    ),
+    "LoadTextFromCloud": (
+        "Load Text from Cloud",
+        "cloud_storage/load",
+        ["key", "profile", "on_damage"],
+        ("STRING",),
+    ),
+    "SaveLatentToCloud": (
+        "Save Latent to Cloud",
+        "cloud_storage/save",
+        [
+            *("samples", "key_prefix", "filename", "profile"),
+            *("if_exists", "link", "expires_hours", "embed_workflow", "on_failure"),
+        ],
+        ("STRING", "STRING", "LATENT"),
+    ),
+    "LoadLatentFromCloud": (
+        "Load Latent from Cloud",
+        "cloud_storage/load",
+        ["key", "profile"],
+        ("LATENT",),
+    ),
     "UploadModelToCloud": (
         "Upload Model to Cloud",
         "cloud_storage/models",
@@ -286,7 +322,7 @@ def test_every_input_has_a_default_a_tooltip_and_a_place_in_the_method(comfyui):
         for name, (kind, *options) in offered.items():
             assert name in parameters, (node_id, name)
             assert options[0]["tooltip"], (node_id, name)
-            if kind not in ("IMAGE", "VIDEO", "AUDIO"):
+            if kind not in ("IMAGE", "VIDEO", "AUDIO", "LATENT"):
                 assert parameters[name].default is not inspect.Parameter.empty, (node_id, name)
             if isinstance(kind, list):
                 assert kind, (node_id, name)

@@ -21,7 +21,8 @@ EVER = {
     *("CloudStorageProfile", "TestCloudConnection", "ListBucketContents", "GeneratePresignedURL"),
     *("SaveImageToCloud", "SaveVideoToCloud", "SaveAudioToCloud", "UploadFileToCloud", "UploadModelToCloud"),
     *("LoadImageFromCloud", "LoadMaskFromCloud", "LoadImagesFromCloud", "LoadVideoFromCloud"),
-    *("LoadAudioFromCloud", "LoadModelFromCloud", "RetryPendingUploads"),
+    *("LoadAudioFromCloud", "LoadModelFromCloud", "RetryPendingUploads", "DownloadFileFromCloud"),
+    *("SaveTextToCloud", "LoadTextFromCloud", "SaveLatentToCloud", "LoadLatentFromCloud"),
 }
 
 
@@ -101,7 +102,7 @@ def test_every_node_has_its_texts_in_chinese(comfyui, node_id):
     assert list(node["outputs"]) == [str(number) for number in range(len(kind.RETURN_NAMES))]
     for socket in (*node["inputs"].values(), *node["outputs"].values()):
         assert sorted(socket) == ["name", "tooltip"]
-    names = {"VAE", "CRF", "SHA-256"}
+    names = {"VAE", "CRF", "SHA-256", "Latent"}
     assert not [text for text in texts_of(node) if not CHINESE.search(text) and text not in names]
 
 
@@ -149,7 +150,7 @@ def test_a_node_that_may_overwrite_does_not_promise_to_keep_what_exists():
 @pytest.mark.parametrize(("language", "words"), [("en", "(?i)image|picture"), ("zh", "图像|图片")])
 def test_a_node_for_sound_models_or_files_speaks_of_no_images(language, words):
     others = [node_id for node_id in NODES if re.search("Audio|Model|File", node_id)]
-    assert len(others) == 5
+    assert len(others) == 6
     for node_id in others:
         assert not [text for text in texts_of(definitions(language)[node_id]) if re.search(words, text)]
 

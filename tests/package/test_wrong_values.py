@@ -14,6 +14,7 @@ import torch
 from cloud_storage import errors
 from cloud_storage.comfyui import folders
 from cloud_storage.loading import is_changed
+from cloud_storage.media import latent_file
 from cloud_storage.media.image import image_encoder
 from cloud_storage.storage import base
 from cloud_storage.system.meter import Meter
@@ -137,6 +138,15 @@ WRONG = {
     "a film of a huge rate": Film(frame_rate=10**30),
     "a film of an endless rate": Film(frame_rate=10**5000),
     "a film without a rate": Film(frame_rate=None),
+    "a latent of half numbers": {"samples": torch.zeros((1, 4, 8, 8), dtype=torch.float16)},
+    "a latent of nothing": {"samples": None},
+    "a latent of lists": {"samples": [[0.0]]},
+    "a latent without numbers": {"samples": torch.zeros((0, 4, 8, 8))},
+    "a latent without content": {"samples": torch.zeros((1, 4, 8, 8), device="meta")},
+    "a sparse latent": {"samples": torch.zeros((1, 4, 8, 8)).to_sparse()},
+    "a latent of complex numbers": {"samples": torch.zeros((1, 4, 8, 8), dtype=torch.complex64)},
+    "a latent with odd keys": {"samples": torch.zeros((1, 4, 8, 8)), 5: 5, "\ud800": 1, "x" * 999: object()},
+    "a latent of one tensor twice": dict.fromkeys(("samples", "noise_mask"), torch.zeros((1, 4, 8, 8))),
     "an object like a film": type("Like", (), {"get_components": lambda self: None})(),
 }
 
@@ -165,6 +175,9 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
     picture = image_encoder.encode(torch.zeros((16, 16, 3)), "png").data
     for key in ("in/a.png", "in/loras/a.safetensors"):
         store.put(key, picture, base.PutOptions(), Meter())
+    latent = latent_file.encode({"samples": torch.zeros((1, 4, 8, 8))}, None)[0]
+    for key, data in (("in/a.txt", b"text"), ("in/a.latent", latent)):
+        store.put(key, data, base.PutOptions(), Meter())
     (tmp_path / "output" / "a.txt").write_bytes(b"text")
     lora = tmp_path / "models" / "loras" / "b.safetensors"
     lora.parent.mkdir(parents=True, exist_ok=True)
@@ -174,12 +187,16 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
         "images": torch.zeros((1, 16, 16, 3)),
         "video": film,
         "audio": sound(),
+        "samples": {"samples": torch.zeros((1, 4, 8, 8))},
+        "text": "text",
         "file": "output/a.txt",
         "prefix": "in/",
         "model_type": "loras",
         "model": "b.safetensors",
         "key": "in/a.png",
         "LoadModelFromCloud.key": "in/loras/a.safetensors",
+        "LoadTextFromCloud.key": "in/a.txt",
+        "LoadLatentFromCloud.key": "in/a.latent",
     }
 
 
