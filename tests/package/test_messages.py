@@ -24,7 +24,7 @@ OF_THE_SERVER = {
     "model",
     "file",
     "folder",
-}  # inputs whose values are names all the same
+}  # inputs whose values are names
 
 
 @pytest.fixture

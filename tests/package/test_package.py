@@ -14,7 +14,7 @@ from package_modules import ROOT, imports, modules
 
 # What a package may import of the others, besides itself and the packages around it. "nodes" are the node
 # modules at the root; the root's other modules are packages of one module.
-NODE_FLOOR = ("node_inputs", "saving", "loading", "library", "page")
+NODE_FLOOR = ("node_inputs", "saving", "loading", "library", "syncing", "page")
 GROUND = ("profile", "config", "providers", "system", "errors")
 ROOMS = ("media", "media.image", "media.video", "media.audio")
 IMPORTS = {
@@ -24,6 +24,7 @@ IMPORTS = {
     "saving": ("comfyui", "media", "storage", *GROUND),
     "loading": ("comfyui", *ROOMS, "storage", *GROUND),
     "library": ("saving", "loading", "comfyui", "storage", *GROUND),
+    "syncing": ("loading", "comfyui", "storage", *GROUND),
     "page": ("library", "comfyui", *ROOMS, "storage", *GROUND),
     "comfyui": (*ROOMS, "storage", *GROUND),
     "media.audio": ("system", "errors"),
@@ -142,6 +143,12 @@ CONTRACT = {
         "cloud_storage/load",
         ["key", "profile"],
         ("LATENT",),
+    ),
+    "SyncFolderWithCloud": (
+        "Sync Folder with Cloud",
+        "cloud_storage/models",
+        ["direction", "folder", "prefix", "profile", "dry_run", "overwrite", "pattern"],
+        ("STRING", "STRING,COMBO", "STRING"),
     ),
     "UploadModelToCloud": (
         "Upload Model to Cloud",
