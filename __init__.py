@@ -15,6 +15,7 @@ from . import (
     nodes_outbox,
     nodes_profile,
     nodes_save,
+    nodes_sync,
     nodes_text,
 )
 from .comfyui import input_values, node_classes, node_ids, server
@@ -31,6 +32,7 @@ _modules = (
     nodes_text,
     nodes_latent,
     nodes_models,
+    nodes_sync,
     nodes_browse,
 )
 NODE_CLASS_MAPPINGS = {

@@ -1,4 +1,4 @@
-"""Inputs that several node modules share, in ComfyUI's form: (type, options)."""
+"""Inputs that several node modules share, in ComfyUI's form: (type, options); and the type of an output."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from .saving.choices import LINKS as LINK_CHOICES
 from .saving.choices import ON_FAILURE as ON_FAILURE_CHOICES
 from .storage.base import Storage
 from .storage.keys import existing_key
+
+
+class FileName(str):
+    """The type of an output that can be wired to every list of file names and to every text.
+
+    ComfyUI's server compares the types of both ends of a wire with ``!=`` (0.3.64 and 0.33), its page
+    compares the names between the commas. So the page allows wires to lists and texts only, and the server
+    accepts them. A loader's list is a type of its own, which equals no other value.
+    """
+
+    __slots__ = ()
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+FILE_NAME = FileName("STRING,COMBO")
+
 
 PROFILE = (
     "S3_PROFILE",
@@ -106,17 +124,3 @@ def seconds(tooltip: str) -> tuple[str, dict[str, object]]:
 def key_for(storage: Storage, key: str) -> str:
     """Check the key of an existing object, typed or wired, for this storage. Raises ConfigurationError."""
     return existing_key(key, storage.room_for_key)
-
-
-class FileName(str):
-    """The type of an output that can be wired to every list of file names and to every text.
-
-    ComfyUI's server compares the types of both ends of a wire with ``!=`` (0.3.64 and 0.33), its page
-    compares the names between the commas. So the page allows wires to lists and texts only, and the server
-    accepts them. A loader's list is a type of its own, which equals no other value.
-    """
-
-    __slots__ = ()
-
-    def __ne__(self, other: object) -> bool:
-        return False

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import node_inputs
-from .comfyui import cloud_files, download_folders, folders, model_folders, results, uploadable_files
+from .comfyui import (
+    cloud_files,
+    download_folders,
+    folders,
+    model_folders,
+    models_3d,
+    results,
+    uploadable_files,
+)
 from .comfyui.cloud_files import CloudFile
+from .comfyui.models_3d import Models3D
 from .comfyui.progress import Progress
 from .loading import file_download, is_changed
-from .saving.choices import STOP
+from .saving.choices import KEEP_AND_STOP, STOP
 from .saving.list_order import Call
 from .saving.save_request import SaveRequest, SaveResult, in_order
+from .saving.store_file import File
 from .storage.base import Storage
 from .storage.connect import storage_of
 from .system.meter import Meter
@@ -37,13 +48,13 @@ class UploadFileToCloud:
         return {
             "required": {
                 "file": (
-                    "STRING,VHS_FILENAMES",
+                    ",".join(("STRING", "VHS_FILENAMES", *models_3d.TYPES)),
                     {
                         "default": "",
-                        "widgetType": "STRING",  # two types have no widget otherwise
+                        "widgetType": "STRING",  # several types have no widget otherwise
                         "tooltip": "A file in ComfyUI's output, input, temp or models folder, for"
                         " example output/a.zip. Or connect Filenames of VideoHelperSuite's Video "
-                        "Combine to upload its finished video.",
+                        "Combine to upload its finished video, or a mesh or 3D file.",
                     },
                 ),
                 "key_prefix": node_inputs.key_prefix("comfyui/files/"),
@@ -83,12 +94,32 @@ class UploadFileToCloud:
         )
 
         def store(call: Call) -> SaveResult:
-            path = uploadable_files.chosen(file)
+            embedded = request.metadata(embed_workflow=True)
+            models = models_3d.models_of(file, embedded.texts if embedded else None)
+            on_disk = models_3d.path_of(file)
+            if models is not None and on_disk is None:
+                return _save_models(request, models, meter, call)
+            path = uploadable_files.chosen(on_disk or file)
             is_changed.remember_file(unique_id, path)
             return request.upload(path.name, path, meter, progress.text, call)
 
         saved = await in_order(unique_id, store, meter, progress)
         return results.shown((saved.urls, saved.keys), saved.lines, saved.files)
+
+
+def _save_models(request: SaveRequest, models: Models3D, meter: Meter, call: Call) -> SaveResult:
+    """Save 3D models that are in memory alone: as what was made here, they go to the outbox if they must."""
+    named = replace(
+        request,
+        filename=request.filename if request.filename.strip() else SaveRequest.filename,
+        on_failure=KEEP_AND_STOP,
+    )
+
+    def encode(number: int) -> File:
+        return File(models.encode(number), models.media_type)
+
+    names = named.names(models.extension, models.count)
+    return named.save(names, encode, lambda _file, _key: None, meter, call)
 
 
 class DownloadFileFromCloud:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 
-MODEL_FILE = node_inputs.FileName("STRING,COMBO")
-
-
 def _model_type() -> tuple[list[str], dict[str, str]]:
     return (
         model_folders.types(),
@@ -37,7 +34,7 @@ class LoadModelFromCloud:
     """Download a model file into ComfyUI's model folder, so that a loader can load it in the same run."""
 
     CATEGORY, FUNCTION, OUTPUT_NODE = "cloud_storage/models", "download", True
-    RETURN_TYPES, RETURN_NAMES = (MODEL_FILE,), ("model_filename",)
+    RETURN_TYPES, RETURN_NAMES = (node_inputs.FILE_NAME,), ("model_filename",)
     DESCRIPTION = (
         "Downloads a model file into ComfyUI's folder of its type, once. Connect model_filename "
         "to a loader. An interrupted download resumes where it stopped."

@@ -29,4 +29,6 @@ export const CHOICES = {
   green: "绿",
   blue: "蓝",
   "load what is there": "加载可读部分",
+  upload: "上传",
+  download: "下载",
 }

@@ -210,3 +210,39 @@ def test_nothing_is_written_outside_of_the_folders(cloud, tmp_path):
 def test_a_file_that_can_run_code_comes_with_a_warning(cloud):
     put(cloud, "a.pt", b"pickle")
     assert "can run code" in lines_of(run_node("DownloadFileFromCloud", key="a.pt"))[1]
+
+
+class File3D:
+    """As core 0.33 has it."""
+
+    def __init__(self, source, file_format):
+        self.source, self.format = source, file_format
+        self.is_disk_backed = isinstance(source, str)
+
+    def get_source(self):
+        return self.source
+
+    def get_bytes(self):
+        return self.source
+
+
+def test_a_3d_model_on_a_wire_is_uploaded_from_memory_or_from_its_file(cloud, tmp_path):
+    urls, keys = outputs_of("UploadFileToCloud", file=File3D(b"glTF", "glb"))
+    assert keys == ["comfyui/files/ComfyUI_00001.glb"]
+    assert (cloud.read(keys[0]), cloud.stat(keys[0]).content_type) == (b"glTF", "model/gltf-binary")
+    assert urls == cloud.url(keys[0])
+    (tmp_path / "input" / "chair.glb").write_bytes(b"on disk")
+    _, keys = outputs_of("UploadFileToCloud", file=File3D(str(tmp_path / "input" / "chair.glb"), "glb"))
+    assert keys == ["comfyui/files/chair.glb"]
+    assert cloud.read(keys[0]) == b"on disk"
+    with pytest.raises(errors.NotFound):
+        run_node("UploadFileToCloud", file=File3D("/etc/hostname", "glb"))
+
+
+def test_a_3d_model_in_memory_goes_to_the_outbox_if_it_must(cloud, monkeypatch):
+    with monkeypatch.context() as without_a_key:
+        without_a_key.delenv("COMFY_S3_SECRET_KEY")
+        with pytest.raises(errors.ConfigurationError, match="kept on this computer"):
+            run_node("UploadFileToCloud", file=File3D(b"glTF", "glb"), filename="chair")
+    assert run_node("RetryPendingUploads")["result"][:2] == (1, 0)
+    assert cloud.read("comfyui/files/chair.glb") == b"glTF"

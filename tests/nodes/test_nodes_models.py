@@ -8,7 +8,7 @@ import os
 import threading
 
 import pytest
-from cloud_storage import errors, nodes_models
+from cloud_storage import errors, node_inputs, nodes_models
 from cloud_storage.loading import is_changed, model_record, resumable_download
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
@@ -94,7 +94,7 @@ def test_a_missing_model_is_named_and_leaves_nothing(cloud, tmp_path):
 
 
 def test_the_output_fits_every_list_and_every_text():
-    kind = nodes_models.MODEL_FILE
+    kind = node_inputs.FILE_NAME
     assert operator.ne(kind, ["a.safetensors", "b.safetensors"]) is False  # how ComfyUI compares them
     assert operator.ne(kind, "COMBO") is False
     assert str(kind).split(",") == ["STRING", "COMBO"]

@@ -18,13 +18,8 @@ NAMES = {  # values of drop-downs that are names: the same in every language
     *("V0", "64k", "96k", "128k", "192k", "320k", "alpha"),
     *("AnimateDiff", "Mochi", "LTXV", "Hunyuan", "Cosmos", "Wan"),
 }
-OF_THE_SERVER = {
-    "provider",
-    "model_type",
-    "model",
-    "file",
-    "folder",
-}  # inputs whose values are names
+# inputs whose values are names all the same
+OF_THE_SERVER = {"provider", "model_type", "model", "file", "folder"}
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ EVER = {
     *("SaveImageToCloud", "SaveVideoToCloud", "SaveAudioToCloud", "UploadFileToCloud", "UploadModelToCloud"),
     *("LoadImageFromCloud", "LoadMaskFromCloud", "LoadImagesFromCloud", "LoadVideoFromCloud"),
     *("LoadAudioFromCloud", "LoadModelFromCloud", "RetryPendingUploads", "DownloadFileFromCloud"),
+    "SyncFolderWithCloud",
     *("SaveTextToCloud", "LoadTextFromCloud", "SaveLatentToCloud", "LoadLatentFromCloud"),
 }
 

@@ -191,6 +191,8 @@ def right(comfyui, bucket, monkeypatch, tmp_path):
         "text": "text",
         "file": "output/a.txt",
         "prefix": "in/",
+        "folder": "input",
+        "SyncFolderWithCloud.folder": "output/in",
         "model_type": "loras",
         "model": "b.safetensors",
         "key": "in/a.png",
