@@ -8,7 +8,8 @@ source beside it; ``source`` documents the endpoint. All endpoints were compared
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import ConfigurationError, did_you_mean
@@ -30,7 +31,8 @@ class Provider:
     ``conditional_writes`` and ``conditional_complete``: what the server does with ``If-None-Match: *`` when
     an object is put or a multipart upload completed. True: it respects the header. None: unknown; the header
     is sent, and the key is looked up first. False: the header is not sent, and the key is looked up first. A
-    server that ignores or refuses the header has False in both.
+    server that ignores or refuses the header has False in both. ``words`` are what the provider's console
+    calls settings, by their names; others are called by the setting's own words.
     """
 
     name: str
@@ -49,6 +51,11 @@ class Provider:
     min_part_bytes: int = 5 * MIB
     max_part_bytes: int = 5 * GIB
     max_key_bytes: int = 1024
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def word(self, setting: str) -> str:
+        """Return what the provider's console calls a setting."""
+        return self.words.get(setting, setting.replace("_", " "))
 
 
 # The first eight names are in users' environments and must never change.
@@ -63,6 +70,8 @@ PROVIDERS: dict[str, Provider] = {
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
             conditional_writes=True,
             conditional_complete=True,
+            # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html
+            words={"access_key": "Access key ID", "secret_key": "Secret access key"},
         ),
         Provider(
             "Backblaze B2",
@@ -72,6 +81,8 @@ PROVIDERS: dict[str, Provider] = {
             # https://www.backblaze.com/docs/cloud-storage-s3-compatible-api: no tags or ACLs of objects
             tagging=False,
             acl=False,
+            # https://www.backblaze.com/docs/cloud-storage-create-and-manage-app-keys
+            words={"access_key": "keyID", "secret_key": "applicationKey"},
         ),
         Provider(
             "Cloudflare R2",
@@ -82,6 +93,12 @@ PROVIDERS: dict[str, Provider] = {
             conditional_writes=True,  # same page, PutObject: conditional operations
             tagging=False,  # same page: x-amz-tagging and x-amz-acl are not implemented
             acl=False,
+            # https://developers.cloudflare.com/r2/api/tokens/
+            words={
+                "access_key": "Access Key ID",
+                "secret_key": "Secret Access Key",
+                "account_id": "Account ID",
+            },
         ),
         Provider(
             "MinIO",
@@ -110,6 +127,8 @@ PROVIDERS: dict[str, Provider] = {
             region="auto",
             # https://cloud.google.com/storage/docs/xml-api/overview lists no sub-resource for object tags
             tagging=False,
+            # https://cloud.google.com/storage/docs/authentication/managing-hmackeys
+            words={"access_key": "Access key", "secret_key": "Secret"},
         ),
         Provider(
             "Custom",
@@ -127,18 +146,24 @@ PROVIDERS: dict[str, Provider] = {
             # https://www.alibabacloud.com/help/en/oss/developer-reference/uploadpart
             min_part_bytes=100 << 10,
             max_key_bytes=1023,  # https://www.alibabacloud.com/help/en/oss/user-guide/object-overview
+            # https://www.alibabacloud.com/help/en/ram/user-guide/create-an-accesskey-pair
+            words={"access_key": "AccessKey ID", "secret_key": "AccessKey Secret", "region": "Region ID"},
         ),
         Provider(
             "Tencent COS",
             source="https://www.tencentcloud.com/document/product/436/34688",
             endpoint="https://cos.{region}.myqcloud.com",
             region="ap-guangzhou",
+            # https://www.tencentcloud.com/document/product/436/45241
+            words={"access_key": "SecretId", "secret_key": "SecretKey"},
         ),
         Provider(
             "Huawei OBS",
             source="https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0005.html",
             endpoint="https://obs.{region}.myhuaweicloud.com",
             region="cn-north-4",
+            # https://support.huaweicloud.com/intl/en-us/qs-obs/obs_qs_0005.html
+            words={"access_key": "Access Key ID (AK)", "secret_key": "Secret Access Key (SK)"},
         ),
         Provider(
             "Volcengine TOS",
@@ -208,6 +233,12 @@ PROVIDERS: dict[str, Provider] = {
             addressing="path",  # same page: forcePathStyle
             tagging=False,  # https://supabase.com/docs/guides/storage/s3/compatibility
             acl=False,
+            # https://supabase.com/docs/guides/storage/s3/authentication
+            words={
+                "access_key": "Access Key ID",
+                "secret_key": "Secret Access Key",
+                "account_id": "Project ID",
+            },
         ),
         Provider(
             "Oracle",
@@ -218,6 +249,12 @@ PROVIDERS: dict[str, Provider] = {
             addressing="path",  # virtual hosts have another domain, see the page above
             tagging=False,
             acl=False,
+            # https://docs.oracle.com/en-us/iaas/Content/Identity/access/working-with-customer-secret-keys.htm
+            words={
+                "access_key": "Access Key",
+                "secret_key": "Secret Key (of a Customer Secret Key)",
+                "account_id": "Object Storage namespace",
+            },
         ),
         Provider(
             "Nebius",
@@ -241,6 +278,13 @@ PROVIDERS: dict[str, Provider] = {
             addressing="path",  # the host has no certificate for volumes below it
             tagging=False,  # same page, list of operations
             acl=False,
+            # https://docs.runpod.io/storage/s3-api
+            words={
+                "access_key": "access key of an S3 API key",
+                "secret_key": "secret of the S3 API key",
+                "bucket": "network volume ID",
+                "region": "data center",
+            },
         ),
     )
 }

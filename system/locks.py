@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MissingDependency
 from .meter import Meter
+from .system_lock import SystemLock
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -113,28 +114,28 @@ def keeps_out(path: Path) -> bool:
             second.release()
 
 
-def _file_lock(path: Path) -> FileLock:
+def _file_lock(path: Path) -> FileLock | SystemLock:
     try:
         from filelock import FileLock
-
+    except ImportError:
+        return SystemLock(os.path.realpath(path))
+    try:
         lock = FileLock(os.path.realpath(path), fallback_to_soft=False)
         # New in 3.30. Before, it removed the lock file itself, even one that another process had just made.
         _ = lock.fallback_to_soft
-    except (ImportError, AttributeError, TypeError) as error:
+    except (AttributeError, TypeError) as error:
         raise MissingDependency(
-            "filelock is not installed or too old. "
+            "filelock is too old. "
             "Run `pip install --upgrade filelock` with ComfyUI's Python and start ComfyUI again."
         ) from error
     return lock
 
 
-def _acquire(lock: FileLock) -> bool:
-    from filelock import Timeout
-
+def _acquire(lock: FileLock | SystemLock) -> bool:
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
+        if isinstance(lock, SystemLock):
+            return lock.acquire()
+        return _acquire_file_lock(lock)
     except OSError as error:
         if error.filename is not None:  # opening the file failed; a failed lock has no file name
             raise
@@ -142,7 +143,17 @@ def _acquire(lock: FileLock) -> bool:
     return True
 
 
-def _remove_and_release(lock: FileLock) -> None:
+def _acquire_file_lock(lock: FileLock) -> bool:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
+
+
+def _remove_and_release(lock: FileLock | SystemLock) -> None:
     # Removed while the lock is held: afterwards it may be another holder's. filelock notices a file that
     # was removed before it was locked. Windows removes no open file; there ``release`` removes it.
     for step in (Path(lock.lock_file).unlink, lock.release):
