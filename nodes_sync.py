@@ -80,7 +80,7 @@ class SyncFolderWithCloud:
                 "overwrite": (
                     "BOOLEAN",
                     {
-                        "default": True,
+                        "default": False,
                         "tooltip": "Replace files that are on both sides and differ. Off: they are kept, and "
                         "named on the node.",
                     },
@@ -116,7 +116,7 @@ class SyncFolderWithCloud:
         prefix: str = "",
         profile: Profile | None = None,
         dry_run: bool = False,
-        overwrite: bool = True,
+        overwrite: bool = False,
         pattern: str = "*",
         unique_id: str | None = None,
     ) -> dict[str, Any]:

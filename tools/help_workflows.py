@@ -131,6 +131,59 @@ SMALL_WORKFLOWS = {
             "upload": Node("UploadFileToCloud", 1, {"file": "sunset.mp4", **WIRED}),
         }
     ),
+    "DownloadFileFromCloud": _load(
+        "DownloadFileFromCloud",
+        {"key": "comfyui/videos/sunset.mp4", "folder": "output", "subfolder": "films"},
+        seen=Node("PreviewAny", 1, {"source": ("load", 1)}, 140),
+    ),
+    "SyncFolderWithCloud": Small(
+        {
+            "profile": PROFILE,
+            "sync": Node(
+                "SyncFolderWithCloud",
+                1,
+                {
+                    "direction": "download",
+                    "folder": "input/pictures",
+                    "prefix": "comfyui/images/",
+                    "pattern": "*.png",
+                    **WIRED,
+                },
+                560,
+            ),
+        }
+    ),
+    "SaveTextToCloud": Small(
+        {
+            "profile": PROFILE,
+            "save": Node(
+                "SaveTextToCloud",
+                1,
+                {"text": "a lighthouse on a cliff at dusk", "filename": "prompt_%counter%", **WIRED},
+                560,
+            ),
+        }
+    ),
+    "LoadTextFromCloud": _load(
+        "LoadTextFromCloud",
+        {"key": "comfyui/text/prompt.txt"},
+        seen=Node("PreviewAny", 1, {"source": ("load", 0)}, 160),
+    ),
+    "SaveLatentToCloud": Small(
+        {
+            "profile": PROFILE,
+            "made": Node("EmptyLatentImage", 0, {"width": 512, "height": 512, "batch_size": 1}),
+            "save": Node("SaveLatentToCloud", 1, {"samples": ("made", 0), **WIRED}),
+        }
+    ),
+    "LoadLatentFromCloud": _load(
+        "LoadLatentFromCloud",
+        {"key": "comfyui/latents/sketch.latent"},
+        scaled=Node("LatentUpscaleBy", 1, {"samples": ("load", 0), "scale_by": 1.5}),
+        save=Node(
+            "SaveLatentToCloud", 1, {"samples": ("scaled", 0), "filename": "larger_%counter%", **WIRED}
+        ),
+    ),
     "UploadModelToCloud": Small(
         {
             "profile": PROFILE,

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 import wave
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +85,7 @@ def files(folder: Path) -> None:
     film(folder / "sunset.mp4")
     sound(folder / "chord.wav")
     lora(folder / "lora.safetensors")
+    latent(folder / "sketch.latent")
 
 
 def bucket(folder: Path) -> dict[str, bytes]:
@@ -95,6 +98,8 @@ def bucket(folder: Path) -> dict[str, bytes]:
         **others,
         "comfyui/videos/sunset.mp4": (folder / "sunset.mp4").read_bytes(),
         "comfyui/audio/chord.wav": (folder / "chord.wav").read_bytes(),
+        "comfyui/text/prompt.txt": b"a lighthouse on a cliff at dusk, warm light, long exposure",
+        "comfyui/latents/sketch.latent": (folder / "sketch.latent").read_bytes(),
         "models/checkpoints/model.safetensors": bytes(CHECKPOINT_BYTES),
         "models/loras/style/ink.safetensors": bytes(LORA_BYTES),
         "models/loras/ink-lines.safetensors": (folder / "lora.safetensors").read_bytes(),
@@ -132,10 +137,22 @@ def sound(path: Path) -> None:
 
 def lora(path: Path) -> None:
     """A safetensors file of one tensor: enough to be published, downloaded and listed."""
-    tensor = bytes(64 * 4 * 4)
-    header = {"lora.weight": {"dtype": "F32", "shape": [64, 4], "data_offsets": [0, len(tensor)]}}
+    _safetensors(path, {"lora.weight": (64, 4)})
+
+
+def latent(path: Path) -> None:
+    """A latent of 512 x 512 pixels, as ComfyUI's Save Latent writes it: all zeros."""
+    _safetensors(path, {"latent_tensor": (1, 4, 64, 64), "latent_format_version_0": (0,)})
+
+
+def _safetensors(path: Path, shapes: Mapping[str, Sequence[int]]) -> None:
+    """A safetensors file of zeros."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + tensor)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
 
 
 def _chord(seconds: float, rate: int) -> NDArray[np.float32]:

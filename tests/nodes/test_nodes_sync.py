@@ -82,13 +82,13 @@ def test_what_differs_is_replaced_or_kept_and_nothing_is_deleted(cloud, tmp_path
     folder = written(tmp_path / "output" / "sd", {"a.txt": b"mine", "b.txt": b"only here"})
     put(cloud, "models/diffusers/sd/a.txt", b"theirs")
     put(cloud, "models/diffusers/sd/c.txt", b"only there")
-    done = sync("upload", "output/sd", overwrite=False)
+    done = sync("upload", "output/sd")
     assert cloud.read("models/diffusers/sd/a.txt") == b"theirs"
     assert "a.txt: Could not store" in "\n".join(lines_of(done))
     assert [file["status"] for file in files_of(done)] == ["stored"]
-    done = sync("download", "output/sd", overwrite=False)
+    done = sync("download", "output/sd")
     assert content(folder) == {"a.txt": b"mine", "b.txt": b"only here", "c.txt": b"only there"}
-    sync("upload", "output/sd")
+    sync("upload", "output/sd", overwrite=True)
     assert cloud.read("models/diffusers/sd/a.txt") == b"mine"
     assert len(list(cloud.list())) == 3
 

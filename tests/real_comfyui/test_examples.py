@@ -25,18 +25,28 @@ pytestmark = pytest.mark.skipif(
 STORED = {  # what each adds to a bucket that holds six pictures, comfyui/images/ComfyUI_00001.png to 6
     "audio": {"comfyui/audio/sound_00001.flac", "comfyui/audio/small-sound_00001.mp3"},
     "batch-folder": {f"comfyui/web/picture_{number:05}.webp" for number in range(1, 7)},
+    "files-and-folders": {"comfyui/exchange/shared.png", "comfyui/files/copy.png"},
+    "latents": {f"comfyui/latents/{name}_00001.latent" for name in ("latent", "larger")},
     "library": set(),
     "load-and-edit": {f"comfyui/images/edited_{number:05}.png" for number in range(1, 5)},
     "model-from-the-bucket": set(),
     "offline-outbox": {"comfyui/images/offline_00001.png"},
     "save-and-share": {"comfyui/images/ComfyUI_00007.png"},
     "team-library": {"models/loras/team-style.safetensors"},
+    "text": {"comfyui/text/prompt_00001.txt", "comfyui/text/settings_00001.json"},
     "video": {"comfyui/videos/sunset_00001.mp4", "comfyui/audio/sunset_00001.flac"},
 }
 MODEL = "model.safetensors"
 SAY_WHAT_THEY_DID = {
     *("SaveImageToCloud", "SaveVideoToCloud", "SaveAudioToCloud", "UploadModelToCloud", "LoadModelFromCloud"),
-    *("ListBucketContents", "GeneratePresignedURL"),
+    *("ListBucketContents", "GeneratePresignedURL", "UploadFileToCloud", "DownloadFileFromCloud"),
+    *(
+        "SyncFolderWithCloud",
+        "SaveTextToCloud",
+        "LoadTextFromCloud",
+        "SaveLatentToCloud",
+        "LoadLatentFromCloud",
+    ),
 }
 KINDS = "() => Object.fromEntries(comfy.graph.nodes.map((node) => [node.type, node.id]))"
 
