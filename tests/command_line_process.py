@@ -1,0 +1,147 @@
+"""Runs ``cloud.py`` as a process, in a ComfyUI folder of its own, with a bucket of a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, make_place, own_prefix
+from servers.fault_proxy import FaultProxy
+
+TIMEOUT_SECONDS = 300  # a hang is a failure
+
+
+@dataclass
+class Done:
+    """What a process has written, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def files(self, status: str) -> list[str]:
+        """The keys of all files with this status."""
+        return sorted(
+            event["key"] for event in self.events if event["event"] == "file" and event["status"] == status
+        )
+
+    @property
+    def done(self) -> dict[str, Any]:
+        return next(event for event in self.events if event["event"] == "done")
+
+
+@dataclass
+class CommandLine:
+    """One ComfyUI with the package in its custom_nodes, and settings in the environment."""
+
+    comfyui: Path
+    environ: Mapping[str, str]
+    python: str = sys.executable
+    cwd: Path = field(default_factory=Path.cwd)
+
+    @property
+    def script(self) -> Path:
+        return self.comfyui / "custom_nodes" / "cloud-storage" / "cloud.py"
+
+    def start(self, *arguments: object, **changes: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.python, str(self.script), *map(str, arguments)],
+            env={**self.environ, **changes},
+            cwd=self.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def run(self, *arguments: object, **changes: str) -> Done:
+        process = self.start(*arguments, **changes)
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+        return Done(process.returncode, out, err)
+
+    def json(self, *arguments: object, **changes: str) -> Done:
+        return self.run(*arguments, "--json", **changes)
+
+    def stopped_at(self, seen: Callable[[dict[str, Any]], bool], how: int, *arguments: object) -> Done:
+        """Run a command with --json, and send it a signal once it has written an object like this."""
+        process = self.start(*arguments, "--json")
+        out = ""
+        for line in process.stdout:
+            out += line
+            if seen(json.loads(line)):
+                process.send_signal(how)
+                break
+        more, err = process.communicate(timeout=TIMEOUT_SECONDS)
+        return Done(process.returncode, out + more, err)
+
+    def killed_at(self, seen: Callable[[dict[str, Any]], bool], *arguments: object) -> Done:
+        return self.stopped_at(seen, signal.SIGKILL, *arguments)
+
+
+def clean_environ() -> dict[str, str]:
+    """This environment without settings of ours, of pytest, and without a home."""
+    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+    }
+
+
+def make_comfyui(folder: Path) -> Path:
+    """A folder like ComfyUI's, with a link to the package in custom_nodes."""
+    (folder / "custom_nodes").mkdir(parents=True)
+    (folder / "custom_nodes" / "cloud-storage").symlink_to(ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session", params=("ministack-http", "oss-http"))
+def bucket(request, servers, tmp_path_factory):
+    """A bucket of each backend."""
+    return make_place(request.param, servers, tmp_path_factory.mktemp("user") / "profiles.json")
+
+
+@pytest.fixture
+def cli(bucket, tmp_path) -> CommandLine:
+    """The command line, below a prefix of its own in the bucket."""
+    settings = bucket.settings({"path_prefix": own_prefix()})
+    environ = {**clean_environ(), **settings, "HOME": str(tmp_path / "home"), "COLUMNS": "120"}
+    work = tmp_path / "work"
+    work.mkdir()
+    return CommandLine(make_comfyui(tmp_path / "ComfyUI"), environ, cwd=work)
+
+
+@pytest.fixture
+def storage(cli, bucket):
+    """The same bucket and prefix, from here."""
+    return bucket.open(path_prefix=cli.environ["COMFY_S3_PATH_PREFIX"])
+
+
+@pytest.fixture
+def proxied(cli, bucket):
+    """``cli`` through a proxy that can fall silent; returns both."""
+    target = urllib.parse.urlsplit(bucket.environ["COMFY_S3_ENDPOINT_URL"])
+    with FaultProxy(target.hostname, target.port) as proxy:
+        yield replace(cli, environ={**cli.environ, "COMFY_S3_ENDPOINT_URL": proxy.url}), proxy
+
+
+@pytest.fixture
+def offline(tmp_path) -> CommandLine:
+    """The command line without any bucket."""
+    work = tmp_path / "work"
+    work.mkdir()
+    environ = {**clean_environ(), "HOME": str(tmp_path / "home")}
+    return CommandLine(make_comfyui(tmp_path / "ComfyUI"), environ, cwd=work)
