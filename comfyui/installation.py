@@ -123,6 +123,19 @@ def add_type(name: str) -> None:
     known[name] = ([os.path.join(folder_paths.models_dir, name)], set())  # noqa: PTH118  as ComfyUI's
 
 
+def current_type(name: str) -> str:
+    """Return the name by which ComfyUI knows a type today: unet is diffusion_models."""
+    return _LEGACY.get(name, name)
+
+
+def full_path(model_type: str, name: str) -> Path | None:
+    """Return the file that a loader of this type would load, None if there is none."""
+    import folder_paths
+
+    found = folder_paths.get_full_path(model_type, name)
+    return Path(found) if found else None
+
+
 def _folder_paths(installation: Installation) -> ModuleType:
     module: Any = ModuleType("folder_paths")
     base, models = installation.base, installation.models

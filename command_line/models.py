@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +28,13 @@ from ..syncing import plan as plans
 from ..syncing.plan import FAILED, TO_FETCH, Options, Plan, Result
 from ..system import thread_pool
 from ..system.meter import Meter
-from . import objects
+from . import objects, workflows
 from .context import Context
+from .wish import Wish
 
 AT_ONCE = 2  # downloads, each over several connections: while one is checked, the other one moves
 HERE, IN_BUCKET, BOTH = "here", "in the bucket", "here and in the bucket"
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A model that is wanted: ``name`` as loaders list it, with "/"; ``sha256`` and ``key`` if given."""
-
-    type: str
-    name: str
-    key: str
-    sha256: str = ""
-
-    @property
-    def shown(self) -> str:
-        return f"{self.type}/{self.name}"
 
 
 def _prefix(context: Context) -> str:
@@ -108,12 +95,14 @@ def pull(context: Context, meter: Meter) -> int:
     options = context.options
     if not (options.names or options.manifest or options.workflow):
         raise ConfigurationError("Which models? Give their names, --manifest FILE or --workflow FILE.")
-    failed: list[Result] = []
+    failed: list[Result] = []  # and, of workflows, what is here already
     wishes = [wish for file in options.manifest for wish in _manifest(file, _prefix(context))]
     wishes += _named(context, options.names, failed)
+    if options.workflow:
+        wishes += workflows.wishes(context, options.workflow, _prefix(context), failed)
     once = {(wish.type, wish.name): wish for wish in wishes}
     for result in failed:
-        context.console.file(result)
+        context.console.file(result, context.storage(), context.profile_name)
     jobs = [functools.partial(_fetch, context, wish, meter) for wish in once.values()]
     results = thread_pool.run(jobs, min(AT_ONCE, max(1, len(jobs)))) if jobs else []
     return _finish(context, [*failed, *results])

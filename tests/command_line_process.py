@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from conftest import ROOT, make_place, own_prefix
 from servers.fault_proxy import FaultProxy
 
+SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/command-line.schema.json").read_text()))
 TIMEOUT_SECONDS = 300  # a hang is a failure
 
 
@@ -30,7 +32,11 @@ class Done:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
+        """The lines of JSON, each of which fits the schema of the documents."""
+        found = [json.loads(line) for line in self.out.splitlines()]
+        for event in found:
+            SCHEMA.validate(event)
+        return found
 
     def files(self, status: str) -> list[str]:
         """The keys of all files with this status."""
@@ -54,7 +60,7 @@ class CommandLine:
 
     @property
     def script(self) -> Path:
-        return self.comfyui / "custom_nodes" / "cloud-storage" / "cloud.py"
+        return self.comfyui / "custom_nodes" / "comfyui-cloud-storage" / "cloud.py"
 
     def start(self, *arguments: object, **changes: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -104,7 +110,7 @@ def clean_environ() -> dict[str, str]:
 def make_comfyui(folder: Path) -> Path:
     """A folder like ComfyUI's, with a link to the package in custom_nodes."""
     (folder / "custom_nodes").mkdir(parents=True)
-    (folder / "custom_nodes" / "cloud-storage").symlink_to(ROOT)
+    (folder / "custom_nodes" / "comfyui-cloud-storage").symlink_to(ROOT)
     return folder
 
 
