@@ -51,8 +51,8 @@ class History:
             for line in file:
                 count += 1
                 with contextlib.suppress(ValueError, TypeError):
-                    name, *entry = json.loads(line)
-                    self._known[str(name)] = entry
+                    name, size, modified_ns, etag = json.loads(line)
+                    self._known[str(name)] = [size, modified_ns, etag]
         return count
 
     def has(self, name: str, file: Fingerprint, info: ObjectInfo) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -13,13 +14,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from conftest import ROOT, make_place, own_prefix
 from servers.fault_proxy import FaultProxy
 
-SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/command-line.schema.json").read_text()))
 TIMEOUT_SECONDS = 300  # a hang is a failure
+
+
+@functools.cache
+def schema():
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(json.loads((ROOT / "docs/command-line.schema.json").read_text()))
 
 
 @dataclass
@@ -35,7 +41,7 @@ class Done:
         """The lines of JSON, each of which fits the schema of the documents."""
         found = [json.loads(line) for line in self.out.splitlines()]
         for event in found:
-            SCHEMA.validate(event)
+            schema().validate(event)
         return found
 
     def files(self, status: str) -> list[str]:
