@@ -22,7 +22,7 @@ from . import plan as plans
 from .history import History
 from .plan import DELETED, FAILED, Plan, Result, Transfer
 
-LARGE_AT_ONCE = 2  # while one is checked, the other one moves
+LARGE_AT_ONCE = 4  # while some are read for their checksum or synced to disk, the others move
 DELETE_THREADS = 8
 FAILURES_MAX = 8  # of the whole bucket one after another, without a success between; then it is given up
 

@@ -58,7 +58,7 @@ def test_nothing_heavy_is_imported_before_a_command_needs_it(offline):
         "import sys, runpy; sys.argv = ['cloud.py', 'outbox', 'list']\n"
         f"try: runpy.run_path({str(offline.script)!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "heavy = {'boto3', 'botocore', 'oss2', 'torch', 'numpy', 'PIL', 'av', 'tqdm', 'aiohttp', 'requests'}\n"
+        "heavy = {'boto3', 'botocore', 'oss2', 'torch', 'numpy', 'PIL', 'av', 'tqdm', 'requests'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     shown = subprocess.run(
