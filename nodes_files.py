@@ -94,12 +94,13 @@ class UploadFileToCloud:
         )
 
         def store(call: Call) -> SaveResult:
-            embedded = request.metadata(embed_workflow=True)
-            models = models_3d.models_of(file, embedded.texts if embedded else None)
             on_disk = models_3d.path_of(file)
-            if models is not None and on_disk is None:
-                return _save_models(request, models, meter, call)
-            path = uploadable_files.chosen(on_disk or file)
+            if on_disk is None:
+                embedded = request.metadata(embed_workflow=True)
+                models = models_3d.models_of(file, embedded.texts if embedded else None)
+                if models is not None:
+                    return _save_models(request, models, meter, call)
+            path = uploadable_files.chosen(file if on_disk is None else on_disk)
             is_changed.remember_file(unique_id, path)
             return request.upload(path.name, path, meter, progress.text, call)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -17,7 +18,7 @@ from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy_api.input_impl import VideoFromComponents
 from comfy_api.util import VideoComponents
-from conftest import run_node
+from conftest import ROOT, run_node
 from documents import blocks, text_of
 from result_lists import files_of, run_program
 
@@ -215,3 +216,20 @@ def test_the_program_of_the_page_prints_every_file_of_a_prompt(cloud, tmp_path):
     assert ended.returncode == 0
     wanted = [f"3 stored {file['key']} {file['url']}" for file in done["ui"]["cloud_files"]]
     assert ended.stdout.splitlines() == wanted
+
+
+OTHERS = {"nodes_browse", "nodes_profile"}  # they neither store nor fetch files
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("nodes_*.py")), ids=lambda path: path.stem)
+def test_every_node_that_stores_or_fetches_hands_its_files_to_programs(path):
+    """So a new node does, too: each result has lines and, as its third argument, files."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "results.shown"
+    ]
+    assert calls
+    for call in calls:
+        has_files = len(call.args) > 2 or any(keyword.arg == "files" for keyword in call.keywords)
+        assert has_files == (path.stem not in OTHERS), ast.unparse(call)

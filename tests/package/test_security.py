@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from cloud_storage import errors
-from cloud_storage.comfyui import folders, results, video
+from cloud_storage.comfyui import cloud_files, folders, results, video
 from cloud_storage.config import profiles_file
 from cloud_storage.loading import object_cache
 from cloud_storage.media.image import image_batch, image_decoder
@@ -119,8 +119,11 @@ def test_a_presigned_link_is_in_its_output_and_on_its_node_and_nowhere_else(clou
         keys[0],
     ):
         assert signature not in place
-    assert set(done["ui"]) == {"images", results.LINES}
+    assert set(done["ui"]) == {"images", results.LINES, cloud_files.CLOUD_FILES}
     assert signature in lines_of(done)[1]
+    (file,) = done["ui"][cloud_files.CLOUD_FILES]
+    assert file.pop("url") == urls
+    assert signature not in str(file)
 
 
 # ------------------------------------------------------------ another host, file, key or profile

@@ -200,7 +200,7 @@ def test_the_pictures_of_the_help_open_and_are_small_enough_for_everybody_to_dow
             assert min(picture.size) >= 200, path.name
             assert max(picture.size) <= 1200, path.name
         assert path.stat().st_size < 80_000, path.name
-    assert sum(path.stat().st_size for path in pictures) < 1_100_000
+    assert sum(path.stat().st_size for path in pictures) < 70_000 * len(pictures)
 
 
 def test_every_node_is_found_by_other_words_too():

@@ -12,7 +12,8 @@ import urllib.request
 import pytest
 from conftest import ROOT, make_place
 from result_lists import checked
-from servers.comfyui import running
+from servers import comfyui_page
+from servers.comfyui import NAME, running
 from servers.comfyui_api import run
 
 pytestmark = pytest.mark.skipif(
@@ -133,3 +134,29 @@ def test_a_3d_file_on_a_wire_is_uploaded_from_memory_and_from_disk(address, base
     (file,) = checked(ran.outputs("2")["cloud_files"])
     assert (file["key"], file["status"]) == ("wire/sofa.glb", "stored")
     assert place.open().read("wire/sofa.glb") == data
+
+
+def test_comfyuis_viewer_shows_the_model_that_came_down(address, page, place):
+    """Its Preview 3D, drawn by the page: the canvas gets the corners of our model."""
+    run(address, {"1": node("MakeTetrahedra", count=1), "2": save_glb("seen")})
+    comfyui_page.opened(page, address)
+    prompt = {
+        "1": node("DownloadFileFromCloud", key="3d/seen.glb", folder="output", subfolder="3d"),
+        "2": node("Preview3D", model_file=["1", 1]),
+    }
+    comfyui_page.show_prompt(page, prompt)
+    comfyui_page.fit(page)
+    with page.expect_response(lambda answer: "/view" in answer.url and "seen.glb" in answer.url) as answered:
+        kind, detail = comfyui_page.run(page)
+    assert kind == "execution_success", detail
+    assert answered.value.ok
+    assert answered.value.body() == place.open().read("3d/seen.glb")
+    page.wait_for_function(
+        """() => [...document.querySelectorAll("canvas")].some((canvas) =>
+            canvas !== comfy.canvas.canvas && canvas.width > 0 && canvas.isConnected)"""
+    )
+    page.faults[:] = [fault for fault in page.faults if NAME in fault]
+
+
+def save_glb(name):
+    return node("UploadFileToCloud", file=["1", 0], key_prefix="3d/", filename=name)
