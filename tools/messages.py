@@ -48,8 +48,10 @@ UNSAID_NAMES = {
 UNSAID_KEYS = {"tooltip"}
 UNSAID_MODULES = {
     "__init__.py",
+    *("cloud.py", "installation.py", "workflow_reader.py"),  # of the command line
     *("core_loaders.py", "pack_loaders.py", "loader_row.py"),  # names of nodes, and where they are from
 }
+UNSAID_PACKAGES = {"command_line"}  # whose texts are never on the page
 NAMES = re.compile(r"(?:[A-Z(][\w.)]*\s?)+")  # of providers and of exceptions: the same in every language
 ANNOTATION = re.compile(r"\w+ \| None|torch\.")
 UNSAID = {
@@ -144,7 +146,7 @@ def all_templates() -> list[str]:
         {
             each
             for path in modules(ROOT)
-            if path.name not in UNSAID_MODULES
+            if path.name not in UNSAID_MODULES and path.parent.name not in UNSAID_PACKAGES
             for each in templates(path.read_text(encoding="utf-8"))
         }
     )
