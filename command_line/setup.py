@@ -39,9 +39,7 @@ def setup(context: Context, meter: Meter) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigurationError(_without_terminal(file))
     there = profiles_file.read(file)  # raises for a file that would be spoiled
-    _say(
-        "Answer with Enter to take what is in brackets. Ctrl-C ends this; nothing is written before the end.\n"
-    )
+    _say("Enter takes what is in brackets. Ctrl-C ends this: nothing is written before the end.\n")
     answers = MaskedDict()
     row = _ask_provider()
     answers["provider"] = row.name

@@ -33,7 +33,7 @@ class SystemLock:
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 is_held = _lock(descriptor)
-                # Its holder may have removed the file after it was opened here; then nobody else sees this one
+                # Its holder may have removed the file after it was opened here
                 is_there = os.name == "nt" or os.fstat(descriptor).st_nlink > 0
             except BaseException:
                 os.close(descriptor)
@@ -46,7 +46,7 @@ class SystemLock:
                 return False
 
     def release(self) -> None:
-        """Release the lock. On Windows this removes the file too, which cannot be removed while it is open."""
+        """Release the lock. On Windows this removes the file too, which it cannot do while it is open."""
         if self._descriptor < 0:
             return
         descriptor, self._descriptor = self._descriptor, -1

@@ -224,9 +224,10 @@ def test_without_overwrite_a_target_with_other_content_fails_and_is_not_changed(
     up(source, direct)
     got = down(direct, target, overwrite=False)
     assert "other content" in got.failed[0].error
-    (source / "a.txt").write_text("changed")
+    (source / "a.txt").write_text("changed by now")
     assert "other content" in up(source, direct, overwrite=False).failed[0].error
-    assert keys(direct)["a.txt"] != 7
+    assert keys(direct)["a.txt"] == len("0 a.txt")
+    assert contents(target)["a.txt"] == b"1 a.txt" * 2
 
 
 def test_a_file_that_is_written_to_meanwhile_is_sent_again(direct, tmp_path, monkeypatch):
