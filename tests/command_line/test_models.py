@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,7 @@ from cloud_storage.system.meter import Meter
 from command_line_process import make_comfyui
 from servers.faults import Cut, Fault
 
-SDK_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-OSS_PACKAGES = ("oss2", "requests", "crcmod", "Crypto", "certifi", "idna", "charset_normalizer")
-OSS_PACKAGES += ("aliyunsdkcore", "aliyunsdkkms")
+SDKS = ("boto3", "oss2")
 
 
 def put(storage, name, data=b"weights"):
@@ -29,19 +28,31 @@ def put(storage, name, data=b"weights"):
     return sha256
 
 
+def with_requirements(*names):
+    """The installed packages of these names, and those that they require."""
+    found, waiting = {}, list(names)
+    while waiting:
+        name = re.match(r"[\w.-]+", waiting.pop())[0]
+        try:
+            package = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # an extra, or for another system
+            continue
+        if package.name not in found:
+            found[package.name] = package
+            waiting += [each for each in package.requires or () if "extra ==" not in each]
+    return found.values()
+
+
 @pytest.fixture(scope="session")
 def bare_python(tmp_path_factory) -> str:
     """A fresh virtual environment that has the SDKs of this one, and nothing else."""
     folder = tmp_path_factory.mktemp("bare") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     site = next(folder.glob("lib/python*/site-packages"))
-    for name in (*SDK_PACKAGES, *OSS_PACKAGES):
-        found = importlib.util.find_spec(name)
-        if found is None:
-            continue
-        origin = Path(found.origin)
-        source = origin.parent if origin.name == "__init__.py" else origin
-        (site / source.name).symlink_to(source)
+    for package in with_requirements(*SDKS):
+        for name in {path.parts[0] for path in package.files} - {"..", "__pycache__"}:
+            if not (site / name).exists():
+                (site / name).symlink_to(package.locate_file(name))
     return str(folder / "bin" / "python")
 
 
