@@ -40,6 +40,10 @@ _TYPES = (
     *("optical_flow", "detection"),
 )
 _LEGACY = {"unet": "diffusion_models", "clip": "text_encoders"}
+# Types that packages of nodes make of other folders than their own. A machine that is set up before ComfyUI
+# has run knows the packages only from workflows.
+_GGUF = {"unet_gguf": "diffusion_models", "clip_gguf": "text_encoders"}  # city96/ComfyUI-GGUF, nodes.py
+_ULTRALYTICS = ("bbox", "segm")  # ltdrdata/ComfyUI-Impact-Subpack, modules/subpack_nodes.py
 _TYPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -123,19 +127,6 @@ def add_type(name: str) -> None:
     known[name] = ([os.path.join(folder_paths.models_dir, name)], set())  # noqa: PTH118  as ComfyUI's
 
 
-def current_type(name: str) -> str:
-    """Return the name by which ComfyUI knows a type today: unet is diffusion_models."""
-    return _LEGACY.get(name, name)
-
-
-def full_path(model_type: str, name: str) -> Path | None:
-    """Return the file that a loader of this type would load, None if there is none."""
-    import folder_paths
-
-    found = folder_paths.get_full_path(model_type, name)
-    return Path(found) if found else None
-
-
 def _folder_paths(installation: Installation) -> ModuleType:
     module: Any = ModuleType("folder_paths")
     base, models = installation.base, installation.models
@@ -146,6 +137,10 @@ def _folder_paths(installation: Installation) -> ModuleType:
             folders[name] = ([str(models / place) for place in places], _OTHER_EXTENSIONS.get(name, _WEIGHTS))
         folders[CUSTOM_NODES] = ([str(base / CUSTOM_NODES)], set())
         folders["datasets"] = ([str(base / "datasets")], set())
+        for name, core_type in _GGUF.items():
+            folders[name] = (folders[core_type][0], {".gguf"})
+        for part in _ULTRALYTICS:
+            folders[f"ultralytics_{part}"] = ([str(models / "ultralytics" / part)], _WEIGHTS)
     module.base_path = str(base or "")
     module.models_dir = str(models)
     module.supported_pt_extensions = set(_WEIGHTS)

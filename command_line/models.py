@@ -38,7 +38,9 @@ _SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
 def _prefix(context: Context) -> str:
-    return plans.folder_of_keys(context.options.prefix)
+    """The folder of the bucket that has a folder for each type: that of the settings, if none is given."""
+    given = context.options.prefix
+    return context.profile().models.prefix if given is None else plans.folder_of_keys(given)
 
 
 def _in_bucket(context: Context, prefix: str) -> dict[str, int]:

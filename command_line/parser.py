@@ -72,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
     actions = models.add_subparsers(dest="action", metavar="ACTION", required=True)
     prefix = argparse.ArgumentParser(add_help=False)
     prefix.add_argument(
-        "--prefix", default="models/", metavar="PREFIX", help="where the models are in the bucket (models/)"
+        "--prefix",
+        metavar="PREFIX",
+        help="where the models are in the bucket, instead of the setting models_prefix",
     )
     listed = actions.add_parser("list", parents=[every, prefix], help="list the models of both sides")
     listed.add_argument("type", nargs="?", default="", metavar="TYPE", help="for example loras")

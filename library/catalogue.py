@@ -66,40 +66,62 @@ class State:
     complete: bool = False
 
 
-class _Index:
-    """The models of one reading: all of them, and by type and name, of which the first profile's counts.
+class Index:
+    """The models of some listings: all of them, and by type and name, of which the first listing's counts.
 
     A file may belong to several types, if their folders have the same name: models/unet is a folder of
     diffusion_models, and of the GGUF node package's unet_gguf.
     """
 
-    def __init__(self, listings: Iterable[tuple[Member, Listing]]) -> None:
+    def __init__(self, listings: Iterable[tuple[str, str, Iterable[ObjectInfo]]]) -> None:
+        """Each listing has the name of its profile, the folder of its models in the bucket, and the objects
+        below that.
+        """
         types = model_folders.Types()
-        self.models: list[Model] = []
-        self.by_name: dict[str, dict[str, Model]] = {}
+        self._models: list[Model] = []
+        self._by_name: dict[str, dict[str, Model]] = {}
         self._by_stem: dict[str, dict[str, list[Model]]] = {}
-        for member, listing in listings:
-            for info in listing.objects:
-                self._add(member, info, types)
-        self.models.sort(key=lambda model: (model.folder_type, model.name))
+        for profile, prefix, objects in listings:
+            for info in objects:
+                self._add(profile, prefix, info, types)
+        self._models.sort(key=lambda model: (model.folder_type, model.name))
 
-    def _add(self, member: Member, info: ObjectInfo, types: model_folders.Types) -> None:
-        folder, _, name = info.key[len(member.models.prefix) :].partition("/")
+    def _add(self, profile: str, prefix: str, info: ObjectInfo, types: model_folders.Types) -> None:
+        folder, _, name = info.key[len(prefix) :].partition("/")
         listing = types.listing(folder, name)
         if not listing:
             return
         native = name.replace("/", os.sep)
         known = info.sha256 or None
-        model = Model(listing[0], native, info.key, info.size, info.etag, info.modified, known, member.name)
-        self.models.append(model)
+        model = Model(listing[0], native, info.key, info.size, info.etag, info.modified, known, profile)
+        self._models.append(model)
         for folder_type in listing:
-            self.by_name.setdefault(folder_type, {}).setdefault(name, model)
+            self._by_name.setdefault(folder_type, {}).setdefault(name, model)
+
+    def models(self) -> Sequence[Model]:
+        """Return all models, by type and name; each object once."""
+        return tuple(self._models)
+
+    def names(self, folder_type: str) -> list[str]:
+        """Return what a loader of this type can list, sorted."""
+        found = self._by_name.get(folders.current_type(folder_type), {})
+        return sorted(name.replace("/", os.sep) for name in found)
+
+    def find(self, folder_type: str, name: str) -> Model | None:
+        """Return the model that a loader of this type calls ``name``, with either separator."""
+        of_type = self._by_name.get(folder_type)
+        if of_type is None:
+            of_type = self._by_name.get(folders.current_type(folder_type), {})
+        found = of_type.get(name)
+        return found if found or "\\" not in name else of_type.get(name.replace("\\", "/"))
 
     def stems(self, folder_type: str) -> Mapping[str, list[Model]]:
-        """The models of a type by their file name without folders and extension, computed when asked for."""
+        """Return the models of a type by their file name without folders and extension, computed when asked
+        for.
+        """
         if folder_type not in self._by_stem:
             found: dict[str, list[Model]] = {}
-            for name, model in self.by_name.get(folder_type, {}).items():
+            for name, model in self._by_name.get(folder_type, {}).items():
                 found.setdefault(PurePosixPath(name).stem, []).append(model)
             self._by_stem[folder_type] = found
         return self._by_stem[folder_type]
@@ -114,7 +136,7 @@ class Catalogue:
         self._settings = _time_of(profiles_file)
         self._members = members.read(profiles_file)
         self._listings: Mapping[str, Listing] = catalogue_file.read(file)
-        self._index = _Index(self._known())
+        self._index = _indexed(self._known())
         self._error = " ".join(self._members.errors)
         self._writing = (
             threading.Lock()
@@ -139,20 +161,15 @@ class Catalogue:
 
     def models(self) -> Sequence[Model]:
         """Return all models, by type and name; each object once."""
-        return tuple(self._index.models)
+        return self._index.models()
 
     def names(self, folder_type: str) -> list[str]:
         """Return what a loader of this type can list, sorted."""
-        found = self._index.by_name.get(folders.current_type(folder_type), {})
-        return sorted(name.replace("/", os.sep) for name in found)
+        return self._index.names(folder_type)
 
     def find(self, folder_type: str, name: str) -> Model | None:
         """Return the model that a loader of this type calls ``name``, with either separator."""
-        of_type = self._index.by_name.get(folder_type)
-        if of_type is None:
-            of_type = self._index.by_name.get(folders.current_type(folder_type), {})
-        found = of_type.get(name)
-        return found if found or "\\" not in name else of_type.get(name.replace("\\", "/"))
+        return self._index.find(folder_type, name)
 
     def stems(self, folder_type: str) -> Mapping[str, list[Model]]:
         """Return the models of a type by their file name without folders and extension."""
@@ -218,7 +235,7 @@ class Catalogue:
         """Use these members and listings, and those of before where a member has no fresh one."""
         kept = {one.place: self._listings[one.place] for one in found.members if one.place in self._listings}
         listings = {**kept, **fresh}
-        index = _Index(_paired(found, listings))
+        index = _indexed(_paired(found, listings))
         self._members, self._listings, self._index = found, listings, index
         catalogue_file.write(self._file, listings)
 
@@ -292,6 +309,10 @@ class Catalogue:
 
 def _paired(found: Members, listings: Mapping[str, Listing]) -> list[tuple[Member, Listing]]:
     return [(one, listings[one.place]) for one in found.members if one.place in listings]
+
+
+def _indexed(listings: Iterable[tuple[Member, Listing]]) -> Index:
+    return Index((member.name, member.models.prefix, listing.objects) for member, listing in listings)
 
 
 def _time_of(file: Path) -> int | None:

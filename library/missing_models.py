@@ -6,14 +6,14 @@ server.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from ..comfyui import folders, node_classes
 from . import named_models
-from .catalogue import Catalogue, Model
+from .catalogue import Model
 from .loader_row import NAME, WITHIN, Loader
 from .loaders import TABLE
 from .named_models import Named, slashed, stem
@@ -27,6 +27,14 @@ _VALUES_STAY = (
 )  # sources that the page writes into the widget, or that are unknown
 _NOT_RUN = (2, 4)  # a node's ``mode`` if it is muted, or bypassed
 DEPTH = 32  # of subgraphs in one another
+
+
+class Catalogue(Protocol):
+    """What is asked of a catalogue: that of the library, or the index of one bucket."""
+
+    def models(self) -> Sequence[Model]: ...
+    def find(self, folder_type: str, name: str) -> Model | None: ...
+    def stems(self, folder_type: str) -> Mapping[str, list[Model]]: ...
 
 
 @dataclass(frozen=True)

@@ -159,14 +159,19 @@ class Loading:
         if not keys:
             raise unreadable[found[0].key]
         images, masks = gathering.result()
-        status = f"Loaded {several(len(keys), '{} image', '{} images')}."
-        if unreadable:
-            one, many = "{} file that cannot be read", "{} files that cannot be read"
-            status += f" Left out: {several(len(unreadable), one, many)}."
-        if unconfirmed:
-            one, many = "{} image is a copy downloaded earlier", "{} images are copies downloaded earlier"
-            copies = several(len(unconfirmed), one, many)
-            status += f" The server cannot be reached: {copies}."
+        status = _status(len(keys), len(unreadable), len(unconfirmed))
         missing = tuple(note for info in found for note in notes[info.key])
         told = tuple(files[key] for key in keys)
         return LoadedImages(images, masks, keys, status, missing, told)
+
+
+def _status(loaded: int, left_out: int, unconfirmed: int) -> str:
+    """Return the words for the user, by how many images there are of each kind."""
+    status = f"Loaded {several(loaded, '{} image', '{} images')}."
+    if left_out:
+        one, many = "{} file that cannot be read", "{} files that cannot be read"
+        status += f" Left out: {several(left_out, one, many)}."
+    if unconfirmed:
+        one, many = "{} image is a copy downloaded earlier", "{} images are copies downloaded earlier"
+        status += f" The server cannot be reached: {several(unconfirmed, one, many)}."
+    return status

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from conftest import ROOT, make_place, own_prefix
 from servers.fault_proxy import FaultProxy
 
+SDKS = ("boto3", "oss2")
 TIMEOUT_SECONDS = 300  # a hang is a failure
 
 
@@ -118,6 +121,34 @@ def make_comfyui(folder: Path) -> Path:
     (folder / "custom_nodes").mkdir(parents=True)
     (folder / "custom_nodes" / "comfyui-cloud-storage").symlink_to(ROOT)
     return folder
+
+
+def with_requirements(*names):
+    """The installed packages of these names, and those that they require."""
+    found, waiting = {}, list(names)
+    while waiting:
+        name = re.match(r"[\w.-]+", waiting.pop())[0]
+        try:
+            package = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # an extra, or for another system
+            continue
+        if package.name not in found:
+            found[package.name] = package
+            waiting += [each for each in package.requires or () if "extra ==" not in each]
+    return found.values()
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory) -> str:
+    """A fresh virtual environment that has the SDKs of this one, and nothing else."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    for package in with_requirements(*SDKS):
+        for name in {path.parts[0] for path in package.files} - {"..", "__pycache__"}:
+            if not (site / name).exists():
+                (site / name).symlink_to(package.locate_file(name))
+    return str(folder / "bin" / "python")
 
 
 @pytest.fixture(scope="session", params=("ministack-http", "oss-http"))

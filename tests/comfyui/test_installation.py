@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cloud_storage.comfyui import installation, model_folders
+from cloud_storage.comfyui import folders, installation, model_folders
 from cloud_storage.comfyui.installation import Options
 from cloud_storage.errors import ConfigurationError
 
@@ -106,10 +106,22 @@ def test_files_are_listed_and_found_as_comfyui_does(comfyui_folder):
     assert paths.get_filename_list("loras") == ["D.CKPT", str(Path("style/a.safetensors"))]
     assert paths.get_filename_list("ipadapter") == ["c.bin"]
     assert paths.get_filename_list("text_encoders") == ["e.sft"]
-    assert installation.full_path("clip", "e.sft") == models / "clip" / "e.sft"
-    assert installation.full_path("loras", "nothing") is None
+    assert folders.model_path("clip", "e.sft") == models / "clip" / "e.sft"
+    assert folders.model_path("loras", "nothing") is None
     named = model_folders.file_of("loras", "loras/style/a.safetensors")
     assert named.path == models / "loras/style/a.safetensors"
+
+
+def test_types_of_packages_are_where_their_loaders_look(comfyui_folder):
+    """Also with extra_model_paths.yaml, whose folders ComfyUI reads before the packages do."""
+    (comfyui_folder / "extra_model_paths.yaml").write_text("a:\n    unet: /store/unet\n    is_default: true\n")
+    _, paths = installed(comfyui_folder)
+    assert paths.get_folder_paths("unet_gguf") == paths.get_folder_paths("diffusion_models")
+    assert paths.get_folder_paths("unet_gguf")[0] == str(Path("/store/unet"))
+    face = model_folders.file_of("ultralytics_bbox", "ultralytics_bbox/face.pt")
+    assert face.path == comfyui_folder / "models" / "ultralytics" / "bbox" / "face.pt"
+    model = model_folders.file_of("unet_gguf", "unet_gguf/flux.gguf")
+    assert model.name == "flux.gguf"
 
 
 def test_a_new_type_is_a_folder_below_models_and_no_misspelled_one(comfyui_folder):

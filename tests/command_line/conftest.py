@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from command_line_process import bucket, cli, offline, proxied, storage
+from command_line_process import bare_python, bucket, cli, offline, proxied, storage
 
-__all__ = ["bucket", "cli", "offline", "proxied", "storage"]
+__all__ = ["bare_python", "bucket", "cli", "offline", "proxied", "storage"]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import signal
 import subprocess
-import sys
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,41 +16,11 @@ from cloud_storage.system.meter import Meter
 from command_line_process import make_comfyui
 from servers.faults import Cut, Fault
 
-SDKS = ("boto3", "oss2")
-
 
 def put(storage, name, data=b"weights"):
     sha256 = hashlib.sha256(data).hexdigest()
     storage.put(f"models/{name}", data, PutOptions(metadata={"sha256": sha256}), Meter())
     return sha256
-
-
-def with_requirements(*names):
-    """The installed packages of these names, and those that they require."""
-    found, waiting = {}, list(names)
-    while waiting:
-        name = re.match(r"[\w.-]+", waiting.pop())[0]
-        try:
-            package = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # an extra, or for another system
-            continue
-        if package.name not in found:
-            found[package.name] = package
-            waiting += [each for each in package.requires or () if "extra ==" not in each]
-    return found.values()
-
-
-@pytest.fixture(scope="session")
-def bare_python(tmp_path_factory) -> str:
-    """A fresh virtual environment that has the SDKs of this one, and nothing else."""
-    folder = tmp_path_factory.mktemp("bare") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    site = next(folder.glob("lib/python*/site-packages"))
-    for package in with_requirements(*SDKS):
-        for name in {path.parts[0] for path in package.files} - {"..", "__pycache__"}:
-            if not (site / name).exists():
-                (site / name).symlink_to(package.locate_file(name))
-    return str(folder / "bin" / "python")
 
 
 def test_the_bare_environment_is_bare(bare_python):
@@ -221,6 +188,18 @@ def test_models_are_pushed_where_they_are_pulled_from_and_listed_on_both_sides(c
         other.comfyui / "models/loras/style/ink.safetensors"
     ).read_bytes() == b"loras/style/ink.safetensors"
     assert "Did you mean" in cli.run("models", "push", "style/inc.safetensors").err
+
+
+def test_models_are_where_the_settings_say_unless_the_command_says_it(cli, storage):
+    storage.put("shared/loras/a.safetensors", b"shared", PutOptions(), Meter())
+    put(storage, "loras/a.safetensors")
+    target = cli.comfyui / "models" / "loras" / "a.safetensors"
+    settings = {"COMFY_S3_MODELS_PREFIX": "shared"}
+    assert cli.run("models", "pull", "loras/a.safetensors", **settings).code == 0
+    assert target.read_bytes() == b"shared"
+    target.unlink()
+    assert cli.run("models", "pull", "loras/a.safetensors", "--prefix", "models", **settings).code == 0
+    assert target.read_bytes() == b"weights"
 
 
 def test_extra_model_paths_are_where_models_are_put(cli, storage, tmp_path):

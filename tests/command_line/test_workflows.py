@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
-from conftest import ROOT
-
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "library").is_dir(), reason="the table of loaders is in the package library"
-)
 
 PROMPT = {
     "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "base.safetensors"}},
@@ -40,7 +36,9 @@ def models(cli, storage):
     return cli.comfyui / "models"
 
 
-def test_a_prompt_of_the_api_and_what_nobody_has(cli, models):
+def test_a_prompt_of_the_api_and_what_nobody_has(cli, models, bare_python):
+    """In an environment without ComfyUI's packages."""
+    cli = replace(cli, python=bare_python)
     (cli.cwd / "api.json").write_text(json.dumps({"prompt": PROMPT}))
     done = cli.json("models", "pull", "--workflow", "api.json")
     assert (done.code, done.done["files"]) == (1, {"fetched": 2, "unchanged": 1, "failed": 1})
@@ -71,3 +69,21 @@ def test_a_file_without_a_workflow_fails_and_the_others_are_done(cli, models):
     (cli.cwd / "other.json").write_text("{}")
     done = cli.json("models", "pull", "--workflow", "other.json", "missing.png", "page.json")
     assert (done.code, done.done["files"]) == (1, {"failed": 2, "fetched": 2})
+
+
+def test_models_of_packages_and_one_that_is_a_word_of_a_text(cli, models, storage):
+    """The machine has neither the packages nor their folders, and a text names files without extension."""
+    for name in ("diffusion_models/flux.gguf", "sams/vit_b.pth", "embeddings/ugly.pt"):
+        storage.put(f"models/{name}", name.encode(), PutOptions(), Meter())
+    prompt = {
+        "1": {"class_type": "UnetLoaderGGUF", "inputs": {"unet_name": "flux.gguf"}},
+        "2": {"class_type": "SAMLoader", "inputs": {"model_name": "vit_b.pth"}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"text": "(embedding:ugly:1.2)", "clip": ["4", 1]}},
+    }
+    (cli.cwd / "api.json").write_text(json.dumps(prompt))
+    done = cli.json("models", "pull", "--workflow", "api.json")
+    assert (done.code, done.done["files"]) == (0, {"fetched": 3}), done
+    for name in ("unet/flux.gguf", "sams/vit_b.pth", "embeddings/ugly.pt"):
+        assert (models / name).exists(), name
+    again = cli.json("models", "pull", "--workflow", "api.json")
+    assert (again.code, again.done["files"], again.done["bytes"]) == (0, {"unchanged": 3}, 0), again

@@ -21,7 +21,7 @@ IMPORTS = {
     "__init__": ("nodes", "page", "library", "comfyui"),
     "nodes": (*NODE_FLOOR, "comfyui", *ROOMS, "storage", *GROUND),
     "cloud": (),  # it loads command_line by its name
-    "command_line": ("syncing", "saving", "loading", "comfyui", "media", "storage", *GROUND),
+    "command_line": ("library", "syncing", "saving", "loading", "comfyui", "media", "storage", *GROUND),
     "node_inputs": ("saving", "media", "storage"),
     "saving": ("comfyui", "media", "storage", *GROUND),
     "loading": ("comfyui", *ROOMS, "storage", *GROUND),

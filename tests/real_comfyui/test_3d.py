@@ -63,7 +63,9 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(place, base):
-    with running(base, ROOT, place.environ, nodes={"make_tetrahedra": MAKER}) as url:
+    maker = base.with_name("make_tetrahedra.py")
+    maker.write_text(MAKER, encoding="utf-8")
+    with running(base, ROOT, place.environ, [maker]) as url:
         yield url
 
 

@@ -14,7 +14,6 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 from .processes import Processes, free_ports
 
@@ -39,10 +38,9 @@ def running(
     package: Path,
     settings: Mapping[str, str],
     others: Sequence[Path] = (),
-    nodes: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
-    """Start ComfyUI with everything that it writes below ``folder``; yields its address. ``others`` are the
-    folders of more packages, and ``nodes`` are modules of nodes by their names.
+    """Start ComfyUI with everything that it writes below ``folder``; yields its address. ``others`` are more
+    packages: their folders, or modules.
     """
     core = Path(os.environ["COMFYUI_PATH"]).resolve()
     port = free_ports(1)[0]
@@ -53,9 +51,7 @@ def running(
             (folder / name).mkdir()
         (folder / "custom_nodes" / NAME).symlink_to(package, target_is_directory=True)
         for other in others:
-            (folder / "custom_nodes" / other.name).symlink_to(other, target_is_directory=True)
-        for name, source in nodes.items():
-            (folder / "custom_nodes" / f"{name}.py").write_text(source, encoding="utf-8")
+            (folder / "custom_nodes" / other.name).symlink_to(other, target_is_directory=other.is_dir())
         command = [os.environ.get("COMFYUI_PYTHON", sys.executable), str(core / "main.py"), "--cpu"]
         command += ["--listen", "127.0.0.1", "--port", str(port), "--base-directory", str(folder)]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
