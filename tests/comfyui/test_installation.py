@@ -114,7 +114,8 @@ def test_files_are_listed_and_found_as_comfyui_does(comfyui_folder):
 
 def test_types_of_packages_are_where_their_loaders_look(comfyui_folder):
     """Also with extra_model_paths.yaml, whose folders ComfyUI reads before the packages do."""
-    (comfyui_folder / "extra_model_paths.yaml").write_text("a:\n    unet: /store/unet\n    is_default: true\n")
+    text = "a:\n    unet: /store/unet\n    is_default: true\n"
+    (comfyui_folder / "extra_model_paths.yaml").write_text(text)
     _, paths = installed(comfyui_folder)
     assert paths.get_folder_paths("unet_gguf") == paths.get_folder_paths("diffusion_models")
     assert paths.get_folder_paths("unet_gguf")[0] == str(Path("/store/unet"))
@@ -153,8 +154,8 @@ def test_the_types_are_those_of_the_real_comfyui(comfyui_folder):
     import folder_paths
 
     ours = folder_paths.folder_names_and_paths
-    for name, (folders, extensions) in theirs.items():
+    for name, (places, extensions) in theirs.items():
         assert [list(map(os.path.realpath, ours[name][0])), sorted(ours[name][1])] == [
-            list(map(os.path.realpath, folders)),
+            list(map(os.path.realpath, places)),
             extensions,
         ], name
