@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from . import node_inputs
-from .comfyui import prompt, prompt_queue
+from .comfyui import prompt, prompt_queue, results
+from .comfyui.cloud_files import CloudFile
 from .comfyui.progress import Progress, Several
 from .errors import StorageError
 from .library import named_models, service
@@ -73,7 +74,7 @@ class CloudStorageLibraryModel:
         passed: Any = _NOTHING,  # noqa: ANN401
         is_word: bool = False,
         unique_id: str | None = None,
-    ) -> tuple[Any]:
+    ) -> dict[str, Any]:
         meter, loaders = Meter(), prompt.consumers(unique_id)
         progress = Several([Progress(one, "Downloaded") for one in loaders])
         demand = service.demand(folder_type, name, is_word=is_word)
@@ -81,8 +82,12 @@ class CloudStorageLibraryModel:
         def tick(_: Meter) -> None:
             progress(demand.meter, demand.text)
 
+        def meet() -> CloudFile | None:
+            demand.meet(meter)
+            return demand.file()
+
         try:
-            await run_in_thread(lambda: demand.meet(meter), meter, tick)
+            file = await run_in_thread(meet, meter, tick)
         except StorageError as error:
             progress.text(str(error))
             told = {"added": unique_id, "nodes": loaders, "message": str(error)}
@@ -90,7 +95,8 @@ class CloudStorageLibraryModel:
             raise
         if demand.has_fetched:  # or else the last text would be some bytes before the end
             progress.text(" ".join(filter(None, (f"Downloaded {name}.", demand.text))))
-        return (name.replace("/", os.sep) if passed is _NOTHING else passed,)
+        value = name.replace("/", os.sep) if passed is _NOTHING else passed
+        return results.shown((value,), [], [file] if file else [])
 
 
 HIDDEN_NODES = {named_models.ADDED_CLASS: CloudStorageLibraryModel}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ..comfyui import folders
+from ..comfyui.cloud_files import FETCHED, UNCHANGED, CloudFile
 from ..errors import NotFound, sentence
+from ..loading import model_record
 from ..system.meter import Meter
 from . import words
 from .catalogue import Catalogue, Model
@@ -72,6 +74,29 @@ class Demand:
             raise NotFound(sentence(f"fetch {self._name!r}", self._folder_type, said, advice))
         self._fetch = self._fetches.start(model, self._name, folder_type=self._folder_type, for_page=False)
         self._fetches.wait(self._fetch, meter)
+
+    def file(self) -> CloudFile | None:
+        """Return the file for programs, when the demand is met: "fetched" if it had to be fetched, also ahead
+        of the prompt. None if it is not known to be a copy of an object of the library.
+        """
+        path = folders.model_path(self._folder_type, self._name)
+        record = model_record.read(path) if path else None
+        if path is None or record is None or not record.is_of(path):
+            return None
+        for member in self._catalogue.members.members:
+            key = member.key_of(record.bucket, record.key)
+            if key is not None:
+                is_new = self._fetches.has_arrived(self._folder_type, self._name)
+                return CloudFile(
+                    FETCHED if is_new else UNCHANGED,
+                    record.bucket,
+                    key,
+                    size=record.mark.size,
+                    etag=record.etag,
+                    sha256=record.sha256,
+                    profile=member.name,
+                )
+        return None
 
     def arrivals(self) -> int:
         """Return how often the file has been fetched, see ``Fetches.arrivals``. Sends nothing."""

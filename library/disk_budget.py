@@ -216,10 +216,9 @@ class Budget:
 def _owners(found: Found, members: Members) -> Iterator[tuple[Member, str]]:
     """The members whose bucket a copy is from, each with the key relative to its path_prefix."""
     for member in members.members:
-        prefix = member.profile.path_prefix.strip("/")
-        prefix = f"{prefix}/" if prefix else ""
-        if member.profile.bucket == found.record.bucket and found.record.key.startswith(prefix):
-            yield member, found.record.key[len(prefix) :]
+        key = member.key_of(found.record.bucket, found.record.key)
+        if key is not None:
+            yield member, key
 
 
 def _has_now(found: Found, members: Members) -> bool:

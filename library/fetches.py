@@ -119,6 +119,7 @@ class Fetches:
         self._of_nodes: list[Fetch] = []  # that nodes make in their own threads
         self._ended: deque[Fetch] = deque(maxlen=ENDED_KEPT)
         self._arrived: Counter[Key] = Counter()
+        self._reported: Counter[Key] = Counter()
 
     def start(self, model: Model, name: str = "", *, folder_type: str = "", for_page: bool = True) -> Fetch:
         """Begin to fetch a model, under its own name or ``name``, into its own type's folder or that of
@@ -165,6 +166,13 @@ class Fetches:
         with self._changed:
             is_here = key not in self._running and folders.model_path(folder_type, name) is not None
             return self._arrived.get(key, 0) + (not is_here)
+
+    def has_arrived(self, folder_type: str, name: str) -> bool:
+        """Return whether a file has been fetched since this was asked last: ahead of a prompt or for it."""
+        key = key_of(folder_type, name)
+        with self._changed:
+            before, self._reported[key] = self._reported[key], self._arrived[key]
+            return self._arrived[key] > before
 
     def cancel(self, folder_type: str, name: str) -> bool:
         """Stop a fetch; False if none runs. What has arrived is kept for the next one."""

@@ -38,6 +38,13 @@ class Member:
             profile.path_prefix.strip("/"),
         )
 
+    def key_of(self, bucket: str, key: str) -> str | None:
+        """Return the key of an object relative to the path_prefix; None if it is not one of this member's."""
+        prefix = self.profile.path_prefix.strip("/")
+        prefix = f"{prefix}/" if prefix else ""
+        is_own = bucket == self.profile.bucket and key.startswith(prefix)
+        return key[len(prefix) :] if is_own else None
+
     @property
     def place(self) -> str:
         """Return an identifier of what is listed, without a secret."""

@@ -13,6 +13,7 @@ from cloud_storage.library.named_models import ADDED_CLASS
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy import model_management
+from result_lists import files_of
 
 ID = "cloud_storage~1"
 
@@ -42,7 +43,7 @@ def fetch(**inputs):
 
 
 def test_it_fetches_the_file_and_gives_its_name_as_loaders_list_it(bucket, tmp_path, comfyui):
-    assert fetch() == (f"style{os.sep}ink.safetensors",)
+    assert fetch()["result"] == (f"style{os.sep}ink.safetensors",)
     assert (tmp_path / "models" / "loras" / "style" / "ink.safetensors").read_bytes() == b"ink" * 100
     assert {node_id for _, node_id, _ in comfyui.texts} == {"4", "12:5"}, "both loaders show it"
     assert comfyui.texts[-1][0] == "Downloaded style/ink.safetensors."
@@ -50,8 +51,26 @@ def test_it_fetches_the_file_and_gives_its_name_as_loaders_list_it(bucket, tmp_p
 
 def test_it_gives_on_what_passes_through_it(bucket):
     value = object()
-    assert fetch(passed=value) == (value,)
-    assert fetch(passed=None) == (None,)
+    assert fetch(passed=value)["result"] == (value,)
+    assert fetch(passed=None)["result"] == (None,)
+
+
+def test_it_lists_the_file_for_programs_as_fetched_also_if_that_was_ahead_of_the_prompt(bucket, tmp_path):
+    info = bucket.stat("models/loras/style/ink.safetensors")
+    known = {"bucket": bucket.bucket, "key": info.key, "size": info.size, "etag": info.etag}
+    known["profile"] = "(env vars)"
+    assert files_of(fetch()) == [{**known, "status": "fetched"}]
+    assert files_of(fetch()) == [{**known, "status": "unchanged"}]
+    (tmp_path / "models" / "loras" / "style" / "ink.safetensors").unlink()
+    service.fetches().wait(service.fetches().start(service.catalogue().models()[0]), Meter())
+    assert files_of(fetch()) == [{**known, "status": "fetched"}]
+
+
+def test_a_file_of_the_user_is_none_for_programs(bucket, tmp_path):
+    path = tmp_path / "models" / "loras" / "style" / "ink.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"my own")
+    assert files_of(fetch()) == []
 
 
 def test_its_answer_to_is_changed_stays_the_same_and_sends_nothing(bucket, monkeypatch):
