@@ -15,7 +15,7 @@ from .comfyui.cloud_files import STATUSES, CloudFile
 from .comfyui.node_lines import WARNING, Line
 from .comfyui.progress import Progress
 from .comfyui.sync_folders import SyncFolder
-from .errors import StorageError
+from .errors import StorageError, sentence
 from .loading import is_changed, selection
 from .storage.base import Storage
 from .storage.connect import storage_of
@@ -172,10 +172,9 @@ def _refuse_failed(plan: Plan, found: Sequence[Result], storage: Storage) -> Non
     failed = [result for result in found if result.status == FAILED and result.name not in left_out]
     if failed:
         many = several(len(failed), "{} file was not moved", "{} files were not moved")
-        raise StorageError(
-            f"{many} ({storage.place}), the first one is {failed[0].name!r}: {failed[0].error} "
-            "Run the node again: it moves only what is missing."
-        )
+        said = f"{many}, the first one is {failed[0].name!r}: {failed[0].error.removesuffix('.')}"
+        advice = "Run the node again: it moves only what is missing."
+        raise StorageError(sentence("sync the folder", storage.place, said, advice))
 
 
 def _for_programs(found: Sequence[Result], storage: Storage, profile: str) -> list[CloudFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,14 @@ def queued_prompts() -> list[QueuedPrompt]:
     running, waiting = queue.get_current_queue_volatile()
     waiting = sorted(waiting, key=lambda item: item[0])  # a heap
     return [QueuedPrompt(str(item[1]), item[2]) for item in (*running, *waiting)]
+
+
+def announce(event: str, content: Mapping[str, Any]) -> None:
+    """Send an event to every page and program that is connected. Any thread may call this."""
+    running = server.instance()
+    if running is not None:
+        with contextlib.suppress(RuntimeError):  # its loop has ended: ComfyUI is being closed
+            running.send_sync(event, dict(content))
 
 
 def send_event(event: str, content: Mapping[str, Any]) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from ..comfyui import cloud_files
-from ..comfyui.cloud_files import SKIPPED, STORED, CloudFile
+from ..comfyui import cloud_files, prompt_queue
+from ..comfyui.cloud_files import SKIPPED, STORED, WAITING, CloudFile
 from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import choose_profile
 from ..errors import (
@@ -51,6 +51,7 @@ SEND_THREADS = 4  # for the outbox; saves that run meanwhile use their own
 REPORTED = 50  # lines of a report
 NAMED = 5  # keys in one of them
 ITS_OWN_KEY = re.compile(r"^Could not \w+ '[^']*' ")  # what differs between errors of one reason
+EVENT = "cloud_storage.outbox"  # for programs: what was uploaded by itself, which is in no node's output
 CLOCK_SECONDS = 2  # two clocks are compared over dates in whole seconds
 
 log = logging.getLogger("cloud_storage")
@@ -133,8 +134,8 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
     """Send the entries of the same sender, in a thread of its own: the save does not wait for it.
 
     None where nothing waits, or such a thread is at work; where somebody else sends, it ends at once. Raises
-    nothing then or later; the log has the report. An entry that fails for a reason of its own is tried once
-    so, and then left to the user.
+    nothing then or later: the log has the report, and programs get its files as an event. An entry that fails
+    for a reason of its own is tried once so, and then left to the user.
     """
     try:
         if outbox.is_empty:
@@ -158,6 +159,9 @@ def begin(outbox: Outbox, profiles_file: Path, through: Sender) -> threading.Thr
             _beginning.release()
         _stuck.update(report.stuck)
         log.log(logging.INFO if report.sent else logging.DEBUG, "From the outbox: %s", report)
+        arrived = [file for file in report.files if file.status != WAITING]
+        if arrived:
+            prompt_queue.announce(EVENT, {cloud_files.CLOUD_FILES: cloud_files.for_programs(arrived)})
 
     thread = threading.Thread(target=work, name="cloud-storage-outbox", daemon=True)
     try:

@@ -23,6 +23,7 @@ import films
 import folder_paths
 import numpy as np
 import torch
+from cloud_storage.media import latent_file
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from comfy_api.input_impl import VideoFromComponents
@@ -36,7 +37,9 @@ PIXELS = (IMAGE[0] * 255).clamp(0, 255).to(torch.uint8)
 LISTED_KEYS = 5
 MODEL = random.Random(7).randbytes(40_000)
 FRAMES, LOADED_FRAMES = 3, 32
-FOLDER_IMAGES = 3
+FOLDER_IMAGES = FOLDER_FILES = 3
+TEXT = "".join(chr(0x4E00 + number % 5000) for number in range(9_000))  # 27 kB
+LATENT = torch.rand((1, 4, 48, 48), generator=torch.Generator().manual_seed(8))
 _NOISE = torch.randint(-(2**15), 2**15, (1, 60_000), generator=torch.Generator().manual_seed(6))
 SOUND = _NOISE.float() / 2**15  # [channels, samples], in steps of 16 bits; more than one request to load
 
@@ -229,6 +232,101 @@ def _is_loaded_audio(direct: Any, folder: str, result: Any) -> bool:
     return torch.equal(result[0]["waveform"][0], SOUND)
 
 
+def _save_text(folder: str) -> Any:
+    return run_node("SaveTextToCloud", text=TEXT, key_prefix=folder, filename="a_%counter%")
+
+
+def _is_stored_text(direct: Any, folder: str, result: Any) -> bool:
+    (stored,) = direct.list(folder)
+    return direct.read(stored.key) == TEXT.encode()
+
+
+def _put_text(direct: Any, folder: str) -> None:
+    _put(direct, f"{folder}a.txt", TEXT.encode())
+
+
+def _load_text(folder: str) -> Any:
+    return outputs_of("LoadTextFromCloud", key=f"{folder}a.txt")
+
+
+def _is_loaded_text(direct: Any, folder: str, result: Any) -> bool:
+    return result == (TEXT,)
+
+
+def _save_latent(folder: str) -> Any:
+    return run_node(
+        "SaveLatentToCloud", samples={"samples": LATENT}, key_prefix=folder, filename="a_%counter%"
+    )
+
+
+def _is_stored_latent(direct: Any, folder: str, result: Any) -> bool:
+    (stored,) = direct.list(folder)
+    return direct.read(stored.key) == _latent_bytes()
+
+
+def _latent_bytes() -> bytes:
+    return latent_file.encode({"samples": LATENT}, None)[0]
+
+
+def _put_latent(direct: Any, folder: str) -> None:
+    _put(direct, f"{folder}a.latent", _latent_bytes())
+
+
+def _load_latent(folder: str) -> Any:
+    return outputs_of("LoadLatentFromCloud", key=f"{folder}a.latent")
+
+
+def _is_loaded_latent(direct: Any, folder: str, result: Any) -> bool:
+    return torch.equal(result[0]["samples"], LATENT)
+
+
+def _own_folder(folder: str) -> Path:
+    """A folder of files on this machine, for one cell of the table."""
+    return Path(folder_paths.get_input_directory(), folder.strip("/"))
+
+
+def _put_file(direct: Any, folder: str) -> None:
+    _put(direct, f"{folder}a.bin", MODEL)
+
+
+def _download_file(folder: str) -> Any:
+    return outputs_of("DownloadFileFromCloud", key=f"{folder}a.bin", subfolder=folder.strip("/"))
+
+
+def _is_loaded_file(direct: Any, folder: str, result: Any) -> bool:
+    path = _own_folder(folder) / "a.bin"
+    found = [one for one in path.parent.iterdir() if not one.name.startswith(".")]
+    return found == [path] and path.read_bytes() == MODEL and result[0] == str(path)
+
+
+def _put_folder(direct: Any, folder: str) -> None:
+    for number in range(FOLDER_FILES):
+        _put(direct, f"{folder}{number}.bin", MODEL[number:])
+
+
+def _sync(direction: str, folder: str) -> Any:
+    given = {"direction": direction, "folder": f"input/{folder}", "prefix": folder}
+    return outputs_of("SyncFolderWithCloud", **given)
+
+
+def _upload_folder(folder: str) -> Any:
+    _own_folder(folder).mkdir(exist_ok=True)
+    for number in range(FOLDER_FILES):
+        (_own_folder(folder) / f"{number}.bin").write_bytes(MODEL[number:])
+    return _sync("upload", folder)
+
+
+def _is_stored_folder(direct: Any, folder: str, result: Any) -> bool:
+    return [direct.read(info.key) for info in direct.list(folder)] == [
+        MODEL[number:] for number in range(FOLDER_FILES)
+    ]
+
+
+def _is_loaded_sync(direct: Any, folder: str, result: Any) -> bool:
+    found = [path for path in sorted(_own_folder(folder).iterdir()) if not path.name.startswith(".")]
+    return [path.read_bytes() for path in found] == [MODEL[number:] for number in range(FOLDER_FILES)]
+
+
 OPERATIONS = {
     "save image": Operation(Request("up", "PUT"), _nothing, _save_image, _is_stored, 1),
     "save video": Operation(Request("up", "PUT"), _nothing, _save_video, _is_stored_video, 1),
@@ -242,6 +340,21 @@ OPERATIONS = {
     "model down": Operation(Request("down", "GET"), _put_model, _download_model, _is_loaded_model, 1),
     "model up": Operation(Request("up", "PUT", keeps=False), _nothing, _upload_model, _is_stored_model, 1),
     "file up": Operation(Request("up", "PUT", keeps=False), _nothing, _upload_file, _is_stored_file, 1),
+    "save text": Operation(Request("up", "PUT"), _nothing, _save_text, _is_stored_text, 1),
+    "load text": Operation(Request("down", "GET"), _put_text, _load_text, _is_loaded_text, 1),
+    "save latent": Operation(Request("up", "PUT"), _nothing, _save_latent, _is_stored_latent, 1),
+    "load latent": Operation(Request("down", "GET"), _put_latent, _load_latent, _is_loaded_latent, 1),
+    "file down": Operation(Request("down", "GET"), _put_file, _download_file, _is_loaded_file, 1),
+    "folder up": Operation(
+        Request("up", "PUT", keeps=False), _nothing, _upload_folder, _is_stored_folder, FOLDER_FILES
+    ),
+    "folder down": Operation(
+        Request("down", "GET", path=".bin"),
+        _put_folder,
+        functools.partial(_sync, "download"),
+        _is_loaded_sync,
+        FOLDER_FILES,
+    ),
     "list": Operation(
         Request("list", "GET", "list-type=2", flip_at=0), _put_some, _list, _is_listed, LISTED_KEYS
     ),

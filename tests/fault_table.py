@@ -176,7 +176,7 @@ def _kill(line: Line, request: Request) -> Any:
     return half
 
 
-_LISTS = {"load folder": ERROR}
+_LISTS = {"load folder": ERROR, "folder down": ERROR}
 
 TABLE: Mapping[str, Row] = {
     "connection refused": Row(_refuse, KEPT, ERROR, ERROR),

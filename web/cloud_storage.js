@@ -69,6 +69,9 @@ app.registerExtension({
   },
 
   afterConfigureGraph: () => putBack(PUT_BACK_LOOKS),
+
+  // For programs. Without a listener ComfyUI's page warns of a message that it does not know.
+  setup: () => api.addEventListener("cloud_storage.outbox", () => {}),
 })
 
 app.registerExtension(

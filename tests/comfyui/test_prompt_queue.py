@@ -27,6 +27,7 @@ def test_a_handler_is_registered_if_there_is_a_server(comfyui, monkeypatch):
     assert not prompt_queue.on_prompt(handler)
     assert prompt_queue.queued_prompts() == []
     prompt_queue.send_event("x", {})
+    prompt_queue.announce("x", {})
 
 
 def test_an_event_goes_to_the_page_that_queued_the_prompt_and_to_no_other(comfyui):
@@ -35,3 +36,8 @@ def test_an_event_goes_to_the_page_that_queued_the_prompt_and_to_no_other(comfyu
     comfyui.client_id = None
     prompt_queue.send_event("cloud_storage.x", {"a": 2})
     assert len(comfyui.events) == 1
+
+
+def test_an_announcement_goes_to_everybody(comfyui):
+    prompt_queue.announce("cloud_storage.x", {"a": 1})
+    assert comfyui.events == [("cloud_storage.x", {"a": 1}, None)]

@@ -29,6 +29,7 @@ from cloud_storage.system import durable_write, thread_pool
 from cloud_storage.system.meter import Meter
 from comfy import model_management
 from conftest import ROOT, outputs_of, run_node
+from result_lists import files_of
 from servers.fault_proxy import FaultProxy
 from servers.faults import LOST_ANSWER, Answer, Cut, Fault, s3_error
 
@@ -395,6 +396,18 @@ def test_the_next_save_that_succeeds_sends_what_waits(cloud, proxy, box, started
     assert len(keys_of(cloud)) == 4
     save(pictures(1, 2))
     assert len(started) == 1, "nothing waits any more"
+
+
+def test_programs_hear_of_what_is_sent_by_itself(cloud, proxy, box, comfyui):
+    refused(proxy, images=pictures(2))
+    save(pictures(1, 1))
+    ((event, told, client),) = comfyui.events
+    assert (event, client) == ("cloud_storage.outbox", None)
+    files = files_of({"ui": told})
+    assert {file["status"] for file in files} == {"stored"}
+    assert sorted(file["key"] for file in files) == keys_of(cloud)[1:]
+    save(pictures(1, 2))
+    assert len(comfyui.events) == 1, "nothing was waiting"
 
 
 def test_a_save_does_not_wait_for_what_waits_nor_fail_with_it(cloud, proxy, box, monkeypatch, started):
