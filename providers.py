@@ -127,8 +127,8 @@ PROVIDERS: dict[str, Provider] = {
             region="auto",
             # https://cloud.google.com/storage/docs/xml-api/overview lists no sub-resource for object tags
             tagging=False,
-            # https://cloud.google.com/storage/docs/authentication/managing-hmackeys
-            words={"access_key": "Access key", "secret_key": "Secret"},
+            # https://cloud.google.com/sdk/gcloud/reference/storage/hmac/create
+            words={"access_key": "access ID of an HMAC key", "secret_key": "secret of the HMAC key"},
         ),
         Provider(
             "Custom",

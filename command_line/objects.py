@@ -159,13 +159,21 @@ def _planned(context: Context, meter: Meter, texts: Sequence[str], plan: Callabl
 
 def sync(context: Context, meter: Meter) -> int:
     """Make a folder like another one."""
-    options, storage = context.options, context.storage()
+    options = context.options
     source, target = _BUCKET.fullmatch(options.source), _BUCKET.fullmatch(options.target)
-    if bool(source) == bool(target):
+    named = f"{options.source!r} and {options.target!r}"
+    if source and target:
         raise ConfigurationError(
-            "One of FROM and TO has to be a folder of the bucket, written as cloud:PREFIX, and the other one "
-            f"a folder of this machine. They are {options.source!r} and {options.target!r}."
+            f"Both {named} are in the bucket, and sync moves files between a bucket and this machine. Sync the "
+            "first one to a folder of this machine, then that folder to the second one; each command may have "
+            "another --profile."
         )
+    if not source and not target:
+        raise ConfigurationError(
+            f"Of {named} none is in the bucket. Write the folder of the bucket as cloud:PREFIX. To copy between "
+            "folders of this machine, use cp, rsync or robocopy."
+        )
+    storage = context.storage()
     wanted = _options(context, overwrite=True, delete=options.delete)
     say = context.console.status
     if target:

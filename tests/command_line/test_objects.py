@@ -98,8 +98,19 @@ def test_sync_makes_one_side_like_the_other_in_either_direction(cli, storage):
     (cli.cwd / "out" / "sub" / "b.txt").unlink()
     empty = cli.run("sync", "out", "cloud:mirror", "--delete")
     assert (empty.code, "no file in the source" in empty.err) == (2, True)
-    wrong = cli.run("sync", "out", "copy")
-    assert (wrong.code, "cloud:PREFIX" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "advice"),
+    [
+        ("out", "copy", "cloud:PREFIX"),
+        ("cloud:a", "cloud:b/", "to a folder of this machine, then that folder"),
+    ],
+)
+def test_sync_between_two_places_of_one_kind_says_what_to_do_instead(offline, source, target, advice):
+    settings = {"COMFY_S3_BUCKET": "b", "COMFY_S3_ACCESS_KEY": "a", "COMFY_S3_SECRET_KEY": "s"}
+    wrong = offline.run("sync", source, target, **settings)
+    assert (wrong.code, advice in wrong.err) == (2, True), wrong.err
 
 
 def test_a_killed_sync_is_completed_and_nothing_moves_twice(cli, storage):
