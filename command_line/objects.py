@@ -164,14 +164,14 @@ def sync(context: Context, meter: Meter) -> int:
     named = f"{options.source!r} and {options.target!r}"
     if source and target:
         raise ConfigurationError(
-            f"Both {named} are in the bucket, and sync moves files between a bucket and this machine. Sync the "
-            "first one to a folder of this machine, then that folder to the second one; each command may have "
-            "another --profile."
+            f"Both {named} are in the bucket, and sync moves files between a bucket and this machine. Sync "
+            "the first one to a folder of this machine, then that folder to the second one; each command may "
+            "have another --profile."
         )
     if not source and not target:
         raise ConfigurationError(
-            f"Of {named} none is in the bucket. Write the folder of the bucket as cloud:PREFIX. To copy between "
-            "folders of this machine, use cp, rsync or robocopy."
+            f"Of {named} none is in the bucket. Write the folder of the bucket as cloud:PREFIX. To copy "
+            "between folders of this machine, use cp, rsync or robocopy."
         )
     storage = context.storage()
     wanted = _options(context, overwrite=True, delete=options.delete)

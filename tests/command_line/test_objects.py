@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 
