@@ -11,7 +11,7 @@ from .context import Context
 
 def test(context: Context, meter: Meter) -> int:
     """Write the report. The exit code is 1 if something that was tried does not work."""
-    profile = context.profile()
+    profile = context.profile
     lines = connection_test.lines(profile, context.storage(), meter)
     return show(context, lines)
 

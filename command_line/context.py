@@ -31,6 +31,7 @@ class Context:
     installation: Installation
     summary: dict[str, object] = field(default_factory=dict)
 
+    @functools.cached_property
     def profile(self) -> Profile:
         """Return the profile that is chosen. Raises ConfigurationError."""
         from ..profile import resolve
@@ -39,7 +40,7 @@ class Context:
 
     @functools.cached_property
     def _storage(self) -> Storage:
-        return connect(self.profile())
+        return connect(self.profile)
 
     def storage(self) -> Storage:
         """Return the bucket. Imports its SDK; call it in a worker thread. Raises ConfigurationError."""
@@ -47,7 +48,7 @@ class Context:
 
     @functools.cached_property
     def profile_name(self) -> str:
-        return self.profile().name
+        return self.profile.name
 
     def state_folder(self) -> Path:
         """Return the folder for what earlier commands have moved."""

@@ -40,7 +40,7 @@ _SHA256 = re.compile("[0-9a-fA-F]{64}")
 def _prefix(context: Context) -> str:
     """The folder of the bucket that has a folder for each type: that of the settings, if none is given."""
     given = context.options.prefix
-    return context.profile().models.prefix if given is None else plans.folder_of_keys(given)
+    return context.profile.models.prefix if given is None else plans.folder_of_keys(given)
 
 
 def _in_bucket(context: Context, prefix: str) -> dict[str, int]:
@@ -98,7 +98,7 @@ def pull(context: Context, meter: Meter) -> int:
     if not (options.names or options.manifest or options.workflow):
         raise ConfigurationError("Which models? Give their names, --manifest FILE or --workflow FILE.")
     failed: list[Result] = []  # and, of workflows, what is here already
-    wishes = [wish for file in options.manifest for wish in _manifest(file, _prefix(context))]
+    wishes = [wish for file in options.manifest for wish in _manifest(context, file)]
     wishes += _named(context, options.names, failed)
     if options.workflow:
         wishes += workflows.wishes(context, options.workflow, _prefix(context), failed)
@@ -156,7 +156,7 @@ def _would_fetch(storage: Storage, wish: Wish, path: Path) -> Result:
     return Result(wish.shown, status, path, wish.key, info.size, info)
 
 
-def _manifest(file: Path, prefix: str) -> Iterator[Wish]:
+def _manifest(context: Context, file: Path) -> Iterator[Wish]:
     """Read a manifest. Raises ConfigurationError, which names the entry that is wrong."""
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8-sig"))
@@ -187,7 +187,7 @@ def _manifest(file: Path, prefix: str) -> Iterator[Wish]:
         if fields["sha256"] and not _SHA256.fullmatch(fields["sha256"].strip()):
             raise ConfigurationError(f"{where}: sha256 has to be 64 hexadecimal digits.")
         name = fields["name"].replace("\\", "/")
-        key = fields["key"] or f"{prefix}{fields['type']}/{name}"
+        key = fields["key"] or f"{_prefix(context)}{fields['type']}/{name}"
         yield Wish(fields["type"], name, key, fields["sha256"].strip().lower())
 
 
