@@ -254,7 +254,7 @@ def test_a_download_under_another_name_and_type_can_be_tried_again_without_its_w
 def test_what_a_node_downloads_is_shown_and_can_be_cancelled_but_not_begun(
     library, ours, cloud, tmp_path, monkeypatch
 ):
-    library({"elsewhere/own.safetensors": b"own"})
+    library({"elsewhere/own.safetensors": b"own", "vae/soft.safetensors": b"vae"})
 
     def download(storage, info, part, digest, meter):
         meter.wait(60)
@@ -269,7 +269,8 @@ def test_what_a_node_downloads_is_shown_and_can_be_cancelled_but_not_begun(
 
     running = threading.Thread(target=node)
     running.start()
-    opened(ours)
+    opened(ours, workflow())
+    expect(ours.get_by_role("option")).to_have_count(1)  # from now on nothing moves
     row(ours, "Downloads", "own.safetensors").get_by_role("button", name="Cancel").click()
     running.join(60)
     expect(row(ours, "Downloads", "own.safetensors").get_by_role("button")).to_have_count(0)

@@ -145,6 +145,17 @@ def test_without_enough_room_nothing_is_removed_and_the_error_has_the_numbers(
     assert not list((tmp_path / "models" / "loras").glob("*.part"))
 
 
+def test_without_enough_room_besides_what_is_named_nothing_is_removed(made, fetch, tmp_path, comfyui, store):
+    for name in "abc":
+        fetch(name)
+    queue(comfyui, {"1": {"class_type": "LoraLoader", "inputs": {"lora_name": "c.safetensors"}}})
+    store("loras/large.safetensors", b"l" * 3 * SIZE)
+    listed(made.catalogue)
+    with pytest.raises(errors.StorageError, match="queued workflows name them"):
+        fetch("large")
+    assert here(tmp_path) == "abc"
+
+
 def test_free_room_on_the_disk_is_kept(made, fetch, tmp_path, monkeypatch):
     monkeypatch.setenv("COMFY_S3_MODELS_BUDGET_GB", "")
     monkeypatch.setenv("COMFY_S3_MODELS_KEEP_FREE_GB", str(2 * SIZE / 1e9))
