@@ -72,8 +72,8 @@ class Demand:
             error = self._catalogue.state().error
             advice = error or "Choose another model, or upload this one to the bucket."
             raise NotFound(sentence(f"fetch {self._name!r}", self._folder_type, said, advice))
-        self._fetch = self._fetches.start(model, self._name, folder_type=self._folder_type, for_page=False)
-        self._fetches.wait(self._fetch, meter)
+        with self._fetches.held(model, self._name, folder_type=self._folder_type) as self._fetch:
+            self._fetches.wait(self._fetch, meter)
 
     def file(self) -> CloudFile | None:
         """Return the file for programs, when the demand is met: "fetched" if it had to be fetched, also ahead

@@ -128,7 +128,7 @@ class Fetches:
         with self._changed:
             fetch = Fetch(model, folder_type or model.folder_type, name or model.name)
             joined = self._running.get(fetch.key)
-            if joined is not None:
+            if joined is not None and not joined.meter.stopped:  # one that is ending keeps the file's lock
                 joined.for_page |= for_page
                 return joined
             fetch.for_page = for_page
@@ -136,6 +136,18 @@ class Fetches:
             self._forget(fetch.key)
         threading.Thread(target=self._work, args=(fetch,), name="cloud-storage-fetch", daemon=True).start()
         return fetch
+
+    @contextlib.contextmanager
+    def held(self, model: Model, name: str, *, folder_type: str) -> Iterator[Fetch]:
+        """Start or join a fetch for a node, which nobody ends for want of a prompt within the block."""
+        with self._changed:
+            fetch = self.start(model, name, folder_type=folder_type, for_page=False)
+            fetch.waiting += 1
+        try:
+            yield fetch
+        finally:
+            with self._changed:
+                fetch.waiting -= 1
 
     def wait(self, fetch: Fetch, meter: Meter) -> None:
         """Wait for a fetch, which does not have to wait for its turn then. Raises its failure, and
@@ -184,8 +196,13 @@ class Fetches:
 
     def cancel_all_but(self, wanted: Collection[Key]) -> None:
         """Stop the fetches that only prompts began, that no node waits for, and that nobody wants."""
-        for key, fetch in list(self._running.items()):
-            if key not in wanted and not fetch.for_page and not fetch.waiting:
+        with self._changed:
+            unwanted = [
+                fetch
+                for key, fetch in self._running.items()
+                if key not in wanted and not fetch.for_page and not fetch.waiting
+            ]
+            for fetch in unwanted:
                 fetch.meter.stop()
 
     def busy(self) -> list[Fetch]:
@@ -272,7 +289,8 @@ class Fetches:
             )
         with self._changed:
             fetch.status = status
-            self._running.pop(fetch.key, None)
+            if self._running.get(fetch.key) is fetch:
+                del self._running[fetch.key]
             self._arrived[fetch.key] += status == DONE
             if (
                 fetch.for_page or fetch.waiting or status == DONE

@@ -45,6 +45,19 @@ def test_a_word_is_what_it_means_or_nothing(made, tmp_path):
     demand(made, "another word", is_word=True).meet(Meter())
 
 
+def test_a_fetch_that_no_prompt_is_known_to_want_goes_on_because_a_node_does(made, monkeypatch, tmp_path):
+    """The queue does not say which file a word means."""
+    wait = made.fetches.wait
+
+    def ended_and_awaited(fetch, meter):
+        made.fetches.cancel_all_but(set())
+        wait(fetch, meter)
+
+    monkeypatch.setattr(made.fetches, "wait", ended_and_awaited)
+    demand(made, "ink", is_word=True).meet(Meter())
+    assert (tmp_path / "models" / "loras" / "style" / "ink.safetensors").exists()
+
+
 def test_cancel_ends_the_wait(made, monkeypatch):
     monkeypatch.setattr(made.fetches, "_wait_for_turn", lambda fetch: fetch.meter.wait(30))
     meter = Meter()

@@ -165,6 +165,20 @@ def test_cancel_ends_a_fetch_and_a_second_start_begins_again(held):
     assert len(held.fetches.states()) == 1, "the earlier one is forgotten"
 
 
+def test_a_fetch_that_is_ending_is_not_joined(held):
+    first = held.fetches.start(model(held), for_page=False)
+    held.started.acquire()
+    with held.fetches._changed:  # it cannot end meanwhile
+        held.fetches.cancel_all_but(set())
+        second = held.fetches.start(model(held))
+    assert second is not first
+    held.started.acquire()
+    with pytest.raises(errors.TransferCancelled):
+        held.fetches.wait(first, Meter())
+    assert held.fetches.running("loras", "style/ink.safetensors") is second
+    assert not second.meter.stopped
+
+
 def test_a_node_that_stops_waiting_does_not_end_the_fetch(held):
     fetch = held.fetches.start(model(held), for_page=False)
     meter = Meter()

@@ -213,7 +213,7 @@ def test_a_download_is_shown_again_after_a_reload_and_its_number_at_the_icon(com
 
     comfy.route("**/cloud_storage/models/progress*", with_one)
     comfyui_page.opened(comfy, comfy.address)
-    icon = comfy.locator(f".{TAB}-tab-button")
+    icon = comfy.locator(f".{TAB}-tab-button").or_(comfy.get_by_test_id(f"{TAB}-tab-button"))
     expect(icon).to_contain_text("1")
     tab(comfy)
     expect(comfy.get_by_role("progressbar", name="soft.safetensors").first).to_have_attribute(
