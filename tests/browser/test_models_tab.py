@@ -251,6 +251,16 @@ def test_a_download_under_another_name_and_type_can_be_tried_again_without_its_w
     assert (Path(folder_paths.models_dir) / "checkpoints/mine.safetensors").read_bytes() == b"vae"
 
 
+def test_a_download_that_begins_and_ends_between_two_questions_is_noticed(library, ours):
+    soft = library().find("vae", "soft.safetensors")
+    opened(ours)
+    expect(ours.get_by_role("option")).to_have_count(4)
+    service.fetches().start(soft)
+    arrived()
+    ours.evaluate("library.look()")
+    expect(row(ours, "This workflow", "soft.safetensors")).to_contain_text("here")
+
+
 def test_what_a_node_downloads_is_shown_and_can_be_cancelled_but_not_begun(
     library, ours, cloud, tmp_path, monkeypatch
 ):
