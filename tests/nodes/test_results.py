@@ -27,9 +27,8 @@ LINKS = ("url", "signed_until")
 
 
 def same_as_in_the_bucket(cloud, file, *, is_listed=False):
-    """Check one entry against the object itself; the profile's secret is nowhere in it.
-
-    ``is_listed``: only a listing was asked for it, which has neither its type nor its sha256.
+    """Check one entry against the object itself; the profile's secret is nowhere in it. ``is_listed``: only a
+    listing has described it, which has neither its type nor its sha256.
     """
     info = cloud.stat(file["key"])
     assert (file["bucket"], file["size"], file["etag"]) == (cloud.bucket, info.size, info.etag)

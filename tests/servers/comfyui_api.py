@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +31,13 @@ class Run:
 
 
 def run(address: str, prompt: Mapping[str, Any]) -> Run:
-    """Queue a prompt, and wait for its end."""
-    return asyncio.run(asyncio.wait_for(_run(address, prompt), RUN_SECONDS))
+    """Queue a prompt, and wait for its end; in another thread, as Playwright has a loop in that of the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(_in_time(address, prompt))).result()
+
+
+async def _in_time(address: str, prompt: Mapping[str, Any]) -> Run:
+    return await asyncio.wait_for(_run(address, prompt), RUN_SECONDS)
 
 
 async def _run(address: str, prompt: Mapping[str, Any]) -> Run:
