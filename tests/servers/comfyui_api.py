@@ -31,7 +31,7 @@ class Run:
 
 
 def run(address: str, prompt: Mapping[str, Any]) -> Run:
-    """Queue a prompt, and wait for its end; in another thread, as Playwright has a loop in that of the tests."""
+    """Queue a prompt, and wait for its end. In another thread: Playwright has a loop in that of the tests."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(_in_time(address, prompt))).result()
 
