@@ -24,4 +24,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # of the moment before a command handles it
+        code = 130
+    sys.exit(code)

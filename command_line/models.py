@@ -241,16 +241,20 @@ def push(context: Context, meter: Meter) -> int:
 
 
 def _local(text: str) -> tuple[str, str]:
-    """Return type and name of a local model: TYPE/NAME, or a name that only one type has."""
+    """Return type and name of a local model: TYPE/NAME, or a name that only one of them has, also without its
+    subfolder.
+    """
     model_type, _, name = text.replace("\\", "/").strip("/").partition("/")
     known = model_folders.types()
     if name and model_type in known:
         return model_type, str(Path(name))
     native = str(Path(text))
-    holding = [each for each in known if native in folders.model_names(each)]
-    if len(holding) == 1:
-        return holding[0], native
-    if holding:
-        raise NotFound(f"{text!r} is a model of {' and '.join(holding)}. Give TYPE/NAME.")
-    hint = did_you_mean(native, [name for each in known for name in folders.model_names(each)])
+    there = [(each, name) for each in known for name in folders.model_names(each)]
+    same = [one for one in there if one[1] == native] or [one for one in there if Path(one[1]).name == native]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        named = " or ".join(model_folders.key_name(*one) for one in same)
+        raise NotFound(f"{text!r} may be {named}. Give one of them.")
+    hint = did_you_mean(native, [name for _, name in there])
     raise NotFound(f"There is no model {text!r} here.{hint} Give TYPE/NAME.")

@@ -35,7 +35,7 @@ def ls(context: Context, meter: Meter) -> int:
     """List a folder, or everything below a prefix."""
     options, storage = context.options, context.storage()
     prefix = keys.existing_prefix(options.prefix.lstrip("/"), storage.room_for_key)
-    count = size = 0
+    count = size = folders = 0
 
     def show(info: ObjectInfo) -> None:
         nonlocal count, size
@@ -60,13 +60,15 @@ def ls(context: Context, meter: Meter) -> int:
             for folder in page.folders if not options.pattern else ():
                 context.console.answer(f"{'':16}  {'folder':>14}  {folder}")
                 context.console.event("folder", key=folder)
+                folders += 1
             for info in page.objects:
                 show(info)
             token = page.next_token
             if not token:
                 break
     context.summary = {"objects": count, "bytes": size}
-    context.console.line(f"{several(count, '{} object', '{} objects')}, {in_bytes(size)}")
+    of_folders = several(folders, "{} folder, ", "{} folders, ") if folders else ""
+    context.console.line(f"{of_folders}{several(count, '{} object', '{} objects')}, {in_bytes(size)}")
     return context.exit_code()
 
 

@@ -261,7 +261,7 @@ def _save_latent(folder: str) -> Any:
 
 def _is_stored_latent(direct: Any, folder: str, result: Any) -> bool:
     (stored,) = direct.list(folder)
-    return direct.read(stored.key) == _latent_bytes()
+    return torch.equal(_load_latent(folder, stored.key)[0]["samples"], LATENT)
 
 
 def _latent_bytes() -> bytes:
@@ -272,8 +272,8 @@ def _put_latent(direct: Any, folder: str) -> None:
     _put(direct, f"{folder}a.latent", _latent_bytes())
 
 
-def _load_latent(folder: str) -> Any:
-    return outputs_of("LoadLatentFromCloud", key=f"{folder}a.latent")
+def _load_latent(folder: str, key: str = "") -> Any:
+    return outputs_of("LoadLatentFromCloud", key=key or f"{folder}a.latent")
 
 
 def _is_loaded_latent(direct: Any, folder: str, result: Any) -> bool:

@@ -168,7 +168,7 @@ def test_models_are_pushed_where_they_are_pulled_from_and_listed_on_both_sides(c
     put(storage, "vae/theirs.safetensors")
     dry = cli.json("models", "push", "loras/style/ink.safetensors", "--dry-run")
     assert dry.done["files"] == {"to_store": 1}
-    done = cli.json("models", "push", "loras/style/ink.safetensors", "pose.pth")
+    done = cli.json("models", "push", "ink.safetensors", "pose.pth")
     assert done.files("stored") == ["models/controlnet/pose.pth", "models/loras/style/ink.safetensors"]
     assert cli.json("models", "push", "loras/style/ink.safetensors").done["files"] == {"skipped": 1}
     listed = {

@@ -38,3 +38,16 @@ def test_it_is_a_script_of_its_own():
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_ctrl_c_before_a_command_begins_is_an_exit_code_and_no_traceback():
+    program = (
+        f"import sys, runpy, importlib; sys.argv = ['cloud.py', 'ls']\n"
+        "def interrupted(name): raise KeyboardInterrupt\n"
+        "importlib.import_module = interrupted\n"
+        f"runpy.run_path({str(ROOT / 'cloud.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
