@@ -77,8 +77,9 @@ def test_history_and_websocket_have_the_same_list_of_each_node(address, place):
             assert len(answer.read()) == file["size"]
     assert place.secret not in json.dumps(ran.history)
     again = run(address, PROMPT)
-    assert checked(again.outputs("2")["cloud_files"]) == saved, "an output that is cached is told again"
-    told_again = [node for node in ("2", "3") if node in again.history["outputs"]]
+    for node, files in (("2", saved), ("3", loaded)):
+        assert checked(again.outputs(node)["cloud_files"]) == files, "what is cached is in the history again"
+    told_again = [node for node in ("2", "3") if node in again.executed]
     assert told_again == (["2", "3"] if has_jobs(address) else ["2"]), "as docs/results.md says of both cores"
 
 
