@@ -25,6 +25,7 @@ from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import ROOT, make_place
 from PIL import Image
+from result_lists import checked
 from servers.comfyui import running
 from servers.fault_proxy import FaultProxy
 from servers.faults import Cut, Fault
@@ -314,7 +315,11 @@ def test_a_name_in_a_value_that_its_node_would_refuse_comes_with_the_value(core)
     entry = {"name": "valued", "strength": "1", "active": True}
     inputs = {"text": "<lora:valued:1>", "loras": {"__value__": [entry]}}
     ended = core.run({"1": {"class_type": "Lora Stacker (LoraManager)", "inputs": inputs}})
-    assert ended["outputs"] == {"1": {"loaded": ["valued"]}}, ended
+    assert ended["outputs"].pop("1") == {"loaded": ["valued"]}, ended
+    ((added, output),) = ended["outputs"].items()
+    assert added.startswith("cloud_storage~")
+    (file,) = checked(output["cloud_files"])  # programs find it in the history
+    assert (file["key"], file["status"]) == ("models/loras/valued.safetensors", "fetched")
 
 
 def test_a_loader_of_the_newer_kind_of_nodes_gets_its_file(core):
