@@ -174,7 +174,7 @@ def test_a_model_of_the_bucket_reaches_comfyuis_loader_by_wire(example, world):
     same(comfyui_page.saved(example), example.workflow)
     ended, detail = comfyui_page.run(example)
     assert (ended, detail["node_type"]) == ("execution_error", "CheckpointLoaderSimple")
-    assert MODEL in detail["exception_message"], "it read the file, which is no checkpoint"
+    assert "deserializing header" in detail["exception_message"], "it read the file, which is no checkpoint"
 
 
 def test_each_is_among_the_templates_with_its_picture(page, world):
