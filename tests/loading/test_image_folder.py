@@ -124,8 +124,8 @@ def test_downloads_go_on_while_all_processors_decode(twelve, direct, monkeypatch
     lock, fetched, eight_more = threading.Lock(), [], threading.Event()
     real_fetch, real_decode = object_cache.fetch, image_folder.ImageFile.decode
 
-    def fetch(storage, key, *others):
-        copy = real_fetch(storage, key, *others)
+    def fetch(storage, key, *others, **named):
+        copy = real_fetch(storage, key, *others, **named)
         with lock:
             fetched.append(key)
             if len(fetched) == 9:

@@ -401,7 +401,7 @@ def test_addresses_are_shown_as_they_are_handed_out_and_signed_ones_only_where_a
     assert opens == [{"profile": "(env vars)", "key": key} for key in plain["result"][1]]
     assert "opens" not in str(signed["ui"]), "a signed address opens by itself"
     assert len(run_node("SaveImageToCloud", images=pictures(1), link="none")["ui"]["cloud_storage"]) == 1
-    assert set(plain["ui"]) == {"cloud_storage", "images"}
+    assert set(plain["ui"]) == {"cloud_storage", "images", "cloud_files"}
 
 
 def test_the_line_of_an_address_names_the_profile_as_the_wire_brought_it(cloud):
