@@ -100,7 +100,7 @@ def compare(
 
     def after(_: str) -> str:
         moved = source if path.is_relative_to(source) else target
-        sizes = [entry.stat().st_size for entry in os.scandir(moved)]
+        sizes = [entry.stat().st_size for entry in os.scandir(moved) if entry.name.endswith(".bin")]
         shutil.rmtree(target, ignore_errors=True)
         return "" if sizes == [size] * count else f"{len(sizes)} files, {sum(sizes)} bytes"
 
