@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..errors import IntegrityError, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
-from ..system.concurrency import FIRST, AdaptiveConcurrency
+from ..system.concurrency import AdaptiveConcurrency
 from ..system.digests import file_sha256
 from ..system.durable_write import write_all
 from ..system.meter import Meter
@@ -58,20 +58,16 @@ def _require_intact(storage: Storage, info: ObjectInfo, target: Path, meter: Met
 def ranges(gaps: Iterable[range], requests: Callable[[], int]) -> Iterator[range]:
     """Divide the bytes of ``gaps`` into the ranges of single requests, in order, as they are drawn.
 
-    ``requests`` returns how many are made at the same time. The first ranges are small: more requests may
-    follow soon, and a large range that one of few has begun would be the last to end.
+    ``requests`` returns how many are made at the same time.
     """
     waiting = list(gaps)
     left = sum(map(len, waiting))
-    drawn = 0
     for gap in waiting:
         start = gap.start
         while start < gap.stop:
-            most = min(RANGE_MIN_BYTES * (1 + drawn // FIRST), RANGE_MAX_BYTES)
-            step = min(max(left // (RANGES_LEFT * requests()), RANGE_MIN_BYTES), most)
+            step = min(max(left // (RANGES_LEFT * requests()), RANGE_MIN_BYTES), RANGE_MAX_BYTES)
             piece = range(start, min(start + step, gap.stop))
             yield piece
-            drawn += 1
             left -= len(piece)
             start = piece.stop
 
