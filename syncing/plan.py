@@ -187,16 +187,9 @@ def upload(
     say("Listing the bucket")
     objects = _objects(storage, prefix, options, meter)
     pairs = [(name, names[name], objects.get(name)) for name in sorted(names)]
-    transfers, same, failed = _compared(plan, pairs, meter, say)
     gone = [name for name in objects if name not in local.files and not local.hides(name)]
     deletions = [_deletion(plan, name, objects[name].size) for name in gone] if options.delete else []
-    return replace(
-        plan,
-        transfers=transfers,
-        unchanged=same,
-        refused=tuple(by_name([*refused, *failed])),
-        deletions=tuple(by_name(deletions)),
-    )
+    return _completed(plan, pairs, refused, deletions, meter, say)
 
 
 def download(
@@ -224,16 +217,9 @@ def download(
             refused.append(_refusal(plan, name, f"It cannot be a file here: {why}.", objects[name]))
         else:
             pairs.append((name, local.files.get(name), objects[name]))
-    transfers, same, failed = _compared(plan, pairs, meter, say)
     gone = [name for name in local.files if name not in objects and options.selects(name)]
     deletions = [_deletion(plan, name, local.files[name].size) for name in gone] if options.delete else []
-    return replace(
-        plan,
-        transfers=transfers,
-        unchanged=same,
-        refused=tuple(by_name([*refused, *failed])),
-        deletions=tuple(by_name(deletions)),
-    )
+    return _completed(plan, pairs, refused, deletions, meter, say)
 
 
 def one_upload(path: Path, storage: Storage, key: str, options: Options, meter: Meter) -> Plan:
@@ -316,6 +302,25 @@ def _deletion(plan: Plan, name: str, size: int) -> Result:
 
 
 # ------------------------------------------------------------ comparing
+
+
+def _completed(
+    plan: Plan,
+    pairs: Iterable[tuple[str, Fingerprint | None, ObjectInfo | None]],
+    refused: Iterable[Result],
+    deletions: Iterable[Result],
+    meter: Meter,
+    say: Callable[[str], object],
+) -> Plan:
+    """Return the plan with what comparing the pairs found, and with these refusals and deletions."""
+    transfers, same, failed = _compared(plan, pairs, meter, say)
+    return replace(
+        plan,
+        transfers=transfers,
+        unchanged=same,
+        refused=tuple(by_name([*refused, *failed])),
+        deletions=tuple(by_name(deletions)),
+    )
 
 
 def _compared(
