@@ -10,7 +10,7 @@ import os
 import urllib.request
 
 import pytest
-from conftest import ROOT, make_place
+from conftest import ROOT
 from result_lists import checked
 from servers import comfyui_page
 from servers.comfyui import NAME, running
@@ -49,16 +49,6 @@ NODE_CLASS_MAPPINGS = {"MakeTetrahedra": MakeTetrahedra}
 
 def node(kind, **inputs):
     return {"class_type": kind, "inputs": inputs}
-
-
-@pytest.fixture(scope="module")
-def place(servers, tmp_path_factory):
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tmp_path_factory.mktemp("comfyui") / "base"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from cloud_storage.comfyui import status_text
 from cloud_storage.nodes_library import HIDDEN_NODES
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
-from conftest import ROOT, make_place
+from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import expect
 from servers import comfyui_page
@@ -71,7 +71,6 @@ PROMPT = {
 LEVEL = "number => comfy.graph.getNodeById(number).cloudStorageLines?.element.dataset.level"
 TOLD = "number => comfy.graph.getNodeById(number)?.cloudStorageLines?.element.isConnected"
 NOT_TOLD = "number => comfy.graph.getNodeById(number)?.cloudStorageLines === undefined"
-VUE_NODES_SINCE = (1, 33)
 VALUES = {  # what a saved workflow holds: the widgets' values in their order, and no others
     "CloudStorageProfile": list(PROFILE.values()),
     "SaveImageToCloud": [value for value in SAVE.values() if not isinstance(value, list)],
@@ -83,34 +82,22 @@ VALUES = {  # what a saved workflow holds: the widgets' values in their order, a
 
 
 @pytest.fixture(scope="module")
-def place(servers, tmp_path_factory):
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
-@pytest.fixture(scope="module")
-def address(place, tmp_path_factory):
+def address(place, base):
     written = BytesIO()
     Image.new("RGB", (320, 160), (200, 100, 50)).save(written, "PNG")
     storage = place.open()
     for key in ("in/a.png", "in/b.png", "in/deep/c.png"):
         storage.put(key, written.getvalue(), PutOptions(content_type="image/png"), Meter())
     storage.put("in/notes.txt", b"no image", PutOptions(), Meter())
-    with running(tmp_path_factory.mktemp("comfyui") / "base", ROOT, place.environ) as url:
+    with running(base, ROOT, place.environ) as url:
         yield url
 
 
 @pytest.fixture(params=["canvas", "vue"])
 def graph(request, page, address):
     """ComfyUI's page with our nodes on it, not yet run. Faults of the frontend's own are not ours to find."""
-    configure(address, {"Comfy.VueNodes.Enabled": request.param == "vue", "Comfy.Locale": "en"})
-    page.is_vue = request.param == "vue"
-    opened(page, address)
-    version = page.evaluate("window.__COMFYUI_FRONTEND_VERSION__").split(".")
-    if page.is_vue and (int(version[0]), int(version[1])) < VUE_NODES_SINCE:
-        page.faults.clear()
-        pytest.skip("this frontend's Vue nodes are an experiment that shows no widgets of extensions")
-    yield page
-    page.faults[:] = [fault for fault in page.faults if NAME in fault]
+    with comfyui_page.drawn_by(request.param, page, address, opened):
+        yield page
 
 
 def opened(page, address):

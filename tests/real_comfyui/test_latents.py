@@ -11,8 +11,6 @@ import os
 import pytest
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
-from conftest import ROOT, make_place
-from servers.comfyui import running
 from servers.comfyui_api import run
 
 pytestmark = pytest.mark.skipif(
@@ -26,22 +24,6 @@ def node(kind, **inputs):
 
 def save(samples, prefix):
     return node("SaveLatentToCloud", samples=samples, key_prefix=prefix, filename="a")
-
-
-@pytest.fixture(scope="module")
-def place(servers, tmp_path_factory):
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tmp_path_factory.mktemp("comfyui") / "base"
-
-
-@pytest.fixture(scope="module")
-def address(place, base):
-    with running(base, ROOT, place.environ) as url:
-        yield url
 
 
 @pytest.fixture(params=["float32", "float16", "bfloat16"])

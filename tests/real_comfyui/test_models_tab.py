@@ -10,11 +10,11 @@ import os
 import urllib.request
 
 import pytest
-from conftest import ROOT, make_place
+from conftest import ROOT
 from models_page import fill
 from playwright.sync_api import expect
 from servers import comfyui_page
-from servers.comfyui import NAME, configure, running
+from servers.comfyui import configure, running
 from servers.comfyui_page import show_prompt
 
 pytestmark = pytest.mark.skipif(
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.skipif(
 TAB = "comfyui-cloud-storage-models"
 TOGGLE = "id => comfy.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${id}`)"
 OPEN = f"id => comfy.extensionManager.sidebarTab.activeSidebarTabId === id || ({TOGGLE})(id)"
-VUE_NODES_SINCE = (1, 33)
 MODELS = {
     "loras/style/ink.safetensors": b"ink" * 1000,
     "loras/paper.safetensors": b"paper" * 1000,
@@ -46,16 +45,6 @@ LIST = """([id, name]) => {
 
 
 @pytest.fixture(scope="module")
-def place(servers, tmp_path_factory):
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tmp_path_factory.mktemp("comfyui") / "base"
-
-
-@pytest.fixture(scope="module")
 def address(place, base):
     fill(place.open(), MODELS)
     with running(base, ROOT, place.environ) as url:
@@ -71,16 +60,9 @@ def comfy(request, page, address, base):
     (base / "models" / "loras").mkdir(parents=True, exist_ok=True)
     (base / "models" / "loras" / "zebra.safetensors").write_bytes(b"mine")
     asked(address, "dismiss")
-    configure(address, {"Comfy.VueNodes.Enabled": request.param == "vue", "Comfy.Locale": "en"})
-    page.is_vue = request.param == "vue"
     page.address = address
-    comfyui_page.opened(page, address)
-    version = page.evaluate("window.__COMFYUI_FRONTEND_VERSION__").split(".")
-    if page.is_vue and (int(version[0]), int(version[1])) < VUE_NODES_SINCE:
-        page.faults.clear()
-        pytest.skip("this frontend's Vue nodes are an experiment that shows no widgets of extensions")
-    yield page
-    page.faults[:] = [fault for fault in page.faults if NAME in fault]
+    with comfyui_page.drawn_by(request.param, page, address):
+        yield page
 
 
 def asked(address, route, said=None):

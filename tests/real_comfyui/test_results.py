@@ -11,9 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import ROOT, make_place
 from result_lists import checked, run_program
-from servers.comfyui import running
 from servers.comfyui_api import run
 
 pytestmark = pytest.mark.skipif(
@@ -38,17 +36,6 @@ PROMPT = {
     "3": {"class_type": "LoadImageFromCloud", "inputs": {"key": ["2", 1]}},  # a list: called for each
     "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
 }
-
-
-@pytest.fixture(scope="module")
-def place(servers, tmp_path_factory):
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
-@pytest.fixture(scope="module")
-def address(place, tmp_path_factory):
-    with running(tmp_path_factory.mktemp("comfyui") / "base", ROOT, place.environ) as url:
-        yield url
 
 
 def has_jobs(address):

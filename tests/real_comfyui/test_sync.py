@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
-from conftest import ROOT, make_place
+from conftest import ROOT
 from result_lists import checked
 from servers.comfyui import running
 from servers.comfyui_api import run
@@ -26,16 +26,6 @@ FILES = {
     "vae/diffusion_pytorch_model.safetensors": os.urandom(1000),
     "text_encoder/config.json": b"{}",
 }
-
-
-@pytest.fixture(scope="module")
-def place(servers, tmp_path_factory):
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tmp_path_factory.mktemp("comfyui") / "base"
 
 
 @pytest.fixture(scope="module")
