@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .profile import Profile
 
-PICTURES = "cloud_storage_pictures"  # the key in a node's ``ui`` that web/cloud_storage.js reads
+PICTURES = "cloud_storage_pictures"  # the key in a node's ``ui`` that web/node_runs.js reads
 
 log = logging.getLogger("cloud_storage")
 
@@ -111,7 +111,7 @@ class LoadMaskFromCloud(_LoadNode):
 class LoadVideoFromCloud(_LoadNode):
     """Load frames of a video and their audio; only the needed part of the file is downloaded."""
 
-    # The first output can be wired as either; web/cloud_storage.js shows the one that it is.
+    # The first output can be wired as either; web/nodes_page.js shows the one that it is.
     RETURN_TYPES = ("IMAGE,LATENT", "INT", "AUDIO", "VHS_VIDEOINFO", "VIDEO")
     RETURN_NAMES = ("images", "frame_count", "audio", "video_info", "video")
     DESCRIPTION = (

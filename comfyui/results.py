@@ -13,7 +13,7 @@ from .cloud_files import CLOUD_FILES, CloudFile, for_programs
 from .folders import PREVIEW_FOLDER, TEMP, temp_folder
 from .node_lines import Line, file_name, for_page
 
-LINES = "cloud_storage"  # the key in a node's ``ui`` that web/cloud_storage.js reads
+LINES = "cloud_storage"  # the key in a node's ``ui`` that web/node_runs.js reads
 
 
 def new_preview(extension: str) -> Path:

@@ -6,6 +6,7 @@
 import { LoaderLists } from "./loader_lists.js"
 import { ModelLibrary, isBusy } from "./model_library.js"
 import { ModelsTab } from "./models_tab.js"
+import { hideError, showError } from "./node_lines.js"
 import { serverOf } from "./api.js"
 import { texts } from "./texts.js"
 
@@ -14,10 +15,7 @@ const NAMES_MILLISECONDS = 5000 // for which the page may wait for the bucket's 
 const CHANGED_MILLISECONDS = 400 // between the latest change of the workflow and a question about its models
 const SMALL_TITLES = [1, 33] // frontends before this one have a small title in capitals
 
-/**
- * `host` is what cloud_storage.js knows of the page: `{app, api, locale, allNodes(), nodesNamed(id),
- * showError(node, message), hideError(node)}`.
- */
+/** `host` is that of host.js. */
 export function libraryExtension(host) {
   const { app, api, locale } = host
   const say = (...words) => texts(locale())(...words)
@@ -115,11 +113,11 @@ export function libraryExtension(host) {
       api.addEventListener("cloud_storage.model_error", ({ detail }) => {
         for (const node of (detail.nodes ?? []).flatMap((id) => host.nodesNamed(id))) {
           failed.add(node)
-          host.showError(node, detail.message)
+          showError(host, node, detail.message)
         }
       })
       api.addEventListener("execution_start", () => {
-        for (const node of failed) host.hideError(node)
+        for (const node of failed) hideError(node)
         failed.clear()
       })
       library.look() // a download may be running since before the page was loaded

@@ -176,7 +176,7 @@ def test_no_document_says_what_is_not_so(words):
 
 
 def test_the_buttons_of_the_picker_are_where_the_readme_says():
-    (picked,) = re.findall(r"^const PICKED = {(.*)}", text_of("web/cloud_storage.js"), re.MULTILINE)
+    (picked,) = re.findall(r"^const PICKED = {(.*)}", text_of("web/node_buttons.js"), re.MULTILINE)
     words = " ".join(text_of("README.md").split())
     (named,) = re.findall(r"\*\*Browse the bucket\*\*, below each (.*?), shows", words)
     assert sorted(re.findall("`(.*?)`", named)) == sorted(re.findall(r"(\w+):", picked))
