@@ -32,7 +32,7 @@ QUALITIES = range(92, 40, -4)
 
 SLOW_BYTES_PER_SECOND = 400_000  # of each connection to the bucket
 TOGGLE_MODELS = """() => {
-    comfy.extensionManager.command.execute("Workspace.ToggleSidebarTab.comfyui-cloud-storage-models")
+    comfy.extensionManager.command.execute("Workspace.ToggleSidebarTab.comfyui-cloud-storage")
 }"""
 RUN_UNTIL_SOMETHING_ARRIVES = """() => {
     const told = ({ detail }) => (window.arriving ||= detail.text.includes(" of "))
@@ -124,7 +124,7 @@ def page_of_help(studio: Studio) -> bytes:
 
 
 def cloud_models(studio: Studio) -> bytes:
-    """The Cloud Models tab beside a workflow whose models are in the bucket."""
+    """Models in the tab Cloud beside a workflow whose models are in the bucket."""
     from servers import comfyui_page
 
     def open_tab(page: Any) -> None:  # noqa: ANN401  Playwright's Page

@@ -65,14 +65,20 @@ export function patch(old, made) {
   while (old.childNodes.length > children.length) old.lastChild.remove()
 }
 
+const SHEETS = ["./cloud_storage.css", "./cloud_tab.css"]
 let styles
 
 /** Add the styles of web/ to the page, once; resolves when they are loaded or failed to load. */
 export function addStyles() {
-  styles ??= new Promise((resolve) => {
-    const href = new URL("./cloud_storage.css", import.meta.url).href
-    document.head.append(element("link", { rel: "stylesheet", href, load: resolve, error: resolve }))
-  })
+  styles ??= Promise.all(
+    SHEETS.map(
+      (name) =>
+        new Promise((resolve) => {
+          const href = new URL(name, import.meta.url).href
+          document.head.append(element("link", { rel: "stylesheet", href, load: resolve, error: resolve }))
+        }),
+    ),
+  )
   return styles
 }
 

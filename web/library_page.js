@@ -1,6 +1,6 @@
 /**
- * The library in ComfyUI's page, as an extension: the bucket's names in the lists of loaders, the Models tab in the
- * sidebar, and errors of models that a prompt needs, on their loaders. Frontends 1.27 to 1.58.
+ * The library in ComfyUI's page, as an extension: the bucket's names in the lists of loaders, the panel Models of
+ * the sidebar, and errors of models that a prompt needs, on their loaders. Frontends 1.27 to 1.58.
  */
 
 import { LoaderLists } from "./loader_lists.js"
@@ -10,14 +10,12 @@ import { hideError, showError } from "./node_lines.js"
 import { serverOf } from "./api.js"
 import { texts } from "./texts.js"
 
-const TAB = "comfyui-cloud-storage-models" // also in the id of the command that opens it
 const NAMES_MILLISECONDS = 5000 // for which the page may wait for the bucket's names when it starts
 const CHANGED_MILLISECONDS = 400 // between the latest change of the workflow and a question about its models
-const SMALL_TITLES = [1, 33] // frontends before this one have a small title in capitals
 
-/** `host` is that of host.js. */
+/** `host` is that of host.js, with the `sidebar` of sidebar_page.js. */
 export function libraryExtension(host) {
-  const { app, api, locale } = host
+  const { app, api, locale, sidebar } = host
   const say = (...words) => texts(locale())(...words)
   say.message = (text) => texts(locale()).message(text)
   const { models } = serverOf((path) => api.apiURL(path), say)
@@ -30,7 +28,7 @@ export function libraryExtension(host) {
     workflow: () => (app.rootGraph ?? app.graph).serialize(),
     changed: () => {
       tab?.draw()
-      showBadge(app, library)
+      sidebar.draw()
     },
     arrived: () => refreshNodes(app),
     listed: async () => {
@@ -90,24 +88,9 @@ export function libraryExtension(host) {
     afterConfigureGraph: workflowChanged,
 
     setup() {
-      app.extensionManager.registerSidebarTab({
-        id: TAB,
-        icon: "pi pi-cloud-download",
-        title: say("models_title"),
-        tooltip: say("models_title"),
-        label: say("models_label"),
-        type: "custom",
-        render: (place) => {
-          tab ??= new ModelsTab({
-            library,
-            say: texts(locale()),
-            locale: locale(),
-            locate: (ids) => locate(app, ids),
-            look: isOlder() ? "cs-small-titles" : "",
-          })
-          tab.open(place)
-        },
-        destroy: () => tab?.close(),
+      sidebar.add("models", {
+        make: (how) => (tab = new ModelsTab({ library, locate: (ids) => locate(app, ids), ...how })),
+        count: () => [...library.fetches.values()].filter(isBusy).length,
       })
       api.addEventListener("graphChanged", workflowChanged)
       api.addEventListener("cloud_storage.model_error", ({ detail }) => {
@@ -139,14 +122,6 @@ async function refreshNodes(app) {
   }
 }
 
-/** The number of downloads, at the tab's icon. */
-function showBadge(app, library) {
-  const tab = app.extensionManager.getSidebarTabs?.().find(({ id }) => id === TAB)
-  const busy = [...library.fetches.values()].filter(isBusy).length
-  const badge = busy ? String(busy) : null
-  if (tab && (tab.iconBadge ?? null) !== badge) tab.iconBadge = badge
-}
-
 /** Select nodes and bring the first one into view; of a node in a subgraph, the node around it. */
 function locate(app, ids) {
   const graph = app.rootGraph ?? app.graph
@@ -156,9 +131,4 @@ function locate(app, ids) {
   app.canvas.selectNodes?.(nodes)
   app.canvas.centerOnNode?.(nodes[0])
   app.canvas.setDirty(true, true)
-}
-
-function isOlder() {
-  const [major, minor] = String(window.__COMFYUI_FRONTEND_VERSION__ ?? "").split(".").map(Number)
-  return major < SMALL_TITLES[0] || (major === SMALL_TITLES[0] && minor < SMALL_TITLES[1])
 }

@@ -1,8 +1,8 @@
 /**
  * The Models tab: the models of the open workflow, downloads, and everything that the buckets of the library have.
  *
- * Draws what model_library.js knows, and does not use ComfyUI. The element is made once, and shown again each time that
- * the sidebar opens the tab.
+ * Draws what model_library.js knows, and does not use ComfyUI. A panel of cloud_tab.js: the element is made once, and
+ * shown again each time that the panel is opened.
  */
 
 import { addStyles, button, dateOf, element, icon, patch, sizeOf } from "./dom.js"
@@ -26,12 +26,12 @@ const NOTHING = {
 
 let numbered = 0 // makes the ids of elements unique
 
-/** `locate(nodes)` shows nodes of the workflow, by their ids; `look` is the class of the frontend's own design. */
+/** `locate(nodes)` shows nodes of the workflow, by their ids. */
 export class ModelsTab {
-  constructor({ library, say, locale, locate, look = "" }) {
+  constructor({ library, say, locale, locate }) {
     Object.assign(this, { library, say, locale, locate })
     this.failures = new Map() // messages by key: why a download could not be started
-    this.build(look)
+    this.build()
   }
 
   /** Show the tab in `place`, in which nothing else is left. */
@@ -40,7 +40,7 @@ export class ModelsTab {
     if (this.place === place && this.element.parentNode === place) return
     this.close()
     this.place = place
-    place.classList.add("cs-models-place")
+    place.classList.add("cs-place")
     place.replaceChildren(this.element)
     // Frontends give the same place to the tab of another extension, without closing this one.
     this.guard = new MutationObserver(() => {
@@ -56,7 +56,7 @@ export class ModelsTab {
   close() {
     if (!this.place) return
     this.guard.disconnect()
-    this.place.classList.remove("cs-models-place")
+    this.place.classList.remove("cs-place")
     if (this.element.parentNode === this.place) this.element.remove()
     this.place = undefined
     this.rows.rest()
@@ -65,9 +65,8 @@ export class ModelsTab {
 
   // ---------------------------------------------------------------- the elements
 
-  build(look) {
+  build() {
     const { say } = this
-    const title = `cs-models-${++numbered}`
     this.reload = button(icon("reload"), () => this.run(() => this.library.refresh()), "cs-bare", {
       "aria-label": say("models_refresh"),
       title: say("models_refresh"),
@@ -114,9 +113,13 @@ export class ModelsTab {
     this.status = element("output", { class: "cs-unseen" })
     this.element = element(
       "section",
-      { class: `cs-models ${look}`.trim(), "aria-labelledby": title },
-      element("header", {}, element("h2", { id: title }, say("models_title")), this.reload),
-      element("label", { class: "cs-models-search" }, icon("search"), this.search),
+      { class: "cs-models", "aria-label": say("models_title") },
+      element(
+        "div",
+        { class: "cs-search-row" },
+        element("label", { class: "cs-models-search" }, icon("search"), this.search),
+        this.reload,
+      ),
       this.body,
       this.footer,
       this.status,

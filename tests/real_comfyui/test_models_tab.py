@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
     "COMFYUI_PATH" not in os.environ, reason="COMFYUI_PATH does not name a check-out of ComfyUI"
 )
 
-TAB = "comfyui-cloud-storage-models"
+TAB = "comfyui-cloud-storage"
 TOGGLE = "id => comfy.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${id}`)"
 OPEN = f"id => comfy.extensionManager.sidebarTab.activeSidebarTabId === id || ({TOGGLE})(id)"
 MODELS = {
@@ -80,8 +80,9 @@ def show(page, prompt=PROMPT):
     comfyui_page.fit(page)
 
 
-def tab(page):
+def tab(page, name="Models"):
     page.evaluate(OPEN, TAB)
+    page.get_by_role("tab", name=name).click()
     return page.locator(".cs-models")
 
 
@@ -210,7 +211,7 @@ def test_the_tab_speaks_chinese(comfy):
     configure(comfy.address, {"Comfy.Locale": "zh"})
     comfyui_page.opened(comfy, comfy.address)
     show(comfy)
-    tab(comfy)
+    tab(comfy, "模型")
     expect(part(comfy, "当前工作流")).to_contain_text("本机 0 个，存储桶 2 个，缺少 1 个")
 
 

@@ -1,0 +1,110 @@
+/**
+ * The content of the sidebar's tab "Cloud": one panel at a time, chosen by a row of tabs.
+ *
+ * Does not use ComfyUI. The element is made once, and shown again each time that the sidebar opens the tab. A panel is
+ * an object with `open(place)`, which shows it in an element of its own, and `close()`, after which it asks nothing.
+ */
+
+import { addStyles, element } from "./dom.js"
+
+const MOVES = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }
+
+let numbered = 0 // makes the ids of elements unique
+
+export class CloudTab {
+  /** `panels` are `{id, name, panel}` in their order; `look` is the class of the frontend's own design. */
+  constructor({ say, panels, look = "" }) {
+    this.panels = panels
+    this.shown = panels[0]
+    const title = `cs-cloud-${++numbered}`
+    this.tabs = new Map(panels.map((one) => [one.id, this.tabOf(one)]))
+    this.list = element(
+      "div",
+      { class: "cs-tabs", role: "tablist", "aria-labelledby": title, keydown: (event) => this.onKey(event) },
+      ...this.tabs.values(),
+    )
+    this.body = element("div", { class: "cs-cloud-panel", role: "tabpanel", id: `cs-panel-${numbered}` })
+    this.element = element(
+      "section",
+      { class: `cs-cloud ${look}`.trim(), "aria-labelledby": title },
+      element("header", {}, element("h2", { id: title }, say("cloud_title")), this.list),
+      this.body,
+    )
+    // ComfyUI listens to shortcuts and pastes on the whole page.
+    for (const event of ["keydown", "keyup", "keypress", "copy", "cut", "paste", "wheel", "contextmenu"])
+      this.element.addEventListener(event, (happened) => {
+        if (!(happened.ctrlKey || happened.metaKey) || event !== "keydown") happened.stopPropagation()
+      })
+  }
+
+  tabOf(one) {
+    return element(
+      "button",
+      {
+        type: "button",
+        class: "cs-tab",
+        role: "tab",
+        id: `cs-tab-${one.id}-${numbered}`,
+        "aria-controls": `cs-panel-${numbered}`,
+        click: () => this.show(one.id),
+      },
+      element("span", {}, one.name),
+    )
+  }
+
+  /** Show the tab in `place`, in which nothing else is left. */
+  open(place) {
+    addStyles()
+    if (this.place === place && this.element.parentNode === place) return
+    this.close()
+    this.place = place
+    place.classList.add("cs-place")
+    place.replaceChildren(this.element)
+    // Frontends give the same place to the tab of another extension, without closing this one.
+    this.guard = new MutationObserver(() => {
+      const others = [...place.childNodes].some((node) => node !== this.element)
+      if (others || this.element.parentNode !== place) this.close()
+    })
+    this.guard.observe(place, { childList: true })
+    this.show(this.shown.id)
+  }
+
+  close() {
+    if (!this.place) return
+    this.guard.disconnect()
+    this.place.classList.remove("cs-place")
+    if (this.element.parentNode === this.place) this.element.remove()
+    this.place = undefined
+    this.shown.panel.close()
+  }
+
+  /** Show one of the panels; it is shown first when the tab is opened the next time. */
+  show(id) {
+    const next = this.panels.find((one) => one.id === id)
+    if (!next) return
+    if (next !== this.shown) this.shown.panel.close()
+    this.shown = next
+    for (const [name, tab] of this.tabs) {
+      tab.setAttribute("aria-selected", String(name === id))
+      tab.tabIndex = name === id ? 0 : -1
+    }
+    this.body.setAttribute("aria-labelledby", this.tabs.get(id).id)
+    if (this.place) next.panel.open(this.body)
+  }
+
+  /** Show a number at a tab; 0 for none. `text` says what it counts. */
+  count(id, number, text) {
+    const tab = this.tabs.get(id)
+    tab.querySelector(".cs-count")?.remove()
+    if (number) tab.append(element("span", { class: "cs-count", title: text, "aria-label": text }, String(number)))
+  }
+
+  onKey(event) {
+    if (!(event.key in MOVES) || event.ctrlKey || event.metaKey || event.altKey) return
+    event.preventDefault()
+    const now = this.panels.indexOf(this.shown)
+    const next = this.panels[Math.min(this.panels.length - 1, Math.max(0, now + MOVES[event.key]))]
+    this.show(next.id)
+    this.tabs.get(next.id).focus()
+  }
+}
