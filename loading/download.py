@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..errors import IntegrityError, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
-from ..system.concurrency import AdaptiveConcurrency
+from ..system.concurrency import MOST, AdaptiveConcurrency
 from ..system.digests import file_sha256
 from ..system.durable_write import write_all
 from ..system.meter import Meter
@@ -17,9 +17,9 @@ from ..system.meter import Meter
 T = TypeVar("T")
 SINGLE_MAX_BYTES = 8 << 20  # up to this size one request reads the whole object
 # Bytes of one request: many, for few round trips; the fewer, the fewer are left, so that all requests end
-# together.
+# together. There may soon be MOST requests: a large range that one of the first has begun would end last.
 RANGE_MIN_BYTES, RANGE_MAX_BYTES = 8 << 20, 64 << 20
-RANGES_LEFT = 3  # for each request at the same time
+RANGES_LEFT = 3 * MOST
 NOTE_BYTES = 1 << 20  # of a range between two calls of ``arrived``
 
 
@@ -55,17 +55,14 @@ def _require_intact(storage: Storage, info: ObjectInfo, target: Path, meter: Met
     raise IntegrityError(sentence(f"download {info.key!r}", storage.place, said, advice))
 
 
-def ranges(gaps: Iterable[range], requests: Callable[[], int]) -> Iterator[range]:
-    """Divide the bytes of ``gaps`` into the ranges of single requests, in order, as they are drawn.
-
-    ``requests`` returns how many are made at the same time.
-    """
+def ranges(gaps: Iterable[range]) -> Iterator[range]:
+    """Divide the bytes of ``gaps`` into the ranges of single requests, in order."""
     waiting = list(gaps)
     left = sum(map(len, waiting))
     for gap in waiting:
         start = gap.start
         while start < gap.stop:
-            step = min(max(left // (RANGES_LEFT * requests()), RANGE_MIN_BYTES), RANGE_MAX_BYTES)
+            step = min(max(left // RANGES_LEFT, RANGE_MIN_BYTES), RANGE_MAX_BYTES)
             piece = range(start, min(start + step, gap.stop))
             yield piece
             left -= len(piece)
@@ -123,7 +120,7 @@ def fetch_ranges(
     def jobs() -> Iterator[Callable[[], object]]:
         if beginning is not None:
             yield lambda: write(0, beginning)
-        for piece in ranges(gaps, lambda: concurrency.count):
+        for piece in ranges(gaps):
             own.check()
             yield job(piece)
 

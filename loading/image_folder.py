@@ -22,7 +22,7 @@ from ..media.media_facts import MediaFacts
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
 from ..system.budget import Budget
-from ..system.concurrency import MOST, AdaptiveConcurrency
+from ..system.concurrency import FIRST, MOST, AdaptiveConcurrency
 from ..system.meter import Meter
 from . import object_cache, selection
 
@@ -109,7 +109,7 @@ class Loading:
         unreadable: dict[str, Unreadable] = {}
         arriving = meter.part(counts=False)  # the node's progress is that of images which are decoded
         downloads = AdaptiveConcurrency(
-            lambda: arriving.done, MOST_DOWNLOADS, refused=lambda: arriving.refusals
+            lambda: arriving.done, MOST_DOWNLOADS, start=FIRST, refused=lambda: arriving.refusals
         )
         files: dict[str, CloudFile] = {}
         fetching = Budget(lambda: downloads.count)

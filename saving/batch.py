@@ -28,7 +28,7 @@ from ..storage.base import Storage
 from ..storage.connect import storage_of, unopened
 from ..system import thread_pool
 from ..system.budget import MEMORY_BYTES, Budget
-from ..system.concurrency import MOST, AdaptiveConcurrency
+from ..system.concurrency import FIRST, MOST, AdaptiveConcurrency
 from ..system.meter import Meter
 from . import outbox_sender, store_file
 from .choices import FAIL, KEEP_AND_STOP, NO_LINK, OBJECT_URL, PRESIGNED, STOP
@@ -132,7 +132,7 @@ def save(
     reserved = thread_pool.begin(lambda: call.reserve(where.storage, names, if_exists, meter))
     batch = _Batch(where, if_exists, meter, call.began_at)
     uploads = AdaptiveConcurrency(
-        lambda: meter.done, min(MOST_UPLOADS, len(names)), refused=lambda: meter.refusals
+        lambda: meter.done, min(MOST_UPLOADS, len(names)), start=FIRST, refused=lambda: meter.refusals
     )
     sending = Budget(lambda: uploads.count)
 

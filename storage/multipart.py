@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,15 +20,18 @@ from typing import Protocol, TypeVar
 from ..errors import IntegrityError, StorageError, TooLarge, sentence
 from ..providers import MIB, Provider
 from ..system import thread_pool
-from ..system.concurrency import FIRST, AdaptiveConcurrency
+from ..system.concurrency import MOST, AdaptiveConcurrency
 from ..system.digests import crc32
 from ..system.meter import Meter
 
 SINGLE_MAX_BYTES = 16 * MIB  # a larger source is uploaded in parts
 PART_MIN_BYTES, PART_MAX_BYTES = 8 * MIB, 32 * MIB
-PARTS = 2 * FIRST  # at least, if the size allows: parts for all first connections, twice
+PARTS = 2 * MOST  # at least, if the size allows: parts for as many connections as there may be, twice
 SMALL_BYTES = MIB  # a slice of a file up to this size is read once, not for each checksum and for sending
-BLOCK_BYTES = 64 << 10  # for one write to the socket; http.client's own 16 KiB cost a third of the speed
+# For one write to the socket: small where the line is slow, so that progress is smooth; large where it is
+# fast, because after each block the threads compete for Python's interpreter.
+BLOCK_MIN_BYTES, BLOCK_MAX_BYTES = 64 << 10, MIB
+BLOCK_SECONDS = 0.05  # a block that took longer makes the next one smaller
 
 log = logging.getLogger("cloud_storage")
 P = TypeVar("P")
@@ -37,9 +41,9 @@ class Slice(io.RawIOBase):
     """Bytes ``start`` to ``start + length`` of a source, as a seekable file for an SDK to send.
 
     Bytes count on ``meter`` only after ``begin``: an SDK first reads a body to sign it. ``seek(0)``, with
-    which an SDK starts a retry, subtracts them again. ``read`` returns blocks of BLOCK_BYTES whatever size is
-    asked for, because http.client asks for 16 KiB and sends whatever it gets. Raises TransferCancelled, and
-    StorageError for the disk: an SDK would take an OSError for one of the connection, and send the request
+    which an SDK starts a retry, subtracts them again. ``read`` returns blocks of its own size whatever size
+    is asked for, because http.client asks for 16 KiB and sends whatever it gets. Raises TransferCancelled,
+    and StorageError for the disk: an SDK would take an OSError for one of the connection, and send the request
     again. The caller closes it.
     """
 
@@ -48,6 +52,10 @@ class Slice(io.RawIOBase):
         self.meter = meter
         self._source, self._start, self._length = source, start, length
         self._position, self._counted, self._counting = 0, 0, False
+        self._block, self._asked = (
+            BLOCK_MAX_BYTES,
+            0.0,
+        )  # the size of the next block, and when the last was read
         self._file: io.RawIOBase | io.BytesIO = io.BytesIO()  # for ``close``, if opening fails
         try:
             self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
@@ -62,12 +70,13 @@ class Slice(io.RawIOBase):
     def begin(self) -> None:
         """Count what is read from now on: the SDK is sending it."""
         self._counting = True
+        self._block, self._asked = BLOCK_MIN_BYTES, time.monotonic()
 
     def read(self, size: int = -1) -> bytes:
         self.meter.check()
         wanted = self._length - self._position
         if size >= 0:
-            wanted = min(wanted, BLOCK_BYTES)
+            wanted = min(wanted, self._next_block())
         try:
             block = self._file.read(wanted) or b""
         except OSError as error:
@@ -82,6 +91,16 @@ class Slice(io.RawIOBase):
             self._counted += len(block)
             self.meter.add(len(block))
         return block
+
+    def _next_block(self) -> int:
+        """Return the size of the next block; larger and larger ones while the line takes them fast."""
+        if not self._counting:
+            return BLOCK_MAX_BYTES
+        now = time.monotonic()
+        is_fast, self._asked = now - self._asked < BLOCK_SECONDS, now
+        size = self._block * 2 if is_fast else self._block // 2
+        self._block = min(max(size, BLOCK_MIN_BYTES), BLOCK_MAX_BYTES)
+        return self._block
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
@@ -108,7 +127,7 @@ class Slice(io.RawIOBase):
 
     def _blocks(self) -> Iterator[bytes]:
         self.seek(0)
-        while block := self.read(BLOCK_BYTES):
+        while block := self.read(BLOCK_MAX_BYTES):
             yield block
         self.seek(0)
 

@@ -11,17 +11,19 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-FIRST, MOST = 8, 64
+START, FIRST, MOST = 2, 8, 64
+WAITING = 0.8  # of one processor: a process that uses less waits for the network, not for its own interpreter
 GAIN = 1.1  # twice as many requests have to bring this many times as much
 CHANGE = 1.25  # a rate that rises or falls by this much by itself is a reason to try another number
 CLEAR_GAIN = 1.6  # so much more needs no longer measurement than
 CALLS = 3  # between which there are two rates, so that one that still grows is known
 SETTLE_SECONDS = 0.2  # after a change, until new connections are open and old ones have ended
 TRIAL_SECONDS = 0.5  # for which a rate is measured then
-STEADY_SECONDS = 2.0  # the same where no other number is on trial: rates vary by themselves
+STEADY_SECONDS = 1.0  # the same where no other number is on trial: rates vary by themselves
 REFUSED_SECONDS = 0.5  # refusals closer together than this answer one burst, and count once
 CALM_SECONDS = 10.0  # after a refusal, until more requests are tried again
 BUSY = 0.9  # of all processors: then this machine is the limit
+_UP, _DOWN = "up", "down"
 
 
 class _Sample(NamedTuple):
@@ -33,17 +35,23 @@ class _Sample(NamedTuple):
 
     def since(self, before: _Sample) -> tuple[float, bool]:
         """The bytes per second since then, and whether this machine was busy all that time."""
-        seconds = self.time - before.time
-        busy = (self.used - before.used) / seconds >= BUSY * (os.cpu_count() or 1)
-        return (self.moved - before.moved) / seconds, busy
+        busy = self.processors(before) >= BUSY * (os.cpu_count() or 1)
+        return (self.moved - before.moved) / (self.time - before.time), busy
+
+    def processors(self, before: _Sample) -> float:
+        """How many processors this process has used since then, on average."""
+        return (self.used - before.used) / (self.time - before.time)
 
 
 class AdaptiveConcurrency:
     """Doubles the number of requests while that brings GAIN, and halves it while that loses less than GAIN.
 
-    Stays where neither pays, until the rate is another by CHANGE. Halves it when the server asks for fewer
-    requests. What the last two calls saw is enough to go on where the gain is clear; to take a step back it
-    is not. Only one thread may call this, as in ``thread_pool.run``; any may read ``count``.
+    Begins with START, and goes to ``first`` as soon as the process is seen to wait: where requests are so
+    fast that Python itself is the limit, more threads take the interpreter from each other. Stays where no
+    other number pays, until the rate is another by CHANGE: then more are tried, and after a fall also fewer.
+    Halves the number when the server asks for fewer requests. What the last two calls saw is enough to go on
+    where the gain is clear; to take a step back it is not. Only one thread may call this, as in
+    ``thread_pool.run``; any may read ``count``.
     """
 
     def __init__(
@@ -51,18 +59,24 @@ class AdaptiveConcurrency:
         done: Callable[[], int],
         most: int = MOST,
         *,
+        start: int = START,
         first: int = FIRST,
         refused: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
         processor_seconds: Callable[[], float] = time.process_time,
     ) -> None:
-        """``done`` returns the bytes moved, ``refused`` how often the server asked for fewer requests."""
+        """``done`` returns the bytes moved, ``refused`` how often the server asked for fewer requests.
+
+        ``start`` is FIRST where the process has other work beside the requests, as encoding.
+        """
         self._done, self._refused = done, refused
         self._clock, self._processor_seconds = clock, processor_seconds
         self._most = max(1, min(most, MOST))
-        self._least = self.count = min(first, self._most)
+        self._first = min(first, self._most)
+        self._least = self.count = min(start, self._first)
         self._rate: float | None = None  # bytes per second, as last compared; None: not yet known
         self._trial: tuple[int, float] | None = None  # the number and the rate before the one on trial
+        self._directions: list[str] = []  # that are to be tried, if the trial does not pay
         self._is_steady = False  # nothing is on trial, and the rate is known
         self._refusals, self._refused_at = refused(), float("-inf")
         self._calm_at = float("-inf")  # when more requests may be tried again
@@ -79,12 +93,16 @@ class AdaptiveConcurrency:
                 self._refused_at, self._rate, self._trial, self._is_steady = now, None, None, False
                 self._calm_at = now + CALM_SECONDS
                 self._least = max(1, self.count // 2)
+                self._first = min(self._first, self._least)
                 self._change(self._least, CALM_SECONDS)
             return self.count
         sample = _Sample(now, self._done(), self._processor_seconds())
         if now > self._latest[-1].time:
             self._latest = [*self._latest, sample][-CALLS:]
-        if self._rises_clearly():
+        if self.count < self._first and self._waits():
+            self._least, self._rate, self._trial, self._is_steady = self._first, None, None, False
+            self._change(self._first)
+        elif self._rises_clearly():
             self._judge(*sample.since(self._latest[0]))
         elif self._window is None:
             if now >= self._settled and sample.moved > self._moved:
@@ -92,6 +110,14 @@ class AdaptiveConcurrency:
         elif now - self._window.time >= (STEADY_SECONDS if self._is_steady else TRIAL_SECONDS):
             self._judge(*sample.since(self._window))
         return self.count
+
+    def _waits(self) -> bool:
+        """Whether the process waited for the network between the last two calls."""
+        return (
+            len(self._latest) > 1
+            and self._latest[-1].time >= self._calm_at
+            and self._latest[-1].processors(self._latest[-2]) < WAITING
+        )
 
     def _rises_clearly(self) -> bool:
         """Whether the last two calls are enough to add requests: the first ones carry as much as they can,
@@ -107,7 +133,8 @@ class AdaptiveConcurrency:
             before, rate_before = self._trial
             return self.count > before and rate >= rate_before * CLEAR_GAIN
         earlier, later = second.since(first)[0], third.since(second)[0]
-        return self._rate is None and 0 < later <= earlier * CHANGE
+        # many servers give the first bytes of a connection faster than those that follow
+        return self._rate is None and 0 < later <= earlier * CHANGE and earlier <= later * CHANGE
 
     def _judge(self, rate: float, busy: bool) -> None:
         """Keep or take back the number on trial by the ``rate`` it brought, and try the next one."""
@@ -115,27 +142,31 @@ class AdaptiveConcurrency:
             self._is_steady = False  # it fell somewhere in this time: measure what it is now
             self._change(self.count)
             return
+        here = self.count
         if self._trial is None:
-            rises = self._rate is None or rate >= self._rate * CHANGE
-            falls = not rises and self._rate is not None and rate <= self._rate / CHANGE
+            if self._rate is None or rate >= self._rate * CHANGE:
+                self._directions = [_UP]
+            elif rate <= self._rate / CHANGE:
+                self._directions = [_UP, _DOWN]
+            else:
+                rate = self._rate
         else:
             before, rate_before = self._trial
-            is_more = self.count > before
+            is_more = here > before
             pays = rate >= rate_before * GAIN if is_more else rate_before < rate * GAIN
-            if not pays:
-                self._trial, self._rate, self._is_steady = None, rate_before, True
-                self._change(before)
-                return
-            rises, falls = is_more, not is_more
-        following = self.count
-        if rises and not busy:
-            following = min(self.count * 2, self._most)
-        elif falls:
-            following = max(self.count // 2, self._least)
-        self._trial = (self.count, rate) if following != self.count else None
+            if pays:
+                self._directions = [_UP if is_more else _DOWN]
+            else:
+                here, rate = before, rate_before
+        following = here
+        while self._directions and following == here:
+            if self._directions.pop(0) == _DOWN:
+                following = max(here // 2, self._least)
+            elif not busy:
+                following = min(here * 2, self._most)
+        self._rate = rate
+        self._trial = (here, rate) if following != here else None
         self._is_steady = self._trial is None
-        if rises or falls:
-            self._rate = rate
         self._change(following)
 
     def _change(self, count: int, settle: float = SETTLE_SECONDS) -> None:

@@ -63,10 +63,9 @@ def test_more_ranges_travel_side_by_side_where_that_pays(tmp_path, monkeypatch):
     assert part.read_bytes() == b"a" * count
 
 
-@pytest.mark.parametrize("requests", [1, 8, 64])
 @pytest.mark.parametrize("size", [0, 1, download.RANGE_MIN_BYTES, (2 << 30) + 7, (12 << 30) - 1])
-def test_ranges_cover_everything_once_and_get_smaller_towards_the_end(size, requests):
-    pieces = list(download.ranges([range(5, 5 + size)] if size else [], lambda: requests))
+def test_ranges_cover_everything_once_and_get_smaller_towards_the_end(size):
+    pieces = list(download.ranges([range(5, 5 + size)] if size else []))
     assert [piece.start for piece in pieces] == [5, *(piece.stop for piece in pieces)][: len(pieces)]
     assert sum(map(len, pieces)) == size
     lengths = list(map(len, pieces))
@@ -75,15 +74,13 @@ def test_ranges_cover_everything_once_and_get_smaller_towards_the_end(size, requ
     assert len(lengths) < 3 or lengths[-2] == download.RANGE_MIN_BYTES
 
 
-def test_ranges_follow_how_many_are_asked_for_at_once():
-    requests = 8
-    pieces = download.ranges([range(1 << 30)], lambda: requests)
-    assert len(next(pieces)) == (1 << 30) // 24
-    requests = 64
-    assert len(next(pieces)) == download.RANGE_MIN_BYTES
+def test_first_ranges_leave_some_for_every_request_that_may_begin_later():
+    first = next(download.ranges([range(3 << 30)]))
+    assert len(first) * concurrency.MOST * 3 <= 3 << 30
+    assert len(next(download.ranges([range(20 << 30)]))) == download.RANGE_MAX_BYTES
 
 
 def test_every_gap_is_divided_for_itself():
     gaps = [range(0, 3), range(10, 10 + download.RANGE_MIN_BYTES + 1)]
     middle = 10 + download.RANGE_MIN_BYTES
-    assert list(download.ranges(gaps, lambda: 8)) == [gaps[0], range(10, middle), range(middle, middle + 1)]
+    assert list(download.ranges(gaps)) == [gaps[0], range(10, middle), range(middle, middle + 1)]

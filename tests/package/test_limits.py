@@ -162,7 +162,7 @@ def test_the_parts_of_a_large_object_fit_every_provider_and_the_memory(row, size
     assert row.min_part_bytes <= part <= row.max_part_bytes
     assert part % multipart.MIB == 0
     assert part <= 64 * multipart.MIB
-    assert multipart.BLOCK_BYTES * concurrency.MOST <= 4 * multipart.MIB, "in memory at once, of a file"
+    assert multipart.BLOCK_MAX_BYTES * concurrency.MOST <= 64 * multipart.MIB, "in memory at once, of a file"
 
 
 def test_a_part_is_read_from_disk_block_by_block(tmp_path):
@@ -170,7 +170,7 @@ def test_a_part_is_read_from_disk_block_by_block(tmp_path):
     with path.open("wb") as file:
         file.truncate(50 * GIB)  # a hole: it takes no room
     last = multipart.Slice(path, 50 * GIB - 64 * multipart.MIB, 64 * multipart.MIB, Meter())
-    assert len(last.read(1 << 30)) == multipart.BLOCK_BYTES
+    assert len(last.read(1 << 30)) <= multipart.BLOCK_MAX_BYTES
     assert multipart.size_of(path) == 50 * GIB
     last.close()
     name = Name(("m",), ".safetensors")

@@ -25,9 +25,10 @@ def test_equal_parts_fit_the_providers_limits(size):
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(17 * MIB, 8 * MIB), (256 * MIB, 16 * MIB), (257 * MIB, 17 * MIB), (GIB, 32 * MIB)]
+    ("size", "expected"),
+    [(17 * MIB, 8 * MIB), (GIB, 8 * MIB), (2 * GIB, 16 * MIB), (2 * GIB + 1, 16 * MIB), (9 * GIB, 32 * MIB)],
 )
-def test_a_file_has_a_part_for_each_connection_and_none_is_too_small(size, expected):
+def test_a_file_has_parts_for_every_connection_that_may_be_and_none_is_too_small(size, expected):
     assert multipart.part_bytes(size, ROW) == expected
 
 
@@ -50,13 +51,30 @@ def test_a_slice_counts_only_what_is_sent_and_takes_back_what_is_sent_again():
     body.seek(0)
     body.begin()
     first = body.read(16384)
-    assert (len(first), meter.done) == (multipart.BLOCK_BYTES, multipart.BLOCK_BYTES)
+    assert 16384 < len(first) <= multipart.BLOCK_MAX_BYTES
+    assert meter.done == len(first)
     body.seek(0)
     assert meter.done == 0
     body.begin()
     assert body.read() == data[MIB:]
     assert meter.done == 2 * MIB
     assert body.seek(0, io.SEEK_END) == 2 * MIB
+
+
+def test_blocks_grow_while_the_line_takes_them_and_shrink_when_it_does_not(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(multipart.time, "monotonic", lambda: now)
+    body = multipart.Slice(bytes(16 * MIB), 0, 16 * MIB, Meter())
+    body.begin()
+    fast = [len(body.read(16384)) for _ in range(6)]
+    assert fast == sorted(fast)
+    assert fast[-1] == multipart.BLOCK_MAX_BYTES
+    slow = []
+    for _ in range(6):
+        now += 1
+        slow.append(len(body.read(16384)))
+    assert slow == sorted(slow, reverse=True)
+    assert slow[-1] == multipart.BLOCK_MIN_BYTES
 
 
 def test_a_stopped_slice_gives_nothing_more():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from cloud_storage.system import concurrency
-from cloud_storage.system.concurrency import CALM_SECONDS, MOST
+from cloud_storage.system.concurrency import CALM_SECONDS, FIRST, MOST, START
 
 TICK = 0.05  # seconds between two calls, as in thread_pool
 
@@ -10,13 +10,13 @@ TICK = 0.05  # seconds between two calls, as in thread_pool
 class Transfer:
     """A transfer whose bytes per second are ``rate(requests at the same time)``."""
 
-    def __init__(self, rate, most=MOST, first=8):
+    def __init__(self, rate, most=MOST, start=FIRST, busy=0.0):
         self.now, self.done, self.rate, self.changed = 100.0, 0, rate, []
-        self.refusals, self.used, self.busy = 0, 0.0, 0.0
+        self.refusals, self.used, self.busy = 0, 0.0, busy
         self.concurrency = concurrency.AdaptiveConcurrency(
             lambda: self.done,
             most,
-            first=first,
+            start=start,
             refused=lambda: self.refusals,
             clock=lambda: self.now,
             processor_seconds=lambda: self.used,
@@ -87,6 +87,39 @@ def test_a_line_that_only_gets_slower_keeps_its_requests(seconds):
     assert transfer.counts(seconds)[-1] == 64
     transfer.rate = lambda count: 20e6 * count
     assert transfer.counts(20) == [64, 32, 64]
+
+
+def test_a_process_that_waits_gets_the_first_requests_at_once():
+    transfer = Transfer(lambda count: 90e6 * count, start=START, busy=0.7)
+    assert transfer.counts(2 * TICK) == [START, FIRST]
+    assert Transfer(lambda count: 90e6 * count, 5, start=START).counts(2 * TICK) == [START, 5]
+
+
+def test_where_python_is_the_limit_there_are_few_requests():
+    transfer = Transfer(lambda count: 500e6, start=START, busy=1.3)
+    assert transfer.counts(20) == [START, 2 * START, START]
+
+
+def test_requests_of_a_process_that_has_other_work_are_added_while_that_pays():
+    transfer = Transfer(lambda count: 90e6 * count, start=START, busy=1.3)
+    assert transfer.counts(10) == [2, 4, 8, 16, 32, 64]
+
+
+def test_the_burst_that_begins_a_connection_does_not_hide_that_more_requests_pay():
+    began = 100.0
+
+    def rate(count):
+        return 320e6 if transfer.now < began + 0.3 else 10e6 * count
+
+    transfer = Transfer(rate)
+    assert transfer.counts(6)[-1] == MOST
+
+
+def test_after_a_fall_more_requests_are_tried_before_fewer():
+    transfer = Transfer(lambda count: 160e6 if count == 8 else 170e6)
+    assert transfer.counts(10) == [8, 16, 8]
+    transfer.rate = lambda count: 10e6 * count
+    assert transfer.counts(20) == [8, 16, 32, 64]
 
 
 def test_a_rate_that_varies_by_less_than_the_gain_changes_nothing():
