@@ -43,8 +43,8 @@ class Slice(io.RawIOBase):
     Bytes count on ``meter`` only after ``begin``: an SDK first reads a body to sign it. ``seek(0)``, with
     which an SDK starts a retry, subtracts them again. ``read`` returns blocks of its own size whatever size
     is asked for, because http.client asks for 16 KiB and sends whatever it gets. Raises TransferCancelled,
-    and StorageError for the disk: an SDK would take an OSError for one of the connection, and send the request
-    again. The caller closes it.
+    and StorageError for the disk: an SDK would take an OSError for one of the connection, and send the
+    request again. The caller closes it.
     """
 
     def __init__(self, source: bytes | Path, start: int, length: int, meter: Meter) -> None:
