@@ -23,6 +23,16 @@ def metadata_disabled() -> bool:
     return bool(args.disable_metadata)
 
 
+def listens_on() -> list[str]:
+    """The addresses and host names of ``--listen``; [""], which is every address, if they are not known."""
+    try:
+        from comfy.cli_args import args
+
+        return str(args.listen).split(",")
+    except (ImportError, AttributeError):
+        return [""]
+
+
 def answer(method: str, path: str, handler: Callable[[Any], Awaitable[Any]]) -> bool:
     """Have ComfyUI's server answer GET or POST requests to ``path`` with an aiohttp handler, in its event
     loop.

@@ -6,8 +6,8 @@ lines to export, which are asked for.
 
 from __future__ import annotations
 
+import functools
 import getpass
-import json
 import os
 import shlex
 import sys
@@ -16,20 +16,18 @@ from pathlib import Path
 
 from .. import providers
 from ..comfyui import folders
-from ..config import profiles_file, validation
-from ..config.profiles_file import DEFAULT_FIELD, ENVIRONMENT, MaskedDict
+from ..config import profile_writer, profiles_file
+from ..config.profiles_file import ENVIRONMENT, MaskedDict
 from ..config.settings import SETTINGS
-from ..errors import ConfigurationError, StorageError, did_you_mean, disk_errors
+from ..errors import ConfigurationError, StorageError, did_you_mean
 from ..profile import resolve
-from ..storage import connection_test
+from ..storage import connection_test, profile_questions
 from ..storage.connect import connect
-from ..storage.keys import clean_prefix
 from ..system.meter import Meter
 from . import running
 from .console import in_own_words, printable
 from .context import Context
 
-FIRST_NAME = "mine"
 _YES, _NO = ("y", "yes"), ("n", "no")
 
 
@@ -42,8 +40,8 @@ def setup(context: Context, meter: Meter) -> int:
     _say("Enter takes what is in brackets. Ctrl-C ends this: nothing is written before the end.\n")
     answers = MaskedDict()
     row = _ask_provider()
-    answers["provider"] = row.name
     _ask_place(row, answers)
+    answers = profile_questions.profile_of(row, answers)
     while True:
         _ask_keys(row, answers)
         if _works(answers, file, meter):
@@ -134,45 +132,28 @@ def _ask_provider() -> providers.Provider:
 
 def _ask_place(row: providers.Provider, answers: dict[str, str]) -> None:
     """Ask for all but the access key."""
-    for setting in ("endpoint_url", "account_id"):
-        if setting in row.requires:
-            answers[setting] = _ask(row.word(setting), check=_checker(setting))
-    if "endpoint_url" not in answers and "localhost" in row.endpoint:
-        answers["endpoint_url"] = _ask(row.word("endpoint_url"), row.endpoint, _checker("endpoint_url"))
-    region = _ask(row.word("region"), row.region, _checker("region"), optional=True)
-    if region != row.region:
-        answers["region"] = region
-    answers["bucket"] = _ask(row.word("bucket"), check=_checker("bucket"))
-    prefix = _ask("folder in the bucket for everything", check=_checker("path_prefix"), optional=True)
-    answers["path_prefix"] = f"{prefix.rstrip('/')}/" if prefix else ""
-
-
-def _checker(setting: str) -> Callable[[str], str]:
-    """Return the function that checks an answer and returns it cleaned."""
-
-    def check(answer: str) -> str:
-        if setting == "endpoint_url":
-            return validation.clean_url(answer if "://" in answer else f"https://{answer}", setting)
-        if setting == "bucket":
-            validation.check_bucket(answer, setting)
-        elif setting == "path_prefix":
-            return clean_prefix(answer)
-        else:
-            validation.check_endpoint_part(answer, setting)
-        return answer
-
-    return check
+    for question in profile_questions.of_place(row):
+        name = question.setting
+        word = "folder in the bucket for everything" if name == "path_prefix" else row.word(name)
+        check = functools.partial(profile_questions.checked, name)
+        answers[name] = _ask(word, question.default, check, optional=question.optional)
 
 
 def _ask_keys(row: providers.Provider, answers: dict[str, str]) -> None:
     for name in ("access_key", "secret_key", "auth"):
         answers.pop(name, None)
-    key = _ask(f"{row.word('access_key')} (none: the credentials of this machine)", optional=True)
+    check = functools.partial(profile_questions.checked, "access_key")
+    key = _ask(
+        f"{row.word('access_key')} (none: the credentials of this machine)", check=check, optional=True
+    )
     if not key:
         answers["auth"] = "ambient"
         return
     answers["access_key"] = key
-    answers["secret_key"] = _ask(f"{row.word('secret_key')}, which is not shown", read=getpass.getpass)
+    check = functools.partial(profile_questions.checked, "secret_key")
+    answers["secret_key"] = _ask(
+        f"{row.word('secret_key')}, which is not shown", check=check, read=getpass.getpass
+    )
 
 
 # ------------------------------------------------------------ testing and writing
@@ -196,9 +177,7 @@ def _works(answers: dict[str, str], file: Path, meter: Meter) -> bool:
     for finding in findings:
         mark = "✓" if finding.works else "✗"
         _say(f"{mark} {finding.what.ljust(width)}  {in_own_words(finding.text)}")
-    return any(finding.works for finding in findings if finding.what != "share") and not [
-        finding for finding in findings if finding.what in ("list", "write") and not finding.works
-    ]
+    return connection_test.is_enough(findings)
 
 
 def exports(answers: dict[str, str]) -> list[str]:
@@ -212,33 +191,11 @@ def exports(answers: dict[str, str]) -> list[str]:
 def _write(file: Path, there: profiles_file.ProfilesFile, answers: dict[str, str]) -> None:
     """Add the profile to the file, which nobody but this user may read."""
     taken = list(there.profiles)
-
-    def check(name: str) -> str:
-        if name == ENVIRONMENT:
-            raise ConfigurationError("This name stands for the environment. Give another one.")
-        return name
-
-    name = _ask("Name of the profile", FIRST_NAME if FIRST_NAME not in taken else "", check)
+    first = profile_writer.FIRST_NAME
+    name = _ask("Name of the profile", first if first not in taken else "", profile_writer.check_name)
     if name in taken and not _asked(f"Replace the profile {name}?", default=False):
         _say("Nothing was written.")
         return
     is_default = not taken or _asked("Use it if no profile is chosen?", default=not there.default)
-    profiles = {**there.profiles, name: {key: value for key, value in answers.items() if value}}
-    default = name if is_default and len(profiles) > 1 else there.default
-    content = MaskedDict({"profiles": profiles, **({DEFAULT_FIELD: default} if default else {})})
-    with disk_errors("write profiles.json", file, "Check the folder's permissions."):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(file, json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+    profile_writer.write(file, name, answers, replaces=True, is_default=is_default, even_locked=True)
     _say(f"Written: the profile {name} in {file}")
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Replace a file as a whole by one that only this user may read, from its first byte on."""
-    fresh = file.with_name(f"{file.name}.new")
-    fresh.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(fresh, flags, 0o600), "wb") as target:
-        target.write(data)
-        target.flush()
-        os.fsync(target.fileno())
-    fresh.replace(file)

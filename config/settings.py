@@ -176,6 +176,29 @@ def layers(
     return [*found, _widget_layer(overrides)]
 
 
+def check_value(setting: str, value: str) -> None:
+    """Raises ConfigurationError for a text that this setting of profiles.json cannot have as it stands: there
+    "${" begins a reference to an environment variable.
+    """
+    if "${" in value:
+        raise ConfigurationError(f'{setting} has "${{" in it. Write the value itself.')
+    _convert(MaskedDict({setting: value}), setting, setting)
+
+
+def is_locked(entry: object, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether a profile of the file refuses other settings, by itself or by the environment. True for what
+    cannot be read, too: it may be locked.
+    """
+    given = MaskedDict(entry if isinstance(entry, dict) else {})
+    label = "locked"
+    try:
+        said = _expand(given, label, label, environ) if label in given else None
+        said = _variable(SETTINGS[label].variable, environ) if said in ("", None) else said
+        return said not in ("", None) and bool(_convert({label: said}, label, label))
+    except ConfigurationError:
+        return True
+
+
 def _environment_layer(environ: Mapping[str, str] | None) -> Layer:
     rows = [row for row in SETTINGS.values() if row.variable]
     given = MaskedDict({row.name: text for row in rows if (text := _variable(row.variable, environ))})

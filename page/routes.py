@@ -1,10 +1,11 @@
-"""The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection, and
-the models of the library.
+"""The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection, set
+up a bucket, and the models of the library.
 
-What changes something is a POST, and changes nothing but fetches of models and the list of them; no route
-writes to a bucket or deletes. A request about a bucket names a profile, and may override the settings that a
-node may override, unless the profile is locked; requests about models choose no profile. All work is done in
-threads, a few at a time, within ANSWER_SECONDS, so that ComfyUI's event loop stays free.
+What changes something is a POST, and changes nothing but fetches of models, the list of them, and, for the
+user of this machine, profiles.json; no route deletes, and only the test of new settings writes to a bucket. A
+request about a bucket names a profile, and may override the settings that a node may override, unless the
+profile is locked; requests about models choose no profile. All work is done in threads, a few at a time,
+within ANSWER_SECONDS, so that ComfyUI's event loop stays free.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import SETTINGS
 from ..errors import (
     AccessDenied,
+    AlreadyExists,
     Changed,
     ConfigurationError,
     MediaError,
@@ -41,7 +43,7 @@ from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
 from ..system.watch import run_in_thread
-from . import browse, browse_local, models, thumbnails
+from . import browse, browse_local, models, setup, thumbnails
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -70,6 +72,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (AccessDenied, 403),
     (NotFound, 404),
     (Changed, 409),
+    (AlreadyExists, 409),
     (MediaError, 415),
     (Throttled, 503),
     (Unreachable, 504),
@@ -108,6 +111,10 @@ def register(package_folder: str) -> bool:
         handlers += [
             (method, name, _handler(read(_answered(work)), about_models)) for name, work in table.items()
         ]
+    about_setup = asyncio.Semaphore(AT_ONCE)
+    handlers += [
+        (method, name, _handler(_with_refusal(work, method), about_setup)) for method, name, work in _SETUP
+    ]
     return all(server.answer(method, f"/cloud_storage/{name}", handler) for method, name, handler in handlers)
 
 
@@ -126,15 +133,36 @@ def _with_query(work: Work) -> Read:
 
 def _with_body(work: Callable[[Mapping[str, Any], Meter], Answer]) -> Read:
     async def read(request: Request) -> Callable[[Meter], Answer]:
-        body = bytearray()
-        async for part in request.content.iter_any():
-            body += part
-            if len(body) > BODY_BYTES:
-                size = BODY_BYTES // 1024**2
-                raise ConfigurationError(f"The request is larger than {size} MB, which no workflow is.")
-        return lambda meter: work(_json(bytes(body)), meter)
+        size = BODY_BYTES // 1024**2
+        too_large = f"The request is larger than {size} MB, which no workflow is."
+        body = await _body(request, BODY_BYTES, too_large)
+        return lambda meter: work(_json(body), meter)
 
     return read
+
+
+def _with_refusal(work: Callable[[Mapping[str, Any], Meter, str], dict[str, Any]], method: str) -> Read:
+    """The work also gets why this request may change no settings, "" if it may: see setup.py. The body of one
+    that may not is not read.
+    """
+
+    async def read(request: Request) -> Callable[[Meter], Answer]:
+        why = setup.refusal(request.headers)
+        too_large = f"The request is larger than {setup.BODY_BYTES} bytes, which no settings are."
+        is_read = method == "POST" and not why
+        body = await _body(request, setup.BODY_BYTES, too_large) if is_read else b""
+        return lambda meter: Answer(work(_json(body), meter, why))
+
+    return read
+
+
+async def _body(request: Request, limit: int, too_large: str) -> bytes:
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > limit:
+            raise ConfigurationError(too_large)
+    return bytes(body)
 
 
 def _json(body: bytes) -> Mapping[str, Any]:
@@ -300,3 +328,9 @@ _MODELS_POSTED = {
     "models/dismiss": models.dismiss,
     "models/refresh": models.refresh,
 }
+
+_SETUP: tuple[tuple[str, str, Callable[[Mapping[str, Any], Meter, str], dict[str, Any]]], ...] = (
+    ("GET", "setup", lambda said, _meter, why: setup.ask(said, why)),
+    ("POST", "setup/test", setup.test),
+    ("POST", "setup/save", lambda said, _meter, why: setup.save(said, why)),
+)

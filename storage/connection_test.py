@@ -9,7 +9,7 @@ import contextlib
 import functools
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple
@@ -51,7 +51,6 @@ def lines(profile: Profile, storage: Storage, meter: Meter, *, may_write: bool =
     """
     left = storage.unfinished()
     findings = findings_of(profile, storage, meter) if may_write else _test_reading(storage, meter)
-    width = max(len(finding.what) for finding in findings)
     warnings = [_unfinished(left, storage.unfinished()), permission_warning(profile.file)]
     settings = [
         f"Provider     {profile.provider}",
@@ -64,13 +63,26 @@ def lines(profile: Profile, storage: Storage, meter: Meter, *, may_write: bool =
     ]
     return [
         _result(profile, findings),
-        *(
-            ReportLine(f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.text}", "" if f.works else ERROR)
-            for f in findings
-        ),
+        *lines_of(findings),
         *(ReportLine(f"Warning      {warning}", WARNING) for warning in warnings if warning),
         *map(ReportLine, settings),
     ]
+
+
+def lines_of(findings: Sequence[Finding]) -> list[ReportLine]:
+    """Return a line of the report for each finding."""
+    width = max(len(finding.what) for finding in findings)
+    return [
+        ReportLine(f"{'✓' if f.works else '✗'} {f.what.ljust(width)}  {f.text}", "" if f.works else ERROR)
+        for f in findings
+    ]
+
+
+def is_enough(findings: Sequence[Finding]) -> bool:
+    """Whether the bucket is of use: it lists, it stores, and anything that needs a request works."""
+    return any(f.works for f in findings if f.what != "share") and all(  # sharing sends no request
+        f.works for f in findings if f.what in ("list", "write")
+    )
 
 
 def _result(profile: Profile, findings: list[Finding]) -> ReportLine:

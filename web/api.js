@@ -4,7 +4,13 @@
  * buckets belong to the library.
  */
 
-export class Refused extends Error {}
+/** `kind` is the name of the server's error, "" if it gave none. */
+export class Refused extends Error {
+  constructor(message, kind = "") {
+    super(message)
+    this.kind = kind
+  }
+}
 
 /**
  * `address(path)` returns the URL of a path on ComfyUI's server, `say` returns texts. Requests reject with Refused,
@@ -24,7 +30,7 @@ export function serverOf(address, say) {
     }
     if (answer.ok) return answer
     const said = await answer.json().catch(() => ({}))
-    if (said.error) throw new Refused(say.message(said.error))
+    if (said.error) throw new Refused(say.message(said.error), said.kind)
     throw new Refused(answer.status === 404 ? say("outdated") : `HTTP ${answer.status}`)
   }
 
@@ -75,6 +81,15 @@ export function serverOf(address, say) {
       cancel: (models) => post("models/cancel", { models }),
       dismiss: () => post("models/dismiss"),
       refresh: () => post("models/refresh"),
+    },
+    /** A new profile. Its secrets go to the server, and are in no answer. */
+    setup: {
+      /** What to ask, whether anything is configured, and whether this page may save. */
+      ask: () => read("setup"),
+      /** The lines of a test of `{provider, answers}`, or what is `wrong` with answers by setting. */
+      test: (said, signal) => post("setup/test", said, signal),
+      /** Save `{provider, answers, name, replace, default}`. */
+      save: (said, signal) => post("setup/save", said, signal),
     },
     /** An address of an object, `{profile, …, key}`, that works for a minute. */
     open: async (object) => (await (await ask("open", object, { cache: "no-store" })).json()).address,

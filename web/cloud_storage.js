@@ -12,12 +12,15 @@ import { hostOf } from "./host.js"
 import { libraryExtension } from "./library_page.js"
 import { showRuns } from "./node_runs.js"
 import { nodesExtension } from "./nodes_page.js"
+import { setupOf } from "./setup_page.js"
 import { sidebarOf } from "./sidebar_page.js"
 
 const host = hostOf(app, api)
 host.sidebar = sidebarOf(host)
+host.setup = setupOf(host)
 
 app.registerExtension(nodesExtension(host))
 app.registerExtension(libraryExtension(host))
+app.registerExtension(host.setup.extension)
 app.registerExtension(host.sidebar.extension) // after the extensions that add its panels
 showRuns(host) // now: before the page listens, and before anything is queued

@@ -13,7 +13,7 @@ import { texts } from "./texts.js"
 const NAMES_MILLISECONDS = 5000 // for which the page may wait for the bucket's names when it starts
 const CHANGED_MILLISECONDS = 400 // between the latest change of the workflow and a question about its models
 
-/** `host` is that of host.js, with the `sidebar` of sidebar_page.js. */
+/** `host` is that of host.js, with the `sidebar` of sidebar_page.js and the `setup` of setup_page.js. */
 export function libraryExtension(host) {
   const { app, api, locale, sidebar } = host
   const say = (...words) => texts(locale())(...words)
@@ -89,7 +89,8 @@ export function libraryExtension(host) {
 
     setup() {
       sidebar.add("models", {
-        make: (how) => (tab = new ModelsTab({ library, locate: (ids) => locate(app, ids), ...how })),
+        make: (how) =>
+          (tab = new ModelsTab({ library, locate: (ids) => locate(app, ids), setup: host.setup, ...how })),
         count: () => [...library.fetches.values()].filter(isBusy).length,
       })
       api.addEventListener("graphChanged", workflowChanged)
@@ -102,6 +103,10 @@ export function libraryExtension(host) {
       api.addEventListener("execution_start", () => {
         for (const node of failed) hideError(node)
         failed.clear()
+      })
+      host.setup.whenSaved(async () => {
+        await models.refresh().catch(() => null) // the tab says what is wrong
+        library.look()
       })
       library.look() // a download may be running since before the page was loaded
     },

@@ -26,10 +26,10 @@ const NOTHING = {
 
 let numbered = 0 // makes the ids of elements unique
 
-/** `locate(nodes)` shows nodes of the workflow, by their ids. */
+/** `locate(nodes)` shows nodes of the workflow, by their ids; `setup` is that of setup_page.js. */
 export class ModelsTab {
-  constructor({ library, say, locale, locate }) {
-    Object.assign(this, { library, say, locale, locate })
+  constructor({ library, say, locale, locate, setup }) {
+    Object.assign(this, { library, say, locale, locate, setup })
     this.failures = new Map() // messages by key: why a download could not be started
     this.build()
   }
@@ -178,6 +178,13 @@ export class ModelsTab {
     if (!what) return this.empty.replaceChildren()
     const [shape, title, text] = NOTHING[what]
     this.empty.replaceChildren(icon(shape), element("h3", {}, say(title)), element("p", {}, say(text)))
+    if (what === "off") this.offerSetup()
+  }
+
+  /** A button to set up a bucket, if there is none. */
+  async offerSetup() {
+    if (!this.setup || (await this.setup.isConfigured()) || this.empty.dataset.what !== "off") return
+    this.empty.append(button(this.say("setup_title"), () => this.setup.open(), "cs-primary cs-setup-button"))
   }
 
   drawWorkflow() {

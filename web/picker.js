@@ -6,6 +6,7 @@
  * not change what a click or a key press means. Nothing is marked at first, unless the node's own value is in the list.
  */
 
+import { keepEvents } from "./dialog.js"
 import { addStyles, button, dateOf, element, icon, sizeOf } from "./dom.js"
 import { isOfKind } from "./kinds.js"
 import { Thumbnails } from "./thumbnails.js"
@@ -125,9 +126,7 @@ class Picker {
       { root: this.scroller, rootMargin: "200px" },
     )
     this.observer.observe(this.more)
-    // ComfyUI listens to shortcuts and pastes on the whole page.
-    for (const event of ["keydown", "keyup", "keypress", "copy", "cut", "paste", "pointerdown", "wheel", "contextmenu"])
-      this.dialog.addEventListener(event, (happened) => happened.stopPropagation())
+    keepEvents(this.dialog)
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog) this.dialog.close() // the backdrop
     })

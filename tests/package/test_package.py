@@ -37,7 +37,7 @@ IMPORTS = {
     "storage.oss": GROUND,
     "storage": GROUND,
     "profile": ("config", "providers", "errors"),
-    "config": ("providers", "errors"),
+    "config": ("providers", "system", "errors"),
     "providers": ("errors",),
     "system": ("errors",),
     "errors": (),

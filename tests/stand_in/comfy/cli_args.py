@@ -2,4 +2,4 @@
 
 import argparse
 
-args = argparse.Namespace(disable_metadata=False)
+args = argparse.Namespace(disable_metadata=False, listen="127.0.0.1")
