@@ -1,7 +1,8 @@
-"""Reads the workflow of a file: JSON, or a PNG, WebP, MP4 or FLAC with one inside. Needs no other package.
+"""Reads the workflow of a file: JSON, or a file of another kind with one inside. Needs no other package.
 
 ComfyUI's nodes, those of this package and VideoHelperSuite keep it in different places: text chunks of a PNG,
-the EXIF of a WebP, the metadata of an MP4 by keys or as a comment, and the comments of a FLAC.
+the EXIF of a WebP, the metadata of an MP4 by keys or as a comment, the comments of a FLAC; those of other
+kinds are in workflow_places.
 """
 
 from __future__ import annotations
@@ -13,47 +14,75 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import MediaError
+from ..errors import MediaError, StorageError
+from . import workflow_places
+from .workflow_places import MAX_BYTES, Texts
 
-MAX_BYTES = 64 << 20  # of one text; a workflow with images in it may have some MB
 _NAMES = ("workflow", "prompt")  # the page's form first: it is what the page shows for this file
-_ADVICE = "Choose a workflow in JSON, or a PNG, WebP, MP4 or FLAC that ComfyUI has saved with its workflow."
+_ADVICE = (
+    "Choose a workflow in JSON, or an image, video or audio file that ComfyUI has saved with its workflow."
+)
 
 
 def read(path: Path) -> Mapping[str, Any]:
     """Return a workflow in the page's or the API's form. Raises MediaError without one, and OSError."""
     with path.open("rb") as file:
-        head = file.read(12)
-        file.seek(0)
-        for is_kind, texts in _KINDS:
-            if is_kind(head):
-                return _found(path, dict(_tolerant(texts(file))))
-        text = file.read(MAX_BYTES)
+        return find(file, path.name)
+
+
+def find(file: BinaryIO, name: str) -> Mapping[str, Any]:
+    """Return the workflow of an open file called ``name``: see ``read``. Reads as little as possible.
+
+    What the file's own ``read`` and ``seek`` raise is raised only if nothing was found before.
+    """
+    head = file.read(12)
+    file.seek(0)
+    for is_kind, texts in _KINDS:
+        if is_kind(head):
+            return _found(name, texts(file))
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b""):
+        raise MediaError(f"{name} has no workflow inside. {_ADVICE}")
+    text = file.read(MAX_BYTES)
     try:
-        return _checked(path, json.loads(text.decode("utf-8-sig")))
+        return _checked(name, json.loads(text.decode("utf-8-sig")))
     except (ValueError, RecursionError) as error:
-        raise MediaError(f"{path.name} has no workflow: it is not JSON. {_ADVICE}") from error
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{name} has no workflow: it is not JSON. {_ADVICE}") from error
 
 
-def _tolerant(texts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield what is read before the file turns out to be damaged."""
+def is_of_page(workflow: Mapping[str, Any]) -> bool:
+    """Whether a workflow is in the page's form, with places of nodes, and not in the API's."""
+    return isinstance(workflow.get("nodes"), list)
+
+
+def _found(name: str, texts: Texts) -> Mapping[str, Any]:
+    """The first workflow of the page's form, else the last one of the API's."""
+    prompt: Mapping[str, Any] | None = None
+    failure: Exception | None = None
     try:
-        yield from texts
-    except (struct.error, ValueError, zlib.error, IndexError):
-        return
-
-
-def _found(path: Path, texts: Mapping[str, str]) -> Mapping[str, Any]:
-    for name in _NAMES:
-        if name in texts:
+        for kind, text in texts:
+            if kind not in _NAMES:
+                continue
             try:
-                return _checked(path, json.loads(texts[name]))
+                found = _checked(name, json.loads(text))
             except (ValueError, RecursionError):
                 continue
-    raise MediaError(f"{path.name} has no workflow inside. {_ADVICE}")
+            if kind == _NAMES[0]:
+                return found
+            prompt = found
+    except (MediaError, StorageError, OSError) as error:  # of reading; what was found before counts
+        failure = error
+    except (struct.error, ValueError, zlib.error, IndexError, AttributeError):
+        pass  # a damaged file: the same
+    if prompt is not None:
+        return prompt
+    if failure is not None:
+        raise failure
+    raise MediaError(f"{name} has no workflow inside. {_ADVICE}")
 
 
-def _checked(path: Path, content: Any) -> Mapping[str, Any]:  # noqa: ANN401
+def _checked(name: str, content: Any) -> Mapping[str, Any]:  # noqa: ANN401
     """Return the nodes of what may be a workflow, or the body of a request with one."""
     if isinstance(content, dict):
         if isinstance(content.get("nodes"), list):
@@ -62,7 +91,7 @@ def _checked(path: Path, content: Any) -> Mapping[str, Any]:  # noqa: ANN401
             content = content["prompt"]
         if content and all(isinstance(node, dict) and "class_type" in node for node in content.values()):
             return dict(content)
-    raise MediaError(f"{path.name} has no workflow: it is other JSON. {_ADVICE}")
+    raise MediaError(f"{name} has no workflow: it is other JSON. {_ADVICE}")
 
 
 # ------------------------------------------------------------ the places of each kind of file
@@ -122,16 +151,11 @@ def _flac(file: BinaryIO) -> Iterator[tuple[str, str]]:
     is_last = False
     while not is_last and len(head := file.read(4)) == 4:  # noqa: PLR2004
         is_last, kind, length = bool(head[0] & 0x80), head[0] & 0x7F, int.from_bytes(head[1:], "big")
+        if kind != 4:  # noqa: PLR2004
+            file.seek(length, 1)
+            continue
         block = file.read(length)
-        if kind == 4:  # noqa: PLR2004
-            position = 4 + int.from_bytes(block[:4], "little")
-            (count,) = struct.unpack_from("<I", block, position)
-            position += 4
-            for _ in range(count):
-                (size,) = struct.unpack_from("<I", block, position)
-                name, _, text = block[position + 4 : position + 4 + size].partition(b"=")
-                position += 4 + size
-                yield name.decode("latin-1").lower(), text.decode()
+        yield from workflow_places.vorbis_comments(block)
 
 
 def _mp4(file: BinaryIO) -> Iterator[tuple[str, str]]:
@@ -205,4 +229,10 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO], Iterator[tuple
     (lambda head: head[:4] == b"RIFF" and head[8:] == b"WEBP", _webp),
     (lambda head: head.startswith(b"fLaC"), _flac),
     (lambda head: head[4:8] == b"ftyp", _mp4),
+    (lambda head: head.startswith(b"\xff\xd8\xff"), lambda file: workflow_places.jpeg(file, _exif)),
+    (lambda head: head.startswith(b"\x1aE\xdf\xa3"), workflow_places.webm),
+    (lambda head: head.startswith(b"OggS"), workflow_places.ogg),
+    (lambda head: head.startswith(b"ID3"), workflow_places.mp3),
+    (lambda head: head.startswith(b"glTF"), workflow_places.glb),
+    (lambda head: head[5:10] == b'\0\0\0{"', workflow_places.safetensors),
 )

@@ -43,7 +43,7 @@ from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
 from ..system.watch import run_in_thread
-from . import browse, browse_local, models, setup, thumbnails
+from . import browse, browse_local, models, setup, thumbnails, workflow_inside
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -290,6 +290,11 @@ def _open(query: Query, meter: Meter) -> Answer:
     return Answer({"address": storage.signed_url(key, timedelta(seconds=OPEN_SECONDS))})
 
 
+def _workflow(query: Query, meter: Meter) -> Answer:
+    storage, key = _object(query)
+    return Answer(workflow_inside.workflow(storage, key, meter))
+
+
 def _test(query: Query, meter: Meter) -> Answer:
     profile = _profile(query)
     lines = connection_test.lines(profile, connect(profile), meter, may_write=False)
@@ -312,6 +317,7 @@ _WORK: dict[str, Work] = {
     "local": _local,
     "local_thumbnail": _local_thumbnail,
     "open": _open,
+    "workflow": _workflow,
     "test": _test,
 }
 

@@ -48,7 +48,7 @@ UNSAID_NAMES = {
 UNSAID_KEYS = {"tooltip"}
 UNSAID_MODULES = {
     "__init__.py",
-    *("cloud.py", "installation.py", "workflow_reader.py"),  # of the command line
+    *("cloud.py", "installation.py"),  # of the command line
     *("core_loaders.py", "pack_loaders.py", "loader_row.py"),  # names of nodes, and where they are from
 }
 UNSAID_PACKAGES = {"command_line"}  # whose texts are never on the page

@@ -93,6 +93,8 @@ export function serverOf(address, say) {
     },
     /** An address of an object, `{profile, …, key}`, that works for a minute. */
     open: async (object) => (await (await ask("open", object, { cache: "no-store" })).json()).address,
+    /** The workflow inside an object, `{workflow}` or, of the API, `{prompt}`, with the `name` of the file. */
+    workflow: async (object) => (await ask("workflow", object, { cache: "no-store" })).json(),
     /** The lines of a connection test that writes nothing. */
     test: async (profile) => (await (await ask("test", profile, { cache: "no-store" })).json()).lines,
   }

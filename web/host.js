@@ -3,7 +3,9 @@
  */
 
 import { serverOf } from "./api.js"
+import { pageOf } from "./comfy_page.js"
 import { texts } from "./texts.js"
+import { openWorkflowInside } from "./workflow_inside.js"
 
 const CATEGORY = "cloud_storage"
 
@@ -17,6 +19,10 @@ export function hostOf(app, api) {
     say: () => texts(host.locale()),
     /** Requests to our routes. */
     server: () => serverOf((path) => api.apiURL(path), host.say()),
+    page: pageOf(app),
+    /** Open the workflow inside an object, `{...profile, key}`; resolves with whether it is on the canvas. */
+    openWorkflow: (object) =>
+      openWorkflowInside(object, { server: host.server(), say: host.say(), page: host.page }),
     /** The outermost graph. */
     root: () => app.rootGraph ?? app.graph,
     /** All nodes on the page with their names, as of `namedNodes`. */

@@ -54,7 +54,7 @@ async function browse(host, node, widget) {
   if (chosen === null) return
   setValue(host.app, node, widget, chosen.key)
   if (PICKED[widget.name] === "file")
-    showPicked(host, node, chosen, () => host.server().thumbnail(profile, chosen))
+    showPicked(host, node, chosen, () => host.server().thumbnail(profile, chosen), { ...profile, key: chosen.key })
 }
 
 /** Choose one of the files in ComfyUI's own folders. */

@@ -7,6 +7,7 @@ import { NODE_MIN_PIXELS } from "./node_lines.js"
 import { addElement, dropWidgets } from "./node_widgets.js"
 import { previewElement } from "./preview.js"
 import { mayHaveOne } from "./thumbnails.js"
+import { mayHaveWorkflow } from "./workflow_inside.js"
 
 const PREVIEW_PIXELS = 190 // the least height of a preview in a node, with its caption
 const PREVIEW_WIDGETS = ["$$canvas-image-preview", "video-preview"] // the frontend's, of an earlier run
@@ -23,10 +24,15 @@ export function showLoaded(host, node, given) {
   showPreviews(node, previews)
 }
 
-/** Show the name of a chosen file at once, and its thumbnail as soon as it has arrived. */
-export async function showPicked(host, node, file, thumbnail) {
+/**
+ * Show the name of a chosen file at once, and its thumbnail as soon as it has arrived; for an `object` of the bucket
+ * also what opens the workflow inside.
+ */
+export async function showPicked(host, node, file, thumbnail, object = null) {
   const detail = [sizeOf(file.size, host.locale()), dateOf(file.modified, host.locale())].filter(Boolean).join(" · ")
   const shown = { title: file.key.split("/").at(-1), detail }
+  if (object && mayHaveWorkflow(file.key))
+    shown.action = { label: host.say()("inside_open"), click: () => host.openWorkflow(object) }
   const box = showPreviews(node, [shown])
   const turn = (node.cloudStorageTurn = {})
   if (!mayHaveOne(file)) return

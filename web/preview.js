@@ -5,9 +5,12 @@
  * result in the assets, by Save Image and Copy Image, and to the Mask Editor, whose mask no node of ours could use.
  */
 
-import { element, icon } from "./dom.js"
+import { button, element, icon } from "./dom.js"
 
-/** Make an element; `show` replaces its images, each `{address, title, detail}`. Without address: an icon. */
+/**
+ * Make an element; `show` replaces its images, each `{address, title, detail, action}`. Without address: an icon.
+ * `action` is a button below it, `{label, click}`.
+ */
 export function previewElement() {
   const made = element("div", { class: "cs-preview" })
   let kept = []
@@ -25,8 +28,9 @@ export function previewElement() {
   }
 }
 
-function figure({ address, title, detail }) {
+function figure({ address, title, detail, action }) {
   const image = address ? element("img", { src: address, alt: title ?? "", draggable: "false" }) : icon("file")
   const lines = [title && element("div", { class: "cs-title", title }, title), element("div", {}, detail)]
+  if (action) lines.push(button(action.label, action.click, "cs-bare cs-action"))
   return element("figure", {}, image, element("figcaption", {}, ...lines.filter(Boolean)))
 }

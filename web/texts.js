@@ -42,7 +42,7 @@ export const TEXTS = {
   setup_bucket: ["Bucket", "存储桶"],
   setup_path_prefix: ["Folder in the bucket", "存储桶中的文件夹"],
   setup_access_key: ["Access key", "访问密钥"],
-  setup_secret_key: ["Its secret", "密钥的 Secret"],
+  setup_secret_key: ["Its secret", "私密部分（Secret）"],
   setup_name: ["Name of the profile", "配置名称"],
   setup_name_hint: ["You choose it in Cloud Storage Profile.", "用于在“云存储配置”节点中选择。"],
   setup_default: ["Use it for nodes without a profile", "未连接配置的节点使用它"],
@@ -67,7 +67,18 @@ export const TEXTS = {
   setup_environment: ["Or environment variables where ComfyUI is started", "或在启动 ComfyUI 处设置环境变量"],
   setup_by_hand: [
     "Write the access key and its secret for {secret}. Only ComfyUI's user should be able to read the file (chmod 600).",
-    "请把 {secret} 换成访问密钥及其 Secret。该文件应只有 ComfyUI 的用户可以读取（chmod 600）。",
+    "请把 {secret} 换成访问密钥及其私密部分。该文件应只有 ComfyUI 的用户可以读取（chmod 600）。",
+  ],
+  inside_open: ["Open the workflow inside", "打开其中的工作流"],
+  inside_none: ["{name} cannot be opened as a workflow", "无法将 {name} 作为工作流打开"],
+  inside_prompt: ["The file has only the prompt of the API", "该文件只有 API 的 prompt"],
+  inside_prompt_help: [
+    "The nodes and their values are there; their places, groups and notes are not.",
+    "节点及其值都在；位置、分组和注释则没有。",
+  ],
+  inside_unreadable: [
+    "ComfyUI could not open the workflow: {reason}. Download the file and look into it.",
+    "ComfyUI 无法打开该工作流：{reason}。请下载该文件并查看。",
   ],
   pick_file: ["Choose a file", "选择文件"],
   pick_folder: ["Choose a folder", "选择文件夹"],

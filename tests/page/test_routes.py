@@ -114,7 +114,7 @@ def test_a_locked_profile_is_not_overridden(cloud, ask, monkeypatch):
     monkeypatch.setenv("COMFY_S3_LOCKED", "1")
     assert ask("list").status == 200
     for name in ("provider", "bucket", "path_prefix", "region"):
-        for route in ("list", "thumbnail", "open", "test"):
+        for route in ("list", "thumbnail", "open", "workflow", "test"):
             answer = ask(route, key="x", **{name: "AWS S3" if name == "provider" else "other"})
             assert answer.status == 400
             assert "locked" in answer.json["error"]
@@ -143,7 +143,7 @@ def test_a_query_sets_no_key_and_no_endpoint(cloud, ask):
 )
 def test_a_page_of_another_site_gets_nothing(cloud, ask, headers):
     put(cloud, "a.txt")
-    for route in ("list", "thumbnail", "local", "local_thumbnail", "open", "test"):
+    for route in ("list", "thumbnail", "local", "local_thumbnail", "open", "workflow", "test"):
         answer = ask(route, headers=headers, key="a.txt")
         assert answer.status == 403
         assert list(answer.json) == ["error"]
@@ -159,7 +159,7 @@ def test_only_the_library_and_the_setup_have_routes_that_change_something(comfyu
     assert routes.register("comfyui-cloud-storage")
     about_models = {"GET": ("names", "catalogue", "copies", "progress")}
     about_models["POST"] = ("workflow", "fetch", "cancel", "dismiss", "refresh")
-    of_a_bucket = ("list", "thumbnail", "local", "local_thumbnail", "open", "test")
+    of_a_bucket = ("list", "thumbnail", "local", "local_thumbnail", "open", "workflow", "test")
     assert {(route.method, route.path) for route in comfyui.routes} == {
         ("GET", "/cloud_storage/setup"),
         *(("POST", f"/cloud_storage/setup/{name}") for name in ("test", "save")),
