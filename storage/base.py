@@ -151,19 +151,27 @@ class Storage(ABC):
         """
 
     def put(
-        self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool = False
+        self,
+        key: str,
+        source: bytes | Path,
+        options: PutOptions,
+        meter: Meter,
+        create: bool = False,
+        replaces: str = "",
     ) -> ObjectInfo:
         """Store ``source`` under ``key``: a reader sees the old object or the whole new one.
 
         ``create``: raises AlreadyExists and changes nothing if the key is taken. If the server cannot do that
         atomically, the key is checked before the write; raises AccessDenied if the access key may not check.
+        ``replaces`` is the ETag of the object to replace: raises Changed and changes nothing if there is
+        another one, or none. It is checked before the write, and by a server that supports If-Match again.
         Large sources are uploaded in parts; after a failure or Cancel these are removed from the server.
         ``meter`` counts bytes, and subtracts bytes that are sent again. Raises ConfigurationError, before
         anything is sent, if the profile is read-only.
         """
         self._refuse_read_only(f"store {key!r}")
         meter.check()
-        return self._put(key, source, options, meter, create)
+        return self._put(key, source, options, meter, create, replaces)
 
     def delete(self, key: str) -> None:
         """Remove one object, if it exists. Raises ConfigurationError if the profile is read-only."""
@@ -185,7 +193,13 @@ class Storage(ABC):
 
     @abstractmethod
     def _put(
-        self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
+        self,
+        key: str,
+        source: bytes | Path,
+        options: PutOptions,
+        meter: Meter,
+        create: bool,
+        replaces: str,
     ) -> ObjectInfo:
         """Do what ``put`` promises, on a profile that may write."""
 

@@ -65,6 +65,7 @@ class UploadRequest:
     options: PutOptions
     meter: Meter
     create: bool
+    replaces: str = ""
 
     @property
     def tried(self) -> str:

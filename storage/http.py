@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from ..errors import (
     AccessDenied,
+    AlreadyExists,
     Changed,
     ConfigurationError,
     Forbidden,
@@ -262,17 +263,29 @@ class HttpStorage(Storage):
     # ------------------------------------------------------------------------------------ writing
 
     def _put(
-        self, key: str, source: bytes | Path, options: PutOptions, meter: Meter, create: bool
+        self,
+        key: str,
+        source: bytes | Path,
+        options: PutOptions,
+        meter: Meter,
+        create: bool,
+        replaces: str,
     ) -> ObjectInfo:
-        upload = UploadRequest(
-            key, self._full(key), source, multipart.size_of(source), options, meter, create
-        )
+        size = multipart.size_of(source)
+        upload = UploadRequest(key, self._full(key), source, size, options, meter, create, replaces)
         fields = self._fields(options)
-        if upload.size > multipart.SINGLE_MAX_BYTES:
-            stored = self._store_parts(upload, fields)
-        else:
-            with contextlib.closing(Slice(source, 0, upload.size, meter)) as body:
-                stored = upload.stored(self._store_single(upload, fields, body))
+        if replaces:
+            self._check_is(upload)
+        try:
+            if upload.size > multipart.SINGLE_MAX_BYTES:
+                stored = self._store_parts(upload, fields)
+            else:
+                with contextlib.closing(Slice(source, 0, upload.size, meter)) as body:
+                    stored = upload.stored(self._store_single(upload, fields, body))
+        except AlreadyExists as error:  # the server's answer to a condition that is not met
+            if replaces:
+                raise self._replaced(upload) from error
+            raise
         with contextlib.suppress(TransferCancelled):  # too late: the object is stored
             self._uploads.end(self._end_unfinished)
         return stored
@@ -328,6 +341,19 @@ class HttpStorage(Storage):
             self._raise_reason(error, upload.key, f"check whether {upload.key!r} is taken")
         self._with_etag(answer, upload.tried)
         raise taken(upload.key, self.place)
+
+    def _check_is(self, upload: UploadRequest) -> None:
+        """Raise Changed if the key does not have the object that the upload is to replace."""
+        try:
+            is_same = headers.etag(self._headers_of(upload.key)) == upload.replaces
+        except NotFound:
+            is_same = False
+        if not is_same:
+            raise self._replaced(upload)
+
+    def _replaced(self, upload: UploadRequest) -> Changed:
+        said, advice = "somebody else has replaced or deleted it meanwhile", "Look at what is there now."
+        return Changed(sentence(upload.tried, self.place, said, advice))
 
     def _unexpected_answer(self, tried: str, missing: str) -> Unreachable:
         """Return the error for a successful answer that is not from an object store."""

@@ -130,12 +130,12 @@ def _extend(client: Any) -> None:  # noqa: ANN401
     """Add what boto3 has no parameters for, by events of botocore that every release since 1.26 has."""
     events = client.meta.events
 
-    def take_create(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-        context["create_only"] = params.pop("CreateOnly", False)
+    def take_condition(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        context["condition"] = params.pop("Condition", {})
 
-    def send_create(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-        if context.get("create_only"):  # boto3 has a parameter for it only since 1.35
-            params["headers"]["If-None-Match"] = "*"
+    def send_condition(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        # boto3 has parameters for If-None-Match and If-Match only since 1.35
+        params["headers"].update(context.get("condition", {}))
 
     def take_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         context["body"] = params["Body"]
@@ -160,8 +160,8 @@ def _extend(client: Any) -> None:  # noqa: ANN401
     # and a login page redirects that too: botocore repeats it until the stack is full.
     events.register("before-call.s3.HeadBucket", answer_head_bucket)
     for operation in ("PutObject", "CompleteMultipartUpload"):
-        events.register(f"before-parameter-build.s3.{operation}", take_create)
-        events.register(f"before-call.s3.{operation}", send_create)
+        events.register(f"before-parameter-build.s3.{operation}", take_condition)
+        events.register(f"before-call.s3.{operation}", send_condition)
     events.register_last("before-call.s3.PutObject", send_small_at_once)
     for operation in ("PutObject", "UploadPart"):
         events.register(f"before-parameter-build.s3.{operation}", take_body)

@@ -35,6 +35,7 @@ _CRC32 = "x-amz-checksum-crc32"
 _SHA256 = re.compile("[0-9a-f]{64}")
 # A server that does not support If-None-Match, and one that may not
 _NO_CONDITIONS = ("NotImplemented", "501")
+_UNMET = ("PreconditionFailed", "412")  # Ceph compares the ETag with its quotes, and finds none equal
 _MAYBE_NO_CONDITIONS = (*_NO_CONDITIONS, "InvalidArgument", "InvalidRequest", "400")
 
 
@@ -92,6 +93,7 @@ class S3Storage(HttpStorage):
             # Ceph accepts the condition on a completion and ignores it
             else _Creation(True, certain=completes is True, checks=not (puts and completes)),
         }
+        self._matches = True  # becomes False once the server has refused the ETag that the object has
         self._address = ""
         self._checks_crc32 = False  # becomes True once an answer has the checksum that the request had
         self._client.meta.events.register("response-received.s3", self._record_clock)
@@ -149,13 +151,17 @@ class S3Storage(HttpStorage):
         if self._is_plain and not self._checks_crc32:
             fields["ContentMD5"] = _base64(body.digest("md5"))
 
-        def send(condition: Mapping[str, bool]) -> str:
+        def send(condition: Mapping[str, str]) -> str:
             body.seek(0)
             # a larger one waits for "100 Continue", in botocore's way
             if upload.size < s3_client.SMALL_BYTES and (connection := self._direct.connection()):
                 return self._put_directly(connection, upload, fields, body, condition)
             answer = self._client.put_object(
-                **self._target(upload.full_key), Body=body, ContentLength=upload.size, **condition, **fields
+                **self._target(upload.full_key),
+                Body=body,
+                ContentLength=upload.size,
+                Condition=condition,
+                **fields,
             )
             self._direct.learn(upload.full_key)
             return self._require(answer, "ETag", upload.tried).strip('"')
@@ -177,15 +183,14 @@ class S3Storage(HttpStorage):
         upload: UploadRequest,
         fields: Mapping[str, Any],
         body: Slice,
-        condition: Mapping[str, bool],
+        condition: Mapping[str, str],
     ) -> str:
         try:
             names = self._direct.header_names
             sent = {names[name]: value for name, value in fields.items() if name != "Metadata"}
             for name, value in fields.get("Metadata", {}).items():
                 sent[f"{self.dialect.metadata}{name}"] = value
-            if condition:
-                sent["If-None-Match"] = "*"
+            sent.update(condition)
             if self._is_plain or self._row.checksums == "when_supported":
                 sent[_CRC32] = _base64(body.crc32())
             payload = upload.sha256 if _SHA256.fullmatch(upload.sha256) else ""
@@ -217,26 +222,34 @@ class S3Storage(HttpStorage):
         self,
         upload: UploadRequest,
         operation: str,
-        send: Callable[[Mapping[str, bool]], str],
+        send: Callable[[Mapping[str, str]], str],
         is_own: Callable[[Mapping[str, str]], bool],
     ) -> str:
-        """Send a write and return its ETag. With ``upload.create`` the key must be free.
+        """Send a write and return its ETag. With ``upload.create`` the key must be free; with
+        ``upload.replaces`` it has been checked.
 
-        ``send`` gets the parameters of the condition; ``is_own`` is that of ``_write``.
+        ``send`` gets the headers of the condition; ``is_own`` is that of ``_write``.
         """
+        met = {"If-None-Match": "*"} if upload.create else {"If-Match": f'"{upload.replaces}"'}
 
         def write(creation: _Creation) -> str:
-            if creation.checks:
+            if creation.checks and upload.create:
                 self._check_free(upload, atomic=creation.certain)
-            condition = {"CreateOnly": True} if creation.condition else {}
+            condition = met if creation.condition else {}
             return self._write(upload, functools.partial(send, condition), is_own)
 
         creation = self._creation[operation] if upload.create else _OVERWRITE
+        if upload.replaces and self._matches:
+            creation = self._creation[operation]
         with self._writing(upload):
             try:
                 return write(creation)
             except Exception as error:
                 code = self._errors.code(error)
+                if upload.replaces and creation.condition and code in _UNMET:
+                    self._check_is(upload)
+                    self._matches = False
+                    return write(_OVERWRITE)
                 if not creation.condition or code not in _MAYBE_NO_CONDITIONS:
                     raise
             if code in _NO_CONDITIONS:
@@ -292,13 +305,13 @@ class _PartRequests(PartRequests[S3Storage]):
         return {"PartNumber": number, "ETag": etag}
 
     def finish(self, upload_id: str, parts: Sequence[dict[str, Any]]) -> str:
-        def complete(condition: Mapping[str, bool]) -> str:
+        def complete(condition: Mapping[str, str]) -> str:
             with connection_watch.completing():
                 answer = self.storage._client.complete_multipart_upload(
                     **self.storage._target(self.upload.full_key),
                     UploadId=upload_id,
                     MultipartUpload={"Parts": list(parts)},
-                    **condition,
+                    Condition=condition,
                 )
             etag = self.storage._require(answer, "ETag", self.upload.tried)
             return etag.strip('"') or _joined_etag(parts)  # Ceph's is empty

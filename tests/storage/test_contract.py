@@ -271,6 +271,22 @@ def test_of_many_that_create_one_key_one_wins(storage):
     assert [f"{number}".encode() for number in outcomes] == [storage.read("race.txt")]
 
 
+def test_an_object_is_replaced_only_while_it_is_the_expected_one(storage):
+    first = put(storage, "own.txt", b"first")
+    second = storage.put("own.txt", b"second", PutOptions(), Meter(), replaces=first.etag)
+    assert storage.read("own.txt") == b"second"
+    with pytest.raises(errors.Changed, match=r"own\.txt"):
+        storage.put("own.txt", b"third", PutOptions(), Meter(), replaces=first.etag)
+    assert storage.stat("own.txt").etag == second.etag
+    large = storage.put("own.txt", LARGE, PutOptions(), Meter(), replaces=second.etag)
+    with pytest.raises(errors.Changed):
+        storage.put("own.txt", LARGE + b"x", PutOptions(), Meter(), replaces=second.etag)
+    assert storage.stat("own.txt").etag == large.etag
+    with pytest.raises(errors.Changed):
+        storage.put("none.txt", b"x", PutOptions(), Meter(), replaces=first.etag)
+    assert [info.key for info in storage.list()] == ["own.txt"]
+
+
 def test_a_large_upload_that_would_replace_is_refused(storage, place, tmp_path):
     put(storage, "taken.bin", b"small")
     with pytest.raises(errors.AlreadyExists):

@@ -87,7 +87,7 @@ def test_a_server_that_takes_the_condition_in_vain_replaces_nothing(place, folde
         monkeypatch.setattr(
             storage._client,
             name,
-            lambda CreateOnly=False, send=send, **rest: send(**rest),  # noqa: N803
+            lambda Condition=None, send=send, **rest: send(**rest),  # noqa: N803
         )
     with pytest.raises(errors.AlreadyExists):
         put(storage, "a.bin", data, create=True)
