@@ -20,6 +20,7 @@ from . import (
 )
 from .comfyui import input_values, node_classes, node_ids, server
 from .library import service
+from .mirror import service as mirror_service
 from .page import routes
 
 _modules = (
@@ -51,6 +52,7 @@ _folder = Path(__file__).parent.name
 routes.register(_folder)
 if service.start():
     node_classes.register_hidden(nodes_library.HIDDEN_NODES, _folder)
+mirror_service.start()
 node_ids.warn_of_others(NODE_CLASS_MAPPINGS, _folder)
 server.when_started(nodes_profile.connect_ahead)
 

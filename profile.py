@@ -19,7 +19,16 @@ from typing import Any, NoReturn
 from . import providers
 from .config import settings, validation
 from .config.profiles_file import ENVIRONMENT, ON_SERVER
-from .config.settings import FROM_PROFILE, KEYS, PAIR, SETTINGS, Layer, ModelSettings, UploadSettings
+from .config.settings import (
+    FROM_PROFILE,
+    KEYS,
+    PAIR,
+    SETTINGS,
+    Layer,
+    MirrorSettings,
+    ModelSettings,
+    UploadSettings,
+)
 from .errors import ConfigurationError
 
 DEFAULT = "default"  # the source of a setting that no layer sets
@@ -49,6 +58,7 @@ class Profile:
     file: Path = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict, repr=False)
     models: ModelSettings = field(default_factory=ModelSettings, repr=False)
+    mirror: MirrorSettings = field(default_factory=MirrorSettings, repr=False)
 
     def __str__(self) -> str:
         return f"Cloud Storage Profile {self.name!r}: bucket {self.bucket!r} at {self.provider}"
@@ -189,6 +199,7 @@ def _resolve_layers(name: str, layers: Sequence[Layer], file: Path) -> Profile:
         file=file,
         overrides=dict(overrides),
         models=_models(values),
+        mirror=_mirror(values),
     )
 
 
@@ -202,11 +213,31 @@ _MODEL_FIELDS = {
 
 
 def _models(values: Mapping[str, Any]) -> ModelSettings:
-    said = {name: values[setting] for setting, name in _MODEL_FIELDS.items() if values[setting] != ""}
+    return ModelSettings(**_said(values, _MODEL_FIELDS))
+
+
+_MIRROR_FIELDS = {
+    "mirror": "folders",
+    "mirror_prefix": "prefix",
+    "mirror_exclude": "exclude",
+    "mirror_delete_after_days": "delete_after_days",
+    "mirror_mb_per_second": "mb_per_second",
+}
+
+
+def _mirror(values: Mapping[str, Any]) -> MirrorSettings:
+    said = _said(values, _MIRROR_FIELDS)
+    if "exclude" in said:
+        said["exclude"] = tuple(part.strip() for part in said["exclude"].split(",") if part.strip())
+    return MirrorSettings(**said)
+
+
+def _said(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    said = {name: values[setting] for setting, name in names.items() if values[setting] != ""}
     if "prefix" in said:
         folder = said["prefix"].strip("/")
         said["prefix"] = f"{folder}/" if folder else ""  # "/" alone means the whole bucket
-    return ModelSettings(**said)
+    return said
 
 
 def _merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Layer]]:

@@ -28,6 +28,7 @@ COMMANDS = {
     "models push": ("models", "push"),
     "outbox list": ("outbox", "list_waiting"),
     "outbox send": ("outbox", "send"),
+    "mirror": ("mirror", "run"),
 }
 
 

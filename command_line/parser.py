@@ -109,6 +109,12 @@ def parser() -> argparse.ArgumentParser:
     actions = outbox.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", parents=[every], help="list what waits")
     actions.add_parser("send", parents=[every], help="upload what waits")
+
+    mirror = command("mirror", "upload new files of the folders that the setting mirror names")
+    mirror.add_argument("--once", action="store_true", help="end when everything is uploaded")
+    mirror.add_argument(
+        "--all", action="store_true", help="also files from before the mirror was switched on"
+    )
     return top
 
 

@@ -25,15 +25,16 @@ FROM_PROFILE = "(from profile)"  # value of the provider widget: override nothin
 AUTH_MODES = ("keys", "ambient", "anonymous")
 OFF, OFFER, ON_DEMAND = "off", "offer", "on demand"
 MODELS_MODES = (OFF, OFFER, ON_DEMAND)  # weakest first
+MIRROR_FOLDERS = ("output", "input", "workflows")
 
 
 @dataclass(frozen=True)
 class Setting:
     """One setting: its field in profiles.json, its environment variable, and its kind of value.
 
-    ``kind`` is "text", "flag", "auth", "key", "upload", "mode" or "gigabytes". ``widget``: a workflow may
-    override it. ``credential``: all of these come from one layer. ``of_provider``: dropped when a stronger
-    layer names a provider, because the value belongs to another one.
+    ``kind`` is "text", "flag", "auth", "key", "upload", "mode", "folders", "gigabytes", "days" or
+    "megabytes". ``widget``: a workflow may override it. ``credential``: all of these come from one layer.
+    ``of_provider``: dropped when a stronger layer names a provider, because the value belongs to another one.
     """
 
     name: str
@@ -67,6 +68,11 @@ SETTINGS: dict[str, Setting] = {
         Setting("models_budget_gb", "COMFY_S3_MODELS_BUDGET_GB", kind="gigabytes"),
         Setting("models_keep_free_gb", "COMFY_S3_MODELS_KEEP_FREE_GB", kind="gigabytes"),
         Setting("models_pickles", "COMFY_S3_MODELS_PICKLES", kind="flag"),
+        Setting("mirror", "COMFY_S3_MIRROR", kind="folders"),
+        Setting("mirror_prefix", "COMFY_S3_MIRROR_PREFIX"),
+        Setting("mirror_exclude", "COMFY_S3_MIRROR_EXCLUDE"),
+        Setting("mirror_delete_after_days", "COMFY_S3_MIRROR_DELETE_AFTER_DAYS", kind="days"),
+        Setting("mirror_mb_per_second", "COMFY_S3_MIRROR_MB_PER_SECOND", kind="megabytes"),
     )
 }
 KEYS = tuple(row.name for row in SETTINGS.values() if row.kind == "key")
@@ -109,6 +115,22 @@ class ModelSettings:
     budget_gb: float | None = None
     keep_free_gb: float = 10.0
     pickles: bool = False
+
+
+@dataclass(frozen=True)
+class MirrorSettings:
+    """Which folders of ComfyUI follow into the bucket by themselves: ``folders`` are some of MIRROR_FOLDERS.
+
+    Keys begin with ``prefix``. ``exclude`` has patterns of names that are left out. Files of output are
+    removed from this machine ``delete_after_days`` after the bucket has them, 0: never. ``mb_per_second``
+    limits what is sent, in 10**6 bytes, 0: no limit.
+    """
+
+    folders: tuple[str, ...] = ()
+    prefix: str = "comfyui/"
+    exclude: tuple[str, ...] = ()
+    delete_after_days: float = 0.0
+    mb_per_second: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -304,14 +326,16 @@ def _convert(given: Mapping[str, Any], key: str, label: str) -> object:
         if flag is None:
             raise ConfigurationError(f"{label} is neither true nor false. Write true or false.")
         return flag
-    if kind == "gigabytes":
-        return _gigabytes(given[key], label)
+    if kind in _NUMBERS:
+        return _number(given[key], label, *_NUMBERS[kind])
     _check_text(given, key, label)
     if kind == "mode":
         mode = given[key].lower().replace("-", " ").replace("_", " ")
         if mode not in MODELS_MODES:
             raise ConfigurationError(f"{label} is {given[key]!r}. Write one of {', '.join(MODELS_MODES)}.")
         return mode
+    if kind == "folders":
+        return _folders(given[key], label)
     if kind == "key" and key != "secret_key" and not _SENT_IN_HEADER.fullmatch(given[key]):
         raise ConfigurationError(f"{label} has a space or a character that is not ASCII. Copy it again.")
     if kind == "auth" and given[key] not in AUTH_MODES:
@@ -319,14 +343,31 @@ def _convert(given: Mapping[str, Any], key: str, label: str) -> object:
     return given[key]
 
 
-def _gigabytes(value: object, label: str) -> float:
+_NUMBERS = {  # what the number of a kind counts, and examples
+    "gigabytes": ("gigabytes", "200 or 0.5"),
+    "days": ("days", "30 or 0.5"),
+    "megabytes": ("megabytes", "20 or 0.5"),
+}
+
+
+def _number(value: object, label: str, of: str, like: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number < math.inf:
-        raise ConfigurationError(f"{label} is not a number of gigabytes. Write it like 200 or 0.5.")
+        raise ConfigurationError(f"{label} is not a number of {of}. Write it like {like}.")
     return number
+
+
+def _folders(text: str, label: str) -> tuple[str, ...]:
+    named = [part.strip().lower() for part in text.split(",") if part.strip()]
+    if wrong := [name for name in named if name not in MIRROR_FOLDERS]:
+        known = ", ".join(MIRROR_FOLDERS)
+        raise ConfigurationError(
+            f"{label} names {wrong[0]!r}. Write some of {known}, with commas between them."
+        )
+    return tuple(name for name in MIRROR_FOLDERS if name in named)
 
 
 def _check_text(given: Mapping[str, Any], key: str, label: str) -> None:

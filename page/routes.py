@@ -1,5 +1,5 @@
 """The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection, set
-up a bucket, and the models of the library.
+up a bucket, the models of the library, and the mirror.
 
 What changes something is a POST, and changes nothing but fetches of models, the list of them, and, for the
 user of this machine, profiles.json; no route deletes, and only the test of new settings writes to a bucket. A
@@ -43,7 +43,7 @@ from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
 from ..system.watch import run_in_thread
-from . import browse, browse_local, models, setup, thumbnails, workflow_inside
+from . import browse, browse_local, mirror, models, setup, thumbnails, workflow_inside
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -106,7 +106,8 @@ def register(package_folder: str) -> bool:
         )
     about_buckets, about_models = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
     handlers = [("GET", name, _handler(_with_query(work), about_buckets)) for name, work in _WORK.items()]
-    for method, table in (("GET", _MODELS), ("POST", _MODELS_POSTED)):
+    quick = (("GET", {**_MODELS, **_MIRROR}), ("POST", {**_MODELS_POSTED, **_MIRROR_POSTED}))
+    for method, table in quick:
         read = _with_query if method == "GET" else _with_body
         handlers += [
             (method, name, _handler(read(_answered(work)), about_models)) for name, work in table.items()
@@ -321,6 +322,8 @@ _WORK: dict[str, Work] = {
     "test": _test,
 }
 
+_MIRROR = {"mirror/state": mirror.state}
+_MIRROR_POSTED = {"mirror/retry": mirror.retry}
 _MODELS = {
     "models/names": models.names,
     "models/catalogue": models.catalogue,

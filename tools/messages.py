@@ -36,6 +36,7 @@ SMALLEST = 3  # letters of a template; with fewer it would be found in everythin
 # Where strings with words in them are no messages, each with its reason.
 UNSAID_CALLS = {
     *("count", "seconds", "text_input", "key", "key_prefix"),  # tooltips: they are in locales/
+    *("execute", "executemany", "executescript"),  # SQL
     "split",  # a list of names, written in one string
     *("getLogger", "compile", "TypeError", "AssertionError", "NotImplementedError", "Thread"),  # the code's
 }
@@ -43,6 +44,7 @@ LOGGERS = {"log", "logger", "logging"}
 UNSAID_NAMES = {
     *("DESCRIPTION", "OUTPUT_TOOLTIPS", "SEARCH_ALIASES", "NODE_DISPLAY_NAME_MAPPINGS"),  # of locales/
     "tooltip",
+    *("_TABLES", "_WRITE"),  # SQL
     "FORBIDDEN",  # names of formats; the reasons beside them have names of their own
 }
 UNSAID_KEYS = {"tooltip"}
@@ -75,6 +77,7 @@ UNSAID = {
     *("in the bucket", "base name"),  # values for the page, which has its own words for them
     "on demand",  # a setting
     *("no date of the listing", "not a date: {}", "not an object: {}"),  # in the log
+    "its check fails",  # in the log
     "core, comfy/sd1_clip.py",  # where something is from
     # Of an enum, never shown:
     "every object: the network, the server, the bucket, the access key or the settings",

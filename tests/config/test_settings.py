@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from cloud_storage.config import settings
@@ -54,6 +55,14 @@ def test_a_mode_of_the_library_is_one_of_three(file):
     assert "models in profile 'a'" in said("a", write(file, a={"models": False}))
 
 
+def test_the_folders_of_the_mirror_are_some_of_three():
+    for text in ("outputs", "output;input", "models"):
+        with pytest.raises(ConfigurationError, match="Write some of output, input, workflows"):
+            settings.layers("", {}, Path("none"), {"COMFY_S3_MIRROR": text})
+    with pytest.raises(ConfigurationError, match="is not a number of days"):
+        settings.layers("", {}, Path("none"), {"COMFY_S3_MIRROR_DELETE_AFTER_DAYS": "never"})
+
+
 def test_every_environment_variable_of_the_contract_is_read(file):
     given = {
         "PROVIDER": "MinIO",
@@ -75,6 +84,11 @@ def test_every_environment_variable_of_the_contract_is_read(file):
         "MODELS_BUDGET_GB": "200",
         "MODELS_KEEP_FREE_GB": "0.5",
         "MODELS_PICKLES": "yes",
+        "MIRROR": "workflows, Output",
+        "MIRROR_PREFIX": "box-1",
+        "MIRROR_EXCLUDE": "*.json, drafts/*",
+        "MIRROR_DELETE_AFTER_DAYS": "30",
+        "MIRROR_MB_PER_SECOND": "2.5",
     }
     layer, widgets = settings.layers(
         "", {}, file, {f"COMFY_S3_{name}": value for name, value in given.items()}
@@ -87,6 +101,9 @@ def test_every_environment_variable_of_the_contract_is_read(file):
         "models_budget_gb": 200.0,
         "models_keep_free_gb": 0.5,
         "models_pickles": True,
+        "mirror": ("output", "workflows"),
+        "mirror_delete_after_days": 30.0,
+        "mirror_mb_per_second": 2.5,
     }
     assert dict(layer.values) == {**expected, **converted}
     assert not widgets.values

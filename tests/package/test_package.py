@@ -14,20 +14,31 @@ from package_modules import ROOT, imports, modules
 
 # What a package may import of the others, besides itself and the packages around it. "nodes" are the node
 # modules at the root; the root's other modules are packages of one module.
-NODE_FLOOR = ("node_inputs", "saving", "loading", "library", "syncing", "page")
+NODE_FLOOR = ("node_inputs", "saving", "loading", "library", "mirror", "syncing", "page")
 GROUND = ("profile", "config", "providers", "system", "errors")
 ROOMS = ("media", "media.image", "media.video", "media.audio")
 IMPORTS = {
-    "__init__": ("nodes", "page", "library", "comfyui"),
+    "__init__": ("nodes", "page", "library", "mirror", "comfyui"),
     "nodes": (*NODE_FLOOR, "comfyui", *ROOMS, "storage", *GROUND),
     "cloud": (),  # it loads command_line by its name
-    "command_line": ("library", "syncing", "saving", "loading", "comfyui", "media", "storage", *GROUND),
+    "command_line": (
+        "library",
+        "mirror",
+        "syncing",
+        "saving",
+        "loading",
+        "comfyui",
+        "media",
+        "storage",
+        *GROUND,
+    ),
     "node_inputs": ("saving", "media", "storage"),
     "saving": ("comfyui", "media", "storage", *GROUND),
     "loading": ("comfyui", *ROOMS, "storage", *GROUND),
     "library": ("saving", "loading", "comfyui", "storage", *GROUND),
+    "mirror": ("saving", "loading", "comfyui", "storage", *GROUND),
     "syncing": ("loading", "comfyui", "storage", *GROUND),
-    "page": ("library", "comfyui", *ROOMS, "storage", *GROUND),
+    "page": ("library", "mirror", "comfyui", *ROOMS, "storage", *GROUND),
     "comfyui": (*ROOMS, "storage", *GROUND),
     "media.audio": ("system", "errors"),
     "media.image": ("system", "errors"),

@@ -546,3 +546,15 @@ def test_the_settings_of_the_library_are_merged_like_all_others(tmp_path):
     assert profile.resolve("", {}, file, {"COMFY_S3_BUCKET": "c"}).models == ModelSettings(OFFER, "models/")
     assert profile.resolve("", {}, file, environ).models == ModelSettings(ON_DEMAND, "team/models/")
     assert profile.resolve("a", {}, file, environ).models == ModelSettings(ON_DEMAND, "", 0.0)
+
+
+def test_the_settings_of_the_mirror_are_merged_like_all_others(tmp_path):
+    from cloud_storage.config.settings import MirrorSettings
+
+    file = tmp_path / "profiles.json"
+    file.write_text('{"profiles": {"a": {"bucket": "b", "mirror_prefix": "/", "mirror": ""}}}')
+    environ = {"COMFY_S3_BUCKET": "c", "COMFY_S3_MIRROR": "output", "COMFY_S3_MIRROR_EXCLUDE": "*.json, x/*"}
+    assert profile.resolve("", {}, file, {"COMFY_S3_BUCKET": "c"}).mirror == MirrorSettings()
+    excluded = ("*.json", "x/*")
+    assert profile.resolve("", {}, file, environ).mirror == MirrorSettings(("output",), exclude=excluded)
+    assert profile.resolve("a", {}, file, environ).mirror == MirrorSettings(("output",), "", excluded)

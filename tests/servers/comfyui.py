@@ -48,7 +48,7 @@ def running(
     processes = Processes(folder)
     try:
         for name in FOLDERS:
-            (folder / name).mkdir()
+            (folder / name).mkdir(exist_ok=True)  # of one that was stopped
         (folder / "custom_nodes" / NAME).symlink_to(package, target_is_directory=True)
         for other in others:
             (folder / "custom_nodes" / other.name).symlink_to(other, target_is_directory=other.is_dir())

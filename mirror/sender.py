@@ -1,0 +1,163 @@
+"""Stores one file of the mirror, whatever was there before: never over somebody else's object, never twice.
+
+What the bucket has is asked before anything is sent again, so that a process that was killed in between has
+lost nothing and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mimetypes
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import AlreadyExists, Changed, NotFound
+from ..storage.base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, PutOptions, Storage
+from ..storage.multipart import SINGLE_MAX_BYTES
+from ..system import digests, utc_clock
+from ..system.file_fingerprint import Fingerprint
+from ..system.meter import Meter
+from .journal import SENDING, STORED, Journal, Row
+from .names import Names
+
+IN_MEMORY_BYTES = SINGLE_MAX_BYTES  # what is sent is then what was read, whoever writes to the file meanwhile
+
+
+class WrittenTo(Exception):
+    """Something wrote to the file while it was read or sent: it is not complete."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A folder of this machine and where it goes; ``number`` is that of the journal."""
+
+    root: Path
+    names: Names
+    journal: Journal
+    number: int
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The content of a file, of which ``source`` is sent."""
+
+    path: Path
+    file: Fingerprint
+    source: bytes | Path
+    sha256: str
+    options: PutOptions
+    meter: Meter
+
+    def is_of(self, info: ObjectInfo) -> bool:
+        """Return if an object has the same content."""
+        if info.size != self.file.size:
+            return False
+        if info.sha256 or not info.md5:
+            return info.sha256 == self.sha256
+        if isinstance(self.source, bytes):
+            return hashlib.md5(self.source, usedforsecurity=False).hexdigest() == info.md5
+        return digests.file_digest(self.source, "md5", self.meter) == info.md5
+
+    def is_still_there(self) -> bool:
+        return self.file.fits(self.path)
+
+
+def send(target: Target, storage: Storage, name: str, file: Fingerprint, meter: Meter) -> Row:
+    """Bring a file that was complete as ``file`` into the bucket, and note it in the journal.
+
+    Raises WrittenTo, OSError for the file, StorageError, ``sqlite3.Error`` for the journal.
+    """
+    content = _content(target, storage, name, file, meter)
+    row = target.journal.row(target.number, name)
+    if row is not None and row.sha256 == content.sha256 and row.state == STORED and not row.gone:
+        return _noted(target, replace(row, file=file))
+    etag = ""  # of our own object, to be renewed
+    keys = target.names.keys(name, content.sha256, storage.room_for_key)
+    if row is not None and row.key and not row.gone:
+        found = _look(storage, row.key)
+        if found is not None and content.is_of(found):
+            return _stored(target, name, content, found, row.own or row.state == SENDING)
+        if found is None or _is_ours(row, found):
+            etag = found.etag if found else ""
+            keys = _first(row.key, keys)
+    for key in keys:
+        if isinstance(
+            content.source, Path
+        ):  # if this process ends meanwhile, it knows its own object by this
+            is_renewed = row is not None and row.key == key
+            begun = Row(name, file, SENDING, content.sha256, key, etag, own=is_renewed)
+            target.journal.write(target.number, [begun])
+        try:
+            info = storage.put(key, content.source, content.options, meter, create=not etag, replaces=etag)
+        except (AlreadyExists, Changed):
+            etag = ""
+            found = _look(storage, key)
+            if found is not None and content.is_of(found):
+                is_own = row is not None and row.key == key and row.own
+                return _stored(target, name, content, found, is_own)
+            continue
+        return _stored(target, name, content, info, own=True)
+    raise AlreadyExists(f"Could not store {name!r}: all its names are taken. Rename the file.")
+
+
+def _first(key: str, others: Iterator[str]) -> Iterator[str]:
+    yield key
+    yield from (other for other in others if other != key)
+
+
+def _is_ours(row: Row, found: ObjectInfo) -> bool:
+    """Return if an object is the one that this mirror has made from the file, and nobody has replaced it."""
+    if row.etag and found.etag == row.etag:
+        return row.own
+    return row.state == SENDING and bool(row.sha256) and found.sha256 == row.sha256
+
+
+def _content(target: Target, storage: Storage, name: str, file: Fingerprint, meter: Meter) -> _Content:
+    path = target.root / name
+    source: bytes | Path = path
+    pieces = ""
+    if file.size <= IN_MEMORY_BYTES:
+        source = path.read_bytes()
+        sha256 = hashlib.sha256(source).hexdigest()
+    else:
+        sha256, pieces = digests.sha256_and_pieces(path, meter)
+    if Fingerprint.of(path) != file:
+        raise WrittenTo(name)
+    recorded = {SHA256_METADATA: sha256, **({PIECES_METADATA: pieces} if pieces else {})}
+    options = replace(
+        storage.defaults,
+        content_type=mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream",
+        metadata={**storage.defaults.metadata, **recorded},
+    )
+    return _Content(path, file, source, sha256, options, meter)
+
+
+def _look(storage: Storage, key: str) -> ObjectInfo | None:
+    with contextlib.suppress(NotFound):
+        return storage.stat(key)
+    return None
+
+
+def _stored(target: Target, name: str, content: _Content, info: ObjectInfo, own: bool) -> Row:
+    mixed = isinstance(content.source, Path) and not content.is_still_there()
+    row = Row(
+        name,
+        content.file,
+        SENDING if mixed else STORED,
+        content.sha256,
+        info.key,
+        info.etag,
+        own,
+        stored_at=utc_clock.now().timestamp(),
+    )
+    _noted(target, row)
+    if mixed:
+        raise WrittenTo(name)
+    return row
+
+
+def _noted(target: Target, row: Row) -> Row:
+    target.journal.write(target.number, [row])
+    return row

@@ -1,0 +1,163 @@
+"""The one mirror of this process: its thread, and what the page asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..comfyui import folders, server
+from ..comfyui.amounts import several
+from ..errors import TransferCancelled
+from ..profile import Profile
+from ..system.file_fingerprint import Fingerprint
+from ..system.meter import Meter
+from . import journal as journals
+from . import members
+from .journal import Journal, Row
+from .members import Members
+from .mirrored_folder import MirroredFolder
+from .profile_mirror import ProfileMirror
+
+LOOK_SECONDS, LOOK_MAX_SECONDS = 1.0, 2.0  # from one look to the next
+LOOK_SHARE = 150  # a look that takes 10 ms is followed by a pause of 1.5 s
+
+log = logging.getLogger("cloud_storage")
+
+
+class Mirror:
+    """All profiles that mirror. ``look`` and ``close`` belong to one thread, the rest may be called from any.
+
+    ``only`` limits it to one profile by its name; ``everything`` sends what was there before the mirror was
+    switched on; ``told`` is called with each file that is stored.
+    """
+
+    def __init__(
+        self,
+        only: str = "",
+        everything: bool = False,
+        told: Callable[[ProfileMirror, MirroredFolder, Row], object] = lambda profile, folder, row: None,
+    ) -> None:
+        self._only, self._everything, self._told = only, everything, told
+        self._journal: Journal | None = None
+        self._settings: Fingerprint | str | None = "unread"
+        self._has_reported = False
+        self.members = Members({})
+        self.profiles: list[ProfileMirror] = []
+        self.error = ""
+
+    def look(self) -> None:
+        """Read the settings if they have changed, look at all folders once, and send what is complete.
+
+        Raises nothing: what fails is in ``state``, and repeated.
+        """
+        try:
+            self._read_settings()
+        except (OSError, sqlite3.Error) as error:
+            if not self.error:
+                log.warning("The mirror cannot open its journal: %s", error)
+            self.error = f"Could not open the mirror's journal: {error}. Check the disk of the user folder."
+            self._settings = "unread"
+            return
+        self.error = ""
+        for profile in self.profiles:
+            profile.look(self.profiles)
+        if self.profiles and not self._has_reported:
+            self._has_reported = True
+            waiting = sum(profile.state()["waiting"] for profile in self.profiles)
+            log.info("The mirror has started: %s.", several(waiting, "{} file waits", "{} files wait"))
+
+    def _read_settings(self) -> None:
+        file = folders.profiles_file()
+        found: Fingerprint | None = None
+        with contextlib.suppress(OSError):
+            found = Fingerprint.of(file)
+        if found == self._settings:
+            return
+        self._settings = found
+        self.members = members.read(file)
+        wanted: dict[str, Profile] = {
+            name: profile for name, profile in self.members.profiles.items() if self._only in ("", name)
+        }
+        kept = [one for one in self.profiles if wanted.get(one.profile.name) == one.profile]
+        for one in self.profiles:
+            if one not in kept:
+                one.close()
+        known = {one.profile.name for one in kept}
+        self.profiles = kept
+        for name, profile in wanted.items():
+            if name not in known:
+                self.profiles = [*self.profiles, self._of(profile)]
+
+    def _of(self, profile: Profile) -> ProfileMirror:
+        if self._journal is None:
+            self._journal = Journal(folders.system_folder() / journals.FILE_NAME)
+        made: list[ProfileMirror] = []
+        made.append(
+            ProfileMirror(
+                profile,
+                self._journal,
+                self._everything,
+                lambda folder, row: self._told(made[0], folder, row),
+            )
+        )
+        return made[0]
+
+    def close(self) -> None:
+        """Stop sending, and release the locks of the folders."""
+        for profile in self.profiles:
+            profile.close()
+
+    def run(self, meter: Meter) -> None:
+        """Look again and again until ``meter`` is stopped."""
+        try:
+            while True:
+                began = time.thread_time()
+                try:
+                    self.look()
+                except Exception:  # a fault of this program: nothing is lost but this look
+                    log.exception("The mirror could not look at its folders")
+                cost = time.thread_time() - began
+                meter.wait(min(max(LOOK_SECONDS, LOOK_SHARE * cost), LOOK_MAX_SECONDS))
+        except TransferCancelled:
+            pass
+        finally:
+            self.close()
+
+    def retry(self) -> None:
+        """Try at once what failed."""
+        for profile in self.profiles:
+            profile.retry()
+
+    def state(self) -> dict[str, Any]:
+        """Return what the page shows. Asks no bucket and reads no folder."""
+        profiles = [profile.state() for profile in self.profiles]
+        return {
+            "on": self.members.is_on,
+            "waiting": sum(one["waiting"] for one in profiles),
+            "waiting_bytes": sum(one["waiting_bytes"] for one in profiles),
+            "failing": bool(self.error) or any(one["failing"] for one in profiles),
+            "errors": [*self.members.errors, *([self.error] if self.error else [])],
+            "profiles": profiles,
+        }
+
+
+_mirror = Mirror()
+
+
+def mirror() -> Mirror:
+    """Return the mirror of this process."""
+    return _mirror
+
+
+def start() -> None:
+    """Begin with ComfyUI's server, in a thread of its own. It waits for the settings to ask for a mirror."""
+    server.when_started(
+        lambda: threading.Thread(
+            target=_mirror.run, args=(Meter(),), name="cloud-storage-mirror", daemon=True
+        ).start()
+    )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from cloud_storage.mirror.mirrored_folder import ELSEWHERE, MISSING, STILL_SECONDS, MirroredFolder
+from cloud_storage.mirror.names import Names
+from cloud_storage.system.file_fingerprint import Fingerprint
+
+
+@pytest.fixture
+def made(journal, tmp_path):
+    """``made()`` is a folder that is mirrored; all are closed in the end."""
+    found = []
+
+    def make(**options):
+        root = tmp_path / "output"
+        root.mkdir(exist_ok=True)
+        folder = MirroredFolder(root, Names("output", ""), "place", journal, everything=False, **options)
+        found.append(folder)
+        return folder
+
+    yield make
+    for folder in found:
+        folder.close()
+
+
+def names(folder):
+    return [one.name for one in folder.waiting()], list(folder.writing())
+
+
+def test_a_file_waits_to_be_sent_once_it_has_stood_still(made):
+    folder = made()
+    folder.look(0)
+    (folder.root / "a.png").write_bytes(b"a")
+    folder.look(10)
+    folder.look(10 + STILL_SECONDS / 2)
+    assert names(folder) == ([], ["a.png"])
+    (folder.root / "a.png").write_bytes(b"ab")
+    folder.look(10 + STILL_SECONDS)
+    folder.look(10 + STILL_SECONDS * 1.5)
+    assert names(folder) == ([], ["a.png"])
+    folder.look(10 + STILL_SECONDS * 3)
+    assert names(folder) == (["a.png"], [])
+    (one,) = folder.waiting()
+    assert one.file == Fingerprint.of(folder.root / "a.png")
+
+
+def test_nobody_gets_a_file_twice_and_one_that_failed_waits_longer_each_time(made):
+    folder = made()
+    folder.look(0)
+    (folder.root / "a.png").write_bytes(b"a")
+    folder.look(10)
+    folder.look(20)
+    one = folder.next(20)
+    assert folder.next(20) is None
+    one.done = None
+    one.failed("it failed", 20)
+    assert folder.next(20) is None
+    assert folder.next(100) is one
+    one.done = None
+    one.failed("it failed", 100)
+    assert folder.next(200) is None
+    folder.retry()
+    assert folder.next(200) is one
+
+
+def test_only_one_of_two_looks_at_a_folder_and_the_other_one_when_it_has_ended(made):
+    first, second = made(), made()
+    first.look(0)
+    second.look(0)
+    assert (first.note, second.note) == ("", ELSEWHERE)
+    first.close()
+    second.look(100)
+    assert second.note == ""
+
+
+def test_a_missing_folder_is_no_error_and_is_mirrored_once_it_is_there(made):
+    folder = made()
+    folder.root.rmdir()
+    folder.look(0)
+    assert folder.note == MISSING
+    folder.root.mkdir()
+    (folder.root / "a.png").write_bytes(b"a")  # as a workflow that makes its folder
+    folder.look(100)
+    assert folder.note == ""
+    folder.look(200)
+    folder.look(300)
+    assert names(folder) == (["a.png"], [])
+
+
+def test_a_file_that_is_deleted_does_not_wait(made):
+    folder = made()
+    folder.look(0)
+    (folder.root / "a.png").write_bytes(b"a")
+    folder.look(10)
+    (folder.root / "a.png").unlink()
+    folder.look(20)
+    assert names(folder) == ([], [])
