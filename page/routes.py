@@ -1,11 +1,11 @@
 """The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection, set
-up a bucket, the models of the library, and the mirror.
+up a bucket, the panel Files, the models of the library, the mirror, and what waits to be uploaded.
 
-What changes something is a POST, and changes nothing but fetches of models, the list of them, and, for the
-user of this machine, profiles.json; no route deletes, and only the test of new settings writes to a bucket. A
-request about a bucket names a profile, and may override the settings that a node may override, unless the
-profile is locked; requests about models choose no profile. All work is done in threads, a few at a time,
-within ANSWER_SECONDS, so that ComfyUI's event loop stays free.
+What changes something is a POST, and changes nothing but fetches of models, the lists of models and files,
+and, for the user of this machine, profiles.json, or uploads what waits in the outbox; no route deletes. A
+request about a bucket names a profile. Those of the picker may override the settings that a node may
+override, unless the profile is locked; requests about models choose no profile. All work is done in threads,
+a few at a time, within ANSWER_SECONDS, so that ComfyUI's event loop stays free.
 """
 
 from __future__ import annotations
@@ -43,7 +43,17 @@ from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
 from ..system.watch import run_in_thread
-from . import browse, browse_local, mirror, models, setup, thumbnails, workflow_inside
+from . import (
+    browse,
+    browse_local,
+    files,
+    mirror,
+    models,
+    setup,
+    thumbnails,
+    transfers,
+    workflow_inside,
+)
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -106,8 +116,11 @@ def register(package_folder: str) -> bool:
         )
     about_buckets, about_models = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
     handlers = [("GET", name, _handler(_with_query(work), about_buckets)) for name, work in _WORK.items()]
-    quick = (("GET", {**_MODELS, **_MIRROR}), ("POST", {**_MODELS_POSTED, **_MIRROR_POSTED}))
-    for method, table in quick:
+    about_files = asyncio.Semaphore(AT_ONCE)  # of their own: many thumbnails do not hold up the lists
+    for name, told in _FILES.items():
+        handlers.append(("GET", name, _handler(_with_query(_told(told)), about_files)))
+    asked = {**_MODELS, **_MIRROR, **_TRANSFERS}
+    for method, table in (("GET", asked), ("POST", {**_MODELS_POSTED, **_MIRROR_POSTED, **_POSTED})):
         read = _with_query if method == "GET" else _with_body
         handlers += [
             (method, name, _handler(read(_answered(work)), about_models)) for name, work in table.items()
@@ -178,6 +191,10 @@ def _json(body: bytes) -> Mapping[str, Any]:
 
 def _answered(work: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Answer]:
     return lambda said, _meter: Answer(work(said))
+
+
+def _told(work: Callable[[Query, Meter], dict[str, Any]]) -> Work:
+    return lambda query, meter: Answer(work(query, meter))
 
 
 def _handler(read: Read, busy: asyncio.Semaphore) -> Callable[[Request], Awaitable[Response]]:
@@ -324,6 +341,16 @@ _WORK: dict[str, Work] = {
 
 _MIRROR = {"mirror/state": mirror.state}
 _MIRROR_POSTED = {"mirror/retry": mirror.retry}
+_FILES = {
+    "files/profiles": files.profiles,
+    "files/list": files.listing,
+    "files/state": files.state,
+    "files/link": files.link,
+    "files/share": files.share,
+}
+_TRANSFERS = {"transfers/waiting": transfers.waiting}
+_POSTED = {"files/refresh": files.refresh, "transfers/retry": transfers.retry}
+
 _MODELS = {
     "models/names": models.names,
     "models/catalogue": models.catalogue,

@@ -1,4 +1,4 @@
-"""Makes thumbnails of images in a bucket, for the picker.
+"""Makes thumbnails of images and videos in a bucket, for the picker and the panel Files.
 
 Opening a folder asks for many of them at once, of files that nobody has checked. So bytes, pixels and formats
 are limited, and thumbnails are cached in memory by the object's ETag, up to KEPT_MAX_BYTES. The bucket is
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigurationError, MediaError, sentence
 from ..storage.base import Storage
 from ..system.meter import Meter
+from . import video_frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,8 +40,8 @@ _lock = threading.Lock()
 
 
 def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
-    """Return a WebP file of at most SIDE_PIXELS in both directions. A cached one is used if the server still
-    lets this profile read the first byte of that version.
+    """Return a WebP file of at most SIDE_PIXELS in both directions; of a video, its first frame. A cached one
+    is used if the server still lets this profile read the first byte of that version.
 
     ``etag`` is the version that a listing showed, "" for any. Raises MediaError if the object is not an image
     or above the limits, ConfigurationError if ``etag`` is not an ETag, and errors of ``Storage.stream``.
@@ -57,6 +58,9 @@ def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
             if name in _kept:
                 _kept.move_to_end(name)
         return kept
+    if video_frame.is_video(key):
+        frame, version = video_frame.first(storage, key, etag, SOURCE_MAX_PIXELS, meter)
+        return _keep(storage, key, version, _small(frame))
     info, chunks = storage.stream(key, 0, FIRST_BYTES, etag, meter)
     data = b"".join(chunks)
     if info.size > SOURCE_MAX_BYTES:
@@ -64,9 +68,12 @@ def thumbnail(storage: Storage, key: str, etag: str, meter: Meter) -> bytes:
         raise MediaError(sentence("make a thumbnail", key, said, _SMALLER))
     if info.size > len(data):
         data += storage.read(key, len(data), None, info.etag, meter)
-    made = _made(data, key)
+    return _keep(storage, key, info.etag, _made(data, key))
+
+
+def _keep(storage: Storage, key: str, etag: str, made: bytes) -> bytes:
     with _lock:
-        _kept[storage.root, key, info.etag] = made
+        _kept[storage.root, key, etag] = made
         while sum(map(len, _kept.values())) > KEPT_MAX_BYTES:
             _kept.popitem(last=False)
     return made

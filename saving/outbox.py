@@ -206,10 +206,14 @@ class Outbox:
     def is_empty(self) -> bool:
         return not self._folders()
 
-    def contents(self) -> Contents:
-        """Read all entries. Entries that appear or go meanwhile may be in it or not."""
+    def count(self) -> int:
+        """Return how many entries there are, without reading them."""
+        return len(self._folders())
+
+    def contents(self, most: int | None = None) -> Contents:
+        """Read all entries, or the ``most`` oldest. Those that appear or go meanwhile may be in it."""
         entries, unreadable = [], []
-        for folder in self._folders():
+        for folder in self._folders()[:most]:
             try:
                 entries.append(_from_json(folder))
             except FileNotFoundError:

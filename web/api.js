@@ -65,6 +65,29 @@ export function serverOf(address, say) {
       const { name, subfolder } = await answer.json()
       return ["input", subfolder, name].filter(Boolean).join("/")
     },
+    files: {
+      /** The profiles that can be chosen, and which is used by default. */
+      profiles: () => read("files/profiles"),
+      /** A window of the files of a profile: see page/files.py. */
+      list: async (asked, signal) => (await ask("files/list", asked, { signal, cache: "no-store" })).json(),
+      /** What the server's list of a `{profile}` knows of itself. */
+      state: async (asked, signal) => (await ask("files/state", asked, { signal, cache: "no-store" })).json(),
+      refresh: (asked) => post("files/refresh", asked),
+      /** The unsigned address of a `{profile, key}`, and whether anybody may read it. */
+      link: (object) => read("files/link", object),
+      /** A signed address of a `{profile, key, hours}`. */
+      share: (object) => read("files/share", object),
+    },
+    transfers: {
+      /** What waits in the outbox. */
+      waiting: () => read("transfers/waiting"),
+      retry: () => post("transfers/retry"),
+    },
+    /** The mirror; null where there is none. */
+    mirror: {
+      state: () => read("mirror/state").catch(() => null),
+      retry: () => post("mirror/retry"),
+    },
     models: {
       /** The bucket's names by folder type, and which inputs of which nodes list these types. */
       names: () => read("models/names"),

@@ -8,12 +8,14 @@
 
 import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
+import { filesExtension } from "./files_page.js"
 import { hostOf } from "./host.js"
 import { libraryExtension } from "./library_page.js"
 import { showRuns } from "./node_runs.js"
 import { nodesExtension } from "./nodes_page.js"
 import { setupOf } from "./setup_page.js"
 import { sidebarOf } from "./sidebar_page.js"
+import { transfersExtension } from "./transfers_page.js"
 
 const host = hostOf(app, api)
 host.sidebar = sidebarOf(host)
@@ -22,5 +24,7 @@ host.setup = setupOf(host)
 app.registerExtension(nodesExtension(host))
 app.registerExtension(libraryExtension(host))
 app.registerExtension(host.setup.extension)
+app.registerExtension(filesExtension(host))
+app.registerExtension(transfersExtension(host))
 app.registerExtension(host.sidebar.extension) // after the extensions that add its panels
 showRuns(host) // now: before the page listens, and before anything is queued

@@ -19,6 +19,32 @@ export const KINDS = {
   latent: { text: "kind_latent", endings: endings(LATENT) },
 }
 
+const ALL = `${IMAGE} ${VIDEO} ${AUDIO} ${MODEL} ${TEXT}`
+
+/** The kinds of the panel Files; each file is of one kind. `without`: the files with none of the endings. */
+export const FILE_KINDS = {
+  image: { text: "kind_image", endings: endings(IMAGE) },
+  video: { text: "kind_video", endings: endings(VIDEO).filter((one) => one !== ".gif") },
+  audio: { text: "kind_audio_only", endings: endings(AUDIO) },
+  model: { text: "kind_model", endings: endings(MODEL) },
+  text: { text: "kind_workflow", endings: endings(TEXT) },
+  other: { text: "kind_other", endings: endings(ALL), without: true },
+}
+
+/** The node that loads a file, by its ending; the first row counts. Others are downloaded as files. */
+const LOADERS = [
+  ["LoadImageFromCloud", FILE_KINDS.image],
+  ["LoadVideoFromCloud", FILE_KINDS.video],
+  ["LoadAudioFromCloud", FILE_KINDS.audio],
+  ["LoadModelFromCloud", FILE_KINDS.model],
+  ["LoadLatentFromCloud", KINDS.latent],
+  ["LoadTextFromCloud", FILE_KINDS.text],
+]
+
+export function loaderOf(key) {
+  return LOADERS.find(([, kind]) => isOfKind(kind, key))?.[0] ?? "DownloadFileFromCloud"
+}
+
 /** The files that a node's input `key` accepts; a node that is not here accepts any file. */
 export const KIND_OF_NODE = {
   LoadImageFromCloud: KINDS.image,

@@ -29,12 +29,16 @@ export function libraryExtension(host) {
     changed: () => {
       tab?.draw()
       sidebar.draw()
+      for (const further of library.others) further()
     },
     arrived: () => refreshNodes(app),
     listed: async () => {
       if (await takeNames()) namesChanged()
     },
   })
+
+  library.others = [] // who else draws what it knows
+  host.library = library
 
   /** Ask for the bucket's names; resolves with whether they are others than before. */
   async function takeNames() {

@@ -6,10 +6,12 @@ import { element } from "./dom.js"
 
 const AT_ONCE = 4
 const MAX_BYTES = 32 * 1024 * 1024 // the server makes no thumbnail of a larger file
+const VIDEO = /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|m?ts|m2ts|ogv)$/i // of these the server reads a part
 const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i
 
 /** Whether a file may have a thumbnail. */
 export function mayHaveOne(file) {
+  if (VIDEO.test(file.key)) return file.size > 0
   return IMAGE.test(file.key) && file.size > 0 && file.size <= MAX_BYTES
 }
 

@@ -38,7 +38,7 @@ IMPORTS = {
     "library": ("saving", "loading", "comfyui", "storage", *GROUND),
     "mirror": ("saving", "loading", "comfyui", "storage", *GROUND),
     "syncing": ("loading", "comfyui", "storage", *GROUND),
-    "page": ("library", "mirror", "comfyui", *ROOMS, "storage", *GROUND),
+    "page": ("library", "mirror", "saving", "loading", "comfyui", *ROOMS, "storage", *GROUND),
     "comfyui": (*ROOMS, "storage", *GROUND),
     "media.audio": ("system", "errors"),
     "media.image": ("system", "errors"),

@@ -155,10 +155,12 @@ def test_our_own_page_gets_an_answer(cloud, ask):
         assert ask("list", headers={**OURS, **further}).status == 200
 
 
-def test_only_the_library_the_setup_and_the_mirror_have_routes_that_change_something(comfyui):
+def test_only_lists_fetches_and_what_waits_can_be_changed(comfyui):
     assert routes.register("comfyui-cloud-storage")
     about_models = {"GET": ("names", "catalogue", "copies", "progress")}
     about_models["POST"] = ("workflow", "fetch", "cancel", "dismiss", "refresh")
+    files = {("GET", f"files/{name}") for name in ("profiles", "list", "state", "link", "share")}
+    others = files | {("POST", "files/refresh"), ("GET", "transfers/waiting"), ("POST", "transfers/retry")}
     of_a_bucket = ("list", "thumbnail", "local", "local_thumbnail", "open", "workflow", "test")
     assert {(route.method, route.path) for route in comfyui.routes} == {
         ("GET", "/cloud_storage/setup"),
@@ -166,6 +168,7 @@ def test_only_the_library_the_setup_and_the_mirror_have_routes_that_change_somet
         ("POST", "/cloud_storage/mirror/retry"),
         *(("POST", f"/cloud_storage/setup/{name}") for name in ("test", "save")),
         *(("GET", f"/cloud_storage/{name}") for name in of_a_bucket),
+        *((method, f"/cloud_storage/{name}") for method, name in others),
         *(
             (method, f"/cloud_storage/models/{name}")
             for method, names in about_models.items()

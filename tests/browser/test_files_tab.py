@@ -1,0 +1,248 @@
+"""The panel Files in a real browser, on a page of our own, with a real bucket, or 100,000 keys."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import hostile_texts
+import pytest
+from cloud_storage.page import bucket_catalogue, routes
+from cloud_storage.page.bucket_rows import Columns
+from cloud_storage.storage.base import ObjectInfo
+from cloud_storage.system import utc_clock
+from conftest import ROOT, make_place
+from page_requests import picture, put
+from playwright.sync_api import expect
+from servers.page import served
+
+BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="session")
+def fast_place(servers, tmp_path_factory):
+    """One bucket: nothing here depends on its protocol."""
+    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """No catalogue of another test."""
+    monkeypatch.setattr(bucket_catalogue, "_open", type(bucket_catalogue._open)())
+
+
+@pytest.fixture
+def ours(page, comfyui):
+    routes.register("comfyui-cloud-storage")
+    folders = {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}
+    with served(comfyui.routes, folders) as address:
+        page.goto(f"{address}/page/files.html")
+        page.wait_for_function("window.ready")
+        yield page
+        page.goto("about:blank")  # no question is on its way when the server ends
+
+
+@pytest.fixture
+def many(cloud, monkeypatch):
+    """A bucket of 100,000 keys, already listed."""
+    columns = Columns()
+    for number in range(100_000):
+        columns.add(
+            ObjectInfo(f"f{number % 7}/{number:06}.txt", number, "e", BEGIN + timedelta(seconds=number))
+        )
+
+    def known(self, *given):
+        init(self, *given)
+        self._complete, self._listed, self._tried = True, utc_clock.now(), utc_clock.now()
+        self._show(columns.sorted())
+
+    init = bucket_catalogue.BucketCatalogue.__init__
+    monkeypatch.setattr(bucket_catalogue.BucketCatalogue, "__init__", known)
+
+
+def opened(page, *given):
+    page.evaluate("given => open_tab(...given)", list(given))
+    return page
+
+
+def names(page):
+    return [cell.get_attribute("title").split("\n")[0] for cell in page.locator(".cs-cell").all()]
+
+
+def cell(page, name):
+    return page.locator(f'[role="option"][title^="{name}"]')
+
+
+def test_of_a_hundred_thousand_files_the_newest_come_first_and_few_cells_are_drawn(many, ours):
+    opened(ours)
+    expect(ours.locator(".cs-files-status")).to_have_text("100,000 files")
+    expect(cell(ours, "f4/099999.txt")).to_be_visible()
+    assert ours.locator(".cs-cell").count() < 80
+    ours.locator(".cs-files-scroller").evaluate("each => (each.scrollTop = each.scrollHeight)")
+    expect(cell(ours, "f0/000000.txt")).to_be_visible()
+    assert ours.locator(".cs-cell").count() < 80
+    expect(cell(ours, "f0/000000.txt")).to_have_attribute("aria-posinset", "100007")
+
+
+def test_search_kinds_and_orders_are_over_all_of_them(many, ours):
+    opened(ours)
+    ours.get_by_role("searchbox", name="Search files").fill("01234")
+    expect(ours.locator(".cs-files-status")).to_have_text("11 files")
+    ours.get_by_role("searchbox", name="Search files").fill("")
+    ours.get_by_label("Order").select_option("oldest")
+    expect(cell(ours, "f0/000000.txt")).to_be_visible()
+    ours.get_by_label("Kind of file").select_option("image")
+    expect(ours.locator(".cs-files-status")).to_have_text("0 files")
+
+
+def test_folders_are_entered_and_left_by_keyboard_and_by_their_path(cloud, ours):
+    put(cloud, "a/b/1.txt", "2.txt")
+    opened(ours)
+    ours.locator(".cs-cell").first.dblclick()
+    expect(ours.locator(".cs-cell").first).to_be_focused()
+    ours.keyboard.press("Enter")
+    expect(ours.locator(".cs-cell")).to_have_count(1)
+    ours.keyboard.press("Backspace")
+    expect(ours.locator(".cs-cell")).to_have_count(2)
+    ours.get_by_role("button", name="Top").click()
+    expect(cell(ours, "2.txt")).to_be_visible()
+
+
+def test_several_files_are_selected_by_mouse_and_keyboard(many, ours):
+    opened(ours)
+    expect(cell(ours, "f4/099999.txt")).to_be_visible()
+    chosen = ours.locator('[role="option"][aria-selected="true"]')
+    cell(ours, "f4/099999.txt").click()
+    expect(chosen).to_have_count(1)
+    cell(ours, "f2/099997.txt").click(modifiers=["Shift"])
+    expect(chosen).to_have_count(3)
+    cell(ours, "f3/099998.txt").click(modifiers=["Control"])
+    expect(chosen).to_have_count(2)
+    ours.keyboard.press("ArrowRight")
+    expect(chosen).to_have_count(1)
+    ours.keyboard.press("Shift+ArrowRight")
+    expect(chosen).to_have_count(2)
+    ours.keyboard.press("Escape")
+    expect(chosen).to_have_count(0)
+    ours.keyboard.press("Control+a")
+    expect(ours.locator(".cs-files-status")).to_have_text("Only the first 1,000 are selected.")
+    ours.keyboard.press("End")
+    expect(cell(ours, "f0/000000.txt")).to_be_focused()
+    assert ours.locator('[role="option"][tabindex="0"]').count() == 1
+    expect(chosen).to_have_count(1)
+    ours.keyboard.press("Home")
+    expect(ours.locator('[role="option"]:focus')).to_have_attribute("aria-posinset", "1")
+    assert [key for key in ours.evaluate("heard") if "Control" not in key and key != "keydown Tab"] == []
+
+
+def test_a_picture_has_a_thumbnail_and_a_model_the_picture_beside_it(cloud, ours):
+    put(cloud, "a.png", "m.preview.png", data=picture())
+    put(cloud, "m.safetensors")
+    opened(ours)
+    for name in ("a.png", "m.safetensors"):
+        expect(cell(ours, name).locator("img")).to_have_js_property("naturalWidth", 160)
+
+
+def test_selected_files_are_added_to_the_workflow_with_their_profile(cloud, ours):
+    put(cloud, "a.png")
+    opened(ours)
+    cell(ours, "a.png").click()
+    ours.get_by_role("button", name="Add to workflow").click()
+    assert ours.evaluate("happened") == [["insert", "(env vars)", ["a.png"]]]
+
+
+@pytest.mark.parametrize(
+    ("key", "node"),
+    [
+        ("a.png", "LoadImageFromCloud"),
+        ("a.MP4", "LoadVideoFromCloud"),
+        ("a.flac", "LoadAudioFromCloud"),
+        ("models/vae/a.safetensors", "LoadModelFromCloud"),
+        ("a.latent", "LoadLatentFromCloud"),
+        ("a.json", "LoadTextFromCloud"),
+        ("a.glb", "DownloadFileFromCloud"),
+        ("a", "DownloadFileFromCloud"),
+    ],
+)
+def test_each_kind_of_file_has_its_node(ours, key, node):
+    assert ours.evaluate("key => parts.loaderOf(key)", key) == node
+
+
+def test_links_are_copied_and_shared(cloud, ours):
+    put(cloud, "a.png")
+    opened(ours)
+    ours.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    cell(ours, "a.png").click()
+    ours.get_by_role("button", name="Copy link").click()
+    expect(ours.locator(".cs-files-status")).to_contain_text("only if anybody may read")
+    assert ours.evaluate("navigator.clipboard.readText()").endswith("/a.png")
+    ours.get_by_role("button", name="Share…").click()
+    ours.get_by_role("button", name="For 1 day").click()
+    expect(ours.locator(".cs-files-status")).to_contain_text("The link is copied (For 1 day)")
+    assert "X-Amz-Expires=86400" in ours.evaluate("navigator.clipboard.readText()")
+
+
+def test_what_is_new_in_the_bucket_is_shown_after_a_refresh(cloud, ours):
+    put(cloud, "a.png")
+    opened(ours)
+    expect(ours.locator(".cs-cell")).to_have_count(1)
+    expect(ours.get_by_role("button", name="List the bucket again")).to_be_enabled()
+    put(cloud, "b.png")
+    ours.get_by_role("button", name="List the bucket again").click()
+    expect(ours.locator(".cs-cell")).to_have_count(2)
+    assert names(ours)[0] in ("b.png", "a.png")
+
+
+def test_an_empty_bucket_and_none_at_all_say_what_to_do(cloud, ours, monkeypatch):
+    opened(ours)
+    expect(ours.get_by_role("heading", name="Nothing here yet.")).to_be_visible()
+    monkeypatch.delenv("COMFY_S3_BUCKET")
+    opened(ours)
+    expect(ours.get_by_role("heading", name="No bucket is set up")).to_be_visible()
+
+
+def test_an_error_is_shown_in_place(cloud, ours, monkeypatch):
+    monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
+    opened(ours)
+    expect(ours.get_by_role("alert").first).to_contain_text("secret key of the profile")
+
+
+def test_chinese_is_spoken_where_the_locale_is_chinese(cloud, ours):
+    put(cloud, "a.png")
+    opened(ours, "zh-CN")
+    cell(ours, "a.png").click()
+    expect(ours.get_by_role("button", name="添加到工作流")).to_be_visible()
+    expect(ours.locator(".cs-files-status")).to_have_text("1 个文件")
+
+
+@pytest.mark.parametrize("width", [160, 220, 320])
+def test_it_fits_a_narrow_sidebar(cloud, ours, width):
+    put(cloud, f"{'a very long name of a file ' * 4}.txt", "deep/deeper/deepest/x.png")
+    ours.evaluate("width => (document.querySelector('#sidebar').style.width = `${width}px`)", width)
+    opened(ours)
+    expect(ours.locator(".cs-cell")).to_have_count(3)
+    cell(ours, "a very").click()
+    expect(ours.get_by_role("button", name="Add to workflow")).to_be_visible()
+    edges = ours.locator(".cs-files > *").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().right)"
+    )
+    assert max(edges) <= width
+    assert ours.locator(".cs-files-scroller").evaluate("each => each.scrollWidth - each.clientWidth") <= 0
+
+
+def test_what_a_name_says_is_text(cloud, ours):
+    put(cloud, "a.png")
+    opened(ours)
+    expect(ours.locator(".cs-cell")).to_have_count(1)
+    for text in hostile_texts.TEXTS:
+        ours.evaluate(
+            """text => {
+                const entry = { key: text.replaceAll("/", "_") + ".txt", size: 1, modified: null, etag: text }
+                files.list.windows = new Map([[0, [entry]]])
+                files.list.error = text
+                files.draw()
+            }""",
+            text,
+        )
+    for made in hostile_texts.MADE:
+        assert ours.locator(made).count() == 0
+    assert not ours.evaluate(hostile_texts.RAN)

@@ -1,0 +1,100 @@
+"""The catalogue of a bucket's keys: while it is listed, afterwards, and on disk. On buckets in memory."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from cloud_storage.errors import AccessDenied, Unreachable
+from cloud_storage.page.bucket_catalogue import BucketCatalogue
+from cloud_storage.page.bucket_rows import Asked
+from cloud_storage.storage.base import ObjectInfo, Page
+from memory_bucket import MemoryBucket
+
+
+def joined():
+    for thread in threading.enumerate():
+        if thread.name == "cloud-storage-files":
+            thread.join(60)
+
+
+def keys(known, asked=Asked(order="name")):  # noqa: B008  it is frozen
+    return [one.key for one in known.shown()[0].view(asked).entries(0, 10_000)]
+
+
+@pytest.fixture
+def made(tmp_path):
+    def make(bucket):
+        return BucketCatalogue("name", "Bucket b", bucket.list, tmp_path / "x" / "files.json")
+
+    return make
+
+
+def test_a_hundred_thousand_keys_are_listed_once_and_are_there_after_a_restart(made, tmp_path):
+    bucket = MemoryBucket(f"folder {number % 10}/{number:06}.png" for number in range(100_000))
+    known = made(bucket)
+    known.asked()
+    known.asked()
+    joined()
+    assert bucket.requests == ["list "]
+    snapshot, state = known.shown()
+    assert (len(snapshot), state.complete, state.is_listing, state.error) == (100_000, True, False, "")
+    assert len(snapshot.view(Asked())) == 100_010
+    again = made(MemoryBucket())
+    assert again.shown()[1].complete
+    assert len(again.shown()[0]) == 100_000
+
+
+def test_what_has_arrived_is_shown_while_the_first_listing_runs(made):
+    may_end = threading.Event()
+    has_come = threading.Event()
+
+    class Slow(MemoryBucket):
+        def list(self, *given):
+            for number in range(1500):
+                if number == 1200:
+                    has_come.set()
+                    assert may_end.wait(60)
+                yield ObjectInfo(f"{number:04}", 1, "")
+
+    known = made(Slow())
+    known.asked()
+    assert has_come.wait(60)
+    try:
+        snapshot, state = known.shown()
+        assert (len(snapshot), state.count, state.complete, state.is_listing) == (1000, 1200, False, True)
+        assert known.must_look_into("z/")
+        assert not known.must_look_into("z/")
+        known.add(Page([ObjectInfo("z/new.png", 1, "")], "", ["z/deep/"]))
+        assert keys(known, Asked("z/", order="name")) == ["z/deep/", "z/new.png"]
+    finally:
+        may_end.set()
+    joined()
+    assert known.shown()[1].count == 1500
+    assert keys(known, Asked("z/")) == []
+
+
+def test_a_listing_that_fails_keeps_what_was_known_unless_it_is_forbidden(made):
+    bucket = MemoryBucket(["a"])
+    known = made(bucket)
+    known.refresh()
+    joined()
+    bucket.failure = Unreachable("no network")
+    known.refresh()
+    joined()
+    assert (keys(known), known.shown()[1].error) == (["a"], "no network")
+    bucket.failure = AccessDenied("not any more")
+    known.refresh()
+    joined()
+    assert (keys(known), known.shown()[1].error) == ([], "not any more")
+    assert keys(made(bucket)) == [], "nor is it on the disk"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[1]", '{"version": 1, "listed": 0, "keys": [1], "sizes": [1], "times": [0], "etags": [""]}'],
+)
+def test_a_damaged_file_is_not_used(made, tmp_path, content):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "files.json").write_text(content)
+    assert keys(made(MemoryBucket(["a"]))) == []
