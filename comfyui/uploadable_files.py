@@ -14,6 +14,7 @@ from ..errors import ConfigurationError, NotFound, sentence
 from ..system.file_fingerprint import fingerprint_text
 from . import folders, model_folders
 
+SHOWN_FOLDERS = ("output", "input", "temp")  # whose files ComfyUI's page shows
 _ALLOWED = "Choose a file below ComfyUI's output, input, temp or models folders."
 
 
@@ -41,6 +42,28 @@ def chosen(file: Any) -> Path:  # noqa: ANN401  a widget's text or a wire's tupl
     if found is None:
         said = "no such file in ComfyUI's output, input, temp or models folder"
         raise NotFound(sentence("upload this file", text[:500], said, _ALLOWED))
+    return found
+
+
+def shown(kind: str, subfolder: str, file_name: str) -> Path:
+    """The path of a file that ComfyUI's page shows, by its query for ``/view``; all links resolved.
+
+    ``kind`` is one of SHOWN_FOLDERS. Raises NotFound for any other file, and does not reveal whether it
+    exists.
+    """
+    found = None
+    root = folders.file_folders()[kind] if kind in SHOWN_FOLDERS else None
+    if root is not None and file_name:
+        try:
+            path = root.joinpath(subfolder, file_name)
+            resolved = None if asks_elsewhere(path) else path.resolve()
+            if resolved and _shows(root, resolved) and may_be_read(resolved) and resolved.is_file():
+                found = resolved
+        except (OSError, ValueError, RuntimeError):  # too long, a zero byte, a loop of links
+            found = None
+    if found is None:
+        said = "no such file in ComfyUI's output, input or temp folder"
+        raise NotFound(sentence("upload this file", file_name[:500], said, "Run the node again."))
     return found
 
 

@@ -1,16 +1,18 @@
 """The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection, set
-up a bucket, the panel Files, the models of the library, the mirror, and what waits to be uploaded.
+up a bucket, send files to a bucket, the panel Files, the models of the library, the mirror, and what waits.
 
 What changes something is a POST, and changes nothing but fetches of models, the lists of models and files,
-and, for the user of this machine, profiles.json, or uploads what waits in the outbox; no route deletes. A
-request about a bucket names a profile. Those of the picker may override the settings that a node may
-override, unless the profile is locked; requests about models choose no profile. All work is done in threads,
-a few at a time, within ANSWER_SECONDS, so that ComfyUI's event loop stays free.
+and, for the user of this machine, profiles.json; or uploads what waits in the outbox and what the user sends
+(``send.py``). No route replaces an object or deletes. A request about a bucket names a profile. Those of the
+picker may override the settings that a node may override, unless the profile is locked; requests about models
+choose no profile. Work is done in threads, a few at a time; except for what is sent within ANSWER_SECONDS, so
+that ComfyUI's event loop stays free.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -34,6 +36,7 @@ from ..errors import (
     NotFound,
     StorageError,
     Throttled,
+    TooLarge,
     Unreachable,
 )
 from ..profile import Profile, resolve
@@ -49,7 +52,9 @@ from . import (
     files,
     mirror,
     models,
+    send,
     setup,
+    status,
     thumbnails,
     transfers,
     workflow_inside,
@@ -64,6 +69,7 @@ _UNESCAPED = re.compile(r"[\w.~!$&'()*,;=:@+-]+", re.ASCII)  # characters that a
 
 ANSWER_SECONDS = 60.0
 AT_ONCE = 6  # requests of all browsers together; the others wait
+SENDS_AT_ONCE, SENDS_WAITING = 2, 64  # uploads of all browsers together; more than these are refused
 LISTING_SECONDS = 30  # for which the browser may cache a listing; the picker reloads it when it opens
 OPEN_SECONDS = 60  # for which a signed URL works: enough to start a download
 THUMBNAIL_SECONDS = 7 * 24 * 3600  # its URL has the object's version
@@ -78,6 +84,7 @@ _SAME_SITE = ("same-origin", "none")
 
 # HTTP status by error: the first row of which the error is an instance.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (TooLarge, 413),
     (ConfigurationError, 400),
     (AccessDenied, 403),
     (NotFound, 404),
@@ -129,16 +136,22 @@ def register(package_folder: str) -> bool:
     handlers += [
         (method, name, _handler(_with_refusal(work, method), about_setup)) for method, name, work in _SETUP
     ]
+    handlers.append(("GET", "status", _handler(_with_query(_answered(status.status)), about_models)))
+    sends = _Queue()
+    posted = _with_body(lambda said, meter: Answer(send.send(said, meter)))
+    handlers += [
+        ("POST", "send", _handler(posted, sends, seconds=None)),
+        ("POST", "drop", _handler(_with_file, sends, seconds=None)),
+    ]
     return all(server.answer(method, f"/cloud_storage/{name}", handler) for method, name, handler in handlers)
 
 
-Read = Callable[
-    ["Request"], Awaitable[Callable[[Meter], Answer]]
-]  # in the event loop; the work, for a thread
+# Reads a request in the event loop and returns the work, for a thread. What it enters is left after the work.
+Read = Callable[["Request", contextlib.ExitStack], Awaitable[Callable[[Meter], Answer]]]
 
 
 def _with_query(work: Work) -> Read:
-    async def read(request: Request) -> Callable[[Meter], Answer]:
+    async def read(request: Request, _held: contextlib.ExitStack) -> Callable[[Meter], Answer]:
         query = dict(request.query)
         return lambda meter: work(query, meter)
 
@@ -146,7 +159,7 @@ def _with_query(work: Work) -> Read:
 
 
 def _with_body(work: Callable[[Mapping[str, Any], Meter], Answer]) -> Read:
-    async def read(request: Request) -> Callable[[Meter], Answer]:
+    async def read(request: Request, _held: contextlib.ExitStack) -> Callable[[Meter], Answer]:
         size = BODY_BYTES // 1024**2
         too_large = f"The request is larger than {size} MB, which no workflow is."
         body = await _body(request, BODY_BYTES, too_large)
@@ -160,7 +173,7 @@ def _with_refusal(work: Callable[[Mapping[str, Any], Meter, str], dict[str, Any]
     that may not is not read.
     """
 
-    async def read(request: Request) -> Callable[[Meter], Answer]:
+    async def read(request: Request, _held: contextlib.ExitStack) -> Callable[[Meter], Answer]:
         why = setup.refusal(request.headers)
         too_large = f"The request is larger than {setup.BODY_BYTES} bytes, which no settings are."
         is_read = method == "POST" and not why
@@ -189,6 +202,38 @@ def _json(body: bytes) -> Mapping[str, Any]:
     return said
 
 
+async def _with_file(request: Request, held: contextlib.ExitStack) -> Callable[[Meter], Answer]:
+    """The body is a file for the bucket: it goes to the disk as it arrives, and is removed at the end."""
+    query, size = dict(request.query), request.content_length
+    storage = connect(_profile(query))  # wrong settings are found before the file travels
+    folder, name = query.get("folder", ""), query.get("name", "")
+    dropped = held.enter_context(send.place_for(storage, folder, name, size))
+    await send.receive(request.content, dropped.path, size)
+    return lambda meter: Answer(dropped.store(storage, meter))
+
+
+class _Queue:
+    """Lets SENDS_AT_ONCE in, and SENDS_WAITING wait; raises Throttled for more."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(SENDS_AT_ONCE)
+        self._inside = 0
+
+    async def __aenter__(self) -> None:
+        if self._inside >= SENDS_AT_ONCE + SENDS_WAITING:
+            raise Throttled("Too many files are being sent at once. Wait until some of them are done.")
+        self._inside += 1
+        try:
+            await self._free.acquire()
+        except BaseException:  # the browser gave up
+            self._inside -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._inside -= 1
+        self._free.release()
+
+
 def _answered(work: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Answer]:
     return lambda said, _meter: Answer(work(said))
 
@@ -197,7 +242,11 @@ def _told(work: Callable[[Query, Meter], dict[str, Any]]) -> Work:
     return lambda query, meter: Answer(work(query, meter))
 
 
-def _handler(read: Read, busy: asyncio.Semaphore) -> Callable[[Request], Awaitable[Response]]:
+def _handler(
+    read: Read, busy: asyncio.Semaphore | _Queue, seconds: float | None = ANSWER_SECONDS
+) -> Callable[[Request], Awaitable[Response]]:
+    """A handler for aiohttp; its work may take ``seconds``, or as long as a large file takes."""
+
     async def handle(request: Request) -> Response:
         from aiohttp import web
 
@@ -206,8 +255,10 @@ def _handler(read: Read, busy: asyncio.Semaphore) -> Callable[[Request], Awaitab
         meter = Meter()
         try:
             async with busy:
-                work = await read(request)
-                answer = await run_in_thread(lambda: work(meter), meter, _limit())
+                with contextlib.ExitStack() as held:
+                    work = await read(request, held)
+                    tick = (lambda _meter: None) if seconds is None else _limit()
+                    answer = await run_in_thread(lambda: work(meter), meter, tick)
         except (StorageError, MediaError) as error:
             status = next(status for kind, status in STATUSES if isinstance(error, kind))
             kind = type(error).__name__

@@ -74,6 +74,11 @@ def kept_name(key_prefix: str, file_name: str, context: NameContext, max_bytes: 
     return kept
 
 
+def media_type(path: Path) -> str:
+    """The media type that a file's extension stands for."""
+    return mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
+
+
 def upload(
     storage: Storage,
     name: Name,
@@ -90,7 +95,6 @@ def upload(
     again. ``say`` is called while the file is read for its checksum. What cannot be stored is not kept in the
     outbox: the file stays where it is. Raises what ``store_file.store`` does.
     """
-    media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
     say(f"Computing the checksum of {path.name}")
     with disk_errors("read what to upload", path, _CHECK_FILE):
         fingerprint = Fingerprint.of(path)
@@ -116,7 +120,7 @@ def upload(
         (reserved,) = call.reserve(storage, [name], if_exists, meter)
     meter.expect(size)
     _refuse_written_to(path, fingerprint, storage)
-    file = store_file.File(path, media_type, known=known)
+    file = store_file.File(path, media_type(path), known=known)
     stored = store_file.store(reserved, file, if_exists, meter)
     key = stored.info.key
     if not stored.sent and is_same(stored.info):  # which another machine has just stored

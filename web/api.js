@@ -88,6 +88,35 @@ export function serverOf(address, say) {
       state: () => read("mirror/state").catch(() => null),
       retry: () => post("mirror/retry"),
     },
+    /**
+     * Upload files that a node shows, each `{filename, subfolder, type}`, through a profile by its name; resolves with
+     * `{lines, keys}`.
+     */
+    send: (files, profile, folder) => post("send", { files, profile, key_prefix: folder }),
+    /**
+     * Upload a File into a folder of the bucket; resolves with `{key, size, etag, status}`. `progress(part)` is called
+     * with the part that has arrived at ComfyUI, 0 to 1. Not with fetch, which tells nobody how far it is.
+     */
+    drop: (profile, folder, file, progress) =>
+      new Promise((resolve, reject) => {
+        const given = Object.entries({ ...profile, folder, name: file.name }).filter(([, value]) => value)
+        const request = new XMLHttpRequest()
+        const refuse = (text) => reject(new Refused(text))
+        request.open("POST", address(`/cloud_storage/drop?${new URLSearchParams(given)}`))
+        request.setRequestHeader("X-Cloud-Storage", "1")
+        request.responseType = "json"
+        request.upload.onprogress = ({ loaded, total }) => progress(total ? loaded / total : 0)
+        request.onerror = () => refuse(say("drop_broken", { name: file.name }))
+        request.onload = () => {
+          const { status, response } = request
+          if (status === 200) resolve(response)
+          else if (response?.error) refuse(say.message(response.error))
+          else refuse(status === 404 || status === 405 ? say("outdated") : `HTTP ${status}`)
+        }
+        request.send(file)
+      }),
+    /** What the settings panel shows: `{version, address, name, models, error}`. */
+    status: () => read("status"),
     models: {
       /** The bucket's names by folder type, and which inputs of which nodes list these types. */
       names: () => read("models/names"),

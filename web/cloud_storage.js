@@ -8,11 +8,14 @@
 
 import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
+import { dropExtension } from "./drop_page.js"
 import { filesExtension } from "./files_page.js"
 import { hostOf } from "./host.js"
 import { libraryExtension } from "./library_page.js"
 import { showRuns } from "./node_runs.js"
 import { nodesExtension } from "./nodes_page.js"
+import { sendExtension } from "./send_page.js"
+import { settingsExtension } from "./settings_page.js"
 import { setupOf } from "./setup_page.js"
 import { sidebarOf } from "./sidebar_page.js"
 import { transfersExtension } from "./transfers_page.js"
@@ -22,9 +25,12 @@ host.sidebar = sidebarOf(host)
 host.setup = setupOf(host)
 
 app.registerExtension(nodesExtension(host))
+app.registerExtension(sendExtension(host))
+app.registerExtension(dropExtension(host))
 app.registerExtension(libraryExtension(host))
 app.registerExtension(host.setup.extension)
 app.registerExtension(filesExtension(host))
 app.registerExtension(transfersExtension(host))
 app.registerExtension(host.sidebar.extension) // after the extensions that add its panels
+app.registerExtension(settingsExtension(host))
 showRuns(host) // now: before the page listens, and before anything is queued

@@ -8,7 +8,7 @@ import { takeForeign } from "./foreign.js"
 import { after, isOurs } from "./host.js"
 import { addButtons } from "./node_buttons.js"
 import { showLines } from "./node_lines.js"
-import { putBack, showOutput } from "./node_runs.js"
+import { putBack, showArrivals, showOutput } from "./node_runs.js"
 import { compact, fitTitle, nameChoices } from "./node_widgets.js"
 
 const VAE_INPUT = "vae"
@@ -40,8 +40,8 @@ export function nodesExtension(host) {
 
     afterConfigureGraph: () => putBack(host),
 
-    // For programs. Without a listener ComfyUI's page warns of a message that it does not know.
-    setup: () => host.api.addEventListener("cloud_storage.outbox", () => {}),
+    /** What waited is in the bucket now, without a run of its node. */
+    setup: () => host.api.addEventListener("cloud_storage.outbox", ({ detail }) => showArrivals(host, detail)),
   }
 }
 

@@ -69,6 +69,12 @@ export function followRuns(api, nodes, { showLines, outcome, restore, history, s
   }
 }
 
+/** The text of an error with which the server refuses a node: in our own words where it was our check. */
+export function refusal({ type, message, details }) {
+  const own = type === "custom_validation_failed" && String(details ?? "").split(" - ").slice(1).join(" - ")
+  return own || [message, details].filter(Boolean).join(": ")
+}
+
 function messageOf(detail) {
   return String(detail.exception_message ?? "").trim() || String(detail.exception_type ?? "")
 }

@@ -169,6 +169,8 @@ def test_only_lists_fetches_and_what_waits_can_be_changed(comfyui):
         *(("POST", f"/cloud_storage/setup/{name}") for name in ("test", "save")),
         *(("GET", f"/cloud_storage/{name}") for name in of_a_bucket),
         *((method, f"/cloud_storage/{name}") for method, name in others),
+        *(("POST", f"/cloud_storage/{name}") for name in ("send", "drop")),
+        ("GET", "/cloud_storage/status"),
         *(
             (method, f"/cloud_storage/models/{name}")
             for method, names in about_models.items()
