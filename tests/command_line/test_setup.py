@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
 import sys
 
@@ -22,6 +23,7 @@ class Terminal:
         self.shown = ""
         self.process, self._terminal = pty.fork()
         if not self.process:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job, as these tests, ignores it
             os.chdir(cli.cwd)
             os.execve(cli.python, [cli.python, str(cli.script), *arguments], environ)
 
