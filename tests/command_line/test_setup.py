@@ -23,7 +23,7 @@ class Terminal:
         self.shown = ""
         self.process, self._terminal = pty.fork()
         if not self.process:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job, as these tests, ignores it
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job of a shell ignores it
             os.chdir(cli.cwd)
             os.execve(cli.python, [cli.python, str(cli.script), *arguments], environ)
 
