@@ -46,7 +46,7 @@ class _Sample(NamedTuple):
 class AdaptiveConcurrency:
     """Doubles the number of requests while that brings GAIN, and halves it while that loses less than GAIN.
 
-    Begins with START, and goes to ``first`` as soon as the process is seen to wait: where requests are so
+    Begins with ``start``, and goes to FIRST as soon as the process is seen to wait: where requests are so
     fast that Python itself is the limit, more threads take the interpreter from each other. Stays where no
     other number pays, until the rate is another by CHANGE: then more are tried, and after a fall also fewer.
     Halves the number when the server asks for fewer requests. What the last two calls saw is enough to go on
@@ -60,7 +60,6 @@ class AdaptiveConcurrency:
         most: int = MOST,
         *,
         start: int = START,
-        first: int = FIRST,
         refused: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
         processor_seconds: Callable[[], float] = time.process_time,
@@ -72,7 +71,7 @@ class AdaptiveConcurrency:
         self._done, self._refused = done, refused
         self._clock, self._processor_seconds = clock, processor_seconds
         self._most = max(1, min(most, MOST))
-        self._first = min(first, self._most)
+        self._first = min(FIRST, self._most)
         self._least = self.count = min(start, self._first)
         self._rate: float | None = None  # bytes per second, as last compared; None: not yet known
         self._trial: tuple[int, float] | None = None  # the number and the rate before the one on trial
@@ -90,18 +89,15 @@ class AdaptiveConcurrency:
         if refusals != self._refusals:
             self._refusals = refusals
             if now - self._refused_at >= REFUSED_SECONDS:
-                self._refused_at, self._rate, self._trial, self._is_steady = now, None, None, False
-                self._calm_at = now + CALM_SECONDS
-                self._least = max(1, self.count // 2)
-                self._first = min(self._first, self._least)
-                self._change(self._least, CALM_SECONDS)
+                self._refused_at, self._calm_at = now, now + CALM_SECONDS
+                self._begin_with(max(1, self.count // 2), CALM_SECONDS)
+                self._first = min(self._first, self.count)
             return self.count
         sample = _Sample(now, self._done(), self._processor_seconds())
         if now > self._latest[-1].time:
             self._latest = [*self._latest, sample][-CALLS:]
         if self.count < self._first and self._waits():
-            self._least, self._rate, self._trial, self._is_steady = self._first, None, None, False
-            self._change(self._first)
+            self._begin_with(self._first)
         elif self._rises_clearly():
             self._judge(*sample.since(self._latest[0]))
         elif self._window is None:
@@ -111,13 +107,14 @@ class AdaptiveConcurrency:
             self._judge(*sample.since(self._window))
         return self.count
 
+    def _begin_with(self, count: int, settle: float = SETTLE_SECONDS) -> None:
+        """Make this the least number, of which no rate is known yet."""
+        self._least, self._rate, self._trial, self._is_steady = count, None, None, False
+        self._change(count, settle)
+
     def _waits(self) -> bool:
         """Whether the process waited for the network between the last two calls."""
-        return (
-            len(self._latest) > 1
-            and self._latest[-1].time >= self._calm_at
-            and self._latest[-1].processors(self._latest[-2]) < WAITING
-        )
+        return len(self._latest) > 1 and self._latest[-1].processors(self._latest[-2]) < WAITING
 
     def _rises_clearly(self) -> bool:
         """Whether the last two calls are enough to add requests: the first ones carry as much as they can,
