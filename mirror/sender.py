@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import mimetypes
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import AlreadyExists, Changed, NotFound
-from ..storage.base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, PutOptions, Storage
+from ..storage import headers
+from ..storage.base import ObjectInfo, PutOptions, Storage
 from ..storage.multipart import SINGLE_MAX_BYTES
 from ..system import digests, utc_clock
 from ..system.file_fingerprint import Fingerprint
@@ -125,12 +125,7 @@ def _content(target: Target, storage: Storage, name: str, file: Fingerprint, met
         sha256, pieces = digests.sha256_and_pieces(path, meter)
     if Fingerprint.of(path) != file:
         raise WrittenTo(name)
-    recorded = {SHA256_METADATA: sha256, **({PIECES_METADATA: pieces} if pieces else {})}
-    options = replace(
-        storage.defaults,
-        content_type=mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream",
-        metadata={**storage.defaults.metadata, **recorded},
-    )
+    options = storage.recording(headers.media_type(path), sha256, pieces)
     return _Content(path, file, source, sha256, options, meter)
 
 

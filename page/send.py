@@ -26,6 +26,7 @@ from ..saving.list_order import Call
 from ..saving.names import Name, NameContext
 from ..saving.save_request import SaveRequest, SaveResult
 from ..saving.store_file import File
+from ..storage import headers
 from ..storage.base import Storage
 from ..system.meter import Meter
 
@@ -81,7 +82,7 @@ def _sent(request: SaveRequest, path: Path, meter: Meter) -> SaveResult:
     except Unreachable:  # tried once more, then kept
         room = request.storage.room_for_key
     name = upload_file.kept_name(request.key_prefix, path.name, request.context(), room)
-    file = File(path, upload_file.media_type(path))
+    file = File(path, headers.media_type(path))
     return request.save([name], lambda _index: file, lambda _file, _key: None, meter, Call())
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import AlreadyExists, Forbidden, NotFound, taken
 from ..media.media_facts import MediaFacts
 from ..storage import multipart
-from ..storage.base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, Storage
+from ..storage.base import ObjectInfo, Storage
 from ..system.digests import sha256_and_pieces
 from ..system.meter import Meter
 from .choices import FAIL, OVERWRITE, SKIP
@@ -96,9 +96,7 @@ def store(
     object may be there all the same. Raises AlreadyExists and the errors of ``Storage.put``.
     """
     storage = reserved.storage
-    recorded = zip((SHA256_METADATA, PIECES_METADATA), file.digests(meter), strict=True)
-    metadata = {**storage.defaults.metadata, **{name: digest for name, digest in recorded if digest}}
-    options = replace(storage.defaults, content_type=file.content_type, metadata=metadata)
+    options = storage.recording(file.content_type, *file.digests(meter))
     refused: AlreadyExists | None = None
     try:
         for key in reserved.candidates():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import mimetypes
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import AccessDenied, IntegrityError, NotFound, disk_errors, sentence
+from ..storage import headers
 from ..storage.base import ObjectInfo, Storage
 from ..system import digests
 from ..system.file_fingerprint import Fingerprint
@@ -74,11 +74,6 @@ def kept_name(key_prefix: str, file_name: str, context: NameContext, max_bytes: 
     return kept
 
 
-def media_type(path: Path) -> str:
-    """The media type that a file's extension stands for."""
-    return mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
-
-
 def upload(
     storage: Storage,
     name: Name,
@@ -120,7 +115,7 @@ def upload(
         (reserved,) = call.reserve(storage, [name], if_exists, meter)
     meter.expect(size)
     _refuse_written_to(path, fingerprint, storage)
-    file = store_file.File(path, media_type(path), known=known)
+    file = store_file.File(path, headers.media_type(path), known=known)
     stored = store_file.store(reserved, file, if_exists, meter)
     key = stored.info.key
     if not stored.sent and is_same(stored.info):  # which another machine has just stored

@@ -11,7 +11,7 @@ import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -130,6 +130,15 @@ class Storage(ABC):
         date = http_date.parsed(header)
         if date is not None:
             self.clock_difference = date - datetime.now(timezone.utc)
+
+    def recording(self, content_type: str, sha256: str, pieces: str = "") -> PutOptions:
+        """Return the profile's options for an upload that records its checksums: of the whole, and by
+        ``digests.PIECES``, "" for none. ``stat`` has them then.
+        """
+        checksums = {SHA256_METADATA: sha256, PIECES_METADATA: pieces}
+        recorded = {name: digest for name, digest in checksums.items() if digest}
+        metadata = {**self.defaults.metadata, **recorded}
+        return replace(self.defaults, content_type=content_type, metadata=metadata)
 
     @abstractmethod
     def stat(self, key: str) -> ObjectInfo:

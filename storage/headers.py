@@ -5,6 +5,7 @@ S3 and OSS use the same headers with different names. A ``Dialect`` has the name
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 PARTIAL_CONTENT = 206
 _NUMBER = re.compile("[0-9]{1,20}")
 _MD5 = re.compile("[0-9a-f]{32}")
+
+
+def media_type(path: Path) -> str:
+    """Return the media type that a file's extension stands for."""
+    return mimetypes.guess_type(path.name, strict=False)[0] or PutOptions.content_type
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..comfyui.cloud_files import FETCHED, STORED, UNCHANGED
@@ -13,7 +12,8 @@ from ..errors import AlreadyExists, Changed, IntegrityError, StorageError, disk_
 from ..loading import resumable_download
 from ..loading.download import SINGLE_MAX_BYTES
 from ..loading.download_journal import journal_of
-from ..storage.base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, PutOptions, Storage
+from ..storage import headers
+from ..storage.base import ObjectInfo
 from ..system import digests, locks
 from ..system.durable_write import write_all
 from ..system.file_fingerprint import Fingerprint
@@ -46,9 +46,9 @@ def upload(plan: Plan, one: Transfer, meter: Meter, say: Callable[[str], object]
             file = Fingerprint.of(one.path)
             meter.expect(file.size - plan.size(one))
             try:
-                source, recorded = _source(one, file, known if file == one.file else {}, own, say)
+                source, checksums = _source(one, file, known if file == one.file else {}, own, say)
                 if Fingerprint.of(one.path) == file:  # it was not written to while it was read
-                    options = _options(plan.storage, one.path, recorded)
+                    options = plan.storage.recording(headers.media_type(one.path), *checksums)
                     info = plan.storage.put(one.key, source, options, own, create=not plan.options.overwrite)
                     if isinstance(source, bytes) or Fingerprint.of(one.path) == file:
                         return Moved(Result(one.name, STORED, one.path, one.key, file.size, info), file)
@@ -71,24 +71,16 @@ def _take_back(own: Meter, meter: Meter) -> None:
 
 def _source(
     one: Transfer, file: Fingerprint, known: dict[str, str], meter: Meter, say: Callable[[str], object]
-) -> tuple[bytes | Path, dict[str, str]]:
-    """Return what to send and the metadata that records its checksums."""
+) -> tuple[bytes | Path, tuple[str, str]]:
+    """Return what to send, and its checksums: see ``digests.sha256_and_pieces``."""
     if file.size <= IN_MEMORY_BYTES:
         data = one.path.read_bytes()
-        return data, {SHA256_METADATA: hashlib.sha256(data).hexdigest()}
+        return data, (hashlib.sha256(data).hexdigest(), "")
     say(f"Computing the checksum of {one.path.name}")
     has_pieces = file.size > digests.PIECE_BYTES
     if "sha256" in known and (digests.PIECES in known or not has_pieces):
-        sha256, pieces = known["sha256"], known.get(digests.PIECES, "")
-    else:
-        sha256, pieces = digests.sha256_and_pieces(one.path, meter)
-    return one.path, {SHA256_METADATA: sha256, **({PIECES_METADATA: pieces} if pieces else {})}
-
-
-def _options(storage: Storage, path: Path, recorded: dict[str, str]) -> PutOptions:
-    media_type = mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
-    metadata = {**storage.defaults.metadata, **recorded}
-    return replace(storage.defaults, content_type=media_type, metadata=metadata)
+        return one.path, (known["sha256"], known.get(digests.PIECES, ""))
+    return one.path, digests.sha256_and_pieces(one.path, meter)
 
 
 def download(
