@@ -44,9 +44,12 @@ class Waiting:
     def failed(self, error: str, now: float) -> None:
         self.attempts += 1
         self.error = error
-        self.not_before = now + min(
-            RETRY_SECONDS * 2.0 ** min(self.attempts - 1, DOUBLINGS), RETRY_MAX_SECONDS
-        )
+        self.not_before = now + pause(self.attempts, RETRY_SECONDS, RETRY_MAX_SECONDS)
+
+
+def pause(attempts: int, first: float, longest: float) -> float:
+    """Return the seconds until the next attempt, twice as many after each."""
+    return min(first * 2.0 ** min(attempts - 1, DOUBLINGS), longest)
 
 
 class MirroredFolder:

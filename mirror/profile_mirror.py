@@ -21,7 +21,7 @@ from ..system.meter import Meter
 from . import local_removal, members
 from .bandwidth import Bandwidth, PacedMeter
 from .journal import Journal, Row
-from .mirrored_folder import DOUBLINGS, ELSEWHERE, MirroredFolder, Waiting
+from .mirrored_folder import ELSEWHERE, MirroredFolder, Waiting, pause
 from .names import Names
 from .sender import WrittenTo, send
 
@@ -82,14 +82,6 @@ class ProfileMirror:
         self._meter.stop()
         for folder in self.folders:
             folder.close()
-
-    @property
-    def is_busy(self) -> bool:
-        """Return if files wait or are not complete, also of a folder that was not looked at yet."""
-        return any(
-            folder.waiting() or folder.writing() or not (folder.has_looked or folder.note)
-            for folder in self.folders
-        )
 
     def look(self, others: list[ProfileMirror]) -> None:
         """Look at the folders once, and start to send what is complete. Raises nothing."""
@@ -204,8 +196,8 @@ class ProfileMirror:
             else:
                 self.failure.attempts += 1
                 self.failure.error = error
-            pause = min(PAUSE_SECONDS * 2.0 ** min(self.failure.attempts - 1, DOUBLINGS), PAUSE_MAX_SECONDS)
-            self.failure.until = time.monotonic() + pause
+            seconds = pause(self.failure.attempts, PAUSE_SECONDS, PAUSE_MAX_SECONDS)
+            self.failure.until = time.monotonic() + seconds
         if is_first:
             log.warning("The mirror of %s fails, and is tried again by itself: %s", self.profile.name, error)
             self._announce(failing=True, error=error)

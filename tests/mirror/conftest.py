@@ -40,12 +40,18 @@ class Mirrored:
                     each.modified_ns, each.not_before = -1, 0.0
         for _ in range(looks):
             self.mirror.look()
-            if not any(one.is_busy for one in self.mirror.profiles):
+            folders = [folder for one in self.mirror.profiles for folder in one.folders]
+            if all(self._is_settled(folder) for folder in folders):
                 return
             if any(one.failure is not None for one in self.mirror.profiles):
                 return
             time.sleep(0.01)
         raise AssertionError(self.mirror.state())
+
+    @staticmethod
+    def _is_settled(folder):
+        """Whether nothing waits or is incomplete; False for a folder that was not looked at yet."""
+        return not (folder.waiting() or folder.writing()) and bool(folder.has_looked or folder.note)
 
     def stored(self):
         return [info.key for info in self.cloud.list()]
