@@ -84,6 +84,13 @@ class BucketCatalogue:
     def _show(self, columns: Columns, others: tuple[str, ...] = ()) -> None:
         self._snapshot, self._version = Snapshot(columns, others), f"{self._name}-{next(self._numbers)}"
 
+    def _show_alone(self, columns: Columns) -> None:
+        """Show these keys, and forget what was collected so far."""
+        self._collected = Columns()
+        self._glimpsed.clear()
+        self._glimpsed_folders.clear()
+        self._show(columns)
+
     # ------------------------------------------------------------ asking
 
     def shown(self) -> tuple[Snapshot, State]:
@@ -169,11 +176,8 @@ class BucketCatalogue:
                     self._show(self._so_far(), tuple(self._glimpsed_folders))
         found = columns.sorted()
         with self._lock:
-            self._show(found)
             self._complete, self._listed = True, utc_clock.now()
-            self._collected = Columns()
-            self._glimpsed.clear()
-            self._glimpsed_folders.clear()
+            self._show_alone(found)
 
     def _too_many(self) -> str:
         if len(self._snapshot) < MOST_KEYS:
@@ -186,10 +190,7 @@ class BucketCatalogue:
     def _forget(self) -> None:
         with self._lock:
             self._complete, self._listed = False, None
-            self._collected = Columns()
-            self._glimpsed.clear()
-            self._glimpsed_folders.clear()
-            self._show(Columns())
+            self._show_alone(Columns())
         with contextlib.suppress(OSError):
             self._file.unlink(missing_ok=True)
 

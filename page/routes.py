@@ -126,7 +126,7 @@ def register(package_folder: str) -> bool:
     about_files = asyncio.Semaphore(AT_ONCE)  # of their own: many thumbnails do not hold up the lists
     for name, told in _FILES.items():
         handlers.append(("GET", name, _handler(_with_query(_told(told)), about_files)))
-    asked = {**_MODELS, **_MIRROR, **_TRANSFERS}
+    asked = {**_MODELS, **_MIRROR, **_TRANSFERS, **_STATUS}
     for method, table in (("GET", asked), ("POST", {**_MODELS_POSTED, **_MIRROR_POSTED, **_POSTED})):
         read = _with_query if method == "GET" else _with_body
         handlers += [
@@ -136,7 +136,6 @@ def register(package_folder: str) -> bool:
     handlers += [
         (method, name, _handler(_with_refusal(work, method), about_setup)) for method, name, work in _SETUP
     ]
-    handlers.append(("GET", "status", _handler(_with_query(_answered(status.status)), about_models)))
     sends = _Queue()
     posted = _with_body(lambda said, meter: Answer(send.send(said, meter)))
     handlers += [
@@ -399,6 +398,7 @@ _FILES = {
     "files/link": files.link,
     "files/share": files.share,
 }
+_STATUS = {"status": status.status}
 _TRANSFERS = {"transfers/waiting": transfers.waiting}
 _POSTED = {"files/refresh": files.refresh, "transfers/retry": transfers.retry}
 
