@@ -12,6 +12,15 @@ from cloud_storage.system.meter import Meter
 from PIL import Image
 
 OURS = {routes.OUR_HEADER: "1"}
+# Headers of requests that another page makes the browser send, by what they are
+OF_ANOTHER_SITE = {
+    "no header of ours": {},
+    "another port": {**OURS, "Origin": "http://127.0.0.1:1"},
+    "another site": {**OURS, "Origin": "https://example.org"},
+    "a sandbox": {**OURS, "Origin": "null"},
+    "cross-site": {**OURS, "Sec-Fetch-Site": "cross-site"},
+    "same-site": {**OURS, "Sec-Fetch-Site": "same-site"},
+}
 
 
 @dataclass

@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 from cloud_storage.comfyui import folders as comfyui_folders
 from cloud_storage.page import bucket_catalogue, files
-from page_requests import OURS, put
+from page_requests import OF_ANOTHER_SITE, put
 
 NAMES = ("profiles", "list", "state", "link", "share")
 
@@ -105,11 +105,7 @@ def test_a_link_is_called_public_only_where_the_settings_say_so(cloud, ask, monk
 # ------------------------------------------------------------ who may ask, and what
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{}, {**OURS, "Origin": "https://example.org"}, {**OURS, "Sec-Fetch-Site": "cross-site"}],
-    ids=["no header of ours", "another site", "cross-site"],
-)
+@pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_a_page_of_another_site_gets_nothing(cloud, ask, headers):
     put(cloud, "a.txt")
     answers = [ask(f"files/{name}", headers=headers, key="a.txt") for name in NAMES]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from cloud_storage.mirror import mirrored_folder, service
 from conftest import make_place
-from page_requests import OURS
-
-ANOTHER_SITE = [{}, {**OURS, "Origin": "http://127.0.0.1:1"}, {**OURS, "Sec-Fetch-Site": "cross-site"}]
+from page_requests import OF_ANOTHER_SITE
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +65,7 @@ def test_what_failed_is_named_and_tried_again_when_the_page_asks(
     assert not ask("mirror/state").json["failing"]
 
 
-@pytest.mark.parametrize("headers", ANOTHER_SITE)
+@pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_other_sites_see_nothing_and_retry_nothing(mirror, ask, headers):
     assert ask("mirror/state", headers=headers).status == 403
     assert ask.post("mirror/retry", {}, headers=headers).status == 403

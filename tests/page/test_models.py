@@ -13,17 +13,9 @@ from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from conftest import make_place
 from models_page import MODELS, arrived, fill, listed, loaders, workflow
-from page_requests import OURS
+from page_requests import OF_ANOTHER_SITE, OURS
 
 INK = {"type": "loras", "name": "style/ink.safetensors"}
-ANOTHER_SITE = [
-    {},
-    {**OURS, "Origin": "http://127.0.0.1:1"},
-    {**OURS, "Origin": "https://example.org"},
-    {**OURS, "Origin": "null"},
-    {**OURS, "Sec-Fetch-Site": "cross-site"},
-    {**OURS, "Sec-Fetch-Site": "same-site"},
-]
 GETS = ("names", "catalogue", "copies", "progress")
 POSTS = ("workflow", "fetch", "cancel", "dismiss", "refresh")
 
@@ -207,7 +199,7 @@ def test_a_refresh_while_the_bucket_is_listed_begins_no_other(ask, monkeypatch):
 # ------------------------------------------------------------ who may ask, and for what
 
 
-@pytest.mark.parametrize("headers", ANOTHER_SITE)
+@pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_a_page_of_another_site_neither_learns_nor_starts_anything(ask, headers):
     for route in GETS:
         answer = ask(f"models/{route}", headers=headers)

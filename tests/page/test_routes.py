@@ -18,7 +18,7 @@ from aiohttp.test_utils import make_mocked_request
 from cloud_storage.comfyui import folders as comfyui_folders
 from cloud_storage.page import browse, routes
 from conftest import ROOT, load_package
-from page_requests import OURS, put
+from page_requests import OF_ANOTHER_SITE, OURS, put
 
 # ------------------------------------------------------------ what a link on a node opens
 
@@ -129,18 +129,7 @@ def test_a_query_sets_no_key_and_no_endpoint(cloud, ask):
 # ------------------------------------------------------------ who may ask
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {**OURS, "Origin": "http://127.0.0.1:1"},
-        {**OURS, "Origin": "https://example.org"},
-        {**OURS, "Origin": "null"},
-        {**OURS, "Sec-Fetch-Site": "cross-site"},
-        {**OURS, "Sec-Fetch-Site": "same-site"},
-    ],
-    ids=["no header of ours", "another port", "another site", "a sandbox", "cross-site", "same-site"],
-)
+@pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_a_page_of_another_site_gets_nothing(cloud, ask, headers):
     put(cloud, "a.txt")
     for route in ("list", "thumbnail", "local", "local_thumbnail", "open", "workflow", "test"):

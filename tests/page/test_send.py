@@ -11,7 +11,7 @@ import pytest
 from cloud_storage.comfyui import folders
 from cloud_storage.page import routes, send
 from cloud_storage.saving.outbox import Outbox
-from page_requests import OURS, picture, put
+from page_requests import OF_ANOTHER_SITE, OURS, picture, put
 
 IMAGE = picture()
 
@@ -276,16 +276,7 @@ def test_a_body_without_a_length_is_stopped_where_it_is_too_large(cloud, ask, tm
 # ------------------------------------------------------------ who may ask
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {**OURS, "Origin": "https://example.org"},
-        {**OURS, "Origin": "null"},
-        {**OURS, "Sec-Fetch-Site": "cross-site"},
-    ],
-    ids=["no header of ours", "another site", "a sandbox", "cross-site"],
-)
+@pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_a_page_of_another_site_sends_nothing(cloud, shown, ask, headers):
     for answer in (sent(ask, item("a.png"), headers=headers), drop(ask, b"x", headers, name="a.txt")):
         assert answer.status == 403

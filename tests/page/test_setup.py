@@ -15,7 +15,7 @@ from cloud_storage.page import routes, setup
 from cloud_storage.system import durable_write
 from conftest import own_prefix
 from multidict import CIMultiDict
-from page_requests import OURS
+from page_requests import OF_ANOTHER_SITE, OURS
 
 SECRET = "a-secret-that-nobody-may-ever-see-again"
 ANSWERS = {"bucket": "my-bucket", "access_key": "AKIA-of-somebody", "secret_key": SECRET}
@@ -183,18 +183,7 @@ def test_a_damaged_file_is_not_touched(ask):
 # ------------------------------------------------------------ who may
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {**OURS, "Origin": "http://127.0.0.1:1"},
-        {**OURS, "Origin": "https://example.org"},
-        {**OURS, "Origin": "null"},
-        {**OURS, "Sec-Fetch-Site": "cross-site"},
-        {**OURS, "Sec-Fetch-Site": "same-site"},
-    ],
-    ids=["no header of ours", "another port", "another site", "a sandbox", "cross-site", "same-site"],
-)
+@pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_a_page_of_another_site_neither_asks_nor_tests_nor_saves(ask, headers):
     assert ask("setup", headers=headers).status == 403
     for route in POSTED:

@@ -11,7 +11,7 @@ from cloud_storage.saving.names import Name
 from cloud_storage.saving.outbox import Address, Entry, Outbox, Sender
 from cloud_storage.system import utc_clock
 from cloud_storage.system.meter import Meter
-from page_requests import OURS
+from page_requests import OF_ANOTHER_SITE
 
 
 @pytest.fixture(autouse=True)
@@ -98,9 +98,7 @@ def test_answers_are_bounded(cloud, ask, monkeypatch):
     assert (said["waiting"], len(said["entries"])) == (3, 2)
 
 
-@pytest.mark.parametrize(
-    "headers", [{}, {**OURS, "Origin": "https://example.org"}, {**OURS, "Sec-Fetch-Site": "cross-site"}]
-)
+@pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_a_page_of_another_site_sends_nothing(cloud, ask, headers):
     keep("a")
     assert ask("transfers/waiting", headers=headers).status == 403
