@@ -5,7 +5,8 @@
  * an object with `open(place)`, which shows it in an element of its own, and `close()`, after which it asks nothing.
  */
 
-import { addStyles, element } from "./dom.js"
+import { element } from "./dom.js"
+import { SidebarPlace, keepKeys } from "./sidebar_place.js"
 
 const MOVES = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }
 
@@ -30,11 +31,8 @@ export class CloudTab {
       element("header", {}, element("h2", { id: title }, say("cloud_title")), this.list),
       this.body,
     )
-    // ComfyUI listens to shortcuts and pastes on the whole page.
-    for (const event of ["keydown", "keyup", "keypress", "copy", "cut", "paste", "wheel", "contextmenu"])
-      this.element.addEventListener(event, (happened) => {
-        if (!(happened.ctrlKey || happened.metaKey) || event !== "keydown") happened.stopPropagation()
-      })
+    keepKeys(this.element)
+    this.place = new SidebarPlace(this.element, () => this.close())
   }
 
   tabOf(one) {
@@ -54,27 +52,12 @@ export class CloudTab {
 
   /** Show the tab in `place`, in which nothing else is left. */
   open(place) {
-    addStyles()
-    if (this.place === place && this.element.parentNode === place) return
-    this.close()
-    this.place = place
-    place.classList.add("cs-place")
-    place.replaceChildren(this.element)
-    // Frontends give the same place to the tab of another extension, without closing this one.
-    this.guard = new MutationObserver(() => {
-      const others = [...place.childNodes].some((node) => node !== this.element)
-      if (others || this.element.parentNode !== place) this.close()
-    })
-    this.guard.observe(place, { childList: true })
+    if (!this.place.take(place)) return
     this.show(this.shown.id)
   }
 
   close() {
-    if (!this.place) return
-    this.guard.disconnect()
-    this.place.classList.remove("cs-place")
-    if (this.element.parentNode === this.place) this.element.remove()
-    this.place = undefined
+    if (!this.place.leave()) return
     this.shown.panel.close()
   }
 
@@ -89,7 +72,7 @@ export class CloudTab {
       tab.tabIndex = name === id ? 0 : -1
     }
     this.body.setAttribute("aria-labelledby", this.tabs.get(id).id)
-    if (this.place) next.panel.open(this.body)
+    if (this.place.isTaken) next.panel.open(this.body)
   }
 
   /** Show a number at a tab; 0 for none. `text` says what it counts. */

@@ -82,6 +82,25 @@ export function addStyles() {
   return styles
 }
 
+/** Fill `path` with a button for `top` and for each folder of `folder`, "a/b/"; `enter(folder)` is what each does. */
+export function showPath(path, folder, top, enter) {
+  const names = folder.split("/").slice(0, -1)
+  const steps = [top, ...names].map((name, depth) =>
+    element(
+      "button",
+      {
+        type: "button",
+        class: "cs-step",
+        "aria-current": depth === names.length ? "location" : undefined,
+        click: () => enter(names.slice(0, depth).map((each) => `${each}/`).join("")),
+      },
+      name || "/",
+    ),
+  )
+  path.replaceChildren(...steps)
+  path.scrollLeft = path.scrollWidth
+}
+
 /** Copy `text` to the clipboard; pages over plain http may not use navigator.clipboard, so there is a fallback. */
 export async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text)

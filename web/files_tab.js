@@ -4,7 +4,7 @@
  * does.
  */
 
-import { addStyles, button, copy, dateOf, element, icon, sizeOf } from "./dom.js"
+import { addStyles, button, copy, dateOf, element, icon, showPath, sizeOf } from "./dom.js"
 import { CellGrid } from "./cell_grid.js"
 import { FileList } from "./file_list.js"
 import { FILE_KINDS } from "./kinds.js"
@@ -220,21 +220,7 @@ export class FilesTab {
     const { folder } = this.list.asked
     if (this.path.csFolder === folder) return
     this.path.csFolder = folder
-    const names = folder.split("/").slice(0, -1)
-    const steps = [this.say("top"), ...names].map((name, depth) =>
-      element(
-        "button",
-        {
-          type: "button",
-          class: "cs-step",
-          "aria-current": depth === names.length ? "location" : undefined,
-          click: () => this.enter(names.slice(0, depth).map((each) => `${each}/`).join("")),
-        },
-        name || "/",
-      ),
-    )
-    this.path.replaceChildren(...steps)
-    this.path.scrollLeft = this.path.scrollWidth
+    showPath(this.path, folder, this.say("top"), (above) => this.enter(above))
   }
 
   drawEmpty() {

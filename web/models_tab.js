@@ -5,9 +5,10 @@
  * shown again each time that the panel is opened.
  */
 
-import { addStyles, button, dateOf, element, icon, patch, sizeOf } from "./dom.js"
+import { button, dateOf, element, icon, patch, sizeOf } from "./dom.js"
 import { HERE, IN_BUCKET, MISSING, isBusy, keyOf } from "./model_library.js"
 import { RowList } from "./row_list.js"
+import { SidebarPlace, keepKeys } from "./sidebar_place.js"
 
 const ROW_PIXELS = 46
 const ICONS = { [HERE]: "here", [IN_BUCKET]: "cloud", [MISSING]: "missing" }
@@ -36,29 +37,14 @@ export class ModelsTab {
 
   /** Show the tab in `place`, in which nothing else is left. */
   open(place) {
-    addStyles()
-    if (this.place === place && this.element.parentNode === place) return
-    this.close()
-    this.place = place
-    place.classList.add("cs-place")
-    place.replaceChildren(this.element)
-    // Frontends give the same place to the tab of another extension, without closing this one.
-    this.guard = new MutationObserver(() => {
-      const others = [...place.childNodes].some((node) => node !== this.element)
-      if (others || this.element.parentNode !== place) this.close()
-    })
-    this.guard.observe(place, { childList: true })
+    if (!this.place.take(place)) return
     this.rows.watch()
     this.draw()
     this.library.watch()
   }
 
   close() {
-    if (!this.place) return
-    this.guard.disconnect()
-    this.place.classList.remove("cs-place")
-    if (this.element.parentNode === this.place) this.element.remove()
-    this.place = undefined
+    if (!this.place.leave()) return
     this.rows.rest()
     this.library.rest()
   }
@@ -124,11 +110,8 @@ export class ModelsTab {
       this.footer,
       this.status,
     )
-    // ComfyUI listens to shortcuts and pastes on the whole page.
-    for (const event of ["keydown", "keyup", "keypress", "copy", "cut", "paste", "wheel", "contextmenu"])
-      this.element.addEventListener(event, (happened) => {
-        if (!(happened.ctrlKey || happened.metaKey) || event !== "keydown") happened.stopPropagation()
-      })
+    keepKeys(this.element)
+    this.place = new SidebarPlace(this.element, () => this.close())
   }
 
   section(text) {
@@ -144,7 +127,7 @@ export class ModelsTab {
 
   /** Draw what has changed; rows in which the user is keep their focus. */
   draw() {
-    if (!this.place) return
+    if (!this.place.isTaken) return
     const { library, say } = this
     const { state } = library
     const isOff = state?.mode === "off"

@@ -7,7 +7,7 @@
  */
 
 import { keepEvents } from "./dialog.js"
-import { addStyles, button, dateOf, element, icon, sizeOf } from "./dom.js"
+import { addStyles, button, dateOf, element, icon, showPath, sizeOf } from "./dom.js"
 import { isOfKind } from "./kinds.js"
 import { Thumbnails } from "./thumbnails.js"
 
@@ -238,21 +238,7 @@ class Picker {
   }
 
   drawPath() {
-    const names = this.folder.split("/").slice(0, -1)
-    const steps = [this.say("top"), ...names].map((name, depth) =>
-      element(
-        "button",
-        {
-          type: "button",
-          class: "cs-step",
-          "aria-current": depth === names.length ? "location" : undefined,
-          click: () => this.enter(names.slice(0, depth).map((each) => `${each}/`).join("")),
-        },
-        name || "/",
-      ),
-    )
-    this.path.replaceChildren(...steps)
-    this.path.scrollLeft = this.path.scrollWidth
+    showPath(this.path, this.folder, this.say("top"), (above) => this.enter(above))
   }
 
   /** Add the next rows below the others. */
