@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from io import BytesIO
 
-from cloud_storage.page import routes
+from cloud_storage.page import answers
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 from PIL import Image
 
-OURS = {routes.OUR_HEADER: "1"}
+OURS = {answers.OUR_HEADER: "1"}
 # Headers of requests that another page makes the browser send, by what they are
 OF_ANOTHER_SITE = {
     "no header of ours": {},

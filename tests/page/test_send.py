@@ -9,7 +9,7 @@ import urllib.parse
 
 import pytest
 from cloud_storage.comfyui import folders
-from cloud_storage.page import routes, send
+from cloud_storage.page import answers, send
 from cloud_storage.saving.outbox import Outbox
 from page_requests import OF_ANOTHER_SITE, OURS, picture, put
 
@@ -292,8 +292,8 @@ def test_a_get_sends_nothing(cloud, shown, ask):
 
 
 def test_a_flood_of_uploads_is_refused_and_the_rest_is_served(cloud, shown, ask, monkeypatch):
-    monkeypatch.setattr(routes, "SENDS_AT_ONCE", 0)
-    monkeypatch.setattr(routes, "SENDS_WAITING", 0)
+    monkeypatch.setattr(answers, "SENDS_AT_ONCE", 0)
+    monkeypatch.setattr(answers, "SENDS_WAITING", 0)
     for answer in (sent(ask, item("a.png")), drop(ask, b"x", name="a.txt")):
         assert answer.status == 503
         assert "Too many files" in answer.json["error"]

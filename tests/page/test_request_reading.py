@@ -1,0 +1,20 @@
+"""What a request may hold: JSON of one kind, up to a size."""
+
+from __future__ import annotations
+
+import pytest
+from cloud_storage.page import request_reading
+
+
+@pytest.mark.parametrize("body", [b"no json", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"a"'])
+def test_a_body_that_is_no_json_object_is_refused(ask, comfyui, body):
+    answer = ask.post("models/workflow", body)
+    assert (answer.status, answer.json["kind"]) == (400, "ConfigurationError")
+    assert "not a JSON object" in answer.json["error"]
+
+
+def test_a_body_that_is_too_large_is_refused_with_the_size(ask, comfyui, monkeypatch):
+    monkeypatch.setattr(request_reading, "BODY_BYTES", 1 << 20)
+    answer = ask.post("models/workflow", {"workflow": {"x": "y" * (1 << 20)}})
+    assert (answer.status, answer.json["kind"]) == (400, "ConfigurationError")
+    assert "larger than 1 MB" in answer.json["error"]
