@@ -242,6 +242,7 @@ def rclone(task: Task, remote: str) -> tuple[list[str], dict[str, str]]:
         "RCLONE_S3_REGION": task.region,
         "RCLONE_S3_NO_CHECK_BUCKET": "true",
         "RCLONE_S3_NO_HEAD": "true",
+        "RCLONE_S3_LIST_VERSION": "2",  # the first one has no continuation tokens, which null_server.py gives
         "RCLONE_RETRIES": "1",
     }
     return ["rclone", command, "--ignore-checksum", *ends], environ

@@ -98,8 +98,7 @@ class WatchedSocket:
         return self._timeout
 
     def settimeout(self, seconds: float | None) -> None:
-        self._timeout = seconds
-        self._set_real_timeout(seconds)
+        self._timeout = seconds  # for ``receive``: the socket itself waits for shorter times
 
     def _set_real_timeout(self, seconds: float | None) -> None:
         if self._real_timeout != seconds:
@@ -178,7 +177,7 @@ class WatchedSocket:
     def receive(self, buffer: Any) -> int:  # noqa: ANN401
         """Receive as ``recv_into``. Raises TransferCancelled, TooSlow, TooLong, and TimeoutError."""
         meter, began = current(), time.monotonic()
-        queued = self._queued() if self._draining else 0
+        queued: int | None = None  # unknown until the answer is late
         self._set_real_timeout(min(POLL_SECONDS, self._timeout or POLL_SECONDS))
         while True:
             meter.check()
@@ -186,11 +185,13 @@ class WatchedSocket:
                 count = int(self._socket.recv_into(buffer))
             except TimeoutError:
                 now = time.monotonic()
-                if self._draining and queued and (left := self._queued()) < queued:
+                left = self._queued() if self._draining and queued != 0 else 0
+                if self._draining and queued is not None and left < queued:
                     self._count_sent(self._draining, queued - left, now - began)
-                    queued, began = left, now
+                    began = now
                 elif self._timeout is not None and now - began >= self._timeout:
                     raise
+                queued = left
             else:
                 break
         self._count_received(count, time.monotonic() - began)

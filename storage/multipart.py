@@ -52,14 +52,12 @@ class Slice(io.RawIOBase):
         self.meter = meter
         self._source, self._start, self._length = source, start, length
         self._position, self._counted, self._counting = 0, 0, False
-        self._block, self._asked = (
-            BLOCK_MAX_BYTES,
-            0.0,
-        )  # the size of the next block, and when the last was read
+        self._block, self._asked = BLOCK_MAX_BYTES, 0.0  # the size of the next block; when the last was read
         self._file: io.RawIOBase | io.BytesIO = io.BytesIO()  # for ``close``, if opening fails
         try:
             self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
-            self._file.seek(start)
+            if start:
+                self._file.seek(start)
             if isinstance(source, Path) and length <= SMALL_BYTES:
                 with self._file as file:
                     self._file = io.BytesIO(file.read(length) or b"")
@@ -127,8 +125,8 @@ class Slice(io.RawIOBase):
 
     def _blocks(self) -> Iterator[bytes]:
         self.seek(0)
-        while block := self.read(BLOCK_MAX_BYTES):
-            yield block
+        while self._position < self._length:
+            yield self.read(BLOCK_MAX_BYTES)
         self.seek(0)
 
     def tell(self) -> int:

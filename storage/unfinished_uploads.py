@@ -44,6 +44,7 @@ class Uploads:
     def __init__(self, folder: Path, place: str) -> None:
         self._folder, self._place = folder / FOLDER, place
         self._failed: set[str] = set()  # upload ids that this process could not end
+        self._empty_since: int | None = None  # when the folder had last changed as it had no record
 
     @contextlib.contextmanager
     def recorded(self, key: str, upload_id: str) -> Iterator[Callable[[], None]]:
@@ -69,9 +70,13 @@ class Uploads:
     def left(self) -> list[Unfinished]:
         """Return the uploads that killed processes have left, without a request."""
         try:
+            changed = self._folder.stat().st_mtime_ns
+            if changed == self._empty_since:
+                return []
             records = sorted(self._folder.glob("*.json"))
         except OSError:
             return []
+        self._empty_since = None if records else changed
         found = []
         for record in records:
             upload = self._read(record)

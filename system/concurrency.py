@@ -113,14 +113,16 @@ class AdaptiveConcurrency:
         self._change(count, settle)
 
     def _waits(self) -> bool:
-        """Whether the process waited for the network between the last two calls."""
-        return len(self._latest) > 1 and self._latest[-1].processors(self._latest[-2]) < WAITING
+        """Whether the process waited for the network between the last calls."""
+        return len(self._latest) == CALLS and self._latest[-1].processors(self._latest[0]) < WAITING
 
     def _rises_clearly(self) -> bool:
         """Whether the last two calls are enough to add requests: the first ones carry as much as they can,
         or those that were added last bring a CLEAR_GAIN.
         """
         if len(self._latest) < CALLS or self.count == self._most or self._latest[-1].time < self._calm_at:
+            return False
+        if self.count < self._first and self._trial is None:  # Python itself may be the limit
             return False
         first, second, third = self._latest
         rate, busy = third.since(first)

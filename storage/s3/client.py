@@ -6,9 +6,11 @@ ambient, nothing is read from ~/.aws: a profile there could send the requests el
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -63,6 +65,7 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
         no_file = (None, None, os.devnull, None)
         nothing = {"config_file": no_file, "credentials_file": no_file, "profile": (None, None, None, None)}
         session = botocore.session.Session(session_vars={} if profile.auth == "ambient" else nothing)
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
         known = set(Config.OPTION_DEFAULTS)
         access_key, secret_key, token = credentials.reveal()
         with S3Errors(str(profile), credentials).translated("prepare the connection"):
@@ -79,6 +82,17 @@ def build(profile: Profile, row: Provider, credentials: Credentials) -> Any:  # 
     _extend(client)
     _watch(client)
     return client
+
+
+def _time(value: Any) -> datetime:  # noqa: ANN401  whatever stands in an answer
+    """Return a time of an answer. botocore's own way takes two thirds of the time of a listing."""
+    if isinstance(value, str) and value.endswith("Z"):
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc)
+    from botocore.utils import parse_timestamp
+
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 def addressing(profile: Profile, row: Provider) -> str:
