@@ -1,40 +1,53 @@
 """Notices new, changed and vanished files of a folder and its subfolders, by looking at it once a second.
 
-A look costs one ``stat`` for each folder: a folder's time changes when a name is made, moved or removed in
-it. Only such folders are read. What is written into an existing file changes no folder's time, so that each
-look also checks SWEEP_FILES files, one after another: every file of a small folder at each look, 100,000
-files within some minutes. The system's own notices are not used: they do not exist on network drives.
+A look asks for the time of each folder, which changes when a name is made, moved or removed in it. Only such
+a folder is read, and only new names in it are asked for size and time: that takes 0.1 s for 100,000 files.
+
+What is written into an existing file changes no folder's time. So each look also checks the RECENT_FILES that
+changed last, and SWEEP_FILES of all, in turn. The system's own notices are not used: they do not exist on
+network drives.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import stat
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..system.file_fingerprint import Fingerprint
 
-SWEEP_FILES = 300
+RECENT_FILES = 100
+SWEEP_FILES = 200  # 100,000 files within 500 looks, some 10 minutes
 # The time of a folder may be coarse (2 s on FAT), and then be the same after another change.
 AGAIN_SECONDS = 2.5
-SCAN_SHARE = 20  # a folder that took 50 ms to read is not read again within a second
+# A folder that took 50 ms to read is not read again within a second, so that it takes 5 % of a core at most
+# while files are made in it; a slower one takes more, as files are to be noticed within seconds.
+READ_SHARE, READ_PAUSE_SECONDS = 20, 2.0
 _HIDDEN = getattr(stat, "FILE_ATTRIBUTE_HIDDEN", 2)
 _IS_WINDOWS = os.name == "nt"
 
 Changes = dict[str, Fingerprint | None]  # by name below the folder; None: it is gone
+_File = tuple[int, int, int]  # size, time in nanoseconds, inode
 
 
 @dataclass
 class _Folder:
-    """``files`` by name: size, time, and the number in the listing; ``again_at`` is when to read it again."""
+    """``files`` by name. ``below``: the paths of its subfolders.
+
+    ``again_at``: read it again then, though its time is the same; ``not_before``: not before that.
+    """
 
     modified_ns: int = -1
-    again_at: float | None = None
+    again_at: float = math.inf
     not_before: float = 0.0
-    files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    files: dict[str, _File] = field(default_factory=dict)
+    below: set[str] = field(default_factory=set)
 
 
 class FolderWatch:
@@ -43,7 +56,8 @@ class FolderWatch:
     def __init__(self, root: Path, leaves_out: Callable[[str], bool]) -> None:
         self._root, self._leaves_out = os.path.realpath(root), leaves_out
         self._folders: dict[str, _Folder] = {}  # by path below the root: "", "sub/"
-        self._sweep: Iterator[None] = iter(())
+        self._recent: OrderedDict[tuple[str, str], None] = OrderedDict()  # by folder and name, newest last
+        self._sweep: Iterator[tuple[str, str]] = iter(())
         self._changes: Changes = {}
 
     @property
@@ -62,81 +76,92 @@ class FolderWatch:
             with os.scandir(self._root):  # raises before anything is noted
                 self._folders[""] = _Folder()
         for path in list(self._folders):
-            folder = self._folders.get(path)
-            if folder is None:
-                continue
-            try:
-                modified = os.stat(f"{self._root}/{path}").st_mtime_ns  # noqa: PTH116
-            except OSError:
-                self._forget(path)
-                continue
-            is_due = folder.again_at is not None and now >= folder.again_at
-            if (modified != folder.modified_ns or is_due) and now >= folder.not_before:
-                is_other = modified != folder.modified_ns
-                folder.modified_ns = modified
-                folder.again_at = now + AGAIN_SECONDS if is_other and _is_recent(modified) else None
-                self._read(path, folder, now)
-        self._sweep_on(now)
+            self._look_at(path, now)
+        for path, name in list(self._recent):
+            self._check(path, name)
+        in_turn = list(itertools.islice(self._sweep, SWEEP_FILES))
+        if len(in_turn) < SWEEP_FILES:
+            self._sweep = self._all_files()
+        for path, name in in_turn:
+            self._check(path, name)
         return self._changes
 
+    def _look_at(self, path: str, now: float) -> None:
+        """Read a folder, and new ones below it, if its time has changed or it is to be read again."""
+        folder = self._folders.get(path)
+        if folder is None:
+            return
+        try:
+            modified = os.stat(f"{self._root}/{path}").st_mtime_ns  # noqa: PTH116
+        except OSError:
+            self._forget(path)
+            return
+        is_other = modified != folder.modified_ns
+        if now < folder.not_before or not (is_other or now >= folder.again_at):
+            return
+        folder.modified_ns = modified
+        folder.again_at = now + AGAIN_SECONDS if is_other and _is_recent(modified) else math.inf
+        self._read(path, folder, now)
+
     def _forget(self, path: str) -> None:
-        if path:
-            for name in self._folders.pop(path).files:
+        if path and path in self._folders:
+            folder = self._folders.pop(path)
+            for name in folder.files:
                 self._changes[path + name] = None
+            for sub in folder.below:
+                self._forget(sub)
 
     def _read(self, path: str, folder: _Folder, now: float) -> None:
         began = time.monotonic()
-        seen: set[str] = set()
-        below: list[str] = []
+        known, found, below = folder.files, dict[str, _File](), set[str]()
         try:
             with os.scandir(f"{self._root}/{path}") as entries:
                 for entry in entries:
-                    self._entry(path, folder, entry, seen, below)
+                    before = known.get(entry.name)
+                    if before is not None and not _IS_WINDOWS and before[2] == entry.inode():
+                        found[entry.name] = before
+                    elif not self._leaves_out(path + entry.name):
+                        self._read_entry(path, entry, before, found, below)
         except OSError:  # it vanishes, or may not be read: it is looked at again
             folder.modified_ns = -1
             folder.not_before = now + AGAIN_SECONDS
             return
-        for name in folder.files.keys() - seen:
-            del folder.files[name]
+        vanished = folder.below - below
+        folder.files, folder.below = found, below
+        folder.not_before = now + min(READ_SHARE * (time.monotonic() - began), READ_PAUSE_SECONDS)
+        for name in known.keys() - found.keys():
             self._changes[path + name] = None
-        folder.not_before = now + SCAN_SHARE * (time.monotonic() - began)
-        for sub in below:
-            if sub not in self._folders:
-                new = self._folders[sub] = _Folder()
-                try:
-                    new.modified_ns = os.stat(f"{self._root}/{sub}").st_mtime_ns  # noqa: PTH116
-                except OSError:
-                    self._forget(sub)
-                    continue
-                new.again_at = now + AGAIN_SECONDS if _is_recent(new.modified_ns) else None
-                self._read(sub, new, now)
+        for sub in vanished:
+            self._forget(sub)
+        for sub in below - self._folders.keys():
+            self._folders[sub] = _Folder()
+            self._look_at(sub, now)
 
-    def _entry(
-        self, path: str, folder: _Folder, entry: os.DirEntry[str], seen: set[str], below: list[str]
+    def _read_entry(
+        self,
+        path: str,
+        entry: os.DirEntry[str],
+        before: _File | None,
+        found: dict[str, _File],
+        below: set[str],
     ) -> None:
-        name = entry.name
-        known = folder.files.get(name)
-        if known is not None and not _IS_WINDOWS and known[2] == entry.inode():
-            seen.add(name)
-            return
-        if self._leaves_out(path + name):
-            return
+        """Add a new entry, or one that was replaced, to ``found`` or ``below``."""
         try:
             if entry.is_symlink() and not self._is_inside(path, entry):
                 return
             if entry.is_dir():
-                below.append(f"{path}{name}/")
+                below.add(f"{path}{entry.name}/")
                 return
             status = entry.stat()
         except OSError:  # it vanished meanwhile
             return
         if not stat.S_ISREG(status.st_mode) or getattr(status, "st_file_attributes", 0) & _HIDDEN:
             return
-        seen.add(name)
-        found = (status.st_size, status.st_mtime_ns, entry.inode())
-        if known is None or known[:2] != found[:2] or known[2] != found[2]:
-            self._changes[path + name] = Fingerprint(*found[:2])
-        folder.files[name] = found
+        # Windows would ask for each inode
+        file = (status.st_size, status.st_mtime_ns, 0 if _IS_WINDOWS else entry.inode())
+        found[entry.name] = file
+        if file != before:
+            self._note(path, entry.name, file)
 
     def _is_inside(self, path: str, entry: os.DirEntry[str]) -> bool:
         """Return if a link leads to a file of this folder, or to a folder that does not contain it."""
@@ -146,31 +171,39 @@ class FolderWatch:
         around = os.path.realpath(f"{self._root}/{path}")
         return not f"{around}{os.sep}".startswith(target + os.sep)
 
-    def _sweep_on(self, now: float) -> None:
-        for _ in range(SWEEP_FILES):
-            if next(self._sweep, self) is self:
-                self._sweep = self._sweeping(now)
-                return
+    def _check(self, path: str, name: str) -> None:
+        """Note if something was written into a file that is known."""
+        folder = self._folders.get(path)
+        if folder is None or name not in folder.files:
+            self._recent.pop((path, name), None)
+            return
+        size, modified_ns, inode = folder.files[name]
+        try:
+            status = os.stat(f"{self._root}/{path}{name}")  # noqa: PTH116
+        except OSError:  # it vanished, which the time of its folder says too
+            return
+        if (status.st_size, status.st_mtime_ns) != (size, modified_ns):
+            folder.files[name] = (status.st_size, status.st_mtime_ns, inode)
+            self._note(path, name, folder.files[name])
 
-    def _sweeping(self, now: float) -> Iterator[None]:
-        """Read each folder once, and check each file; yields after each."""
+    def _note(self, path: str, name: str, file: _File) -> None:
+        self._changes[path + name] = Fingerprint(*file[:2])
+        self._recent[path, name] = None
+        self._recent.move_to_end((path, name))
+        if len(self._recent) > RECENT_FILES:
+            self._recent.popitem(last=False)
+
+    def _all_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the folder and the name of each file once; each folder is read again meanwhile."""
         for path in list(self._folders):
             folder = self._folders.get(path)
             if folder is None:
                 continue
-            folder.again_at = folder.again_at or now  # for file systems whose folders have no such time
-            yield
-            for name, known in list(folder.files.items()):
-                if folder.files.get(name) is not known:
-                    continue
-                try:
-                    status = os.stat(f"{self._root}/{path}{name}")  # noqa: PTH116
-                except OSError:  # the folder's time says the same
-                    continue
-                if (status.st_size, status.st_mtime_ns) != known[:2]:
-                    folder.files[name] = (status.st_size, status.st_mtime_ns, known[2])
-                    self._changes[path + name] = Fingerprint(status.st_size, status.st_mtime_ns)
-                yield
+            if folder.again_at == math.inf:
+                folder.again_at = 0.0  # for file systems whose folders have no such time
+            yield path, ""
+            for name in list(folder.files):
+                yield path, name
 
 
 def _is_recent(modified_ns: int) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,12 +93,18 @@ class Journal:
             found = self._database.execute("SELECT id FROM target WHERE place = ?", (place,)).fetchone()
         return found and int(found[0])
 
-    def begin(self, place: str, old: Iterable[tuple[str, Fingerprint]]) -> int:
-        """Note that the mirror is switched on, and which files are there already. Returns the number."""
+    def begin(self, place: str, old: Mapping[str, Fingerprint]) -> int:
+        """Note that the mirror is switched on, and which files are there already. Returns the number.
+
+        Does nothing if another process has done so.
+        """
         with self._writing() as database:
-            number = database.execute("INSERT INTO target (place) VALUES (?)", (place,)).lastrowid or 0
-            database.executemany(_WRITE, (_values(number, Row(name, file, OLD)) for name, file in old))
-        return number
+            made = database.execute("INSERT OR IGNORE INTO target (place) VALUES (?)", (place,))
+            (number,) = database.execute("SELECT id FROM target WHERE place = ?", (place,)).fetchone()
+            if made.rowcount:
+                rows = (Row(name, file, OLD) for name, file in old.items())
+                database.executemany(_WRITE, (_values(number, row) for row in rows))
+        return int(number)
 
     def rows(self, target: int) -> dict[str, Row]:
         """Return all rows of a folder by name."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..system import locks
 from ..system.file_fingerprint import Fingerprint
 from . import open_files
-from .folder_watch import FolderWatch
+from .folder_watch import Changes, FolderWatch
 from .journal import OLD, STORED, Journal
 from .names import Names
 from .sender import Target
@@ -65,6 +65,7 @@ class MirroredFolder:
         self._journal, self._everything = journal, everything
         self._watch = FolderWatch(self.root, names.leaves_out)
         self._changed = threading.Lock()
+        self._untaken: Changes = {}  # because the journal failed
         self._settling: dict[str, tuple[Fingerprint, float]] = {}
         self._waiting: dict[str, Waiting] = {}
         self._open_from = 0.0
@@ -95,21 +96,21 @@ class MirroredFolder:
         """Look at the folder once. Raises ``sqlite3.Error`` for the journal; then the look is repeated."""
         if not self._hold(now):
             self.note = ELSEWHERE
+            if self._journal.target(self._place) is None:  # what is made from now on is new to this one too
+                with contextlib.suppress(OSError):
+                    self._switched_on(FolderWatch(self.root, self.names.leaves_out).look(now))
             return
         try:
             changes = self._watch.look(now)
         except OSError:
             self.note = MISSING
-            if not self.root.exists() and self._journal.target(self._place) is None:
-                self._journal.begin(self._place, [])  # what is in it once it is made, is new
+            if not self.root.exists():
+                self._switched_on({})  # what is in it once it is made, is new
             return
         self.note = ""
-        try:
-            self._take(changes, now)
-        except BaseException:
-            self._watch = FolderWatch(self.root, self.names.leaves_out)
-            self.has_looked = False
-            raise
+        self._untaken.update(changes)
+        self._take(self._untaken, now)
+        self._untaken = {}
         self._settle(now)
 
     def _hold(self, now: float) -> bool:
@@ -129,7 +130,7 @@ class MirroredFolder:
                 self._holding = stack.pop_all()
         return self._is_held
 
-    def _take(self, changes: dict[str, Fingerprint | None], now: float) -> None:
+    def _take(self, changes: Changes, now: float) -> None:
         if not self.has_looked:
             self._take_first(changes, now)
             return
@@ -151,15 +152,10 @@ class MirroredFolder:
         if back:
             self._journal.set_gone(number, back, gone=False)
 
-    def _take_first(self, changes: dict[str, Fingerprint | None], now: float) -> None:
+    def _take_first(self, changes: Changes, now: float) -> None:
         files = {name: file for name, file in changes.items() if file is not None}
-        number = self._journal.target(self._place)
-        if number is None:
-            is_known = self._everything or self._journal.is_renewed
-            old = {} if is_known else files
-            number = self._journal.begin(self._place, old.items())
-            self.old = len(old)
-        elif self._everything:
+        number = self._switched_on(changes)
+        if self._everything:
             self._journal.forget_old(number)
         rows = self._journal.rows(number)
         back = []
@@ -175,6 +171,17 @@ class MirroredFolder:
             self._journal.set_gone(number, [row.name for row in rows.values() if not row.gone], gone=True)
         self._target = Target(self.root, self.names, self._journal, number)
         self.has_looked = True
+
+    def _switched_on(self, files: Changes) -> int:
+        """Return the number of this folder in the journal. If it is new, ``files`` are those from before."""
+        number = self._journal.target(self._place)
+        if number is None:
+            if self._everything or self._journal.is_renewed:
+                files = {}
+            old = {name: file for name, file in files.items() if file is not None}
+            number = self._journal.begin(self._place, old)
+            self.old = len(old)
+        return number
 
     def _begin(self, name: str, file: Fingerprint, now: float) -> None:
         with self._changed:

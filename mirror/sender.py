@@ -77,7 +77,9 @@ def send(target: Target, storage: Storage, name: str, file: Fingerprint, meter: 
     keys = target.names.keys(name, content.sha256, storage.room_for_key)
     if row is not None and row.key and not row.gone:
         found = _look(storage, row.key)
-        if found is not None and content.is_of(found):
+        # The object of an upload during which the file changed has a checksum that may not be its own.
+        is_whole = row.state != SENDING or row.file == file
+        if found is not None and is_whole and content.is_of(found):
             return _stored(target, name, content, found, row.own or row.state == SENDING)
         if found is None or _is_ours(row, found):
             etag = found.etag if found else ""

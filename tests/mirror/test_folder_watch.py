@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 
 import pytest
 from cloud_storage.mirror import folder_watch
@@ -59,12 +60,17 @@ def test_new_changed_moved_and_vanished_files_are_noticed(look, tmp_path):
 
 
 def test_a_folder_that_vanishes_takes_its_files_along(look, tmp_path):
-    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "x.png").write_bytes(b"x")
+    (tmp_path / "a" / "b" / "y.png").write_bytes(b"y")
     look()
-    (tmp_path / "a" / "x.png").unlink()
-    (tmp_path / "a").rmdir()
-    assert look() == {"a/x.png": None}
+    shutil.rmtree(tmp_path / "a")
+    assert look() == {"a/x.png": None, "a/b/y.png": None}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(b"again")
+    assert look() == {"a/x.png": 5}
+    (tmp_path / "a").rename(tmp_path / "c")
+    assert look() == {"a/x.png": None, "c/x.png": 5}
 
 
 def test_while_the_folder_itself_is_missing_nothing_is_gone(tmp_path):
@@ -97,10 +103,49 @@ def test_links_are_followed_inside_of_the_folder_only_and_not_around_in_it(tmp_p
     assert Looks(root)() == {"x.png": 1, "inside.png": 1}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a permission there")
+def test_a_folder_that_becomes_a_link_that_leads_outside_is_not_followed(tmp_path):
+    root = tmp_path / "output"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "x.png").write_bytes(b"x")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.png").write_bytes(b"secret")
+    look = Looks(root)
+    look()
+    shutil.rmtree(root / "a")
+    (root / "a").symlink_to(tmp_path / "outside")
+    assert look() == {"a/x.png": None}
+    (tmp_path / "outside" / "another.png").write_bytes(b"secret")
+    assert look() == {}
+
+
+def test_a_folder_that_takes_long_to_read_is_read_again_within_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_watch, "READ_SHARE", 10**12)
+    watch = FolderWatch(tmp_path, Names("output", "").leaves_out)
+    watch.look(0)
+    (tmp_path / "new.png").write_bytes(b"new")
+    assert watch.look(folder_watch.READ_PAUSE_SECONDS / 2) == {}
+    assert list(watch.look(folder_watch.READ_PAUSE_SECONDS)) == ["new.png"]
+
+
+def test_what_is_written_into_the_files_that_changed_last_is_noticed_at_once(look, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_watch, "SWEEP_FILES", 1)
+    monkeypatch.setattr(folder_watch, "RECENT_FILES", 2)
+    for number in range(10):
+        (tmp_path / f"{number}.png").write_bytes(b"before")
+    look()
+    (tmp_path / "log.csv").write_bytes(b"one")
+    assert look() == {"log.csv": 3}
+    for size in range(4, 8):
+        (tmp_path / "log.csv").write_bytes(bytes(size))
+        assert look() == {"log.csv": size}
+
+
 def test_the_sweep_of_a_large_folder_comes_to_every_file(look, tmp_path, monkeypatch):
     monkeypatch.setattr(folder_watch, "SWEEP_FILES", 3)
     for number in range(10):
         (tmp_path / f"{number}.png").write_bytes(b"before")
     look()
+    look._watch._recent.clear()
     (tmp_path / "7.png").write_bytes(b"afterwards")
     assert any(look() == {"7.png": 10} for _ in range(8))

@@ -12,7 +12,7 @@ ROW = Row("sub/ü.png", FILE, STORED, "abc", "comfyui/output/sub/ü.png", "etag"
 
 
 def test_rows_are_read_back_also_by_another_process(journal, tmp_path):
-    number = journal.begin("here", [("old.png", FILE)])
+    number = journal.begin("here", {"old.png": FILE})
     journal.write(number, [ROW])
     with contextlib.closing(Journal(tmp_path / FILE_NAME)) as other:
         assert other.target("here") == number
@@ -21,8 +21,14 @@ def test_rows_are_read_back_also_by_another_process(journal, tmp_path):
         assert other.target("elsewhere") is None
 
 
+def test_a_folder_is_switched_on_once_also_by_two_processes(journal):
+    number = journal.begin("here", {"old.png": FILE})
+    assert journal.begin("here", {"old.png": FILE, "new.png": FILE}) == number
+    assert list(journal.rows(number)) == ["old.png"]
+
+
 def test_what_is_gone_is_not_to_be_deleted_and_may_come_back(journal):
-    number = journal.begin("here", [])
+    number = journal.begin("here", {})
     journal.write(number, [ROW])
     assert journal.stored_before(number, 12.5) == []
     assert journal.stored_before(number, 13) == [ROW]
@@ -34,14 +40,14 @@ def test_what_is_gone_is_not_to_be_deleted_and_may_come_back(journal):
 
 
 def test_what_was_there_before_is_forgotten_alone(journal):
-    number = journal.begin("here", [("old.png", FILE)])
+    number = journal.begin("here", {"old.png": FILE})
     journal.write(number, [ROW])
     journal.forget_old(number)
     assert list(journal.rows(number)) == [ROW.name]
 
 
 def test_a_full_disk_changes_nothing(journal):
-    number = journal.begin("here", [])
+    number = journal.begin("here", {})
     journal.write(number, [ROW])
     journal._database.execute("PRAGMA max_page_count = 1")
     many = [Row(f"{at}.png", FILE, STORED, "x" * 1000) for at in range(1000)]

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
+from cloud_storage.mirror.journal import FILE_NAME, Journal
 from cloud_storage.mirror.mirrored_folder import ELSEWHERE, MISSING, STILL_SECONDS, MirroredFolder
 from cloud_storage.mirror.names import Names
 from cloud_storage.system.file_fingerprint import Fingerprint
@@ -11,10 +15,10 @@ def made(journal, tmp_path):
     """``made()`` is a folder that is mirrored; all are closed in the end."""
     found = []
 
-    def make(**options):
+    def make(journal=journal):
         root = tmp_path / "output"
         root.mkdir(exist_ok=True)
-        folder = MirroredFolder(root, Names("output", ""), "place", journal, everything=False, **options)
+        folder = MirroredFolder(root, Names("output", ""), "place", journal, everything=False)
         found.append(folder)
         return folder
 
@@ -71,6 +75,38 @@ def test_only_one_of_two_looks_at_a_folder_and_the_other_one_when_it_has_ended(m
     first.close()
     second.look(100)
     assert second.note == ""
+
+
+def test_the_other_one_sends_what_is_made_after_the_first_has_ended(made, tmp_path):
+    first, journal = made(), Journal(tmp_path / "another user folder" / FILE_NAME)
+    with contextlib.closing(journal):
+        second = made(journal)
+        (first.root / "old.png").write_bytes(b"old")
+        first.look(0)
+        second.look(0)
+        first.close()
+        (first.root / "new.png").write_bytes(b"new")
+        for now in (100, 200, 300):
+            second.look(now)
+        assert names(second) == (["new.png"], [])
+        second.close()
+
+
+def test_changes_that_the_journal_could_not_take_are_taken_later(made, monkeypatch):
+    folder = made()
+    folder.look(0)
+    for name in ("a.png", "b.png"):
+        (folder.root / name).write_bytes(name.encode())
+        with monkeypatch.context() as patched, pytest.raises(sqlite3.OperationalError):
+            patched.setattr(Journal, "row", fails)
+            folder.look(100)
+    folder.look(200)
+    folder.look(300)
+    assert sorted(names(folder)[0]) == ["a.png", "b.png"]
+
+
+def fails(*_):
+    raise sqlite3.OperationalError("disk I/O error")
 
 
 def test_a_missing_folder_is_no_error_and_is_mirrored_once_it_is_there(made):

@@ -80,6 +80,18 @@ def test_a_changed_file_renews_its_object_and_a_touched_one_is_not_sent(switched
     assert len(puts) == 2
 
 
+def test_with_a_clock_that_was_set_back_changed_and_new_files_are_sent_too(switched_on, puts):
+    path = switched_on.write("a.txt", b"first")
+    switched_on.settled()
+    path.write_bytes(b"other")
+    new = switched_on.write("b.txt", b"new")
+    for each in (path, new, switched_on.output):
+        os.utime(each, (1000, 1000))
+    switched_on.settled()
+    assert (switched_on.read("a.txt"), switched_on.read("b.txt")) == (b"other", b"new")
+    assert len(puts) == 3
+
+
 def test_a_key_with_other_content_from_elsewhere_is_never_replaced(switched_on, puts):
     switched_on.cloud.put("comfyui/output/a.png", b"theirs", PutOptions(), Meter())
     path = switched_on.write("a.png", b"ours")
