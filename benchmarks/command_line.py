@@ -3,7 +3,8 @@
 All run in turn, as processes, on one server on this machine (Ceph RGW where its packages are installed,
 MiniStack otherwise), round after round; each figure is the median of the rounds, with the start of the
 program. Then: how long after its start cloud.py sends its first request. s5cmd and rclone are taken from the
-PATH, or from OTHERS_PATH. Usage: python benchmarks/command_line.py [--rounds N] [--scale F] [--ministack]
+PATH, or from OTHERS_PATH. At full size it needs 65 GB of disk.
+Usage: python benchmarks/command_line.py [--rounds N] [--scale F] [--only models] [--ministack]
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from servers.ministack import MiniStack
 MODELS, FILES = 20, 10_000
 MODEL_MIN_BYTES, MODEL_MAX_BYTES, FILE_BYTES = 50_000_000, 2_000_000_000, 50_000
 STARTS = 5
+STORE_GIBIBYTES = 40  # three times the models, and what is not yet removed of them
+EMPTIES_SECONDS = 45  # in which Ceph's garbage collector removes what was deleted, before the next round
 
 
 class Tool:
@@ -162,6 +165,7 @@ def compare(tools: Sequence[Tool], label: str, source: Path, rounds: int, scratc
             shutil.rmtree(target)
         for tool in tools:
             remove(tool, f"{tool.name}-{label}-{number}/")
+        time.sleep(EMPTIES_SECONDS)
     for way in ("up", "down"):
         medians = {tool.name: statistics.median(seconds[way, tool.name]) for tool in tools}
         for name, value in medians.items():
@@ -219,7 +223,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch_name:
         scratch = Path(scratch_name)
         kind = CephRgw if CephRgw.available() == "" and not options.ministack else MiniStack
-        more = {"store_gibibytes": 12} if kind is CephRgw else {}
+        more = {"store_gibibytes": STORE_GIBIBYTES, "store": "bluestore"} if kind is CephRgw else {}
         if options.only != "files":
             write(scratch / "models", model_sizes(options.scale), ".safetensors")
         if options.only != "models":

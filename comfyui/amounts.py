@@ -18,7 +18,9 @@ def several(count: int, one: str, many: str) -> str:
 
 
 def in_bytes(count: float) -> str:
-    """Format a number of bytes: "1.2 GB", "12.3 MB" or "4.5 kB"."""
+    """Format a number of bytes: "1.2 GB", "12.3 MB", "4.5 kB" or "678 B"."""
+    if count < KILO:
+        return f"{count:.0f} B"
     if count >= GIGA:
         return f"{count / GIGA:.1f} GB"
     return f"{count / MEGA:.1f} MB" if count >= MEGA else f"{count / KILO:.1f} kB"

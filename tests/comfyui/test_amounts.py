@@ -26,7 +26,7 @@ def test_a_time_is_told_in_whole_numbers(seconds, words):
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(0, "0.0 kB"), (1234, "1.2 kB"), (3_000_000, "3.0 MB"), (2_500_000_000, "2.5 GB")],
+    [(0, "0 B"), (999, "999 B"), (1234, "1.2 kB"), (3_000_000, "3.0 MB"), (2_500_000_000, "2.5 GB")],
 )
 def test_a_size_is_told_in_units_that_people_use(count, words):
     assert in_bytes(count) == words

@@ -23,10 +23,10 @@ def test_lines_for_people_name_what_moved_and_not_what_is_unchanged(capsys):
         console.file(result(status))
     console.file(result(LEFT_OUT, error="It is a link."))
     assert capsys.readouterr().out.splitlines() == [
-        "uploaded prefix/a.txt (0.0 kB)",
-        f"downloaded {Path('folder/a.txt')} (0.0 kB)",
+        "uploaded prefix/a.txt (5 B)",
+        f"downloaded {Path('folder/a.txt')} (5 B)",
         "deleted a.txt",
-        "would upload prefix/a.txt (0.0 kB)",
+        "would upload prefix/a.txt (5 B)",
         f"left out {Path('folder/a.txt')}: It is a link.",
     ]
     console.file(result(FAILED, error="Could not."))

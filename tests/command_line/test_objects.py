@@ -41,7 +41,7 @@ def test_ls_lists_a_folder_its_subfolders_and_everything_below_it(cli, storage):
     assert below.events[0]["modified"].endswith("Z")
     shown = cli.run("ls", "renders/")
     assert "renders/ü c.jpg" in shown.out
-    assert shown.out.splitlines()[-1] == "1 folder, 2 objects, 0.0 kB"
+    assert shown.out.splitlines()[-1] == "1 folder, 2 objects, 8 B"
 
 
 def test_push_and_pull_move_files_and_folders_once(cli, storage):

@@ -169,7 +169,7 @@ def test_a_plan_says_what_would_be_done_and_changes_nothing(direct, tmp_path):
         ("b.txt", "to delete"),
         ("c.txt", "to store"),
     ]
-    assert plan.words() == "2 files to upload (0.0 kB), 1 to delete."
+    assert plan.words() == "2 files to upload (10 B), 1 to delete."
     assert set(keys(direct)) == {"a.txt", "b.txt"}
 
 
