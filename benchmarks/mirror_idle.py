@@ -25,6 +25,8 @@ from cloud_storage.errors import TransferCancelled
 from cloud_storage.mirror import service
 from cloud_storage.system.meter import Meter
 
+SETTLE_LOOKS = 5  # a folder that was made just now is read once more
+
 
 class EndsAfter(Meter):
     """A meter that ends the mirror after some seconds."""
@@ -52,6 +54,9 @@ def measured(files: int, folders: int, seconds: float) -> None:
         began = time.process_time()
         mirror.look()
         first = time.process_time() - began
+        for _ in range(SETTLE_LOOKS):
+            time.sleep(service.LOOK_SECONDS)
+            mirror.look()
         began, wall = time.process_time(), time.monotonic()
         mirror.run(EndsAfter(seconds))
         share = (time.process_time() - began) / (time.monotonic() - wall)

@@ -27,7 +27,7 @@ def run(context: Context, meter: Meter) -> int:
     """Mirror until the command is interrupted; with ``--once`` until what is there is in the bucket."""
     context.require_comfyui()
 
-    def told(profile: ProfileMirror, folder: MirroredFolder, row: Row) -> None:
+    def report(profile: ProfileMirror, folder: MirroredFolder, row: Row) -> None:
         path = str(folder.root / row.name)
         context.console.line(f"uploaded {row.key} ({in_bytes(row.file.size)})")
         context.console.event(
@@ -42,7 +42,7 @@ def run(context: Context, meter: Meter) -> int:
             profile=profile.profile.name,
         )
 
-    mirror = Mirror(context.options.profile, context.options.all, told)
+    mirror = Mirror(context.options.profile, context.options.all, report)
     try:
         mirror.look()
         _require_some(mirror)
@@ -104,7 +104,7 @@ def _has_work(mirror: Mirror, seconds: float) -> bool:
         for folder in profile.folders:
             if not (folder.has_looked or folder.note):
                 return True
-            if any(one.done is not None or not one.error for one in folder.waiting()):
+            if any(one.meter is not None or not one.error for one in folder.waiting()):
                 return True
             if folder.writing() and seconds < GROWING_SECONDS and folder.note != ELSEWHERE:
                 return True

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from ..errors import StorageError
 from ..storage.base import Storage
 from ..system import digests, utc_clock
-from ..system.file_fingerprint import Fingerprint
 from ..system.meter import Meter
 from . import open_files
 from .journal import Row
-from .mirrored_folder import MirroredFolder
+from .mirrored_folder import ELSEWHERE, MirroredFolder
 from .sender import Target
 
 DAY_SECONDS = 24 * 3600
@@ -26,22 +25,24 @@ def remove(
     folder: MirroredFolder,
     storage: Storage,
     days: float,
-    others_have: Callable[[str, Fingerprint], bool],
+    all_folders: Iterable[MirroredFolder],
     meter: Meter,
 ) -> int:
     """Delete what was stored more than ``days`` ago. Returns how many files.
 
     Just before, the bucket is asked for each object, and the file is read: only one whose content is there
-    is deleted. ``others_have`` says if all other buckets of the same folder have it too. Raises StorageError,
-    ``sqlite3.Error``.
+    is deleted. Those of ``all_folders`` that are the same folder, for other buckets, must have stored it too.
+    Raises StorageError, ``sqlite3.Error``.
     """
+    if folder.names.folder != FOLDER or not days or not folder.has_looked or folder.note == ELSEWHERE:
+        return 0
     target, count = folder.target, 0
-    if folder.names.folder != FOLDER or not days:
-        return count
+    others = [each for each in all_folders if each.root == folder.root and each is not folder]
     before = utc_clock.now().timestamp() - days * DAY_SECONDS
     for row in target.journal.stored_before(target.number, before):
         meter.check()
-        if others_have(row.name, row.file) and _is_proven(target, storage, row, meter):
+        are_all = all(each.has_stored(row.name, row.file) for each in others)
+        if are_all and _is_proven(target, storage, row, meter):
             try:
                 os.unlink(target.root / row.name)  # noqa: PTH108
             except OSError:

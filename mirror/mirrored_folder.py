@@ -7,12 +7,12 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..system import locks
 from ..system.file_fingerprint import Fingerprint
+from ..system.meter import Meter
 from . import open_files
 from .folder_watch import Changes, FolderWatch
 from .journal import OLD, STORED, Journal
@@ -39,7 +39,7 @@ class Waiting:
     error: str = ""
     attempts: int = 0
     not_before: float = 0.0
-    done: Callable[[], int] | None = None  # bytes, while it is being sent
+    meter: Meter | None = None  # of its bytes, while it is being sent
 
     def failed(self, error: str, now: float) -> None:
         self.attempts += 1
@@ -232,12 +232,12 @@ class MirroredFolder:
             if self._waiting.get(one.name) is one:
                 del self._waiting[one.name]
 
-    def next(self, now: float) -> Waiting | None:
-        """Return a file to send now, which nobody else gets until ``done`` is None again."""
+    def next(self, now: float, meter: Meter) -> Waiting | None:
+        """Return a file to send now; nobody else gets it until its ``meter`` is None again."""
         with self._changed:
             for one in self._waiting.values():
-                if one.done is None and one.not_before <= now:
-                    one.done = int
+                if one.meter is None and one.not_before <= now:
+                    one.meter = meter
                     return one
         return None
 

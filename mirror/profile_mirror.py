@@ -9,19 +9,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from ..comfyui import prompt_queue
 from ..errors import Scope, StorageError, TransferCancelled, scrub
 from ..profile import Profile
-from ..storage.base import Storage
 from ..storage.connect import connect
 from ..system import thread_pool, utc_clock
 from ..system.meter import Meter
 from . import local_removal, members
 from .bandwidth import Bandwidth, PacedMeter
 from .journal import Journal, Row
-from .mirrored_folder import ELSEWHERE, MirroredFolder, Waiting, pause
+from .mirrored_folder import MirroredFolder, Waiting, pause
 from .names import Names
 from .sender import WrittenTo, send
 
@@ -30,13 +28,14 @@ THREADS = 4
 PAUSE_SECONDS, PAUSE_MAX_SECONDS = 5.0, 60.0  # after a failure of the whole bucket
 REMOVAL_SECONDS = 600.0
 MEGABYTE = 10**6
-SHOWN_FILES = 100
+
+OnStored = Callable[["ProfileMirror", MirroredFolder, Row], object]
 
 log = logging.getLogger("cloud_storage")
 
 
 @dataclass
-class _Failure:
+class Failure:
     """Why nothing can be sent at the moment."""
 
     error: str
@@ -48,7 +47,7 @@ class _Failure:
 class ProfileMirror:
     """``look`` and ``close`` belong to one thread, the rest may be called from any.
 
-    ``told`` is called with each file that is stored, and ``failed`` with each that is not.
+    ``on_stored`` is called with each file that is stored, by the thread that has sent it.
     """
 
     def __init__(
@@ -56,10 +55,10 @@ class ProfileMirror:
         profile: Profile,
         journal: Journal,
         everything: bool = False,
-        told: Callable[[MirroredFolder, Row], object] = lambda folder, row: None,
+        on_stored: OnStored = lambda mirror, folder, row: None,
     ) -> None:
         self.profile = profile
-        self._told = told
+        self._on_stored = on_stored
         self._meter = Meter()
         self._bandwidth = Bandwidth(profile.mirror.mb_per_second * MEGABYTE)
         self._threads_max = 1 if self._bandwidth.per_second else THREADS
@@ -72,10 +71,10 @@ class ProfileMirror:
         ]
         self._lock = threading.Lock()
         self._running = 0
-        self.failure: _Failure | None = None
+        self.failure: Failure | None = None
         self._is_removing, self._remove_from = False, 0.0
         self.sent = 0
-        self._last_stored: datetime | None = None
+        self.last_stored: datetime | None = None
 
     def close(self) -> None:
         """Stop what is being sent, and release the locks."""
@@ -83,20 +82,31 @@ class ProfileMirror:
         for folder in self.folders:
             folder.close()
 
-    def look(self, others: list[ProfileMirror]) -> None:
-        """Look at the folders once, and start to send what is complete. Raises nothing."""
+    def look(self, profiles: list[ProfileMirror]) -> None:
+        """Look at the folders once, and start to send what is complete. Raises nothing.
+
+        ``profiles`` are all that mirror: a local file is deleted only if each has stored it.
+        """
         now = time.monotonic()
-        for folder in self.folders:
-            try:
-                folder.look(now)
-            except StorageError as error:  # there is no package for locks
-                self._fail(str(error))
-            except (sqlite3.Error, OSError) as error:
-                self._fail(_of_journal(error))
+        are_whole = [self._look_at(folder, now) for folder in self.folders]
+        if all(are_whole):
+            self._catch_up()
         self._start()
         if self.profile.mirror.delete_after_days and not self._is_removing and now >= self._remove_from:
             self._is_removing, self._remove_from = True, now + REMOVAL_SECONDS
-            thread_pool.begin(lambda: self._remove(others))
+            thread_pool.begin(lambda: self._remove(profiles))
+
+    def _look_at(self, folder: MirroredFolder, now: float) -> bool:
+        """Look at one folder; returns if that did not fail."""
+        try:
+            folder.look(now)
+        except StorageError as error:  # there is no package for locks
+            self._fail(str(error))
+        except (sqlite3.Error, OSError) as error:
+            self._fail(_of_journal(error))
+        else:
+            return True
+        return False
 
     def retry(self) -> None:
         """Try at once what failed."""
@@ -108,7 +118,7 @@ class ProfileMirror:
         self._start()
 
     def _start(self) -> None:
-        ready = sum(one.done is None for folder in self.folders for one in folder.waiting())
+        ready = sum(one.meter is None for folder in self.folders for one in folder.waiting())
         while True:
             with self._lock:
                 most = 1 if self.failure is not None else min(self._threads_max, ready)
@@ -127,19 +137,17 @@ class ProfileMirror:
             with self._lock:
                 self._running -= 1
 
-    def _next(self) -> tuple[MirroredFolder, Waiting] | None:
-        now = time.monotonic()
+    def _next(self) -> tuple[MirroredFolder, Waiting, Meter] | None:
+        now, meter = time.monotonic(), PacedMeter(self._bandwidth, self._meter)
         with self._lock:
             if self.failure is not None and (now < self.failure.until or self._running > 1):
                 return None
         for folder in self.folders:
-            if (one := folder.next(now)) is not None:
-                return folder, one
+            if (one := folder.next(now, meter)) is not None:
+                return folder, one, meter
         return None
 
-    def _send(self, folder: MirroredFolder, one: Waiting) -> None:
-        meter = PacedMeter(self._bandwidth, self._meter)
-        one.done = lambda: meter.done
+    def _send(self, folder: MirroredFolder, one: Waiting, meter: Meter) -> None:
         now = time.monotonic()
         try:
             storage = connect(self.profile)
@@ -166,19 +174,24 @@ class ProfileMirror:
         else:
             self._stored(folder, one, row)
         finally:
-            one.done = None
+            one.meter = None
 
     def _stored(self, folder: MirroredFolder, one: Waiting, row: Row) -> None:
         folder.stored(one)
         with self._lock:
             self.sent += 1
-            self._last_stored = utc_clock.now()
+            self.last_stored = utc_clock.now()
             if self.failure is not None:  # the next files are sent, and it has caught up with the last
                 self.failure.until = 0.0
-            has_caught_up = self.failure is not None and not self._counts()[0]
+        self._on_stored(self, folder, row)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """End a failure if nothing waits any more."""
+        with self._lock:
+            has_caught_up = self.failure is not None and not self.counts()[0]
             if has_caught_up:
                 self.failure = None
-        self._told(folder, row)
         if has_caught_up:
             log.info("The mirror of %s has caught up: everything is in the bucket.", self.profile.name)
             self._announce(failing=False, error="")
@@ -192,7 +205,7 @@ class ProfileMirror:
         with self._lock:
             is_first = self.failure is None
             if self.failure is None:
-                self.failure = _Failure(error, utc_clock.now())
+                self.failure = Failure(error, utc_clock.now())
             else:
                 self.failure.attempts += 1
                 self.failure.error = error
@@ -203,89 +216,28 @@ class ProfileMirror:
             self._announce(failing=True, error=error)
 
     def _announce(self, *, failing: bool, error: str) -> None:
-        waiting = self._counts()[0]
+        waiting = self.counts()[0]
         about = {"profile": self.profile.name, "failing": failing, "error": error, "waiting": waiting}
         prompt_queue.announce(EVENT, about)
 
-    def _remove(self, others: list[ProfileMirror]) -> None:
+    def _remove(self, profiles: list[ProfileMirror]) -> None:
         try:
             with self._meter.governs():
                 storage = connect(self.profile)
+                all_folders = [folder for each in profiles for folder in each.folders]
+                days = self.profile.mirror.delete_after_days
                 for folder in self.folders:
-                    if folder.has_looked and folder.note != ELSEWHERE:
-                        self._remove_from_folder(folder, storage, others)
+                    local_removal.remove(folder, storage, days, all_folders, self._meter)
         except (StorageError, sqlite3.Error) as error:
             log.warning("The mirror could not delete local files: %s", error)
         finally:
             self._is_removing = False
 
-    def _remove_from_folder(
-        self, folder: MirroredFolder, storage: Storage, others: list[ProfileMirror]
-    ) -> None:
-        same = [
-            each
-            for other in others
-            for each in other.folders
-            if each.root == folder.root and each is not folder
-        ]
-        local_removal.remove(
-            folder,
-            storage,
-            self.profile.mirror.delete_after_days,
-            lambda name, file: all(each.has_stored(name, file) for each in same),
-            self._meter,
-        )
-
-    def _counts(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, int]:
         """Return how many files are not in the bucket yet, and their bytes."""
         sizes = [one.file.size for folder in self.folders for one in folder.waiting()]
         sizes += [file.size for folder in self.folders for file in folder.writing().values()]
         return len(sizes), sum(sizes)
-
-    def state(self) -> dict[str, Any]:
-        """Return what the page shows of this profile."""
-        waiting, size = self._counts()
-        failure, now = self.failure, time.monotonic()
-        mirror = self.profile.mirror
-        return {
-            "name": self.profile.name,
-            "bucket": self.profile.bucket,
-            "prefix": mirror.prefix,
-            "folders": [
-                {"name": each.names.folder, "files": each.files, "note": each.note} for each in self.folders
-            ],
-            "waiting": waiting,
-            "waiting_bytes": size,
-            "stored": self.sent,
-            "last_stored": self._last_stored and self._last_stored.isoformat(),
-            "delete_after_days": mirror.delete_after_days or None,
-            "failing": failure is not None,
-            "error": failure.error if failure else "",
-            "since": failure.since.isoformat() if failure else None,
-            "retry_in": max(0.0, failure.until - now) if failure else None,
-            "files": self._files(),
-        }
-
-    def _files(self) -> list[dict[str, Any]]:
-        listed: list[tuple[int, dict[str, Any]]] = []
-        for folder in self.folders:
-            found = [(one.name, one.file, one) for one in folder.waiting()]
-            growing = [(name, file, None) for name, file in folder.writing().items()]
-            for name, file, one in [*found, *growing]:
-                count = one.done if one else None
-                status = "sending" if count else "writing" if one is None else "waiting"
-                if one is not None and one.error and not count:
-                    status = "failed"
-                about = {
-                    "name": f"{folder.names.folder}/{name}",
-                    "key": folder.names.key(name),
-                    "size": file.size,
-                    "done": count() if count else 0,
-                    "status": status,
-                    "error": one.error if one else "",
-                }
-                listed.append((("sending", "failed", "waiting", "writing").index(status), about))
-        return [about for _, about in sorted(listed, key=lambda each: each[0])[:SHOWN_FILES]]
 
 
 def _of_journal(error: Exception) -> str:

@@ -85,9 +85,8 @@ def send(target: Target, storage: Storage, name: str, file: Fingerprint, meter: 
             etag = found.etag if found else ""
             keys = _first(row.key, keys)
     for key in keys:
-        if isinstance(
-            content.source, Path
-        ):  # if this process ends meanwhile, it knows its own object by this
+        if isinstance(content.source, Path):
+            # If this process ends meanwhile, the next one knows its own object by this.
             is_renewed = row is not None and row.key == key
             begun = Row(name, file, SENDING, content.sha256, key, etag, own=is_renewed)
             target.journal.write(target.number, [begun])
@@ -139,16 +138,8 @@ def _look(storage: Storage, key: str) -> ObjectInfo | None:
 
 def _stored(target: Target, name: str, content: _Content, info: ObjectInfo, own: bool) -> Row:
     mixed = isinstance(content.source, Path) and not content.is_still_there()
-    row = Row(
-        name,
-        content.file,
-        SENDING if mixed else STORED,
-        content.sha256,
-        info.key,
-        info.etag,
-        own,
-        stored_at=utc_clock.now().timestamp(),
-    )
+    state, now = SENDING if mixed else STORED, utc_clock.now().timestamp()
+    row = Row(name, content.file, state, content.sha256, info.key, info.etag, own, stored_at=now)
     _noted(target, row)
     if mixed:
         raise WrittenTo(name)

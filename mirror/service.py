@@ -7,7 +7,6 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from ..comfyui import folders, server
@@ -18,13 +17,13 @@ from ..system.file_fingerprint import Fingerprint
 from ..system.meter import Meter
 from . import journal as journals
 from . import members
-from .journal import Journal, Row
+from .journal import Journal
 from .members import Members
-from .mirrored_folder import MirroredFolder
-from .profile_mirror import ProfileMirror
+from .profile_mirror import OnStored, ProfileMirror
+from .profile_state import profile_state
 
 LOOK_SECONDS, LOOK_MAX_SECONDS = 1.0, 2.0  # from one look to the next
-LOOK_SHARE = 150  # a look that takes 10 ms is followed by a pause of 1.5 s
+LOOK_SHARE = 200  # a look that takes 7 ms is followed by a pause of 1.4 s
 
 log = logging.getLogger("cloud_storage")
 
@@ -33,16 +32,16 @@ class Mirror:
     """All profiles that mirror. ``look`` and ``close`` belong to one thread, the rest may be called from any.
 
     ``only`` limits it to one profile by its name; ``everything`` sends what was there before the mirror was
-    switched on; ``told`` is called with each file that is stored.
+    switched on; ``on_stored`` is called with each file that is stored, by the thread that has sent it.
     """
 
     def __init__(
         self,
         only: str = "",
         everything: bool = False,
-        told: Callable[[ProfileMirror, MirroredFolder, Row], object] = lambda profile, folder, row: None,
+        on_stored: OnStored = lambda mirror, folder, row: None,
     ) -> None:
-        self._only, self._everything, self._told = only, everything, told
+        self._only, self._everything, self._on_stored = only, everything, on_stored
         self._journal: Journal | None = None
         self._settings: Fingerprint | str | None = "unread"
         self._has_reported = False
@@ -68,7 +67,7 @@ class Mirror:
             profile.look(self.profiles)
         if self.profiles and not self._has_reported:
             self._has_reported = True
-            waiting = sum(profile.state()["waiting"] for profile in self.profiles)
+            waiting = sum(profile.counts()[0] for profile in self.profiles)
             log.info("The mirror has started: %s.", several(waiting, "{} file waits", "{} files wait"))
 
     def _read_settings(self) -> None:
@@ -96,16 +95,7 @@ class Mirror:
     def _of(self, profile: Profile) -> ProfileMirror:
         if self._journal is None:
             self._journal = Journal(folders.system_folder() / journals.FILE_NAME)
-        made: list[ProfileMirror] = []
-        made.append(
-            ProfileMirror(
-                profile,
-                self._journal,
-                self._everything,
-                lambda folder, row: self._told(made[0], folder, row),
-            )
-        )
-        return made[0]
+        return ProfileMirror(profile, self._journal, self._everything, self._on_stored)
 
     def close(self) -> None:
         """Stop sending, and release the locks of the folders."""
@@ -135,7 +125,7 @@ class Mirror:
 
     def state(self) -> dict[str, Any]:
         """Return what the page shows. Asks no bucket and reads no folder."""
-        profiles = [profile.state() for profile in self.profiles]
+        profiles = [profile_state(profile) for profile in self.profiles]
         return {
             "on": self.members.is_on,
             "waiting": sum(one["waiting"] for one in profiles),

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 from cloud_storage.mirror import local_removal
+from cloud_storage.mirror.mirrored_folder import MirroredFolder
+from cloud_storage.mirror.names import Names
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
 
@@ -26,9 +28,9 @@ def stored(switched_on):
     return switched_on
 
 
-def remove(mirrored, days=1.0, others_have=lambda name, file: True):
+def remove(mirrored, days=1.0, others=()):
     folder = mirrored.mirror.profiles[0].folders[0]
-    return local_removal.remove(folder, mirrored.cloud, days, others_have, Meter())
+    return local_removal.remove(folder, mirrored.cloud, days, [folder, *others], Meter())
 
 
 def there(mirrored):
@@ -46,10 +48,13 @@ def test_only_what_the_bucket_provably_has_is_deleted(stored):
     assert stored.read("kept.png") == b"kept.png"
 
 
-def test_nothing_is_deleted_before_its_time_or_while_another_bucket_lacks_it_or_by_default(stored):
+def test_nothing_is_deleted_before_its_time_or_while_another_bucket_lacks_it_or_by_default(stored, journal):
     assert remove(stored, days=0.0) == 0
     assert remove(stored, days=1e6) == 0
-    assert remove(stored, others_have=lambda name, file: False) == 0
+    for_another_bucket = MirroredFolder(
+        stored.output, Names("output", ""), "another bucket", journal, everything=False
+    )
+    assert remove(stored, others=[for_another_bucket]) == 0
     assert len(there(stored)) == 5
 
 

@@ -8,6 +8,7 @@ from cloud_storage.mirror.journal import FILE_NAME, Journal
 from cloud_storage.mirror.mirrored_folder import ELSEWHERE, MISSING, STILL_SECONDS, MirroredFolder
 from cloud_storage.mirror.names import Names
 from cloud_storage.system.file_fingerprint import Fingerprint
+from cloud_storage.system.meter import Meter
 
 
 @pytest.fixture
@@ -54,17 +55,17 @@ def test_nobody_gets_a_file_twice_and_one_that_failed_waits_longer_each_time(mad
     (folder.root / "a.png").write_bytes(b"a")
     folder.look(10)
     folder.look(20)
-    one = folder.next(20)
-    assert folder.next(20) is None
-    one.done = None
+    one = folder.next(20, Meter())
+    assert folder.next(20, Meter()) is None
+    one.meter = None
     one.failed("it failed", 20)
-    assert folder.next(20) is None
-    assert folder.next(100) is one
-    one.done = None
+    assert folder.next(20, Meter()) is None
+    assert folder.next(100, Meter()) is one
+    one.meter = None
     one.failed("it failed", 100)
-    assert folder.next(200) is None
+    assert folder.next(200, Meter()) is None
     folder.retry()
-    assert folder.next(200) is one
+    assert folder.next(200, Meter()) is one
 
 
 def test_only_one_of_two_looks_at_a_folder_and_the_other_one_when_it_has_ended(made):

@@ -7,6 +7,7 @@ import os
 import pytest
 from cloud_storage.mirror import profile_mirror
 from cloud_storage.mirror.mirrored_folder import RETRY_MAX_SECONDS, Waiting
+from cloud_storage.mirror.profile_state import profile_state
 from cloud_storage.system.file_fingerprint import Fingerprint
 
 
@@ -16,10 +17,10 @@ def test_one_file_that_cannot_be_stored_does_not_stop_the_others(switched_on):
     switched_on.write(f"{deep}/too-long.png")
     switched_on.write("good.png")
     profile = switched_on.mirror.profiles[0]
-    while not (profile.sent and any(each["status"] == "failed" for each in profile.state()["files"])):
+    while not (profile.sent and any(each["status"] == "failed" for each in profile_state(profile)["files"])):
         switched_on.mirror.look()
     assert switched_on.stored() == ["comfyui/output/good.png"]
-    state = profile.state()
+    state = profile_state(profile)
     assert (state["failing"], state["waiting"], state["stored"]) == (False, 1, 1)
     (file,) = state["files"]
     assert "are allowed here" in file["error"]
@@ -40,11 +41,25 @@ def test_a_full_disk_of_the_journal_is_said_and_nothing_is_stored_twice(switched
     assert not switched_on.mirror.state()["failing"]
 
 
+def test_a_journal_that_failed_once_is_no_failure_any_more_though_nothing_is_sent(switched_on, comfyui):
+    path = switched_on.write("a.png")
+    switched_on.settled()
+    journal = switched_on.mirror.profiles[0].folders[0].target.journal
+    journal._database.execute("PRAGMA query_only = ON")
+    path.unlink()
+    switched_on.settled()
+    assert switched_on.mirror.state()["failing"]
+    journal._database.execute("PRAGMA query_only = OFF")
+    switched_on.mirror.look()
+    assert not switched_on.mirror.state()["failing"]
+    assert [about["failing"] for _, about, _ in comfyui.events] == [True, False]
+
+
 def test_a_day_without_a_network_is_no_more_than_the_longest_pause(switched_on):
     profile = switched_on.mirror.profiles[0]
     for _ in range(5000):
         profile._fail("The network is down.")
-    assert profile.state()["retry_in"] <= profile_mirror.PAUSE_MAX_SECONDS
+    assert profile_state(profile)["retry_in"] <= profile_mirror.PAUSE_MAX_SECONDS
     waiting = Waiting("a.png", Fingerprint(1, 1), attempts=5000)
     waiting.failed("It cannot be read.", 0.0)
     assert waiting.not_before == RETRY_MAX_SECONDS
