@@ -18,7 +18,7 @@ from . import (
     nodes_sync,
     nodes_text,
 )
-from .comfyui import input_values, node_classes, node_ids, server
+from .comfyui import input_values, node_classes, node_ids, node_replacements, server
 from .library import service
 from .mirror import service as mirror_service
 from .page import routes
@@ -54,6 +54,7 @@ if service.start():
     node_classes.register_hidden(nodes_library.HIDDEN_NODES, _folder)
 mirror_service.start()
 node_ids.warn_of_others(NODE_CLASS_MAPPINGS, _folder)
+node_replacements.register()
 server.when_started(nodes_profile.connect_ahead)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]
