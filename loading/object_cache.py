@@ -92,6 +92,30 @@ def fetch(
             return LocalCopy(copies[-1], None)
 
 
+def used(folder: Path) -> int:
+    """Return how many bytes the copies in ``folder`` have, which may be missing."""
+    return sum(length for _, length, _ in _copies(folder))
+
+
+def clear(folder: Path) -> None:
+    """Delete the copies in ``folder``; one that is open on Windows stays."""
+    for _, _, path in _copies(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    with _lock:
+        _room.pop(folder, None)
+
+
+def _copies(folder: Path) -> list[tuple[float, int, Path]]:
+    """When each copy was last used, its bytes, and its path."""
+    found = []
+    for path in folder.glob("object-*"):
+        with contextlib.suppress(FileNotFoundError):  # deleted by another thread
+            status = path.stat()
+            found.append((status.st_mtime, status.st_size, path))
+    return found
+
+
 def _fetch(
     storage: Storage, info: ObjectInfo, folder: Path, stem: str, meter: Meter, limit: Limit
 ) -> LocalCopy:
@@ -147,11 +171,7 @@ def _evict(folder: Path, new: Path, size: int) -> None:
         _room[folder] = _room.get(folder, 0) - size
         if _room[folder] >= 0:
             return
-    copies = []
-    for path in folder.glob("object-*"):
-        with contextlib.suppress(FileNotFoundError):  # deleted by another thread
-            status = path.stat()
-            copies.append((status.st_mtime, status.st_size, path))
+    copies = _copies(folder)
     total = sum(length for _, length, _ in copies)
     most = MAX_BYTES * KEPT if total > MAX_BYTES else MAX_BYTES
     for _, length, path in sorted(copies):

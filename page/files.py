@@ -68,7 +68,7 @@ def listing(query: Query, meter: Meter) -> dict[str, Any]:
     ``place`` is the number of the entry with the key ``at``. While the first listing runs, the folder is
     listed alone, once, so that the first screen waits for nobody.
     """
-    profile = _profile(query)
+    profile = named_profile(query)
     asked, start, count = _asked(query), _number(query, "start"), min(WINDOW, _number(query, "count", WINDOW))
     known = bucket_catalogue.of(profile)
     known.asked()
@@ -93,21 +93,21 @@ def listing(query: Query, meter: Meter) -> dict[str, Any]:
 
 def state(query: Query, _meter: Meter) -> dict[str, Any]:
     """Return what the catalogue of a profile knows of itself; list the bucket again if that is old."""
-    known = bucket_catalogue.of(_profile(query))
+    known = bucket_catalogue.of(named_profile(query))
     known.asked()
     return _state(known.shown()[1])
 
 
 def refresh(said: Query) -> dict[str, Any]:
     """List the bucket of a profile again, in a thread, unless that is being done."""
-    known: BucketCatalogue = bucket_catalogue.of(_profile(said))
+    known: BucketCatalogue = bucket_catalogue.of(named_profile(said))
     known.refresh()
     return _state(known.shown()[1])
 
 
 def link(query: Query, _meter: Meter) -> dict[str, Any]:
     """Return the unsigned address of an object, and whether the settings say that anybody may read it."""
-    profile = _profile(query)
+    profile = named_profile(query)
     storage, key = _object(profile, query)
     return {
         "address": storage.url(key),
@@ -120,7 +120,7 @@ def share(query: Query, _meter: Meter) -> dict[str, Any]:
     hours = _number(query, "hours", SHARE_HOURS[0])
     if hours not in SHARE_HOURS:
         raise ConfigurationError(f"A link works for {', '.join(map(str, SHARE_HOURS))} hours. Choose one.")
-    storage, key = _object(_profile(query), query)
+    storage, key = _object(named_profile(query), query)
     storage.stat(key)  # an address of nothing would only fail in somebody else's browser
     return {"address": storage.signed_url(key, timedelta(hours=hours))}
 
@@ -128,7 +128,8 @@ def share(query: Query, _meter: Meter) -> dict[str, Any]:
 # ------------------------------------------------------------ what is asked
 
 
-def _profile(query: Query) -> Profile:
+def named_profile(query: Query) -> Profile:
+    """Return the profile that a request names, without overrides. Raises ConfigurationError."""
     name = query.get("profile") or ENVIRONMENT
     if not isinstance(name, str):
         raise ConfigurationError("The name of a profile is a text. Reload the page.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, Unreachable
 from ..storage.connect import connect
 from ..system.meter import Meter
 from . import picker, send, setup
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from aiohttp.web import Request
 
 BODY_BYTES = 32 * 1024 * 1024  # of a POST: a workflow may hold images
+BODY_SECONDS = 60.0  # within which it must be here
 
 
 def with_query(work: Work) -> Read:
@@ -53,6 +55,13 @@ def with_refusal(work: Callable[[Mapping[str, Any], Meter, str], dict[str, Any]]
 
 
 async def _body(request: Request, limit: int, too_large: str) -> bytes:
+    try:
+        return await asyncio.wait_for(_collected(request, limit, too_large), BODY_SECONDS)
+    except asyncio.TimeoutError as error:
+        raise Unreachable("The request did not arrive whole from the browser. Try again.") from error
+
+
+async def _collected(request: Request, limit: int, too_large: str) -> bytes:
     body = bytearray()
     async for part in request.content.iter_any():
         body += part

@@ -1,12 +1,14 @@
 """The HTTP routes of our page (``web/``): list a bucket, thumbnails, open an object, test the connection, set
-up a bucket, send files to a bucket, the panel Files, the models of the library, the mirror, and what waits.
+up a bucket, send files to a bucket, the panel Files, workflows in the bucket, the models of the library, the
+mirror, and what waits.
 
 What changes something is a POST, and changes nothing but fetches of models, the lists of models and files,
 and, for the user of this machine, profiles.json; or uploads what waits in the outbox and what the user sends
-(``send.py``). No route replaces an object or deletes. A request about a bucket names a profile. Those of the
-picker may override the settings that a node may override, unless the profile is locked; requests about models
-choose no profile. Work is done in threads, a few at a time; except for what is sent within ANSWER_SECONDS, so
-that ComfyUI's event loop stays free.
+(``send.py``), and workflows. No route deletes, and none replaces an object but a workflow, of the version
+that the page names (``workflows.py``). A request about a bucket names a profile. Those of the picker may
+override the settings that a node may override, unless the profile is locked; requests about models choose no
+profile. Work is done in threads, a few at a time; except for what is sent within ANSWER_SECONDS, so that
+ComfyUI's event loop stays free.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from typing import Any
 
 from ..comfyui import server
 from ..system.meter import Meter
-from . import files, mirror, models, picker, send, setup, status, transfers
-from .answers import Answer, Query, Queue, Work, handler
+from . import files, mirror, models, picker, send, setup, status, transfers, workflows
+from .answers import Answer, Queue, Work, handler
 from .request_reading import with_body, with_file, with_query, with_refusal
 
 log = logging.getLogger("cloud_storage")
@@ -57,8 +59,13 @@ def register(package_folder: str) -> bool:
     handlers += [
         (method, name, handler(with_refusal(work, method), about_setup)) for method, name, work in _SETUP
     ]
+    about_workflows = asyncio.Semaphore(AT_ONCE)
+    handlers += [
+        ("GET", name, handler(with_query(_told(work)), about_workflows)) for name, work in _WORKFLOWS.items()
+    ]
+    handlers.append(("POST", "workflows/save", handler(with_body(_told(workflows.save)), Queue())))
     sends = Queue()
-    posted = with_body(lambda said, meter: Answer(send.send(said, meter)))
+    posted = with_body(_told(send.send))
     handlers += [
         ("POST", "send", handler(posted, sends, seconds=None)),
         ("POST", "drop", handler(with_file, sends, seconds=None)),
@@ -70,7 +77,7 @@ def _answered(work: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[.
     return lambda said, _meter: Answer(work(said))
 
 
-def _told(work: Callable[[Query, Meter], dict[str, Any]]) -> Work:
+def _told(work: Callable[[Mapping[str, Any], Meter], dict[str, Any]]) -> Callable[..., Answer]:
     return lambda query, meter: Answer(work(query, meter))
 
 
@@ -93,9 +100,14 @@ _FILES = {
     "files/link": files.link,
     "files/share": files.share,
 }
+_WORKFLOWS = {"workflows/list": workflows.listing, "workflows/read": workflows.read}
 _STATUS = {"status": status.status}
 _TRANSFERS = {"transfers/waiting": transfers.waiting}
-_POSTED = {"files/refresh": files.refresh, "transfers/retry": transfers.retry}
+_POSTED = {
+    "files/refresh": files.refresh,
+    "transfers/retry": transfers.retry,
+    "cache/clear": status.clear_cache,
+}
 
 _MODELS = {
     "models/names": models.names,

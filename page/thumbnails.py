@@ -79,6 +79,18 @@ def _keep(storage: Storage, key: str, etag: str, made: bytes) -> bytes:
     return made
 
 
+def forget() -> None:
+    """Empty the cache."""
+    with _lock:
+        _kept.clear()
+
+
+def kept_bytes() -> int:
+    """Return the size of the cache."""
+    with _lock:
+        return sum(map(len, _kept.values()))
+
+
 def of_file(path: Path) -> bytes:
     """Return the thumbnail of a local file. Raises MediaError."""
     try:

@@ -29,6 +29,7 @@ CONNECTIONS = 64  # kept open; more than the threads of any node
 
 # The names of the metadata in which an upload records its checksums: of the whole, and by ``digests.PIECES``
 SHA256_METADATA, PIECES_METADATA = "sha256", PIECES
+SAVED_ON_METADATA = "saved-on"  # the name of the machine that saved a workflow
 PROXY_ADVICE = "Run the node again; if it fails again, check for a proxy or CDN that changes answers."
 
 
@@ -39,8 +40,8 @@ class ObjectInfo:
     ``key`` is relative to the storage, ``size`` in bytes, ``modified`` in UTC. ``etag`` is opaque: equal
     ETags mean equal content and nothing else (with KMS or multipart it is not an MD5). ``sha256`` is the
     hexadecimal checksum that an upload of this package recorded in the metadata, ``pieces`` its digest by
-    ``digests.PIECES``, both "" in listings. ``md5`` is the hexadecimal MD5 of the content if the server says
-    that its ETag is one, else "".
+    ``digests.PIECES``, ``saved_on`` the machine that saved a workflow, all "" in listings. ``md5`` is the
+    hexadecimal MD5 of the content if the server says that its ETag is one, else "".
     """
 
     key: str
@@ -51,6 +52,7 @@ class ObjectInfo:
     sha256: str = ""
     md5: str = ""
     pieces: str = ""
+    saved_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class Storage(ABC):
     def root(self) -> str:
         """Return an identifier of the bucket and path_prefix, for caches of keys."""
         return f"{self.place}/{self.path_prefix}"
+
+    @property
+    def refuses_replaced(self) -> bool:
+        """Return whether the server itself is known to refuse a write that ``replaces`` another object."""
+        return False
 
     @property
     def room_for_key(self) -> int:

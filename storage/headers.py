@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from ..errors import ConfigurationError, Forbidden, StorageError
 from ..system.meter import Meter
 from . import http_date
-from .base import PIECES_METADATA, SHA256_METADATA, ObjectInfo, PutOptions
+from .base import PIECES_METADATA, SAVED_ON_METADATA, SHA256_METADATA, ObjectInfo, PutOptions
 from .error_codes import Meaning
 
 if TYPE_CHECKING:
@@ -168,6 +168,7 @@ def described(key: str, answer: Mapping[str, str], dialect: Dialect, size: int) 
         content_type=answer.get("content-type", ""),
         sha256=answer.get(f"{dialect.metadata}{SHA256_METADATA}", ""),
         pieces=answer.get(f"{dialect.metadata}{PIECES_METADATA}", ""),
+        saved_on=unquote(answer.get(f"{dialect.metadata}{SAVED_ON_METADATA}", "")),
         md5=_md5(answer, dialect),
     )
 

@@ -78,6 +78,14 @@ export function serverOf(address, say) {
       /** A signed address of a `{profile, key, hours}`. */
       share: (object) => read("files/share", object),
     },
+    workflows: {
+      /** The workflows of a `{profile}`: see page/workflows.py. */
+      list: async (asked, signal) => (await ask("workflows/list", asked, { signal, cache: "no-store" })).json(),
+      /** The workflow of a JSON file, `{profile, key}`. */
+      read: (object) => read("workflows/read", object),
+      /** Save `{profile, name, content, replaces}`; the answer has a `version`, or the `conflict`. */
+      save: (said) => post("workflows/save", said),
+    },
     transfers: {
       /** What waits in the outbox. */
       waiting: () => read("transfers/waiting"),
@@ -115,8 +123,10 @@ export function serverOf(address, say) {
         }
         request.send(file)
       }),
-    /** What the settings panel shows: `{version, address, name, models, error}`. */
+    /** What the settings panel shows: see page/status.py. */
     status: () => read("status"),
+    /** Delete what can be downloaded again; resolves with `{cached, cached_max}`, in bytes. */
+    clearCache: () => post("cache/clear"),
     models: {
       /** The bucket's names by folder type, and which inputs of which nodes list these types. */
       names: () => read("models/names"),

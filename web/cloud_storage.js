@@ -19,10 +19,12 @@ import { settingsExtension } from "./settings_page.js"
 import { setupOf } from "./setup_page.js"
 import { sidebarOf } from "./sidebar_page.js"
 import { transfersExtension } from "./transfers_page.js"
+import { workflowsOf } from "./workflows_page.js"
 
 const host = hostOf(app, api)
 host.sidebar = sidebarOf(host)
 host.setup = setupOf(host)
+host.workflows = workflowsOf(host)
 
 app.registerExtension(nodesExtension(host))
 app.registerExtension(sendExtension(host))
@@ -31,6 +33,7 @@ app.registerExtension(libraryExtension(host))
 app.registerExtension(host.setup.extension)
 app.registerExtension(filesExtension(host))
 app.registerExtension(transfersExtension(host))
+app.registerExtension(host.workflows.extension)
 app.registerExtension(host.sidebar.extension) // after the extensions that add its panels
 app.registerExtension(settingsExtension(host))
 showRuns(host) // now: before the page listens, and before anything is queued

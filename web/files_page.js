@@ -22,7 +22,7 @@ export function filesExtension(host) {
     setup() {
       sidebar.add("files", {
         make: ({ say, locale }) => {
-          const openWorkflow = (profile, { key }) => host.openWorkflow({ profile, key })
+          const openWorkflow = (profile, { key }) => host.workflows.open({ profile, key })
           const on = { insert, openWorkflow, mayHaveWorkflow, setUp: () => host.setup.open() }
           return new FilesTab({ server: host.server(), say, locale, on })
         },

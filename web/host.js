@@ -21,8 +21,8 @@ export function hostOf(app, api) {
     server: () => serverOf((path) => api.apiURL(path), host.say()),
     page: pageOf(app),
     /** Open the workflow inside an object, `{...profile, key}`; resolves with whether it is on the canvas. */
-    openWorkflow: (object) =>
-      openWorkflowInside(object, { server: host.server(), say: host.say(), page: host.page }),
+    openWorkflow: async (object) =>
+      Boolean(await openWorkflowInside(object, { read: host.server().workflow, say: host.say(), page: host.page })),
     /** The outermost graph. */
     root: () => app.rootGraph ?? app.graph,
     /** All nodes on the page with their names, as of `namedNodes`. */

@@ -3,7 +3,7 @@
  * 1.58; what one of them lacks is not shown.
  */
 
-import { element } from "./dom.js"
+import { button, element, sizeOf } from "./dom.js"
 import { profileNames } from "./profile_names.js"
 import { FOLDER_SETTING } from "./send_page.js"
 
@@ -24,9 +24,7 @@ export function settingsExtension(host) {
   const say = host.say()
   const category = (name) => [say("cloud_title"), say("settings_group"), name]
   const badges = [] // the about page reads them when it is opened
-  let told // the answer of the server, as a promise
-
-  const status = () => (told ??= host.server().status().catch((error) => ({ error: error.message })))
+  const ask = () => host.server().status().catch((error) => ({ error: error.message }))
 
   function toast(severity, lines) {
     const shown = { severity, summary: say("cloud_title"), detail: lines.join("\n"), life: TOAST_MILLISECONDS }
@@ -54,13 +52,37 @@ export function settingsExtension(host) {
     }
   }
 
-  /** An element that says how the server is set up, and where that is changed. */
-  function state() {
+  /** An element with what `text(said)` makes of the server's answer; it is asked each time. */
+  function shownState(text) {
     const shown = element("span", { class: "cs-setting-state" }, say("loading"))
-    status().then(({ name, models, error }) => {
-      shown.textContent = error ? say.message(error) : say("settings_state", { name, models: models || "off" })
-    })
+    ask().then((said) => (shown.textContent = said.version === undefined ? say.message(said.error) : text(said)))
     return shown
+  }
+
+  const state = ({ name, models, error }) =>
+    error ? say.message(error) : say("settings_state", { name, models: models || "off" })
+
+  function mirrorState({ mirror, mirror_errors: errors }) {
+    const on = mirror.map(({ name, folders }) => say("settings_mirror_on", { name, folders: folders.join(", ") }))
+    return [...on, ...errors.map(say.message)].join(" ") || say("settings_mirror_off")
+  }
+
+  const cacheState = ({ cached, cached_max: most }) =>
+    say("settings_cache_state", { used: sizeOf(cached, host.locale()), most: sizeOf(most, host.locale()) })
+
+  /** How large the cache is, and a button that clears it. */
+  function cache() {
+    const shown = shownState(cacheState)
+    const clear = button(say("settings_cache_clear"), async () => {
+      clear.disabled = true
+      try {
+        shown.textContent = cacheState(await host.server().clearCache())
+      } catch (error) {
+        shown.textContent = error.message
+      }
+      clear.disabled = false
+    })
+    return element("span", { class: "cs-setting-row" }, shown, " ", clear)
   }
 
   return {
@@ -72,7 +94,23 @@ export function settingsExtension(host) {
         name: say("settings_server"),
         category: category("Server"),
         tooltip: say("settings_server_help"),
-        type: state,
+        type: () => shownState(state),
+        defaultValue: "",
+      },
+      {
+        id: `${ID}.Mirror`,
+        name: say("settings_mirror"),
+        category: category("Mirror"),
+        tooltip: say("settings_mirror_help"),
+        type: () => shownState(mirrorState),
+        defaultValue: "",
+      },
+      {
+        id: `${ID}.Cache`,
+        name: say("settings_cache"),
+        category: category("Cache"),
+        tooltip: say("settings_cache_help"),
+        type: cache,
         defaultValue: "",
       },
       {
@@ -117,7 +155,7 @@ export function settingsExtension(host) {
     },
 
     async setup() {
-      const { version, address } = await status()
+      const { version, address } = await ask()
       if (!version) return
       const badge = { label: `${say("about")} ${version}`, icon: "pi pi-cloud" }
       badges.push(address ? { ...badge, url: address } : badge)

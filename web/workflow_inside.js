@@ -14,29 +14,37 @@ export function mayHaveWorkflow(key) {
 }
 
 /**
- * `object` is `{...profile, key}`, as `server.open` takes it; `page` is that of comfy_page.js. Resolves with whether
- * the workflow is on the canvas; if it is not, the page has shown the reason. Never rejects.
+ * Open the workflow inside `object`, `{...profile, key}`; `read(object)` is what asks the server for it, and `page`
+ * that of comfy_page.js. Resolves as `showFound` does. Never rejects.
  */
-export async function openWorkflowInside(object, { server, say, page }) {
+export async function openWorkflowInside(object, { read, say, page }) {
   const file = object.key.split("/").at(-1)
-  const refuse = (detail) => {
-    page.notify("warn", say("inside_none", { name: file }), detail)
-    return false
-  }
   let found
   try {
-    found = await server.workflow(object)
+    found = await read(object)
   } catch (error) {
-    return refuse(error.message)
+    return refuse(file, error.message, { say, page })
   }
+  return showFound(found, file, { say, page })
+}
+
+/**
+ * Put on the canvas what the server has found in a file, `{workflow}` or `{prompt}` with its `name`. Resolves with
+ * `{found, tab}`, the page's own object for the tab that shows it, or with null after the page has shown why it is not
+ * there. Never rejects.
+ */
+export async function showFound(found, file, { say, page }) {
   try {
-    if (found.workflow) await page.openWorkflow(found.workflow, found.name)
-    else {
-      await page.openPrompt(found.prompt, found.name)
-      page.notify("info", say("inside_prompt"), say("inside_prompt_help"))
-    }
+    if (found.workflow) return { found, tab: await page.openWorkflow(found.workflow, found.name) }
+    await page.openPrompt(found.prompt, found.name)
+    page.notify("info", say("inside_prompt"), say("inside_prompt_help"))
+    return { found }
   } catch (error) {
-    return refuse(say("inside_unreadable", { reason: error.message }))
+    return refuse(file, say("inside_unreadable", { reason: error.message }), { say, page })
   }
-  return true
+}
+
+function refuse(file, detail, { say, page }) {
+  page.notify("warn", say("inside_none", { name: file }), detail)
+  return null
 }

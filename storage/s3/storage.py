@@ -98,6 +98,10 @@ class S3Storage(HttpStorage):
         self._checks_crc32 = False  # becomes True once an answer has the checksum that the request had
         self._client.meta.events.register("response-received.s3", self._record_clock)
 
+    @property
+    def refuses_replaced(self) -> bool:
+        return bool(self._row.conditional_writes) and self._creation[_PUT].condition and self._matches
+
     def _record_clock(self, response_dict: Mapping[str, Any] | None = None, **_: object) -> None:
         answer = (response_dict or {}).get("headers", {})
         self._record_date(answer.get("Date") or answer.get("date"))

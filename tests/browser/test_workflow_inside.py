@@ -24,8 +24,8 @@ OPEN = """async ([key, locale, fails]) => {
         openPrompt: (data, name) => { done.push(["prompt", data, name]) },
         notify: (...said) => { done.push(said) },
     }
-    const server = serverOf((path) => `/api${path}`, say)
-    return [await openWorkflowInside({ profile: "(env vars)", key }, { server, say, page }), done]
+    const read = serverOf((path) => `/api${path}`, say).workflow
+    return [await openWorkflowInside({ profile: "(env vars)", key }, { read, say, page }), done]
 }"""
 
 

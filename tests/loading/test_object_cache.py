@@ -268,3 +268,16 @@ def test_a_copy_at_hand_is_not_replaced_while_somebody_may_read_it(shelf, tmp_pa
     assert object_cache.fetch(shelf, "a", tmp_path, Meter()).path == path
     assert path.stat().st_ino == node
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_copies_are_measured_and_cleared_and_then_downloaded_again(shelf, tmp_path):
+    shelf.objects["a.png"] = b"content"
+    assert object_cache.used(tmp_path / "missing") == 0
+    copy = object_cache.fetch(shelf, "a.png", tmp_path, Meter())
+    (tmp_path / "other.png").write_bytes(b"of somebody else")
+    size = copy.path.stat().st_size
+    assert object_cache.used(tmp_path) == size > 0
+    object_cache.clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.png"]
+    assert object_cache.used(tmp_path) == 0
+    assert object_cache.fetch(shelf, "a.png", tmp_path, Meter()).path.stat().st_size == size

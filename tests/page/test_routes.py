@@ -30,6 +30,9 @@ def test_only_lists_fetches_and_what_waits_can_be_changed(comfyui):
         *((method, f"/cloud_storage/{name}") for method, name in others),
         *(("POST", f"/cloud_storage/{name}") for name in ("send", "drop")),
         ("GET", "/cloud_storage/status"),
+        ("POST", "/cloud_storage/cache/clear"),
+        *(("GET", f"/cloud_storage/workflows/{name}") for name in ("list", "read")),
+        ("POST", "/cloud_storage/workflows/save"),
         *(
             (method, f"/cloud_storage/models/{name}")
             for method, names in about_models.items()

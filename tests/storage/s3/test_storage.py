@@ -96,6 +96,11 @@ def test_a_server_that_takes_the_condition_in_vain_replaces_nothing(place, folde
     assert storage.read("b.bin") == data
 
 
+def test_only_a_server_that_is_known_to_refuse_the_write_says_so(place, folder):
+    assert not place.open(path_prefix=folder, provider="Custom").refuses_replaced
+    assert place.open(path_prefix=folder, provider="AWS S3").refuses_replaced
+
+
 def test_a_key_that_may_only_write_never_replaces(any_place, folder):
     owner = any_place.open(path_prefix=folder)
     put(owner, "a.bin", b"before")
