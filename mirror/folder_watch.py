@@ -120,7 +120,7 @@ class FolderWatch:
                     before = known.get(entry.name)
                     if before is not None and not _IS_WINDOWS and before[2] == entry.inode():
                         found[entry.name] = before
-                    elif not self._leaves_out(path + entry.name):
+                    elif before is not None or not self._leaves_out(path + entry.name):
                         self._read_entry(path, entry, before, found, below)
         except OSError:  # it vanishes, or may not be read: it is looked at again
             folder.modified_ns = -1
