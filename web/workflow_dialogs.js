@@ -50,7 +50,7 @@ class WorkflowDialog {
     show(this.dialog)
     this.field.focus()
     this.field.select()
-    return this.rows.start(profile)
+    this.rows.start(profile)
   }
 
   drawPlace() {
@@ -127,7 +127,7 @@ class SaveDialog extends WorkflowDialog {
 
   drawPlace() {
     super.drawPlace()
-    if (!this.isBusy && !this.conflict) this.askToSave()
+    if (!this.isBusy && !this.conflict && !this.notice.querySelector(".cs-error")) this.askToSave()
   }
 
   /** The ETag of the version that the user has seen under this name; "" for none. */
@@ -138,10 +138,11 @@ class SaveDialog extends WorkflowDialog {
 
   /** Save, over the version `replaces` at most. */
   save(replaces) {
-    const profile = this.rows.profile.value
     const name = this.field.value.trim()
-    const given = { profile, name, content: this.content(), replaces: replaces ?? this.seen(profile, name) }
     return this.run(async () => {
+      await this.rows.known // before, nobody knows which profile it is
+      const profile = this.rows.profile.value
+      const given = { profile, name, content: this.content(), replaces: replaces ?? this.seen(profile, name) }
       const said = await this.server.workflows.save(given)
       if (said.version) {
         const saved = { profile, name: said.name, etag: said.version.etag }

@@ -32,9 +32,15 @@ export class WorkflowList {
     this.scroller.append(this.list.element, this.note)
   }
 
-  /** Ask for the profiles and list `wanted`, or the one that is used by default. Never rejects. */
-  async start(wanted) {
+  /** Ask for the profiles and list `wanted`, or the one that is used by default. `known` ends when they are there. */
+  start(wanted) {
     this.list.watch()
+    this.tell(this.say("loading"))
+    this.known = this.ask(wanted)
+  }
+
+  /** Never rejects. */
+  async ask(wanted) {
     try {
       const { profiles, chosen, error } = await this.server.files.profiles()
       if (!profiles.length) return this.tell(this.say.message(error), "cs-error")
@@ -44,7 +50,7 @@ export class WorkflowList {
       this.profile.replaceChildren(...options)
       this.profile.hidden = profiles.length < 2
       this.profile.value = profiles.some(({ name }) => name === wanted) ? wanted : chosen
-      await this.load()
+      this.load()
     } catch (error) {
       this.tell(error.message, "cs-error")
     }

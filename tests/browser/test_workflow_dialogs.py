@@ -122,6 +122,17 @@ def test_saving_again_replaces_the_version_that_was_saved_without_a_question(clo
     assert len(list(cloud.list())) == 1
 
 
+def test_who_is_quicker_than_the_list_saves_the_same_version(cloud, ours, theirs):
+    ours.evaluate("act.save()")
+    name(ours).fill("a")
+    name(ours).press("Enter")
+    closed(ours)
+    theirs("a", "theirs")
+    ours.evaluate("act.save()")
+    name(ours).press("Enter")
+    expect(notice(ours)).to_contain_text("a was changed in the bucket since you opened it.")
+
+
 def test_a_newer_version_of_somebody_else_is_shown_and_not_replaced(cloud, ours, theirs):
     save_as(ours, "a")
     theirs("a", "theirs")
@@ -242,7 +253,7 @@ def test_a_version_is_remembered_over_a_reload_for_the_same_graph_alone(cloud, o
 def test_a_browser_that_keeps_nothing_changes_nothing(cloud, ours):
     ours.evaluate("sessionStorage.setItem('comfyui-cloud-storage.workflows', '{')")
     save_as(ours, "a")
-    ours.evaluate("sessionStorage.setItem = () => { throw new Error('full') }")
+    ours.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full') } }")
     change(ours, "second")
     begin(ours, "save")
     press(ours, "Save")
