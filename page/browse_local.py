@@ -16,46 +16,29 @@ from ..comfyui import folders, uploadable_files
 from ..errors import NotFound, sentence
 from ..storage.base import ObjectInfo
 from ..system.meter import Meter
-from . import browse
-from .browse import Filter, Listing
+from .bucket_rows import Columns
+
+MOST_ENTRIES = 20_000
 
 
-def listing(
-    folder: str, text: str, order: str, token: str, meter: Meter, endings: tuple[str, ...] = ()
-) -> Listing:
-    """List the folders and files of a folder, or the files below it whose path contains ``text``.
+def found(folder: str, text: str, meter: Meter) -> tuple[Columns, list[str], str]:
+    """Return the files of a folder, or with a ``text`` all files below it, sorted by key; its folders; and a
+    sentence if there are more than MOST_ENTRIES, of which only the first ones are looked at, else "".
 
-    Sorted by name in pages of PAGE_ENTRIES files, or the first ORDERED_FILES in one of ORDERS. Reads at most
-    ORDERED_KEYS entries. Raises NotFound and ConfigurationError.
+    Raises NotFound.
     """
-    if order:
-        browse.check_order(order)
-    folder = f"{folder.strip('/')}/" if folder.strip("/") else ""
-    wanted = Filter(folder, text, endings)
-    folders: list[str] = []
-    files: list[ObjectInfo] = []
-    complete = True
+    columns, below, error = Columns(), list[str](), ""
     for count, (key, path) in enumerate(_below(folder) if text else _entries(folder)):
         meter.check()
-        if count == browse.ORDERED_KEYS:
-            complete = False
+        if count == MOST_ENTRIES:
+            error = f"The folder has more than {MOST_ENTRIES} files: only the first ones are listed."
             break
         if _is_folder(path):
-            folders.append(f"{key}/")
-        elif wanted.accepts(key):
-            files.extend(_described(key, path))
-    files.sort(key=lambda info: info.key)
-    names = () if text else tuple(sorted(folders))
-    if order:
-        files.sort(key=browse.ORDERS[order], reverse=True)
-        return Listing(names, tuple(files[: browse.ORDERED_FILES]), "", wanted.hidden, len(files), complete)
-    start = int(token) if token.isdecimal() and len(token) < browse.ENDING_CHARACTERS else 0
-    end = start + browse.PAGE_ENTRIES
-    following = str(end) if end < len(files) else ""
-    if start:
-        return Listing((), tuple(files[start:end]), following)
-    total = None if complete else len(files)
-    return Listing(names, tuple(files[:end]), following, wanted.hidden, total, complete)
+            below.append(f"{key}/")
+        else:
+            for info in _described(key, path):
+                columns.add(info)
+    return columns.changed({}), below, error
 
 
 def _entries(folder: str) -> Iterator[tuple[str, Path]]:

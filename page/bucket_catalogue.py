@@ -16,25 +16,28 @@ import math
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from ..comfyui import folders
+from ..comfyui import folders, prompt_queue
 from ..errors import AccessDenied, StorageError
 from ..profile import Profile, fingerprint
-from ..storage.base import ObjectInfo, Page
+from ..storage import changes
+from ..storage.base import ObjectInfo, Page, Storage
 from ..storage.connect import connect
 from ..system import durable_write, utc_clock
 from .bucket_rows import Columns, Snapshot
 
 MOST_KEYS = 500_000  # of one profile; what comes after them is not listed
 OLD_SECONDS = 300  # after which a listing is made again when somebody looks
+LATER_SECONDS = 2.0  # before it is: what is known is shown first, with its thumbnails
 KEPT = 3  # catalogues in memory, those that were asked last
 FILES_KEPT = 8  # on disk
 LISTINGS = threading.BoundedSemaphore(2)  # at the same time
 FOLDER = "files_catalogue"
+EVENT = "cloud_storage.files"  # for pages: this ComfyUI has stored or deleted a file
 VERSION = 1  # of the form of the file; another one is not read
 
 log = logging.getLogger("cloud_storage")
@@ -62,43 +65,40 @@ class State:
 class BucketCatalogue:
     """The keys of one profile. Any thread may call any method."""
 
-    def __init__(
-        self, name: str, place: str, objects: Callable[[], Iterator[ObjectInfo]], file: Path
-    ) -> None:
-        """Read what is on disk. ``objects`` begins a listing of all keys; ``place`` is in messages."""
-        self._name, self._place, self._objects, self._file = name, place, objects, file
+    def __init__(self, name: str, place: str, storage: Callable[[], Storage], file: Path) -> None:
+        """Read what is on disk. ``storage`` opens the bucket; ``place`` is in messages."""
+        self._name, self._place, self._storage, self._file = name, place, storage, file
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         found, self._listed = _read(file)
         self._complete = found is not None
-        self._glimpsed: dict[str, ObjectInfo] = {}
-        self._glimpsed_folders: set[str] = set()
+        self._rows = found or Columns()  # while the first listing runs: what has arrived
+        self._changes: dict[str, ObjectInfo | None] = {}  # of these rows, and of the listing that runs
+        self._folders: set[str] = set()  # known to exist
         self._looked_into: set[str] = set()
-        self._collected = Columns()
         self._is_listing = False
-        self._closed = False
+        self._closed = threading.Event()
         self._tried: datetime | None = None
         self._error = ""
-        self._show(found or Columns())
+        self._draw()
 
-    def _show(self, columns: Columns, others: tuple[str, ...] = ()) -> None:
-        self._snapshot, self._version = Snapshot(columns, others), f"{self._name}-{next(self._numbers)}"
-
-    def _show_alone(self, columns: Columns) -> None:
-        """Show these keys, and forget what was collected so far."""
-        self._collected = Columns()
-        self._glimpsed.clear()
-        self._glimpsed_folders.clear()
-        self._show(columns)
+    def _draw(self) -> None:
+        rows = self._rows.changed(self._changes)
+        self._snapshot, self._version = Snapshot(rows, self._folders), f"{self._name}-{next(self._numbers)}"
+        self._is_drawn = True
+        if not self._is_listing:
+            self._rows, self._changes = rows, {}
 
     # ------------------------------------------------------------ asking
 
     def shown(self) -> tuple[Snapshot, State]:
         """Return the keys that are known now, and what is known of them."""
         with self._lock:
+            if not self._is_drawn:
+                self._draw()
             count = len(self._snapshot)
             if self._is_listing and not self._complete:
-                count = max(count, len(self._collected.keys))
+                count = max(count, len(self._rows.keys))
             state = State(self._version, count, self._complete, self._is_listing, self._listed, self._error)
             return self._snapshot, state
 
@@ -107,48 +107,72 @@ class BucketCatalogue:
         with self._lock:
             is_due = self._tried is None or utc_clock.now() - self._tried > timedelta(seconds=OLD_SECONDS)
         if is_due:
-            self.refresh()
+            self.refresh(LATER_SECONDS if self._complete else 0.0)
 
-    def refresh(self) -> None:
-        """List the bucket again in a thread, unless one does. Returns at once."""
+    def refresh(self, seconds: float = 0.0) -> None:
+        """List the bucket again in a thread, after so many seconds, unless one does. Returns at once."""
         with self._lock:
             if self._is_listing:
                 return
+            if self._changes:  # the listing has them
+                self._draw()
             self._is_listing, self._tried = True, utc_clock.now()
             self._looked_into.clear()
-        threading.Thread(target=self._work, name="cloud-storage-files", daemon=True).start()
+        work = threading.Thread(target=self._work, args=(seconds,), name="cloud-storage-files", daemon=True)
+        work.start()
 
     def close(self) -> None:
         """End a listing that runs: nobody asks any more."""
-        self._closed = True
+        self._closed.set()
 
     def must_look_into(self, folder: str) -> bool:
-        """Return whether a folder should be listed alone: the first listing runs, and nobody has done it."""
+        """Return whether a folder should be listed alone: not all keys are known, and nobody has done it
+        since the latest listing began.
+        """
         with self._lock:
-            if self._complete or folder in self._looked_into:
+            is_whole = self._complete and len(self._rows.keys) < MOST_KEYS
+            if is_whole or folder in self._looked_into:
                 return False
             self._looked_into.add(folder)
             return True
 
     def add(self, page: Page) -> None:
-        """Show the first entries of a folder while the listing has not come there."""
+        """Show what is new of a folder that was listed alone."""
         with self._lock:
-            if self._complete:
-                return
-            self._glimpsed.update((info.key, info) for info in page.objects if not info.key.endswith("/"))
-            self._glimpsed_folders.update(page.folders)
-            self._show(self._so_far(), tuple(self._glimpsed_folders))
+            shown = self._snapshot
+            infos = {info.key: info for info in page.objects if not info.key.endswith("/")}
+            new = {key: info for key, info in infos.items() if not shown.has(info)}
+            below = {folder for folder in page.folders if not shown.has_folder(folder)}
+            if new or below:
+                self._changes.update(new)
+                self._folders.update(below)
+                self._is_drawn = False
 
-    def _so_far(self) -> Columns:
-        return self._collected.sorted(self._glimpsed.values())
+    def note(self, storage: Storage, key: str, info: ObjectInfo | None) -> bool:
+        """Show what this process has stored or, with None, deleted. Returns if ``shown`` has to be asked
+        again: not if nobody has asked since the last time.
+        """
+        full = storage.path_prefix + key
+        with contextlib.suppress(StorageError):  # settings that are wrong by now
+            own = self._storage()
+            if own.place == storage.place and full.startswith(own.path_prefix) and not full.endswith("/"):
+                name = full[len(own.path_prefix) :]
+                with self._lock:
+                    modified = utc_clock.now() + (storage.clock_difference or timedelta())
+                    self._changes[name] = info and replace(info, key=name, modified=info.modified or modified)
+                    was_drawn, self._is_drawn = self._is_drawn, False
+                return was_drawn
+        return False
 
     # ------------------------------------------------------------ listing, in a thread
 
-    def _work(self) -> None:
+    def _work(self, seconds: float) -> None:
         error = ""
+        self._closed.wait(seconds)
         try:
             with LISTINGS:
-                self._list()
+                if not self._closed.is_set():
+                    self._list()
         except StorageError as failure:
             error = str(failure)
             if isinstance(failure, AccessDenied):  # what was known before is not for this access key
@@ -159,28 +183,30 @@ class BucketCatalogue:
         with self._lock:
             self._is_listing = False
             self._error = error or self._too_many()
-        if not error and not self._closed:
+        if not error and not self._closed.is_set():
             _write(self._file, self._snapshot.columns, self._listed)
 
     def _list(self) -> None:
+        columns = Columns()
         with self._lock:
-            columns = self._collected = Columns()
-        for info in itertools.islice(self._objects(), MOST_KEYS):
-            if self._closed:
+            if not self._complete:
+                self._rows = columns
+        for info in itertools.islice(self._storage().list(""), MOST_KEYS):
+            if self._closed.is_set():
                 return
             if info.key.endswith("/"):  # an empty object called like its folder
                 continue
             with self._lock:
                 columns.add(info)
                 if not self._complete and _is_shown(len(columns.keys)):
-                    self._show(self._so_far(), tuple(self._glimpsed_folders))
-        found = columns.sorted()
+                    self._is_drawn = False
         with self._lock:
-            self._complete, self._listed = True, utc_clock.now()
-            self._show_alone(found)
+            self._rows, self._complete, self._listed = columns, True, utc_clock.now()
+            self._folders.clear()
+            self._draw()
 
     def _too_many(self) -> str:
-        if len(self._snapshot) < MOST_KEYS:
+        if len(self._rows.keys) < MOST_KEYS:
             return ""
         return (
             f"{self._place} has more than {MOST_KEYS} objects: only the first ones by name are listed. Set "
@@ -190,7 +216,8 @@ class BucketCatalogue:
     def _forget(self) -> None:
         with self._lock:
             self._complete, self._listed = False, None
-            self._show_alone(Columns())
+            self._rows = Columns()  # what it was shown of single folders since the listing began may stay
+            self._draw()
         with contextlib.suppress(OSError):
             self._file.unlink(missing_ok=True)
 
@@ -211,13 +238,22 @@ def of(profile: Profile) -> BucketCatalogue:
         if found is None:
             digest = hashlib.sha256(place.encode(errors="replace")).hexdigest()[:24]
             shown = f"Bucket {profile.bucket}"
-            found = BucketCatalogue(
-                digest[:8], shown, lambda: connect(profile).list(""), file_folder / f"{digest}.json"
-            )
+            file = file_folder / f"{digest}.json"
+            found = BucketCatalogue(digest[:8], shown, lambda: connect(profile), file)
+            changes.watch(_note)
         _open[name] = found
         while len(_open) > KEPT:
             _open.popitem(last=False)[1].close()
         return found
+
+
+def _note(storage: Storage, key: str, info: ObjectInfo | None) -> None:
+    """Show a change at once, and tell the pages of it."""
+    with _opening:
+        catalogues = list(_open.values())
+    noted = [known.note(storage, key, info) for known in catalogues]
+    if any(noted):
+        prompt_queue.announce(EVENT, {})
 
 
 # ------------------------------------------------------------ on disk
@@ -235,7 +271,7 @@ def _read(file: Path) -> tuple[Columns | None, datetime | None]:
         does_fit = len({len(keys), len(etags), len(sizes), len(times)}) == 1
         if is_text and does_fit and all(map(math.isfinite, times)):
             listed = datetime.fromtimestamp(said["listed"], timezone.utc)
-            return Columns(keys, sizes, times, etags).sorted(), listed
+            return Columns(keys, sizes, times, etags), listed
         log.warning("The list of files on disk is damaged, it is made again")
     except FileNotFoundError:
         return None, None

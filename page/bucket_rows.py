@@ -7,7 +7,7 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -21,11 +21,13 @@ _AFTER_ALL = "\U0010ffff"
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder, whose key ends in "/": how many files are below it, and when the newest was modified."""
+    """A folder, whose key ends in "/": how many files are below it, and when the newest was modified; None
+    for what is not known.
+    """
 
     key: str
-    count: int
-    modified: datetime | None
+    count: int | None = None
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,21 @@ class Columns:
         self.times.append(info.modified.timestamp() if info.modified else 0.0)
         self.etags.append(info.etag)
 
-    def sorted(self, others: Iterable[ObjectInfo] = ()) -> Columns:
-        """Return a copy with ``others`` that are not in it, sorted by key."""
-        made = Columns(list(self.keys), self.sizes[:], self.times[:], list(self.etags))
-        known = set(self.keys)
-        for info in others:
-            if info.key not in known:
-                made.add(info)
-        keys = made.keys
-        if all(one <= other for one, other in itertools.pairwise(keys)):
+    def changed(self, changes: Mapping[str, ObjectInfo | None]) -> Columns:
+        """Return a copy sorted by key, with ``changes`` in place of the rows of their keys; None: no row."""
+        made = self._taken([row for row, key in enumerate(self.keys) if key not in changes])
+        for info in filter(None, changes.values()):
+            made.add(info)
+        if all(one <= other for one, other in itertools.pairwise(made.keys)):
             return made  # as a server lists them
-        order = sorted(range(len(keys)), key=keys.__getitem__)
+        return made._taken(sorted(range(len(made.keys)), key=made.keys.__getitem__))
+
+    def _taken(self, rows: Sequence[int]) -> Columns:
         return Columns(
-            [keys[row] for row in order],
-            array("q", (made.sizes[row] for row in order)),
-            array("d", (made.times[row] for row in order)),
-            [made.etags[row] for row in order],
+            [self.keys[row] for row in rows],
+            array("q", (self.sizes[row] for row in rows)),
+            array("d", (self.times[row] for row in rows)),
+            [self.etags[row] for row in rows],
         )
 
 
@@ -118,6 +119,16 @@ class Snapshot:
         row = bisect_left(self._columns.keys, key)
         return self.info(row) if row < len(self) and self._columns.keys[row] == key else None
 
+    def has(self, info: ObjectInfo) -> bool:
+        """Return whether this version of an object is known."""
+        known = self.find(info.key)
+        return known is not None and (known.etag, known.size) == (info.etag, info.size)
+
+    def has_folder(self, name: str) -> bool:
+        keys = self._columns.keys
+        row = bisect_left(keys, name)
+        return name in self._others or (row < len(keys) and keys[row].startswith(name))
+
     def preview_of(self, key: str) -> ObjectInfo | None:
         """Return the image beside a model: the same name with an image's ending."""
         stem = key[: key.rfind(".")] if "." in key.rpartition("/")[2] else key
@@ -137,10 +148,11 @@ class Snapshot:
             rows = (row for row in rows if "/" not in keys[row][start:])
         if text:
             rows = (row for row in rows if text in keys[row][start:].casefold())
+        kept = found = array("I", rows)
         if endings:
             wanted = not asked.without
-            rows = (row for row in rows if keys[row].lower().endswith(endings) is wanted)
-        return View(self, tuple(self._folders(asked, low, high)), array("I", rows))
+            kept = array("I", (row for row in found if keys[row].lower().endswith(endings) is wanted))
+        return View(self, tuple(self._folders(asked, low, high)), kept, len(found) - len(kept))
 
     def _order(self, order: str) -> array[int]:
         if order not in self._orders:
@@ -168,7 +180,7 @@ class Snapshot:
             row = max(after, row + 1)
         for name in self._others:
             if name.startswith(asked.folder) and name.find("/", start) == len(name) - 1:
-                found.setdefault(name, Folder(name, 0, None))
+                found.setdefault(name, Folder(name))
         text = asked.text.casefold()
         shown = [one for one in found.values() if text in one.key[start:].casefold()]
         shown.sort(key=lambda one: one.key)
@@ -182,11 +194,14 @@ _LONG_AGO = datetime.fromtimestamp(0, timezone.utc)
 
 @dataclass(frozen=True)
 class View:
-    """The folders and the files of a snapshot that were asked for, in their order: the folders come first."""
+    """The folders and the files of a snapshot that were asked for, in their order: the folders come first.
+    ``hidden`` is how many more files there are without the endings that were asked for.
+    """
 
     snapshot: Snapshot
     folders: tuple[Folder, ...]
     rows: array[int]
+    hidden: int = 0
 
     def __len__(self) -> int:
         return len(self.folders) + len(self.rows)

@@ -1,31 +1,35 @@
-"""What the panel Files asks for: the profiles, windows of a bucket's keys, and addresses to share.
+"""What the panel Files and the picker ask for: profiles, windows of a bucket's keys, and addresses to share.
 
-All functions may be called from any thread but the event loop. A request names a profile, and overrides
-nothing. Keys are relative to the profile's prefix: nothing outside of it can be named. Nothing is written.
+All functions may be called from any thread but the event loop. A request names a profile. The lists are also
+those of the picker, which may override what a node may override, unless the profile is locked; links may not.
+Keys are relative to the profile's prefix: nothing outside of it can be named. Nothing is written.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from ..comfyui import folders
 from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import SETTINGS, profile_names
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, NotFound, StorageError
 from ..profile import Profile, resolve
 from ..storage.base import ObjectInfo, Storage
 from ..storage.connect import connect
 from ..storage.keys import existing_key, existing_prefix
 from ..system.meter import Meter
-from . import bucket_catalogue
-from .bucket_catalogue import BucketCatalogue, State
+from . import browse_local, bucket_catalogue
+from .bucket_catalogue import State
 from .bucket_rows import ORDERS, Asked, Folder, Snapshot
+from .picker import chosen_profile, named_profile
 
 WINDOW = 1000  # entries of one answer
 GLIMPSED = 1000  # entries of a folder that is listed alone
+ASKED = 20
 ENDINGS = 200
 ENDING_CHARACTERS = 16
 TEXT_CHARACTERS = 200
@@ -65,26 +69,37 @@ def profiles(_query: Query, _meter: Meter) -> dict[str, Any]:
 def listing(query: Query, meter: Meter) -> dict[str, Any]:
     """Return a window of the entries that are asked for, from the number ``start`` on.
 
-    ``place`` is the number of the entry with the key ``at``. While the first listing runs, the folder is
-    listed alone, once, so that the first screen waits for nobody.
+    ``place`` is the number of the entry with the key ``at``. The folder is listed alone if ``look`` says so,
+    and once while the first listing runs, so that the first screen waits for nobody.
     """
-    profile = named_profile(query)
-    asked, start, count = _asked(query), _number(query, "start"), min(WINDOW, _number(query, "count", WINDOW))
+    profile, asked = chosen_profile(query), _asked(query)
     known = bucket_catalogue.of(profile)
     known.asked()
-    if known.must_look_into(asked.folder):
+    if known.must_look_into(asked.folder) or query.get("look"):
         known.add(connect(profile).page(asked.folder, GLIMPSED))
         meter.check()
     snapshot, state = known.shown()
-    view = snapshot.view(asked)
-    at = str(query.get("at", ""))
+    named = {"profile": profile.name, "bucket": profile.bucket, "prefix": profile.path_prefix}
+    return {**named, **_state(state), **_window(snapshot, asked, query)}
+
+
+def local(query: Query, meter: Meter) -> dict[str, Any]:
+    """Return the same of ComfyUI's own folders, whose files Upload File to Cloud may upload."""
+    asked = _asked(query)
+    columns, below, error = browse_local.found(asked.folder, asked.text, meter)
+    version = f"{hash((*columns.keys, *columns.etags)):x}"
+    state = State(version, len(columns.keys), not error, False, None, error)
+    snapshot = Snapshot(columns, () if asked.text else below)
+    return {**_state(state), **_window(snapshot, replace(asked, deep=False), query)}
+
+
+def _window(snapshot: Snapshot, asked: Asked, query: Query) -> dict[str, Any]:
+    start, count = _number(query, "start"), min(WINDOW, _number(query, "count", WINDOW))
+    view, at = snapshot.view(asked), str(query.get("at", ""))
     return {
-        **_state(state),
-        "profile": profile.name,
-        "bucket": profile.bucket,
-        "prefix": profile.path_prefix,
         "total": len(view),
         "folders": len(view.folders),
+        "hidden": view.hidden,
         "start": start,
         "place": view.place(at) if at else None,
         "entries": [_entry(one, snapshot) for one in view.entries(start, count)],
@@ -93,16 +108,36 @@ def listing(query: Query, meter: Meter) -> dict[str, Any]:
 
 def state(query: Query, _meter: Meter) -> dict[str, Any]:
     """Return what the catalogue of a profile knows of itself; list the bucket again if that is old."""
-    known = bucket_catalogue.of(named_profile(query))
+    known = bucket_catalogue.of(chosen_profile(query))
     known.asked()
     return _state(known.shown()[1])
 
 
 def refresh(said: Query) -> dict[str, Any]:
     """List the bucket of a profile again, in a thread, unless that is being done."""
-    known: BucketCatalogue = bucket_catalogue.of(named_profile(said))
+    known = bucket_catalogue.of(chosen_profile(said))
     known.refresh()
     return _state(known.shown()[1])
+
+
+def changed(said: Query) -> dict[str, Any]:
+    """Return for each of ``files`` whether the object has another ETag by now, or is gone; None if that
+    cannot be known. Nodes ask this about what they have loaded.
+    """
+    asked = said.get("files")
+    if not isinstance(asked, list) or len(asked) > ASKED or not all(isinstance(one, dict) for one in asked):
+        raise ConfigurationError(f"Ask for up to {ASKED} files. Reload the page.")
+    return {"changed": [_has_changed(one) for one in asked]}
+
+
+def _has_changed(one: Query) -> bool | None:
+    try:
+        storage, key = _object(chosen_profile(one), one)
+        return storage.stat(key).etag != one.get("etag")
+    except NotFound:
+        return True
+    except StorageError:
+        return None
 
 
 def link(query: Query, _meter: Meter) -> dict[str, Any]:
@@ -126,14 +161,6 @@ def share(query: Query, _meter: Meter) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------ what is asked
-
-
-def named_profile(query: Query) -> Profile:
-    """Return the profile that a request names, without overrides. Raises ConfigurationError."""
-    name = query.get("profile") or ENVIRONMENT
-    if not isinstance(name, str):
-        raise ConfigurationError("The name of a profile is a text. Reload the page.")
-    return resolve(name, {}, folders.profiles_file())
 
 
 def _object(profile: Profile, query: Query) -> tuple[Storage, str]:

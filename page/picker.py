@@ -1,5 +1,5 @@
-"""What the picker and the lines on nodes ask for: lists of a bucket and of local files, thumbnails, addresses
-to open, the workflow inside a file, and a test of the connection.
+"""What the picker and nodes ask for beside lists of files: thumbnails, addresses to open, the workflow inside
+a file, and a test of the connection.
 
 All functions may be called from any thread but the event loop. A request names a profile, and may override
 the settings that a node may override, unless the profile is locked. Nothing is written.
@@ -7,52 +7,41 @@ the settings that a node may override, unless the profile is locked. Nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from ..comfyui import folders, uploadable_files
 from ..comfyui.node_lines import Line, for_page
 from ..config.profiles_file import ENVIRONMENT
 from ..config.settings import SETTINGS
+from ..errors import ConfigurationError
 from ..profile import Profile, resolve
 from ..storage import connection_test
-from ..storage.base import ObjectInfo, Storage
+from ..storage.base import Storage
 from ..storage.connect import connect
 from ..storage.keys import existing_key
 from ..system.meter import Meter
-from . import browse, browse_local, thumbnails, workflow_inside
+from . import thumbnails, workflow_inside
 from .answers import Answer, Query
 
-LISTING_SECONDS = 30  # for which the browser may cache a listing; the picker reloads it when it opens
 OPEN_SECONDS = 60  # for which a signed URL works: enough to start a download
 THUMBNAIL_SECONDS = 7 * 24 * 3600  # its URL has the object's version
 
 
-def chosen_profile(query: Query) -> Profile:
+def chosen_profile(query: Mapping[str, Any]) -> Profile:
     """Return the profile that a request names, with what it overrides. Raises ConfigurationError."""
-    overrides = {name: query[name] for name, row in SETTINGS.items() if row.widget and name in query}
-    return resolve(query.get("profile") or ENVIRONMENT, overrides, folders.profiles_file())
+    overrides = {name: str(query[name]) for name, row in SETTINGS.items() if row.widget and name in query}
+    return named_profile(query, overrides)
 
 
-def listing(query: Query, meter: Meter) -> Answer:
-    """Return a page of a folder or of a search in a bucket: see ``browse.Listing``."""
-    profile = chosen_profile(query)
-    storage = connect(profile)
-    folder, token, text, order, endings = _asked(query)
-    if order:
-        found = browse.ordered(storage, folder, text, order, meter, endings)
-    elif text:
-        found = browse.search(storage, folder, text, token, meter, endings)
-    else:
-        found = browse.folder(storage, folder, token, meter, endings)
-    place = {"place": f"{storage.bucket}/{storage.path_prefix}", "profile": profile.name}
-    return Answer({**place, **_listed(found)}, LISTING_SECONDS)
-
-
-def local_listing(query: Query, meter: Meter) -> Answer:
-    """Return the same of the files that Upload File to Cloud can upload."""
-    folder, token, text, order, endings = _asked(query)
-    return Answer(_listed(browse_local.listing(folder, text, order, token, meter, endings)))
+def named_profile(query: Mapping[str, Any], overrides: Mapping[str, str] = MappingProxyType({})) -> Profile:
+    """Return the profile that a request names. Raises ConfigurationError."""
+    name = query.get("profile") or ENVIRONMENT
+    if not isinstance(name, str):
+        raise ConfigurationError("The name of a profile is a text. Reload the page.")
+    return resolve(name, overrides, folders.profiles_file())
 
 
 def thumbnail(query: Query, meter: Meter) -> Answer:
@@ -88,21 +77,6 @@ def test(query: Query, meter: Meter) -> Answer:
     profile = chosen_profile(query)
     lines = connection_test.lines(profile, connect(profile), meter, may_write=False)
     return Answer({"lines": for_page([Line(*line) for line in lines])})
-
-
-def _asked(query: Query) -> tuple[str, str, str, str, tuple[str, ...]]:
-    endings = tuple(filter(None, query.get("endings", "").split(",")))
-    folder, token, text, order = (query.get(name, "") for name in ("folder", "token", "search", "order"))
-    return folder, token, text, order, endings
-
-
-def _listed(found: browse.Listing) -> dict[str, Any]:
-    return {**vars(found), "files": [_described(info) for info in found.files]}
-
-
-def _described(info: ObjectInfo) -> dict[str, Any]:
-    modified = info.modified.isoformat() if info.modified else None
-    return {"key": info.key, "size": info.size, "modified": modified, "etag": info.etag}
 
 
 def _object(query: Query) -> tuple[Storage, str]:

@@ -82,9 +82,7 @@ def _told(work: Callable[[Mapping[str, Any], Meter], dict[str, Any]]) -> Callabl
 
 
 _WORK: dict[str, Work] = {
-    "list": picker.listing,
     "thumbnail": picker.thumbnail,
-    "local": picker.local_listing,
     "local_thumbnail": picker.local_thumbnail,
     "open": picker.address,
     "workflow": picker.workflow,
@@ -96,6 +94,7 @@ _MIRROR_POSTED = {"mirror/retry": mirror.retry}
 _FILES = {
     "files/profiles": files.profiles,
     "files/list": files.listing,
+    "local": files.local,
     "files/state": files.state,
     "files/link": files.link,
     "files/share": files.share,
@@ -105,6 +104,7 @@ _STATUS = {"status": status.status}
 _TRANSFERS = {"transfers/waiting": transfers.waiting}
 _POSTED = {
     "files/refresh": files.refresh,
+    "files/changed": files.changed,
     "transfers/retry": transfers.retry,
     "cache/clear": status.clear_cache,
 }

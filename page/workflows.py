@@ -24,7 +24,7 @@ from ..storage.base import SAVED_ON_METADATA, ObjectInfo, Storage
 from ..storage.connect import connect
 from ..storage.keys import clean_key, existing_key
 from ..system.meter import Meter
-from .files import named_profile
+from .picker import named_profile
 
 EXTENSION = ".json"
 WORKFLOW_BYTES = 32 << 20

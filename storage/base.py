@@ -19,7 +19,7 @@ from ..config.settings import UploadSettings
 from ..errors import BadKey, ConfigurationError, IntegrityError, Unreachable, sentence
 from ..system.digests import PIECES
 from ..system.meter import Meter
-from . import http_date
+from . import changes, http_date
 from .retries import BODY
 
 # For each request, with every SDK
@@ -187,12 +187,15 @@ class Storage(ABC):
         """
         self._refuse_read_only(f"store {key!r}")
         meter.check()
-        return self._put(key, source, options, meter, create, replaces)
+        info = self._put(key, source, options, meter, create, replaces)
+        changes.tell(self, key, info)
+        return info
 
     def delete(self, key: str) -> None:
         """Remove one object, if it exists. Raises ConfigurationError if the profile is read-only."""
         self._refuse_read_only(f"delete {key!r}")
         self._delete(key)
+        changes.tell(self, key, None)
 
     def unfinished(self) -> int:
         """Return how many multipart uploads killed processes have left, as recorded on this machine.

@@ -34,10 +34,8 @@ export function serverOf(address, say) {
     throw new Refused(answer.status === 404 ? say("outdated") : `HTTP ${answer.status}`)
   }
 
-  const listing = (route) => async (profile, { fresh, signal, ...asked }) => {
-    const options = { signal, cache: fresh ? "reload" : "default" }
-    return (await ask(route, { ...profile, ...asked }, options)).json()
-  }
+  const listing = (route) => async (asked, signal) =>
+    (await ask(route, asked, { signal, cache: "no-store" })).json()
   const read = async (route, query = {}) => (await ask(route, query, { cache: "no-store" })).json()
   const post = async (route, said = {}, signal) =>
     (await ask(route, {}, { method: "POST", body: JSON.stringify(said), signal })).json()
@@ -45,14 +43,9 @@ export function serverOf(address, say) {
     (await ask(route, { ...profile, key, etag }, { signal })).blob()
 
   return {
-    /**
-     * List a page of a `folder`, or of the results of `search` below it; `token` asks for the next page. Sorted by
-     * name without an `order`; only files with one of `endings`. `fresh`: not from the browser's cache.
-     */
-    list: listing("list"),
     /** A thumbnail of `{key, etag}`, as a Blob. */
     thumbnail: thumbnail("thumbnail"),
-    /** The same for ComfyUI's own folders. */
+    /** The same for ComfyUI's own folders, and a window of their files. */
     local: { list: listing("local"), thumbnail: thumbnail("local_thumbnail") },
     /** Upload a File to ComfyUI's input folder, which accepts any kind; resolves with its key for our nodes. */
     upload: async (file) => {
@@ -69,10 +62,13 @@ export function serverOf(address, say) {
       /** The profiles that can be chosen, and which is used by default. */
       profiles: () => read("files/profiles"),
       /** A window of the files of a profile: see page/files.py. */
-      list: async (asked, signal) => (await ask("files/list", asked, { signal, cache: "no-store" })).json(),
-      /** What the server's list of a `{profile}` knows of itself. */
-      state: async (asked, signal) => (await ask("files/state", asked, { signal, cache: "no-store" })).json(),
-      refresh: (asked) => post("files/refresh", asked),
+      list: listing("files/list"),
+      /** What the server's list of a profile knows of itself. */
+      state: listing("files/state"),
+      refresh: (profile) => post("files/refresh", profile),
+      /** Whether each of up to 20 `{…profile, key, etag}` is another version by now; null if that cannot be known. */
+      changed: (objects) => post("files/changed", { files: objects }),
+      thumbnail: thumbnail("thumbnail"),
       /** The unsigned address of a `{profile, key}`, and whether anybody may read it. */
       link: (object) => read("files/link", object),
       /** A signed address of a `{profile, key, hours}`. */

@@ -20,6 +20,7 @@ export function button(content, click, look = "", attributes = {}) {
 
 const SHAPES = {
   folder: "M1.5 3.5h4l1.5 2h7.5v8h-13z",
+  rows: "M2 4h12M2 8h12M2 12h12",
   file: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3",
   copy: "M5.5 5.5h8v8h-8zM3.5 10.5h-1v-8h8v1",
   reload: "M13 8a5 5 0 1 1-1.5-3.6M13 1.5v3h-3",

@@ -4,22 +4,28 @@
  */
 
 const WINDOW = 200 // entries of one request
-const SOON_MILLISECONDS = 1000 // between two questions while the bucket is being listed
+const SOON_MILLISECONDS = 700 // between two questions while the bucket is being listed
 const LATER_MILLISECONDS = 15000 // the same while somebody watches
 const KEPT_WINDOWS = 30
 
 export class FileList {
-  /** `files` is `files` of api.js. `changed()` is called after each change. */
-  constructor({ files, changed }) {
+  /**
+   * `files` is `files` or `local` of api.js, `asked` what is asked first. `changed()` is called after each change.
+   */
+  constructor({ files, asked, changed }) {
     Object.assign(this, { files, changed })
-    this.asked = { profile: "", folder: "", search: "", order: "newest", endings: "", without: "", flat: "" }
+    this.place = {} // the profile, as api.js takes it
+    this.asked = { folder: "", search: "", order: "newest", endings: "", without: "", flat: "", ...asked }
     this.forget()
   }
 
   forget() {
     this.windows = new Map() // entries by the number of their window
     this.total = undefined // unknown
-    this.folders = 0
+    this.folders = this.hidden = 0
+    this.found = undefined // the number of the entry that was looked for, null for none
+    this.isStale = false // whether the list is another one by now
+    this.once = {} // for the first request alone
     this.version = undefined
     this.state = undefined // of the server's list, as the server says it
     this.error = ""
@@ -28,10 +34,12 @@ export class FileList {
     this.asking = new Map() // the numbers of windows, and their requests
   }
 
-  /** Show other entries; resolves when the first are there. */
-  show(asked) {
+  /** Show other entries, of another `place` if one is given; resolves when the first are there. `once` is asked now. */
+  show(asked, { place = this.place, once = {} } = {}) {
+    this.place = place
     this.asked = { ...this.asked, ...asked }
     this.forget()
+    this.once = once
     this.changed()
     return this.fetch(0)
   }
@@ -49,8 +57,7 @@ export class FileList {
     const count = Math.min(last - first + 1, most)
     const here = Array.from({ length: count }, (_, step) => this.peek(first + step))
     if (here.every(Boolean)) return here
-    const said = await this.files.list({ ...this.asked, start: first, count })
-    return said.entries
+    return (await this.request({ start: first, count })).entries
   }
 
   peek(place) {
@@ -64,7 +71,11 @@ export class FileList {
       const step = entries.findIndex((entry) => entry.key === key)
       if (step >= 0) return number * WINDOW + step
     }
-    return (await this.files.list({ ...this.asked, start: 0, count: 1, at: key })).place
+    return (await this.request({ count: 1, at: key })).place
+  }
+
+  request(further, signal) {
+    return this.files.list({ ...this.place, ...this.asked, ...further }, signal)
   }
 
   async fetch(number) {
@@ -76,13 +87,18 @@ export class FileList {
   }
 
   async ask(number, signal) {
+    const { once } = this
+    this.once = {}
     try {
-      const said = await this.files.list({ ...this.asked, start: number * WINDOW, count: WINDOW }, signal)
+      const said = await this.request({ start: number * WINDOW, count: WINDOW, ...once }, signal)
       if (signal.aborted) return
       this.error = ""
-      if (said.version !== this.version) this.windows.clear() // the numbers of entries are others
+      this.isStale = this.version !== undefined && said.version !== this.version
+      if (this.isStale) return this.changed() // the numbers of entries are others: see again()
+      if (this.version === undefined) this.windows.clear()
       this.take(said)
-      Object.assign(this, { total: said.total, folders: said.folders, where: said })
+      Object.assign(this, { total: said.total, folders: said.folders, hidden: said.hidden, where: said })
+      if (once.at) this.found = said.place
       this.windows.set(number, said.entries)
       if (this.windows.size > KEPT_WINDOWS) this.windows.delete(this.windows.keys().next().value)
     } catch (error) {
@@ -112,16 +128,24 @@ export class FileList {
 
   watchOn() {
     clearTimeout(this.timer)
-    if (!this.isWatched || !this.state) return
-    const wait = this.state.is_listing ? SOON_MILLISECONDS : LATER_MILLISECONDS
-    this.timer = setTimeout(() => this.look(), wait)
+    if (!this.isWatched || !this.state || !this.files.state) return
+    const isSoon = this.state.is_listing || this.isHurried
+    this.timer = setTimeout(() => this.look(), isSoon ? SOON_MILLISECONDS : LATER_MILLISECONDS)
+  }
+
+  /** Look soon: somebody says that there is something new. */
+  lookSoon() {
+    if (this.isHurried) return
+    this.isHurried = true
+    this.watchOn()
   }
 
   /** Ask if the bucket has been listed again; then the entries in sight are fetched again. */
   async look() {
     const { signal } = this.stop
+    this.isHurried = false
     try {
-      const said = await this.files.state({ profile: this.asked.profile }, signal)
+      const said = await this.files.state(this.place, signal)
       if (signal.aborted) return
       if (said.version !== this.version) {
         this.take(said)
@@ -137,13 +161,15 @@ export class FileList {
   /** Fetch what is in sight again, from the window of the entry `place` on: the list is another one. */
   async again(place) {
     this.isStale = false
+    this.version = undefined // whatever it is then
     const number = Math.floor(place / WINDOW)
     this.asking.delete(number)
     await this.fetch(number)
   }
 
   async refresh() {
-    const said = await this.files.refresh({ profile: this.asked.profile })
+    if (!this.files.refresh) return // is read anew each time
+    const said = await this.files.refresh(this.place)
     this.isStale ||= said.version !== this.version // it has been listed already
     this.take(said)
     this.changed()

@@ -20,13 +20,15 @@ export function filesExtension(host) {
   return {
     name: "comfyui-cloud-storage.files",
     setup() {
+      let panel
       sidebar.add("files", {
         make: ({ say, locale }) => {
           const openWorkflow = (profile, { key }) => host.workflows.open({ profile, key })
           const on = { insert, openWorkflow, mayHaveWorkflow, setUp: () => host.setup.open() }
-          return new FilesTab({ server: host.server(), say, locale, on })
+          return (panel = new FilesTab({ server: host.server(), say, locale, on }))
         },
       })
+      host.api.addEventListener("cloud_storage.files", () => panel?.lookSoon())
       const isOurs = (event) => event.dataTransfer?.types.includes(DRAGGED) && isCanvas(app, event.target)
       // Before ComfyUI's own listeners, which look for files and workflows.
       window.addEventListener("dragover", (event) => isOurs(event) && event.preventDefault(), true)

@@ -31,6 +31,8 @@ export const FILE_KINDS = {
   other: { text: "kind_other", endings: endings(ALL), without: true },
 }
 
+export const ALL_FILES = { text: "kind_all" }
+
 /** The node that loads a file, by its ending; the first row counts. Others are downloaded as files. */
 const LOADERS = [
   ["LoadImageFromCloud", FILE_KINDS.image],

@@ -42,7 +42,7 @@ async function browse(host, node, widget) {
   if (!profile) return showLines(host, node, [say("unreadable_profile")])
   const typed = String(widget.value ?? "").split("%")[0] // a %token% is known only when the node runs
   const chosen = await pick({
-    server: host.server(),
+    files: host.server().files,
     say,
     locale: host.locale(),
     profile,
@@ -63,7 +63,7 @@ async function browseLocal(host, node, widget) {
   const files = host.server().local
   const where = () => say("this_comfyui")
   const start = String(widget.value ?? "").replaceAll("\\", "/")
-  const chosen = await pick({ server: files, say, locale: host.locale(), profile: {}, where, start })
+  const chosen = await pick({ files, say, locale: host.locale(), profile: {}, where, start })
   if (chosen === null) return
   setValue(host.app, node, widget, chosen.key)
   showPicked(host, node, chosen, () => files.thumbnail({}, chosen))

@@ -53,7 +53,8 @@ def many(cloud, monkeypatch):
     def known(self, *given):
         init(self, *given)
         self._complete, self._listed, self._tried = True, utc_clock.now(), utc_clock.now()
-        self._show(columns.sorted())
+        self._rows = columns
+        self._draw()
 
     init = bucket_catalogue.BucketCatalogue.__init__
     monkeypatch.setattr(bucket_catalogue.BucketCatalogue, "__init__", known)
@@ -98,11 +99,16 @@ def test_folders_are_entered_and_left_by_keyboard_and_by_their_path(cloud, ours)
     put(cloud, "a/b/1.txt", "2.txt")
     opened(ours)
     ours.locator(".cs-cell").first.dblclick()
-    expect(ours.locator(".cs-cell").first).to_be_focused()
+    expect(cell(ours, "a/b/1.txt")).to_be_visible()
+    ours.keyboard.press("Enter")
+    expect(ours.locator(".cs-step")).to_have_count(2)  # nothing is marked, so nothing is entered
+    ours.keyboard.press("ArrowDown")
     ours.keyboard.press("Enter")
     expect(ours.locator(".cs-cell")).to_have_count(1)
     ours.keyboard.press("Backspace")
     expect(ours.locator(".cs-cell")).to_have_count(2)
+    expect(ours.locator(".cs-cell").first).to_be_focused()  # where one comes from
+    expect(ours.locator(".cs-cell").first).to_have_attribute("aria-selected", "true")
     ours.get_by_role("button", name="Top").click()
     expect(cell(ours, "2.txt")).to_be_visible()
 
@@ -132,6 +138,52 @@ def test_several_files_are_selected_by_mouse_and_keyboard(many, ours):
     ours.keyboard.press("Home")
     expect(ours.locator('[role="option"]:focus')).to_have_attribute("aria-posinset", "1")
     assert [key for key in ours.evaluate("heard") if "Control" not in key and key != "keydown Tab"] == []
+
+
+def test_a_list_higher_than_an_element_can_be_is_shown_whole(many, ours):
+    ours.evaluate("document.querySelector('#sidebar').style.width = '130px'")
+    opened(ours)
+    expect(ours.locator(".cs-cell").first).to_be_visible()
+    assert ours.locator(".cs-grid").evaluate("each => each.clientHeight") < 100_000 * 118
+    scroller = ours.locator(".cs-files-scroller")
+    for part in (0, 0.37, 1):
+        scroller.evaluate("(each, part) => (each.scrollTop = part * each.scrollHeight)", part)
+        gaps = """each => {
+            const cells = [...each.querySelectorAll(".cs-cell")]
+            const tops = cells.map((cell) => cell.getBoundingClientRect().top)
+            const { top, bottom } = each.getBoundingClientRect()
+            const isFilled = Math.min(...tops) <= top && Math.max(...tops) + 118 >= bottom - 1
+            return [isFilled, ...tops.slice(1).map((one, place) => Math.round(one - tops[place]))]
+        }"""
+        expect(cell(ours, {0: "f0/", 0.37: "f", 1: "f0/000000"}[part]).first).to_be_attached()
+        assert set(scroller.evaluate(gaps)) == {True, 118}
+    ours.locator(".cs-cell").last.click()
+    ours.keyboard.press("Home")
+    expect(ours.locator('[aria-posinset="1"]')).to_be_focused()
+    ours.keyboard.press("End")
+    expect(ours.locator('[aria-posinset="100007"]')).to_be_focused()
+
+
+def test_what_is_saved_is_shown_at_once_and_nothing_jumps(many, ours, cloud):
+    opened(ours)
+    expect(cell(ours, "f4/099999.txt")).to_be_visible()
+    scroller = ours.locator(".cs-files-scroller")
+    scroller.evaluate("each => each.scrollTo(0, 50_000)")
+    middle = """each => {
+        const topOf = (one) => one.getBoundingClientRect().top
+        const cells = [...each.querySelectorAll(".cs-cell")].map((cell) => [cell.title, topOf(cell)])
+        return cells.find(([, top]) => top >= topOf(each))
+    }"""
+    expect(ours.locator('.cs-cell[aria-busy="true"]')).to_have_count(0)
+    before = scroller.evaluate(middle)
+    cell(ours, before[0].split("\n")[0]).click()
+    put(cloud, "new.txt")
+    ours.evaluate("files.lookSoon()")  # as a message of the server does
+    expect(ours.locator(".cs-files-status")).to_have_text("100,001 files")
+    expect(cell(ours, before[0].split("\n")[0])).to_be_focused()
+    assert scroller.evaluate(middle)[1] == before[1]
+    scroller.evaluate("each => each.scrollTo(0, 0)")
+    expect(cell(ours, "new.txt")).to_be_visible()
 
 
 def test_a_picture_has_a_thumbnail_and_a_model_the_picture_beside_it(cloud, ours):
@@ -237,9 +289,9 @@ def test_what_a_name_says_is_text(cloud, ours):
         ours.evaluate(
             """text => {
                 const entry = { key: text.replaceAll("/", "_") + ".txt", size: 1, modified: null, etag: text }
-                files.list.windows = new Map([[0, [entry]]])
-                files.list.error = text
-                files.draw()
+                files.browser.list.windows = new Map([[0, [entry]]])
+                files.browser.list.error = text
+                files.browser.draw()
             }""",
             text,
         )

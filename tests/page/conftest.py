@@ -7,14 +7,20 @@ import urllib.request
 
 import pytest
 from aiohttp import web
-from cloud_storage.page import routes
+from cloud_storage.page import bucket_catalogue, routes
 from page_requests import OURS, Answer
 from servers.page import served
 
 
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """No catalogue of another test."""
+    monkeypatch.setattr(bucket_catalogue, "_open", type(bucket_catalogue._open)())
+
+
 @pytest.fixture
 def ask(comfyui):
-    """``ask("list", folder="a/")`` is what a GET gives; the server is ComfyUI's stand-in with our routes.
+    """``ask("files/list", folder="a/")`` is what a GET gives; the routes are ours.
 
     ``ask.post("models/fetch", {"models": …})`` is what a POST gives.
     """

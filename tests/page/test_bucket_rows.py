@@ -16,7 +16,7 @@ def snapshot(ages=AGES, folders=()):
     columns = Columns()
     for key, age in ages.items():
         columns.add(ObjectInfo(key, age, f"etag of {key}", BEGIN - timedelta(days=age)))
-    return Snapshot(columns.sorted(), folders)
+    return Snapshot(columns.changed({}), folders)
 
 
 def shown(asked, **given):
@@ -55,11 +55,18 @@ def test_a_folder_that_is_known_to_exist_is_shown_before_its_files_are():
     assert shown(Asked(order="name"), folders=("new/", "a/"))[:3] == ["a/", "new/", "z/"]
 
 
-def test_rows_that_come_in_another_order_are_sorted_and_come_once():
+def test_changes_take_the_place_of_rows_and_all_are_sorted():
     columns = Columns()
-    columns.add(ObjectInfo("b", 2, "2"))
-    made = columns.sorted([ObjectInfo("a", 1, "1"), ObjectInfo("b", 9, "9")])
-    assert (made.keys, list(made.sizes), made.etags) == (["a", "b"], [1, 2], ["1", "2"])
+    for key in ("c", "b", "d"):
+        columns.add(ObjectInfo(key, 2, "2"))
+    made = columns.changed({"a": ObjectInfo("a", 1, "1"), "b": ObjectInfo("b", 9, "9"), "d": None, "e": None})
+    assert (made.keys, list(made.sizes), made.etags) == (["a", "b", "c"], [1, 9, 2], ["1", "9", "2"])
+    assert columns.keys == ["c", "b", "d"]
+
+
+def test_what_has_none_of_the_endings_is_counted():
+    assert snapshot().view(Asked(endings=(".png",))).hidden == 2
+    assert snapshot().view(Asked("a/", endings=(".png",), deep=False)).hidden == 0
 
 
 def test_the_image_beside_a_model_is_its_preview():

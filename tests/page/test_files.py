@@ -9,15 +9,11 @@ import urllib.request
 import pytest
 from cloud_storage.comfyui import folders as comfyui_folders
 from cloud_storage.page import bucket_catalogue, files
+from cloud_storage.profile import resolve
+from cloud_storage.storage import changes, connect
 from page_requests import OF_ANOTHER_SITE, put
 
 NAMES = ("profiles", "list", "state", "link", "share")
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch):
-    """No catalogue of another test."""
-    monkeypatch.setattr(bucket_catalogue, "_open", type(bucket_catalogue._open)())
 
 
 def listed(ask, **query):
@@ -53,7 +49,8 @@ def test_a_window_has_the_folders_and_then_all_files_below_newest_first(cloud, a
     assert keys(listed(ask, order="name", flat="1")) == ["a/", "b.txt"]
     assert keys(listed(ask, order="name", start=2, count=1)) == ["a/b/2.png"]
     assert keys(listed(ask, search="2.P", order="name")) == ["a/b/2.png"]
-    assert keys(listed(ask, endings=".txt", order="name")) == ["a/", "b.txt"]
+    said = listed(ask, endings=".txt", order="name")
+    assert (keys(said), said["hidden"]) == (["a/", "b.txt"], 2)
     assert keys(listed(ask, endings=".txt", without="1", folder="a/b/")) == ["a/b/2.png"]
     assert listed(ask, order="name", at="b.txt")["place"] == 3
 
@@ -110,6 +107,7 @@ def test_a_page_of_another_site_gets_nothing(cloud, ask, headers):
     put(cloud, "a.txt")
     answers = [ask(f"files/{name}", headers=headers, key="a.txt") for name in NAMES]
     answers.append(ask.post("files/refresh", {}, headers))
+    answers.append(ask.post("files/changed", {"files": [{"key": "a.txt"}]}, headers))
     for answer in answers:
         assert answer.status == 403
         assert list(answer.json) == ["error"]
@@ -128,19 +126,24 @@ def test_nothing_outside_the_prefix_is_listed_or_signed(cloud, ask, fast_place):
     assert keys(listed(ask)) == ["inside.png"]
 
 
-def test_a_query_chooses_a_profile_and_overrides_nothing(cloud, ask):
-    put(cloud, "a.txt")
-    given = {"bucket": "other", "path_prefix": "", "endpoint_url": "http://127.0.0.1:9", "provider": "AWS S3"}
-    assert keys(listed(ask, **given)) == ["a.txt"]
+def test_a_list_may_be_of_what_a_node_overrides_and_a_link_may_not(cloud, ask):
+    put(cloud, "sub/a.txt")
+    elsewhere = {"path_prefix": f"{cloud.path_prefix}sub/", "endpoint_url": "http://127.0.0.1:9"}
+    assert keys(listed(ask, **elsewhere)) == ["a.txt"]
+    for name in ("link", "share"):
+        assert ask(f"files/{name}", key="sub/a.txt", hours=1, **elsewhere).status == 200
     answer = ask("files/list", profile="gone")
     assert (answer.status, answer.json["kind"]) == (400, "ConfigurationError")
     assert ask.post("files/refresh", {"profile": ["x"]}).status == 400
 
 
-def test_a_locked_profile_is_shown(cloud, ask, monkeypatch):
+def test_a_locked_profile_is_shown_and_not_overridden(cloud, ask, monkeypatch):
     put(cloud, "a.txt")
     monkeypatch.setenv("COMFY_S3_LOCKED", "1")
-    assert keys(listed(ask, bucket="other")) == ["a.txt"]
+    assert keys(listed(ask)) == ["a.txt"]
+    for name in ("list", "state"):
+        assert ask(f"files/{name}", bucket="other").status == 400
+    assert ask.post("files/refresh", {"bucket": "other"}).status == 400
 
 
 @pytest.mark.parametrize(
@@ -197,3 +200,64 @@ def test_who_may_not_list_any_more_sees_nothing(cloud, ask, monkeypatch):
     said = ask("files/list").json
     assert said["entries"] == []
     assert "secret key of the profile" in said["state"]["error"]
+
+
+# ------------------------------------------------------------ what is new
+
+
+def test_what_this_comfyui_stores_and_deletes_is_shown_at_once_and_pages_are_told(cloud, ask, comfyui):
+    put(cloud, "a.txt")
+    assert keys(listed(ask, order="name")) == ["a.txt"]
+    comfyui.events.clear()
+    elsewhere = cloud.path_prefix + "deeper/"
+    put(connect.connect(resolve("", {"path_prefix": elsewhere}, comfyui_folders.profiles_file())), "b.txt")
+    assert [event for event, *_ in comfyui.events] == ["cloud_storage.files"]
+    put(cloud, "c.txt")
+    assert len(comfyui.events) == 1, "nobody has asked since"
+    said = ask("files/list", order="name").json
+    assert keys(said) == ["deeper/", "a.txt", "c.txt", "deeper/b.txt"]
+    assert said["entries"][2]["size"] == 5
+    assert said["entries"][2]["modified"].endswith("+00:00")
+    cloud.delete("c.txt")
+    assert len(comfyui.events) == 2
+    said = ask("files/state").json
+    assert keys(ask("files/list", order="name").json) == ["deeper/", "a.txt", "deeper/b.txt"]
+    assert ask("files/state").json["version"] == said["version"]
+
+
+def test_what_others_store_is_seen_by_who_looks_into_the_folder(cloud, ask, monkeypatch):
+    put(cloud, "a/1.txt")
+    assert keys(listed(ask, folder="a/")) == ["a/1.txt"]
+    monkeypatch.setattr(changes, "_watchers", [])
+    put(cloud, "a/2.txt", "a/b/3.txt")
+    assert keys(ask("files/list", folder="a/", flat="1").json) == ["a/1.txt"]
+    said = ask("files/list", folder="a/", flat="1", look="1", order="name").json
+    assert keys(said) == ["a/b/", "a/1.txt", "a/2.txt"]
+    assert said["entries"][0]["count"] is None, "nobody has counted"
+    again = ask("files/list", folder="a/", flat="1", look="1", order="name").json
+    assert again["version"] == said["version"], "nothing is new"
+
+
+def test_what_a_node_has_loaded_is_compared_with_what_is_there_now(cloud, ask, monkeypatch):
+    names = ("same.txt", "other.txt", "gone.txt")
+    put(cloud, *names)
+    files = [{"key": name, "etag": cloud.stat(name).etag} for name in names]
+    put(cloud, "other.txt", data=b"something else")
+    cloud.delete("gone.txt")
+    assert ask.post("files/changed", {"files": files}).json == {"changed": [False, True, True]}
+    elsewhere = [{**files[0], "endpoint_url": "http://127.0.0.1:9"}]
+    elsewhere += [{"key": ""}, {"key": "a", "profile": "gone"}]
+    assert ask.post("files/changed", {"files": elsewhere}).json == {"changed": [False, None, None]}
+    for strange in (None, "x", [1], [{}] * 21):
+        assert ask.post("files/changed", {"files": strange}).status == 400
+    monkeypatch.setenv("COMFY_S3_LOCKED", "1")
+    other = [{**files[0], "bucket": "other"}]
+    assert ask.post("files/changed", {"files": other}).json == {"changed": [None]}
+
+
+def test_nothing_outside_the_prefix_is_compared(cloud, ask, fast_place):
+    put(fast_place.open(), "outside.png")
+    etag = fast_place.open().stat("outside.png").etag
+    for key in ("../outside.png", f"../{cloud.path_prefix}../outside.png", "/../outside.png", "outside.png"):
+        answer = ask.post("files/changed", {"files": [{"key": key, "etag": etag}]})
+        assert answer.json["changed"] in ([None], [True]), "as if it were not there"

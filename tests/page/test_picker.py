@@ -83,10 +83,10 @@ def test_a_profile_is_named_and_may_be_overridden_as_in_a_node(cloud, ask, fast_
     file = comfyui_folders.profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"profiles": {"team": {"path_prefix": f"{cloud.path_prefix}sub/"}}}))
-    assert [each["key"] for each in ask("list", profile="team").json["files"]] == ["x.txt"]
-    other = ask("list", path_prefix=f"{cloud.path_prefix}sub/").json
-    assert [each["key"] for each in other["files"]] == ["x.txt"]
-    answer = ask("list", profile="tem")
+    assert [each["key"] for each in ask("files/list", profile="team").json["entries"]] == ["x.txt"]
+    other = ask("files/list", path_prefix=f"{cloud.path_prefix}sub/").json
+    assert [each["key"] for each in other["entries"]] == ["x.txt"]
+    answer = ask("files/list", profile="tem")
     assert (answer.status, answer.json["kind"]) == (400, "ConfigurationError")
     assert "team" in answer.json["error"]
 
@@ -98,14 +98,14 @@ def test_profiles_json_alone_is_enough(comfyui, ask, fast_place, folder):
     comfyui_folders.profiles_file().write_text(json.dumps({"profiles": {"home": entry}}))
     put(fast_place.open(path_prefix=folder), "a.txt")
     for chosen in ({}, {"profile": "(env vars)"}, {"profile": "home"}):
-        assert [each["key"] for each in ask("list", **chosen).json["files"]] == ["a.txt"]
+        assert [each["key"] for each in ask("files/list", **chosen).json["entries"]] == ["a.txt"]
 
 
 def test_a_locked_profile_is_not_overridden(cloud, ask, monkeypatch):
     monkeypatch.setenv("COMFY_S3_LOCKED", "1")
-    assert ask("list").status == 200
+    assert ask("files/list").status == 200
     for name in ("provider", "bucket", "path_prefix", "region"):
-        for route in ("list", "thumbnail", "open", "workflow", "test"):
+        for route in ("files/list", "thumbnail", "open", "workflow", "test"):
             answer = ask(route, key="x", **{name: "AWS S3" if name == "provider" else "other"})
             assert answer.status == 400
             assert "locked" in answer.json["error"]
@@ -114,4 +114,4 @@ def test_a_locked_profile_is_not_overridden(cloud, ask, monkeypatch):
 def test_a_query_sets_no_key_and_no_endpoint(cloud, ask):
     put(cloud, "a.txt")
     given = {"access_key": "x", "secret_key": "y", "endpoint_url": "http://127.0.0.1:9", "auth": "anonymous"}
-    assert [file["key"] for file in ask("list", **given).json["files"]] == ["a.txt"]
+    assert [file["key"] for file in ask("files/list", **given).json["entries"]] == ["a.txt"]

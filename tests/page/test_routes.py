@@ -19,8 +19,9 @@ def test_only_lists_fetches_and_what_waits_can_be_changed(comfyui):
     about_models = {"GET": ("names", "catalogue", "copies", "progress")}
     about_models["POST"] = ("workflow", "fetch", "cancel", "dismiss", "refresh")
     files = {("GET", f"files/{name}") for name in ("profiles", "list", "state", "link", "share")}
-    others = files | {("POST", "files/refresh"), ("GET", "transfers/waiting"), ("POST", "transfers/retry")}
-    of_a_bucket = ("list", "thumbnail", "local", "local_thumbnail", "open", "workflow", "test")
+    others = files | {("POST", f"files/{name}") for name in ("refresh", "changed")}
+    others |= {("GET", "transfers/waiting"), ("POST", "transfers/retry")}
+    of_a_bucket = ("thumbnail", "local", "local_thumbnail", "open", "workflow", "test")
     assert {(route.method, route.path) for route in comfyui.routes} == {
         ("GET", "/cloud_storage/setup"),
         ("GET", "/cloud_storage/mirror/state"),
@@ -47,7 +48,7 @@ def test_a_package_that_comfyui_loads_answers_by_itself(comfyui):
     finally:
         for name in [name for name in sys.modules if name.startswith("cloud_storage_loaded_again")]:
             del sys.modules[name]
-    assert "/cloud_storage/list" in [route.path for route in comfyui.routes]
+    assert "/cloud_storage/files/list" in [route.path for route in comfyui.routes]
 
 
 def test_without_a_server_nothing_is_registered_and_aiohttp_is_not_needed():

@@ -297,4 +297,4 @@ def test_a_flood_of_uploads_is_refused_and_the_rest_is_served(cloud, shown, ask,
     for answer in (sent(ask, item("a.png")), drop(ask, b"x", name="a.txt")):
         assert answer.status == 503
         assert "Too many files" in answer.json["error"]
-    assert ask("list").status == 200
+    assert ask("files/list").status == 200

@@ -89,7 +89,7 @@ def test_answers_are_tested_in_the_bucket_before_anything_is_written(ask, answer
 def test_what_is_saved_works_at_once_without_a_restart(ask, answers):
     said = ask.post("setup/save", {**answers, "name": "mine", "default": True}).json
     assert said == {"name": "mine", "default": True}
-    assert ask("list", profile="mine").status == ask("list").status == 200
+    assert ask("files/list", profile="mine").status == ask("files/list").status == 200
     assert ask("setup").json["configured"]
     from cloud_storage.nodes_profile import CloudStorageProfile
 
@@ -406,7 +406,7 @@ def test_no_secret_is_in_an_answer_a_log_or_an_error(ask, answers, caplog, monke
             {"access_key": f"{SECRET} {SECRET}"},
         )
     ]
-    bodies += [ask("setup").body, ask("list", profile="mine").body, ask("test", profile="mine").body]
+    bodies += [ask("setup").body, ask("files/list", profile="mine").body, ask("test", profile="mine").body]
 
     def fails(*_, **__):
         raise OSError(28, f"No space left on device: {SECRET}")

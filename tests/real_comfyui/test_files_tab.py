@@ -102,3 +102,43 @@ def test_a_file_that_is_dragged_onto_the_canvas_becomes_a_node_there(comfy):
 def test_transfers_say_that_nothing_waits(comfy):
     comfy.get_by_role("tab", name="Transfers").click()
     expect(comfy.get_by_role("heading", name="Nothing is being transferred")).to_be_visible()
+
+
+# ------------------------------------------------------------ what is new; after all others, as it adds files
+
+
+def test_what_a_run_saves_is_there_without_a_refresh(comfy):
+    expect(cell(comfy, "images/a.png")).to_be_visible()
+    folder = f"new-{'vue' if comfy.is_vue else 'canvas'}"
+    comfyui_page.show_prompt(
+        comfy,
+        {
+            "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+            "2": {
+                "class_type": "SaveImageToCloud",
+                "inputs": {"images": ["1", 0], "key_prefix": f"{folder}/", "filename": "saved"},
+            },
+        },
+    )
+    kind, detail = comfyui_page.run(comfy)
+    assert kind == "execution_success", detail
+    expect(cell(comfy, f"{folder}/saved").last).to_be_visible()
+
+
+def test_a_node_says_that_what_it_loaded_has_changed_in_the_bucket(comfy, place):
+    comfyui_page.show_prompt(
+        comfy,
+        {
+            "1": {"class_type": "LoadImageFromCloud", "inputs": {"key": "images/b.png"}},
+            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+        },
+    )
+    kind, detail = comfyui_page.run(comfy)
+    assert kind == "execution_success", detail
+    shown = "comfy.graph.getNodeById(1).cloudStorageLines?.element"
+    comfy.wait_for_function(f"() => {shown}?.querySelector('.cs-line')")
+    colour = (1, 2, 3) if comfy.is_vue else (3, 2, 1)
+    put(place.open(), "images/b.png", data=picture(colour=colour))
+    comfy.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    warning = f"{shown}.querySelector('.cs-warning')?.textContent"
+    comfy.wait_for_function(f"() => /has changed in the bucket/.test({warning})")
