@@ -13,6 +13,7 @@ import { filesExtension } from "./files_page.js"
 import { hostOf } from "./host.js"
 import { libraryExtension } from "./library_page.js"
 import { showRuns } from "./node_runs.js"
+import { marksExtension } from "./marks_page.js"
 import { nodesExtension } from "./nodes_page.js"
 import { sendExtension } from "./send_page.js"
 import { settingsExtension } from "./settings_page.js"
@@ -30,6 +31,7 @@ app.registerExtension(nodesExtension(host))
 app.registerExtension(sendExtension(host))
 app.registerExtension(dropExtension(host))
 app.registerExtension(libraryExtension(host))
+app.registerExtension(marksExtension(host))
 app.registerExtension(host.setup.extension)
 app.registerExtension(filesExtension(host))
 app.registerExtension(transfersExtension(host))

@@ -39,6 +39,7 @@ export function libraryExtension(host) {
 
   library.others = [] // who else draws what it knows
   host.library = library
+  host.loaderLists = lists
 
   /** Ask for the bucket's names; resolves with whether they are others than before. */
   async function takeNames() {

@@ -12,8 +12,23 @@ export const NODE_MIN_PIXELS = 320
 
 /** Show lines on a node and make room for them. `hasRun`: they are of a run, so the next run makes them old. */
 export function showLines(host, node, lines, hasRun = false) {
-  if (!node.cloudStorageLines) addLines(host, node)
   node.cloudStorageHasRun = hasRun
+  node.cloudStorageShown = lines
+  node.cloudStorageMark = ""
+  draw(host, node, lines)
+}
+
+/** Show a warning above the lines of a node until its next lines; "" takes it back. */
+export function showMark(host, node, text) {
+  if ((node.cloudStorageMark ?? "") === text) return
+  node.cloudStorageMark = text
+  const lines = node.cloudStorageShown ?? []
+  if (!text && !lines.length) return hideLines(node)
+  draw(host, node, text ? [[text, { level: "warning" }], ...lines] : lines)
+}
+
+function draw(host, node, lines) {
+  if (!node.cloudStorageLines) addLines(host, node)
   node.cloudStorageLines.show(lines)
   node.cloudStorageLines.age(false)
   makeRoom(node)
@@ -24,7 +39,8 @@ export function showLines(host, node, lines, hasRun = false) {
 /** Remove the lines of a node. */
 export function hideLines(node) {
   dropWidgets(node, [WIDGET])
-  node.cloudStorageLines = undefined
+  node.cloudStorageLines = node.cloudStorageShown = undefined
+  node.cloudStorageMark = ""
 }
 
 /** Show an error on any node, with ComfyUI's red ring around it; `hideError` takes both back. */

@@ -62,7 +62,7 @@ export function putBack(host, looks = PUT_BACK_LOOKS) {
   for (const [node, names] of host.ours()) {
     const outputOf = (key) => names.map((name) => host.app.nodeOutputs?.[name]?.[key]).find(Array.isArray)
     if (!node.cloudStoragePreview && outputOf(PREVIEWS)) showLoaded(host, node, outputOf(PREVIEWS))
-    if (!node.cloudStorageLines && outputOf(LINES)) showLines(host, node, outputOf(LINES), true)
+    if (!node.cloudStorageShown && outputOf(LINES)) showLines(host, node, outputOf(LINES), true)
   }
   if (looks > 1) setTimeout(() => putBack(host, looks - 1), PUT_BACK_MILLISECONDS)
 }

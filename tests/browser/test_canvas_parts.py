@@ -165,3 +165,84 @@ def test_a_node_s_files_have_arrived_when_all_that_waited_have(parts, files, arr
 def test_why_the_server_refuses_a_node_is_told_in_its_words(parts, error, text):
     given = dict(zip(("type", "message", "details"), error, strict=True))
     assert call(parts, "runs", "refusal", given) == text
+
+
+# ------------------------------------------------------------ marks on nodes
+
+LOADED = {"status": "fetched", "key": "a.png", "etag": "1"}
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ([LOADED], LOADED),
+        ([{**LOADED, "status": "unchanged"}], {**LOADED, "status": "unchanged"}),
+        ([{**LOADED, "status": "stored"}], None),
+        ([{"status": "unchanged", "key": "a.png"}], None),
+        ([LOADED, LOADED], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_node_that_has_loaded_one_file_can_become_out_of_date(parts, files, found):
+    assert call(parts, "node_marks", "loadedFile", files) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "found"),
+    [
+        ("sub/a.safetensors", "loras", "sub/a.safetensors"),
+        ("sub\\a.safetensors", "loras", "sub/a.safetensors"),
+        ("a.safetensors", "loras", ""),
+        ("sub/a.safetensors", "vae", ""),
+    ],
+)
+def test_a_loader_waits_for_the_model_that_it_names(parts, value, kind, found):
+    widgets = [{"name": "strength", "value": 1}, {"name": "lora_name", "value": value}]
+    downloads = [{"type": kind, "name": "sub/a.safetensors"}]
+    assert call(parts, "node_marks", "awaitedModel", widgets, {"lora_name": ["loras"]}, downloads) == found
+    assert call(parts, "node_marks", "awaitedModel", widgets, None, downloads) == ""
+
+
+def test_a_mark_stands_above_the_lines_until_the_next_ones(parts):
+    shown = parts.evaluate(
+        """async () => {
+            const { showLines, showMark } = await import("/web/node_lines.js")
+            const node = {
+                size: [300, 100], widgets: [], title: "Load Image",
+                computeSize: () => [300, 100], setSize() {},
+                addDOMWidget(name, _type, element) {
+                    node.widgets.push({ name, element })
+                    return node.widgets.at(-1)
+                },
+            }
+            const say = Object.assign((text) => text, { message: (text) => text })
+            const host = { say: () => say, server: () => ({}) }
+            const lines = () => [...(node.widgets[0]?.element.querySelectorAll(".cs-line") ?? [])]
+                .map((one) => one.className + one.textContent)
+            const seen = []
+            for (const act of [
+                () => showMark(host, node, "waits"),
+                () => showMark(host, node, ""),
+                () => showLines(host, node, ["Loaded a."], true),
+                () => showMark(host, node, "a has changed"),
+                () => showMark(host, node, ""),
+                () => showMark(host, node, "a has changed"),
+                () => showLines(host, node, ["Loaded a again."], true),
+            ]) {
+                act()
+                seen.push(lines())
+            }
+            return seen
+        }"""
+    )
+    warning = "cs-line cs-warning"
+    assert shown == [
+        [f"{warning}waits"],
+        [],
+        ["cs-lineLoaded a."],
+        [f"{warning}a has changed", "cs-lineLoaded a."],
+        ["cs-lineLoaded a."],
+        [f"{warning}a has changed", "cs-lineLoaded a."],
+        ["cs-lineLoaded a again."],
+    ]
