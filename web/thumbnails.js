@@ -6,6 +6,7 @@ import { element } from "./dom.js"
 
 const AT_ONCE = 4
 const MAX_BYTES = 32 * 1024 * 1024 // the server makes no thumbnail of a larger file
+const NONE = "" // in place of the address of a thumbnail that cannot be made
 const VIDEO = /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|m?ts|m2ts|ogv)$/i // of these the server reads a part
 const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i
 
@@ -30,6 +31,7 @@ export class Thumbnails {
   offer(place, file) {
     if (!mayHaveOne(file)) return
     const address = this.addresses.get(nameOf(file))
+    if (address === NONE) return
     if (address) return place.replaceChildren(element("img", { alt: "", src: address }))
     place.cloudStorageFile = file
     this.observer.observe(place)
@@ -76,7 +78,8 @@ export class Thumbnails {
       const address = URL.createObjectURL(blob)
       this.addresses.set(nameOf(file), address)
       place.replaceChildren(element("img", { alt: "", src: address }))
-    } catch {
+    } catch (error) {
+      if (error.kind === "MediaError") this.addresses.set(nameOf(file), NONE)
       // The icon stays: the file is too large, damaged or no image, or the dialog is closed.
     }
   }
