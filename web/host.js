@@ -53,6 +53,16 @@ function* namedNodes(graph, path = []) {
   }
 }
 
+/** Have ComfyUI read the lists of its nodes again; later frontends also look again which models are missing. */
+export async function refreshNodes(app) {
+  const refresh = app.refreshMissingModels ?? app.reloadNodeDefs ?? app.refreshComboInNodes
+  try {
+    await refresh?.call(app)
+  } catch (error) {
+    console.warn("comfyui-cloud-storage: the lists of nodes could not be refreshed", error)
+  }
+}
+
 /** Call `further(node, ...arguments)` after a method of a node's class or a widget; the method keeps its result. */
 export function after(prototype, name, further) {
   const own = prototype[name]

@@ -3,6 +3,7 @@
  * the sidebar, and errors of models that a prompt needs, on their loaders. Frontends 1.27 to 1.58.
  */
 
+import { refreshNodes } from "./host.js"
 import { LoaderLists } from "./loader_lists.js"
 import { ModelLibrary, isBusy } from "./model_library.js"
 import { ModelsTab } from "./models_tab.js"
@@ -120,16 +121,6 @@ export function libraryExtension(host) {
 
 function after(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
-}
-
-/** Have ComfyUI read its lists again; later frontends also look again which models are missing. */
-async function refreshNodes(app) {
-  const refresh = app.refreshMissingModels ?? app.reloadNodeDefs ?? app.refreshComboInNodes
-  try {
-    await refresh?.call(app)
-  } catch (error) {
-    console.warn("comfyui-cloud-storage: the lists of loaders could not be refreshed", error)
-  }
 }
 
 /** Select nodes and bring the first one into view; of a node in a subgraph, the node around it. */

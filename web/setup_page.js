@@ -3,6 +3,7 @@
  * configured. Frontends 1.27 to 1.58.
  */
 
+import { refreshNodes } from "./host.js"
 import { addButton, dropWidgets } from "./node_widgets.js"
 import { setUp } from "./setup_dialog.js"
 
@@ -35,7 +36,7 @@ export function setupOf(host) {
     app.extensionManager.toast?.add?.({ severity: "success", summary: say("setup_saved"), detail, life })
     configured = Promise.resolve(true)
     for (const node of host.allNodes()) settle(node)
-    await app.refreshComboInNodes?.() // the new name in the drop-down
+    refreshNodes(app) // the new name in the drop-down
     for (const call of listeners) call(name)
     return name
   }
