@@ -3,9 +3,9 @@
 
     COMFYUI_PATH=~/ComfyUI COMFYUI_PYTHON=~/ComfyUI/venv/bin/python python3 tools/pictures.py [name …]
 
-Without names all of them: an example's, a node's id, or one of picker, connection, help. A server, a ComfyUI
-with folders of its own, and Chromium are started for it; see CONTRIBUTING.md. Look at each before it is
-committed.
+Without names all of them: an example's, a node's id, or one of picker, connection, help, cloud-files and
+so on. A server, a ComfyUI with folders of its own, and Chromium are started for it; see CONTRIBUTING.md. Look
+at each before it is committed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HELP_WIDER = 230  # pixels by which the panel is drawn wider than it comes
 QUALITIES = range(92, 40, -4)
 
 SLOW_BYTES_PER_SECOND = 400_000  # of each connection to the bucket
-TOGGLE_MODELS = """() => {
+TOGGLE_TAB = """() => {
     comfy.extensionManager.command.execute("Workspace.ToggleSidebarTab.comfyui-cloud-storage")
 }"""
 RUN_UNTIL_SOMETHING_ARRIVES = """() => {
@@ -128,14 +128,33 @@ def cloud_models(studio: Studio) -> bytes:
     from servers import comfyui_page
 
     def open_tab(page: Any) -> None:  # noqa: ANN401  Playwright's Page
-        page.evaluate(TOGGLE_MODELS)
+        page.evaluate(TOGGLE_TAB)
+        page.get_by_role("tab", name="Models").click()
         page.wait_for_selector(".cs-rows li")
         studio.settle()
         comfyui_page.fit(page)
 
     show_library(studio)
     taken = studio.whole(README_SIZE, open_tab)
-    studio.page.evaluate(TOGGLE_MODELS)
+    studio.page.evaluate(TOGGLE_TAB)
+    return taken
+
+
+def cloud_files(studio: Studio) -> bytes:
+    """Files in the tab Cloud beside the workflow that has saved one of them."""
+    from servers import comfyui_page
+
+    def open_tab(page: Any) -> None:  # noqa: ANN401  Playwright's Page
+        page.evaluate(TOGGLE_TAB)
+        page.get_by_role("tab", name="Files").click()
+        page.get_by_label("Kind of file").select_option("image")
+        page.wait_for_function("document.querySelectorAll('.cs-cell img').length > 5")
+        studio.settle()
+        comfyui_page.fit(page)
+
+    example(studio, "save-and-share")
+    taken = studio.whole(README_SIZE, open_tab)
+    studio.page.evaluate(TOGGLE_TAB)
     return taken
 
 
@@ -164,6 +183,7 @@ README = {
     "picker": picker,
     "connection": connection,
     "help": page_of_help,
+    "cloud-files": cloud_files,
     "cloud-models": cloud_models,
     "on-demand": on_demand,
 }

@@ -19,8 +19,9 @@ export class FileBrowser {
   /**
    * `files` is `files` or `local` of api.js. `kinds` are like FILE_KINDS, the first one is shown first;
    * `asked` is what FileList is asked first, and `looks` whether each folder is listed when it is entered. Unless it
-   * `isMultiple`, a click enters a folder. `on` has `open(file)`, `changed()` after each change, and, if files can be
-   * dragged, `drag(event, files)`. `canTake(entry)` is whether an entry can be chosen at all.
+   * `isMultiple`, a click enters a folder. `on` has `open(file)`, `changed()` after each change, if files can be
+   * dragged, `drag(event, files)`, and, to be offered where there is no file, `openExample()`. `canTake(entry)` is
+   * whether an entry can be chosen at all.
    */
   constructor({ files, say, locale, kinds, asked, layout, isMultiple, looks, canTake = () => true, on }) {
     Object.assign(this, { files, say, locale, kinds, looks, canTake, on })
@@ -206,7 +207,10 @@ export class FileBrowser {
     }
     if (!what) return this.empty.replaceChildren()
     const [shape, title, text] = rows[what]
-    this.empty.replaceChildren(icon(shape), element("h3", {}, title), element("p", {}, text))
+    const { openExample } = this.on
+    const click = () => this.run(openExample)
+    const further = what === "none" && openExample ? [button(say("files_example"), click, "cs-primary")] : []
+    this.empty.replaceChildren(icon(shape), element("h3", {}, title), element("p", {}, text), ...further)
   }
 
   cell(entry) {

@@ -9,6 +9,7 @@ import { mayHaveWorkflow } from "./workflow_inside.js"
 
 const PROFILE_NODE = "CloudStorageProfile"
 const ENVIRONMENT = "(env vars)" // what nodes use without a profile node
+const EXAMPLE = "save-and-share" // needs no model
 const GAP_PIXELS = 40
 const MODELS_FOLDER = /(?:^|\/)models\/([^/]+)\// // in a key: the folder of a type
 
@@ -24,7 +25,8 @@ export function filesExtension(host) {
       sidebar.add("files", {
         make: ({ say, locale }) => {
           const openWorkflow = (profile, { key }) => host.workflows.open({ profile, key })
-          const on = { insert, openWorkflow, mayHaveWorkflow, setUp: () => host.setup.open() }
+          const further = { setUp: () => host.setup.open(), openExample: () => openExample(host) }
+          const on = { insert, openWorkflow, mayHaveWorkflow, ...further }
           return (panel = new FilesTab({ server: host.server(), say, locale, on }))
         },
       })
@@ -45,6 +47,14 @@ export function filesExtension(host) {
       )
     },
   }
+}
+
+/** Open the first example of this package, as ComfyUI's templates do. Throws if the server has none. */
+async function openExample({ api, page, say }) {
+  const folder = new URL(import.meta.url).pathname.split("/").at(-2) // is called like the package's own
+  const answer = await api.fetchApi(`/workflow_templates/${folder}/${EXAMPLE}.json`)
+  if (!answer.ok) throw new Error(say()("inside_none", { name: EXAMPLE }))
+  await page.openWorkflow(await answer.json(), EXAMPLE)
 }
 
 function isCanvas(app, target) {

@@ -15,7 +15,8 @@ export const DRAGGED = "application/x-comfyui-cloud-storage"
 export class FilesTab {
   /**
    * `on` has `insert(profile, files)`, and, where the page can do it, `openWorkflow(profile, file)`,
-   * `mayHaveWorkflow(key)` and `setUp()`, which resolves with the name of a new profile or null.
+   * `mayHaveWorkflow(key)`, `openExample()` for an empty bucket, and `setUp()`, which resolves with the name of a new
+   * profile or null.
    */
   constructor({ server, say, locale, on }) {
     Object.assign(this, { server, say, locale, on })
@@ -31,6 +32,7 @@ export class FilesTab {
         open: (file) => this.openFile(file),
         changed: () => this.drawFooter(),
         drag: (event, files) => this.drag(event, files),
+        openExample: on.openExample,
       },
     })
     this.profile = element("select", {
@@ -96,9 +98,10 @@ export class FilesTab {
 
   setUpHelp(error) {
     const { say, on } = this
-    const text = element("p", {}, say.message(error))
+    const text = element("p", {}, on.setUp ? say("files_unset_help") : say.message(error))
+    const byHand = on.setUp ? [element("p", { class: "cs-models-detail" }, say.message(error))] : []
     const further = on.setUp ? [button(say("setup_title"), () => this.setUp(), "cs-primary")] : []
-    return [icon("cloud"), element("h3", {}, say("files_unset")), text, ...further]
+    return [icon("cloud"), element("h3", {}, say("files_unset")), text, ...further, ...byHand]
   }
 
   drawFooter() {

@@ -227,6 +227,8 @@ export const TEXTS = {
   files_oldest: ["Oldest first", "最旧优先"],
   files_actions: ["What to do with the selected files", "对所选文件的操作"],
   files_unset: ["No bucket is set up", "尚未设置存储桶"],
+  files_unset_help: ["You need a bucket and an access key for it.", "您需要一个存储桶及其访问密钥。"],
+  files_example: ["Open an example", "打开示例"],
   files_none_help: [
     "Save Image to Cloud puts images there, Upload File to Cloud any file.",
     "“保存图像到云端”节点可保存图像，“上传文件到云端”节点可上传任何文件。",

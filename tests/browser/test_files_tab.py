@@ -252,6 +252,21 @@ def test_an_empty_bucket_and_none_at_all_say_what_to_do(cloud, ours, monkeypatch
     expect(ours.get_by_role("heading", name="No bucket is set up")).to_be_visible()
 
 
+def test_an_empty_bucket_offers_an_example_and_says_why_it_cannot_be_opened(cloud, ours):
+    ours.evaluate(
+        """() => open_tab("en", "files", { openExample: async () => {
+            happened.push("example")
+            if (happened.length > 1) throw new Error("The example is away.")
+        } })"""
+    )
+    example = ours.get_by_role("button", name="Open an example")
+    example.click()
+    assert ours.evaluate("happened") == ["example"]
+    example.click()
+    expect(ours.get_by_role("alert").filter(has_text="The example is away.")).to_be_visible()
+    expect(example).to_be_visible()
+
+
 def test_an_error_is_shown_in_place(cloud, ours, monkeypatch):
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
     opened(ours)

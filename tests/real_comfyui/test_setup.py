@@ -84,7 +84,7 @@ def test_from_a_fresh_start_to_the_first_object_by_the_page_alone(comfy, place, 
     dialog.get_by_role("button", name="Test", exact=True).click()
     expect(dialog.locator(".cs-report li").last).to_contain_text("It works")
     dialog.get_by_role("button", name="Save", exact=True).click()
-    expect(comfy.get_by_text("The bucket is set up").first).to_be_visible()  # later frontends say it aloud too
+    expect(comfy.get_by_text("The bucket is set up").first).to_be_visible()  # and said aloud
     assert stat.S_IMODE(profiles_file.stat().st_mode) == 0o600
     comfy.wait_for_function(f"() => ({VALUES})().includes('mine')")
     assert not comfy.evaluate(HAS_BUTTON)
