@@ -174,11 +174,15 @@ class Storage(ABC):
         meter: Meter,
         create: bool = False,
         replaces: str = "",
+        *,
+        listed_free: bool = False,
     ) -> ObjectInfo:
         """Store ``source`` under ``key``: a reader sees the old object or the whole new one.
 
         ``create``: raises AlreadyExists and changes nothing if the key is taken. If the server cannot do that
         atomically, the key is checked before the write; raises AccessDenied if the access key may not check.
+        ``listed_free``: a listing has just shown that the key is free. Then it is not checked again if the
+        server is asked to refuse a taken one with the write.
         ``replaces`` is the ETag of the object to replace: raises Changed and changes nothing if there is
         another one, or none. It is checked before the write, and by a server that supports If-Match again.
         Large sources are uploaded in parts; after a failure or Cancel these are removed from the server.
@@ -187,7 +191,7 @@ class Storage(ABC):
         """
         self._refuse_read_only(f"store {key!r}")
         meter.check()
-        info = self._put(key, source, options, meter, create, replaces)
+        info = self._put(key, source, options, meter, create, replaces, listed_free)
         changes.tell(self, key, info)
         return info
 
@@ -219,6 +223,7 @@ class Storage(ABC):
         meter: Meter,
         create: bool,
         replaces: str,
+        listed_free: bool,
     ) -> ObjectInfo:
         """Do what ``put`` promises, on a profile that may write."""
 

@@ -72,6 +72,7 @@ class UploadRequest:
     meter: Meter
     create: bool
     replaces: str = ""
+    listed_free: bool = False
 
     @property
     def tried(self) -> str:

@@ -270,9 +270,12 @@ class HttpStorage(Storage):
         meter: Meter,
         create: bool,
         replaces: str,
+        listed_free: bool,
     ) -> ObjectInfo:
         size = multipart.size_of(source)
-        upload = UploadRequest(key, self._full(key), source, size, options, meter, create, replaces)
+        upload = UploadRequest(
+            key, self._full(key), source, size, options, meter, create, replaces, listed_free
+        )
         fields = self._fields(options)
         if replaces:
             self._check_is(upload)

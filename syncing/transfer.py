@@ -49,7 +49,8 @@ def upload(plan: Plan, one: Transfer, meter: Meter, say: Callable[[str], object]
                 source, checksums = _source(one, file, known if file == one.file else {}, own, say)
                 if Fingerprint.of(one.path) == file:  # it was not written to while it was read
                     options = plan.storage.recording(headers.media_type(one.path), *checksums)
-                    info = plan.storage.put(one.key, source, options, own, create=not plan.options.overwrite)
+                    create = not plan.options.overwrite  # then the listing of the plan had no such key
+                    info = plan.storage.put(one.key, source, options, own, create=create, listed_free=create)
                     if isinstance(source, bytes) or Fingerprint.of(one.path) == file:
                         return Moved(Result(one.name, STORED, one.path, one.key, file.size, info), file)
             except BaseException:

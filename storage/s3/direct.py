@@ -1,4 +1,4 @@
-"""GET and PUT of one object over the client's connections, without botocore's own work for each request.
+"""GET, HEAD and PUT of one object over the client's connections, without botocore's own work for each one.
 
 For each request botocore checks parameters, resolves the endpoint and calls some twenty handlers, which costs
 more than moving 1 MiB: benchmarks/throughput.py. Here the address is the one that botocore used before, the
@@ -102,7 +102,7 @@ class Direct:
         self.address = Address(url.removesuffix(quoted), region, agent)
 
     def connection(self) -> KeptConnection | None:
-        """Take a connection for ``get`` or ``put``; None if botocore has to send the request."""
+        """Take a connection for a request; None if botocore has to send the request."""
         pool = self._pool
         return kept_connection.take(pool, self._host) if pool else None
 
@@ -112,6 +112,12 @@ class Direct:
         connection_watch.allow(None)  # its Content-Length limits it
         body = connection.body(answer)
         return Reply(status, answer, body.read, body.close)
+
+    def head(self, connection: KeptConnection, full_key: str) -> Mapping[str, str]:
+        """Ask for the headers of an object. Raises what botocore raises."""
+        answer = self._request(connection, "HEAD", full_key, {}, EMPTY_SHA256)[1]
+        connection.keep(answer)
+        return answer
 
     def put(
         self, connection: KeptConnection, full_key: str, sent: Mapping[str, str], payload: str, body: Slice
@@ -153,7 +159,7 @@ class Direct:
             if status in _MOVED:
                 self.address = None
             document = connection.error_document(status, answer, method)
-            raise self._refusal("GetObject" if method == "GET" else "PutObject", status, answer, document)
+            raise self._refusal(f"{method.title()}Object", status, answer, document)
         return status, answer
 
     def _sign(self, region: str, method: str, path: str, fields: dict[str, str], payload: str) -> None:

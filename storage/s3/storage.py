@@ -109,6 +109,10 @@ class S3Storage(HttpStorage):
     # ------------------------------------------------------------------------------------ reading
 
     def _head(self, full_key: str) -> Mapping[str, str]:
+        if connection := self._direct.connection():
+            answer = self._direct.head(connection, full_key)
+            self._record_date(answer.get("date"))
+            return answer
         return _headers(self._client.head_object(**self._target(full_key)))
 
     def _get(self, full_key: str, conditions: Mapping[str, str]) -> Reply:
@@ -237,7 +241,9 @@ class S3Storage(HttpStorage):
         met = {"If-None-Match": "*"} if upload.create else {"If-Match": f'"{upload.replaces}"'}
 
         def write(creation: _Creation) -> str:
-            if creation.checks and upload.create:
+            # not for a completion: Ceph accepts the condition there and ignores it
+            is_known = upload.listed_free and creation.condition and operation == _PUT
+            if creation.checks and upload.create and not is_known:
                 self._check_free(upload, atomic=creation.certain)
             condition = met if creation.condition else {}
             return self._write(upload, functools.partial(send, condition), is_own)

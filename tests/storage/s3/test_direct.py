@@ -149,6 +149,34 @@ def test_a_refusal_is_the_error_that_botocore_makes_of_it_and_the_connection_sta
     assert server.connections == 1
 
 
+def head(made, key="c.png"):
+    connection = made.connection()
+    assert connection is not None, "no connection waits"
+    return made.head(connection, key)
+
+
+def test_a_head_goes_over_the_open_connection_and_leaves_it_there(serve):
+    server, made = serve(answered(Content_Length="12"), answered(body=b"abc"))
+    answer = head(made)
+    assert (answer["content-length"], answer["etag"]) == ("12", '"x"')
+    assert server.requests[-1][0].startswith("HEAD /")
+    assert get(made).read(3) == b"abc"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_a_refused_head_is_the_error_that_botocore_makes_of_it_and_the_connection_stays(serve, status):
+    from botocore.exceptions import ClientError
+
+    server, made = serve(answered(f"{status} No", Content_Length="243"), answered(body=b"abc"))
+    with pytest.raises(ClientError) as raised:
+        head(made)
+    assert raised.value.response["Error"]["Code"] == str(status)
+    assert raised.value.operation_name == "HeadObject"
+    assert get(made).read(3) == b"abc"
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize("status", [301, 307, 400])
 def test_after_an_answer_of_another_region_botocore_finds_the_bucket_again(serve, status):
     from botocore.exceptions import ClientError

@@ -237,3 +237,25 @@ def test_with_keys_the_machines_own_login_is_not_read(place, tmp_path, monkeypat
     opened = place.open(path_prefix="own/")
     assert opened.endpoint == place.environ["COMFY_S3_ENDPOINT_URL"]
     assert put(opened, "a.txt").size == 4
+
+
+@pytest.mark.parametrize(("data", "looks"), [(b"small", False), (LARGE, True)], ids=["one request", "parts"])
+def test_a_key_that_a_listing_has_shown_to_be_free_is_not_looked_up_again(shaky, proxy, data, looks):
+    put(shaky, "first.bin")
+    for name in ("a.bin", "b.bin"):
+        before = len(proxy.requests)
+        shaky.put(name, data, PutOptions(), Meter(), create=True, listed_free=True)
+        sent = [request.method for request in proxy.requests[before:]]
+        assert ("HEAD" in sent) == looks
+    with pytest.raises(errors.AlreadyExists):  # the server refuses it by itself
+        shaky.put("a.bin", b"other", PutOptions(), Meter(), create=True, listed_free=True)
+    assert shaky.read("a.bin") == data
+
+
+def test_a_key_that_a_listing_has_shown_to_be_free_is_looked_up_where_nothing_else_helps(shaky, proxy):
+    rule = proxy.add(Fault(Answer(501, s3_error("NotImplemented")), "PUT"))
+    shaky.put("a.bin", b"data", PutOptions(), Meter(), create=True, listed_free=True)
+    assert rule.seen == 2
+    with pytest.raises(errors.AlreadyExists):
+        shaky.put("a.bin", b"other", PutOptions(), Meter(), create=True, listed_free=True)
+    assert shaky.read("a.bin") == b"data"
