@@ -173,7 +173,8 @@ def test_a_workflow_of_the_panel_files_is_opened_with_its_version(comfy, place):
 
 
 def test_the_commands_are_in_the_menu_file(comfy):
-    comfy.locator(".comfyui-logo-wrapper, .comfy-menu-button-wrapper").first.click()
+    button = ".comfyui-logo-wrapper, .comfy-menu-button-wrapper, [data-testid=comfy-menu-button]"
+    comfy.locator(button).first.click()
     comfy.get_by_text("File", exact=True).first.hover()
     for text in ("Save workflow to the bucket", "Open workflow from the bucket"):
         expect(comfy.get_by_text(text, exact=True)).to_be_visible()
