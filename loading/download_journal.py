@@ -58,6 +58,8 @@ class Journal:
         self._advance()
         self._size, self._begun = version.size, trusted
         if not trusted:
+            # first: one that lists all bytes would be believed if the process ended after the next lines
+            journal_of(part).unlink(missing_ok=True)
             with part.open("wb") as file:
                 file.truncate(version.size)
         self._rewrite(version, trusted)

@@ -107,3 +107,19 @@ def test_where_no_start_of_the_machine_is_known_every_note_is_forced_to_disk(par
     assert forced == [part, part]
     with Journal(part, VERSION) as notes:
         assert gaps(notes) == [(20, 100)]
+
+
+def test_notes_whose_file_is_gone_are_not_believed_after_a_start_that_was_killed(part, monkeypatch):
+    with Journal(part, VERSION) as notes:
+        notes.note(0, 100)
+    part.rename(part.with_name("a.bin"))  # and the process is killed before it removes the journal
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Journal, "_rewrite", killed)
+        Journal(part, VERSION)
+    assert part.stat().st_size == 100
+    with Journal(part, VERSION) as notes:
+        assert gaps(notes) == [(0, 100)]
