@@ -33,15 +33,15 @@ def download(storage: Storage, key: str, target: Path, meter: Meter) -> ObjectIn
     try:
         info, chunks = storage.stream(key, 0, SINGLE_MAX_BYTES, None, meter)
         meter.expect(info.size)
-        with target.open("wb", buffering=0) as file:
-            if info.size <= SINGLE_MAX_BYTES:
-                for chunk in chunks:
-                    write_all(file, chunk)
-            else:
-                file.truncate(info.size)
         if info.size > SINGLE_MAX_BYTES:
+            with target.open("wb", buffering=0) as file:
+                file.truncate(info.size)
             gap = range(SINGLE_MAX_BYTES, info.size)
             fetch_ranges(storage, info, target, [gap], meter, beginning=chunks)
+        else:
+            with target.open("wb", buffering=0) as file:
+                for chunk in chunks:
+                    write_all(file, chunk)
         _require_intact(storage, info, target, meter)
     except BaseException:
         target.unlink(missing_ok=True)

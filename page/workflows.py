@@ -70,8 +70,7 @@ def read(query: Said, meter: Meter) -> dict[str, Any]:
     folder, key = _folder(profile), existing_key(_text(query, "key"), storage.room_for_key)
     file = PurePosixPath(key)
     info = storage.stat(key)
-    if info.size > WORKFLOW_BYTES:
-        raise MediaError(f"{file.name} is larger than {WORKFLOW_BYTES >> 20} MB, which no workflow is.")
+    _refuse_large(file.name, info.size)
     data = storage.read(key, etag=info.etag, meter=meter)
     found = workflow_reader.find(io.BytesIO(data), file.name)
     if not workflow_reader.is_of_page(found):
@@ -113,13 +112,17 @@ def _checked(name: str, content: str) -> bytes:
         data = content.encode()
     except UnicodeEncodeError:
         raise MediaError(f"{name} contains half a character. Correct the text of its nodes.") from None
-    if len(data) > WORKFLOW_BYTES:
-        raise MediaError(f"{name} is larger than {WORKFLOW_BYTES >> 20} MB, which no workflow is.")
+    _refuse_large(name, len(data))
     if not workflow_reader.is_of_page(workflow_reader.find(io.BytesIO(data), name)):
         raise MediaError(
             f"{name} is no workflow of ComfyUI's page. Open it on the canvas and save it from there."
         )
     return data
+
+
+def _refuse_large(name: str, size: int) -> None:
+    if size > WORKFLOW_BYTES:
+        raise MediaError(f"{name} is larger than {WORKFLOW_BYTES >> 20} MB, which no workflow is.")
 
 
 def _look(storage: Storage, key: str) -> ObjectInfo | None:

@@ -13,13 +13,11 @@ from io import BytesIO
 import hostile_texts
 import pytest
 from cloud_storage.comfyui import folders
-from cloud_storage.page import bucket_catalogue, routes
+from cloud_storage.page import bucket_catalogue
 from cloud_storage.storage.base import ObjectInfo, Page, PutOptions
 from cloud_storage.system.meter import Meter
-from conftest import ROOT, make_place
 from PIL import Image
 from playwright.sync_api import expect
-from servers.page import served
 
 HOSTILE = "a/<img src=x onerror=alert(1)>&amp;'\".txt"
 KEYS = ("a/b/deep.txt", "a/1.png", "a/2.txt", "a/no image.png", HOSTILE, "c/x.txt", "top.txt", "中文/图.txt")
@@ -29,12 +27,6 @@ def picture():
     written = BytesIO()
     Image.new("RGB", (320, 160), (200, 100, 50)).save(written, "PNG")
     return written.getvalue()
-
-
-@pytest.fixture(scope="session")
-def fast_place(servers, tmp_path_factory):
-    """One bucket: nothing here depends on its protocol."""
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
 
 
 @pytest.fixture(autouse=True)
@@ -51,17 +43,14 @@ def filled(cloud):
 
 
 @pytest.fixture
-def ours(page, comfyui):
+def ours(page, address):
     """The page, with every request that it makes noted in ``asked``."""
-    routes.register("comfyui-cloud-storage")
-    folders = {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}
-    with served(comfyui.routes, folders) as address:
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(f"{address}/page/page.html")
-        page.wait_for_function("window.ready")
-        yield page
-        assert all(url.startswith((address, f"blob:{address}")) for url in page.asked)
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(f"{address}/page/page.html")
+    page.wait_for_function("window.ready")
+    yield page
+    assert all(url.startswith((address, f"blob:{address}")) for url in page.asked)
 
 
 def opened(page, *arguments):

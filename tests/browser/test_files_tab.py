@@ -6,22 +6,14 @@ from datetime import datetime, timedelta, timezone
 
 import hostile_texts
 import pytest
-from cloud_storage.page import bucket_catalogue, routes
+from cloud_storage.page import bucket_catalogue
 from cloud_storage.page.bucket_rows import Columns
 from cloud_storage.storage.base import ObjectInfo
 from cloud_storage.system import utc_clock
-from conftest import ROOT, make_place
 from page_requests import picture, put
 from playwright.sync_api import expect
-from servers.page import served
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
-
-
-@pytest.fixture(scope="session")
-def fast_place(servers, tmp_path_factory):
-    """One bucket: nothing here depends on its protocol."""
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +23,11 @@ def fresh(monkeypatch):
 
 
 @pytest.fixture
-def ours(page, comfyui):
-    routes.register("comfyui-cloud-storage")
-    folders = {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}
-    with served(comfyui.routes, folders) as address:
-        page.goto(f"{address}/page/files.html")
-        page.wait_for_function("window.ready")
-        yield page
-        page.goto("about:blank")  # no question is on its way when the server ends
+def ours(page, address):
+    page.goto(f"{address}/page/files.html")
+    page.wait_for_function("window.ready")
+    yield page
+    page.goto("about:blank")  # no question is on its way when the server ends
 
 
 @pytest.fixture

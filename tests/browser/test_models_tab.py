@@ -16,7 +16,7 @@ from cloud_storage.loading.model_file import Wanted
 from cloud_storage.page import models, routes
 from cloud_storage.storage.base import PutOptions
 from cloud_storage.system.meter import Meter
-from conftest import ROOT, make_place
+from conftest import ROOT
 from models_page import arrived, fill, listed, loaders, workflow
 from playwright.sync_api import expect
 from servers.page import served
@@ -29,12 +29,6 @@ WORKFLOW = workflow(
     ("abc", ""),
     definitions={"subgraphs": [SUBGRAPH]},
 )
-
-
-@pytest.fixture(scope="session")
-def fast_place(servers, tmp_path_factory):
-    """One bucket: nothing here depends on its protocol."""
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
 
 
 @pytest.fixture
@@ -55,14 +49,11 @@ def library(cloud, monkeypatch):
 
 
 @pytest.fixture
-def ours(page, comfyui):
-    routes.register("comfyui-cloud-storage")
-    folders = {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}
-    with served(comfyui.routes, folders) as address:
-        page.address = f"{address}/page/models.html"
-        load(page)
-        yield page
-        page.goto("about:blank")  # no question is on its way when the server ends
+def ours(page, address):
+    page.address = f"{address}/page/models.html"
+    load(page)
+    yield page
+    page.goto("about:blank")  # no question is on its way when the server ends
 
 
 def load(page):

@@ -6,11 +6,10 @@ import json
 
 import pytest
 from cloud_storage.comfyui import folders
-from cloud_storage.page import routes, status
-from conftest import ROOT, make_place
+from cloud_storage.page import status
+from conftest import ROOT
 from page_requests import put
 from playwright.sync_api import expect
-from servers.page import served
 
 # What a test sees of ComfyUI's page: our extension, the user's settings, and what was said.
 START = """async ([locale, chosen]) => {
@@ -42,19 +41,11 @@ SETTING = """async (id) => {
 COMMAND = "id => window.ours.commands.find((each) => each.id === `comfyui-cloud-storage.${id}`).function()"
 
 
-@pytest.fixture(scope="session")
-def fast_place(servers, tmp_path_factory):
-    """One bucket: nothing here depends on its protocol."""
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
 @pytest.fixture
-def ours(page, comfyui):
-    routes.register("comfyui-cloud-storage")
-    with served(comfyui.routes, {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}) as address:
-        page.goto(f"{address}/page/setup.html")
-        page.wait_for_function("window.ready")
-        yield page
+def ours(page, address):
+    page.goto(f"{address}/page/setup.html")
+    page.wait_for_function("window.ready")
+    yield page
 
 
 def start(page, locale="en", chosen=""):

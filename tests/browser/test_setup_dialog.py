@@ -8,28 +8,18 @@ import re
 import pytest
 from cloud_storage import providers
 from cloud_storage.comfyui import folders
-from cloud_storage.page import routes
-from conftest import ROOT, make_place, own_prefix
+from conftest import own_prefix
 from playwright.sync_api import expect
-from servers.page import served
-
-
-@pytest.fixture(scope="session")
-def fast_place(servers, tmp_path_factory):
-    """One bucket: nothing here depends on its protocol."""
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
 
 
 @pytest.fixture
-def ours(page, comfyui):
+def ours(page, address):
     """The page, with every body that the server sent it in ``answers``."""
-    routes.register("comfyui-cloud-storage")
-    with served(comfyui.routes, {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}) as address:
-        page.answers = []
-        page.on("response", lambda got: "/cloud_storage/" in got.url and page.answers.append(got.text()))
-        page.goto(f"{address}/page/setup.html")
-        page.wait_for_function("window.ready")
-        yield page
+    page.answers = []
+    page.on("response", lambda got: "/cloud_storage/" in got.url and page.answers.append(got.text()))
+    page.goto(f"{address}/page/setup.html")
+    page.wait_for_function("window.ready")
+    yield page
 
 
 def opened(page, locale="en"):

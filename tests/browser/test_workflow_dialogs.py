@@ -6,12 +6,10 @@ import json
 
 import pytest
 from cloud_storage.comfyui import folders
-from cloud_storage.page import routes, workflows
+from cloud_storage.page import workflows
 from cloud_storage.system.meter import Meter
-from conftest import ROOT, make_place
 from page_requests import put
 from playwright.sync_api import expect
-from servers.page import served
 
 FOLDER = "comfyui/workflows/"
 
@@ -20,19 +18,11 @@ def graph(text):
     return {"nodes": [], "links": [], "extra": {"text": text}}
 
 
-@pytest.fixture(scope="session")
-def fast_place(servers, tmp_path_factory):
-    """One bucket: nothing here depends on its protocol."""
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
 @pytest.fixture
-def ours(page, comfyui):
-    routes.register("comfyui-cloud-storage")
-    with served(comfyui.routes, {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}) as address:
-        page.goto(f"{address}/page/workflows.html")
-        page.wait_for_function("window.ready")
-        yield page
+def ours(page, address):
+    page.goto(f"{address}/page/workflows.html")
+    page.wait_for_function("window.ready")
+    yield page
 
 
 @pytest.fixture

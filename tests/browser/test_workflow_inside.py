@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from cloud_storage.page import routes
-from conftest import ROOT, make_place
 from page_requests import put
-from servers.page import served
 
 WORKFLOW = {"nodes": [{"id": 1, "type": "SaveImage"}], "links": []}
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {}}}
@@ -29,19 +26,11 @@ OPEN = """async ([key, locale, fails]) => {
 }"""
 
 
-@pytest.fixture(scope="session")
-def fast_place(servers, tmp_path_factory):
-    """One bucket: nothing here depends on its protocol."""
-    return make_place("ministack-http", servers, tmp_path_factory.mktemp("user") / "profiles.json")
-
-
 @pytest.fixture
-def ours(page, comfyui):
-    routes.register("comfyui-cloud-storage")
-    with served(comfyui.routes, {"/web": ROOT / "web", "/page": ROOT / "tests" / "browser"}) as address:
-        page.goto(f"{address}/page/setup.html")
-        page.wait_for_function("window.ready")
-        yield page
+def ours(page, address):
+    page.goto(f"{address}/page/setup.html")
+    page.wait_for_function("window.ready")
+    yield page
 
 
 def test_a_workflow_of_the_page_is_opened_under_the_files_name(cloud, ours):
