@@ -58,7 +58,7 @@ def test_calls_side_by_side_share_one_bar_that_grows_and_one_text(comfyui):
     in_one_prompt(work)
     assert utils.drawn == [("9", 500, 1000), ("9", 1000, 4000), ("9", 1500, 4000), ("9", 2500, 4000)]
     assert [text for text, _, _ in comfyui.texts] == [
-        "Downloaded 0.5 kB of 1.0 kB",
+        "Downloaded 500 B of 1.0 kB",
         "Downloaded 1.0 kB of 4.0 kB",
         "Downloaded 1.5 kB of 4.0 kB",
         "Downloaded 2.5 kB of 4.0 kB",
@@ -79,9 +79,9 @@ def test_frames_are_told_until_all_calls_have_theirs(comfyui):
 
     in_one_prompt(work)
     assert [text for text, _, _ in comfyui.texts] == [
-        "Loaded 10 of 10 frames, 0.1 kB",
-        "Loaded 14 of 20 frames, 0.2 kB",
-        "Downloaded 0.3 kB of 0.4 kB",
+        "Loaded 10 of 10 frames, 100 B",
+        "Loaded 14 of 20 frames, 200 B",
+        "Downloaded 300 B of 400 B",
     ]
     assert utils.drawn == [("9", 10, 10), ("9", 14, 20), ("9", 300, 400)]
 
@@ -169,8 +169,8 @@ def test_one_operation_is_shown_on_several_nodes_or_on_none(comfyui):
     in_one_prompt(work)
     assert utils.drawn == [("4", 500, 1000), ("12:5", 500, 1000)]
     assert [(node, text) for text, node, _ in comfyui.texts] == [
-        ("4", "Downloaded 0.5 kB of 1.0 kB"),
-        ("12:5", "Downloaded 0.5 kB of 1.0 kB"),
+        ("4", "Downloaded 500 B of 1.0 kB"),
+        ("12:5", "Downloaded 500 B of 1.0 kB"),
         ("4", "Waiting"),
         ("12:5", "Waiting"),
         ("4", "Done"),
