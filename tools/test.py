@@ -5,7 +5,8 @@
     python3 tools/test.py --checks      without tests
 
 With --versions, pytest runs once more for each set of versions.py. Everything runs, whatever the first ones
-find; the exit code is 0 when all passed.
+find; the exit code is 0 when all passed. Unless a test is named, several processes share the test files, each
+with servers of its own; -n0 keeps it to one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import versions
 from environment import BIN, PYTHON, ROOT, modules
 
 SOURCES = ROOT / ".mypy_cache" / "source"
+
+PROCESSES_MIN, PROCESSES_MAX = 2, 4  # most tests wait; each process has a Ceph and a browser of its own
 
 # What mypy checks: where it lies, and what the folder is called for mypy.
 CHECKED = (("", "cloud_storage"), ("tests/servers/", "servers"), ("tools/", "tools"))
@@ -41,6 +44,7 @@ def main(arguments: list[str]) -> int:
     if only_checks:
         return _result(failed)
     print("\npytest", flush=True)
+    arguments = [*side_by_side(arguments), *arguments]
     # Its own command, not `python -m`: that would put our profile.py in front of the standard library's.
     if subprocess.call([str(BIN / "pytest"), *arguments], cwd=ROOT):
         failed.append("pytest")
@@ -50,6 +54,14 @@ def main(arguments: list[str]) -> int:
         except environment.SetupFailed as error:
             sys.exit(f"\n{error}")
     return _result(failed)
+
+
+def side_by_side(arguments: list[str]) -> list[str]:
+    """Return the arguments by which pytest shares the test files among processes; none if a test is named."""
+    if any((ROOT / argument.partition("::")[0]).exists() for argument in arguments):
+        return []
+    processes = max(PROCESSES_MIN, min(PROCESSES_MAX, os.cpu_count() or 1))
+    return ["-n", str(processes), "--dist", "loadfile"]
 
 
 def _result(failed: list[str]) -> int:

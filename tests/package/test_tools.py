@@ -238,6 +238,15 @@ def test_the_continuous_integration_runs_the_readmes_command():
     assert script.read_text().splitlines()[-1] == last
 
 
+@pytest.mark.parametrize(
+    ("arguments", "is_shared"),
+    [([], True), (["-m", "quick"], True), (["tests/conftest.py"], False), (["-x", "tests/a.py::b"], True)],
+)
+def test_several_processes_share_the_tests_unless_one_is_named(tools, arguments, is_shared):
+    assert bool(tools("test").side_by_side(arguments)) == is_shared
+    assert not tools("test").side_by_side(["tests/package/test_tools.py::test_something"])
+
+
 def test_the_tests_of_further_versions_are_there(tools):
     versions = tools("versions")
     for each in versions.SETS:

@@ -159,7 +159,7 @@ def test_a_waveform_that_is_no_tensor_is_taken(kind):
 @pytest.mark.parametrize(
     "audio",
     [
-        *({}, [], 7, "sound", object(), {"waveform": torch.zeros((1, 1, 5))}),
+        *({}, [], 7, "sound", ..., {"waveform": torch.zeros((1, 1, 5))}),
         *({"waveform": None, "sample_rate": 8000}, {"waveform": "x", "sample_rate": 8000}),
         {"waveform": torch.zeros((1, 1, 5)), "sample_rate": "many"},
         {"waveform": torch.zeros((1, 1, 5), dtype=torch.complex64), "sample_rate": 8000},
