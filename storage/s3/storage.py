@@ -35,7 +35,10 @@ _CRC32 = "x-amz-checksum-crc32"
 _SHA256 = re.compile("[0-9a-f]{64}")
 # A server that does not support If-None-Match, and one that may not
 _NO_CONDITIONS = ("NotImplemented", "501")
-_UNMET = ("PreconditionFailed", "412")  # Ceph compares the ETag with its quotes, and finds none equal
+_UNMET = ("PreconditionFailed", "412")
+# How If-Match contains the ETag. Ceph compares the quotes too: no ETag is equal to a quoted one, but to a bare
+# one. "" is for a server that finds none equal.
+_ETAG_FORMS = ('"{}"', "{}", "")
 _MAYBE_NO_CONDITIONS = (*_NO_CONDITIONS, "InvalidArgument", "InvalidRequest", "400")
 
 
@@ -93,14 +96,15 @@ class S3Storage(HttpStorage):
             # Ceph accepts the condition on a completion and ignores it
             else _Creation(True, certain=completes is True, checks=not (puts and completes)),
         }
-        self._matches = True  # becomes False once the server has refused the ETag that the object has
+        self._etag_form = 0  # in _ETAG_FORMS; the next one once the server has refused the ETag of the object
         self._address = ""
         self._checks_crc32 = False  # becomes True once an answer has the checksum that the request had
         self._client.meta.events.register("response-received.s3", self._record_clock)
 
     @property
     def refuses_replaced(self) -> bool:
-        return bool(self._row.conditional_writes) and self._creation[_PUT].condition and self._matches
+        is_asked = self._creation[_PUT].condition and bool(_ETAG_FORMS[self._etag_form])
+        return bool(self._row.conditional_writes) and is_asked
 
     def _record_clock(self, response_dict: Mapping[str, Any] | None = None, **_: object) -> None:
         answer = (response_dict or {}).get("headers", {})
@@ -238,7 +242,9 @@ class S3Storage(HttpStorage):
 
         ``send`` gets the headers of the condition; ``is_own`` is that of ``_write``.
         """
-        met = {"If-None-Match": "*"} if upload.create else {"If-Match": f'"{upload.replaces}"'}
+        form = self._etag_form
+        match = _ETAG_FORMS[form].format(upload.replaces)
+        met = {"If-None-Match": "*"} if upload.create else {"If-Match": match}
 
         def write(creation: _Creation) -> str:
             # not for a completion: Ceph accepts the condition there and ignores it
@@ -249,7 +255,7 @@ class S3Storage(HttpStorage):
             return self._write(upload, functools.partial(send, condition), is_own)
 
         creation = self._creation[operation] if upload.create else _OVERWRITE
-        if upload.replaces and self._matches:
+        if upload.replaces and match:
             creation = self._creation[operation]
         with self._writing(upload):
             try:
@@ -258,8 +264,8 @@ class S3Storage(HttpStorage):
                 code = self._errors.code(error)
                 if upload.replaces and creation.condition and code in _UNMET:
                     self._check_is(upload)
-                    self._matches = False
-                    return write(_OVERWRITE)
+                    self._etag_form = max(self._etag_form, form + 1)
+                    return self._write_if_free(upload, operation, send, is_own)
                 if not creation.condition or code not in _MAYBE_NO_CONDITIONS:
                     raise
             if code in _NO_CONDITIONS:

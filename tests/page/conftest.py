@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from aiohttp import web
 from cloud_storage.page import bucket_catalogue, routes
-from page_requests import OURS, Answer
+from page_requests import OURS, Answer, content
 from servers.page import served
 
 
@@ -49,3 +49,13 @@ def ask(comfyui):
 
         get.address, get.post = address, post
         yield get
+
+
+@pytest.fixture
+def save(cloud, ask):
+    def save(name="a", text="", replaces="", **said):
+        return ask.post(
+            "workflows/save", {"name": name, "content": content(text), "replaces": replaces, **said}
+        )
+
+    return save

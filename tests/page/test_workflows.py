@@ -1,9 +1,8 @@
-"""Workflows in the bucket, over HTTP and from real buckets: never over a version that nobody has seen."""
+"""Workflows in the bucket, over HTTP and from real buckets: which, where, and what is refused."""
 
 from __future__ import annotations
 
 import json
-import threading
 
 import pytest
 from cloud_storage.comfyui import folders
@@ -11,27 +10,7 @@ from cloud_storage.mirror import sender
 from cloud_storage.mirror.names import Names
 from cloud_storage.page import answers, request_reading, workflows
 from cloud_storage.system.meter import Meter
-from page_requests import OF_ANOTHER_SITE, put
-
-FOLDER = "comfyui/workflows/"
-
-
-def workflow(text=""):
-    return {"nodes": [{"id": 1, "type": "SaveImage"}], "links": [], "extra": {"text": text}}
-
-
-def content(text=""):
-    return json.dumps(workflow(text))
-
-
-@pytest.fixture
-def save(cloud, ask):
-    def save(name="a", text="", replaces="", **said):
-        return ask.post(
-            "workflows/save", {"name": name, "content": content(text), "replaces": replaces, **said}
-        )
-
-    return save
+from page_requests import OF_ANOTHER_SITE, WORKFLOWS, content, put, workflow
 
 
 def names(ask, **query):
@@ -45,81 +24,17 @@ def test_a_workflow_is_saved_listed_and_opened(cloud, ask, save, monkeypatch):
     monkeypatch.setattr(workflows.platform, "node", lambda: "gpu ü 3")
     saved = save("flux/portrait ü", "first")
     assert (saved.status, saved.json["name"]) == (200, "flux/portrait ü")
-    assert cloud.read(f"{FOLDER}flux/portrait ü.json") == content("first").encode()
+    assert cloud.read(f"{WORKFLOWS}flux/portrait ü.json") == content("first").encode()
     listed = ask("workflows/list").json
     assert (listed["bucket"], listed["complete"]) == (cloud.bucket, True)
-    assert listed["folder"] == f"{cloud.path_prefix}{FOLDER}"
+    assert listed["folder"] == f"{cloud.path_prefix}{WORKFLOWS}"
     (one,) = listed["workflows"]
     assert (one["name"], one["etag"]) == ("flux/portrait ü", saved.json["version"]["etag"])
-    opened = ask("workflows/read", key=f"{FOLDER}flux/portrait ü.json").json
+    opened = ask("workflows/read", key=f"{WORKFLOWS}flux/portrait ü.json").json
     assert (opened["workflow"], opened["name"]) == (workflow("first"), "flux/portrait ü")
     assert opened["version"]["etag"] == saved.json["version"]["etag"]
     assert opened["version"]["saved_on"] == "gpu ü 3"
     assert opened["version"]["modified"]
-
-
-def test_the_version_that_was_opened_is_replaced_and_no_other(cloud, ask, save):
-    first = save(text="first").json["version"]
-    second = save(text="second", replaces=first["etag"]).json["version"]
-    assert second["etag"] != first["etag"]
-    answer = save(text="mine", replaces=first["etag"])
-    assert (answer.status, answer.json["conflict"]["etag"]) == (200, second["etag"])
-    assert "version" not in answer.json
-    assert cloud.read(f"{FOLDER}a.json") == content("second").encode()
-    third = save(text="mine", replaces=answer.json["conflict"]["etag"]).json
-    assert third["version"]["etag"] == cloud.stat(f"{FOLDER}a.json").etag
-    assert cloud.read(f"{FOLDER}a.json") == content("mine").encode()
-
-
-def test_a_new_name_takes_no_other_ones_place(cloud, save, monkeypatch):
-    monkeypatch.setattr(workflows.platform, "node", lambda: "theirs")
-    theirs = save(text="theirs").json["version"]
-    monkeypatch.setattr(workflows.platform, "node", lambda: "mine")
-    conflict = save(text="mine").json["conflict"]
-    assert (conflict["etag"], conflict["saved_on"]) == (theirs["etag"], "theirs")
-    assert conflict["modified"]
-    assert cloud.read(f"{FOLDER}a.json") == content("theirs").encode()
-
-
-def test_what_was_deleted_meanwhile_is_a_conflict_too(cloud, save):
-    first = save(text="first").json["version"]
-    cloud.delete(f"{FOLDER}a.json")
-    assert save(text="second", replaces=first["etag"]).json["conflict"] is None
-    assert list(cloud.list()) == []
-
-
-def test_of_many_that_save_at_once_one_wins_and_the_others_see_it(cloud, ask, save):
-    first = save(text="first").json["version"]["etag"]
-    outcomes = []
-    threads = [
-        threading.Thread(
-            target=lambda text=f"{n}": outcomes.append((text, save(text=text, replaces=first).json))
-        )
-        for n in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    won = [text for text, said in outcomes if "version" in said]
-    there = json.loads(cloud.read(f"{FOLDER}a.json"))["extra"]["text"]
-    if ask("workflows/list").json["is_certain"]:
-        assert won == [there]
-    else:  # between the check and the write
-        assert there in won
-
-
-def test_a_save_whose_answer_was_lost_is_no_conflict(save):
-    first = save(text="same").json["version"]
-    assert save(text="same").json["version"]["etag"] == first["etag"]
-    assert save(text="same", replaces="of-another-version").json["version"]["etag"] == first["etag"]
-
-
-def test_what_was_written_by_another_program_is_a_conflict_without_a_machine(cloud, save):
-    put(cloud, f"{FOLDER}a.json", data=content("theirs").encode())
-    conflict = save(text="mine").json["conflict"]
-    assert conflict["saved_on"] == ""
-    assert conflict["etag"] == cloud.stat(f"{FOLDER}a.json").etag
 
 
 @pytest.mark.parametrize(
@@ -128,7 +43,7 @@ def test_what_was_written_by_another_program_is_a_conflict_without_a_machine(clo
 )
 def test_a_name_is_tidied_before_it_becomes_a_key(cloud, save, written, name):
     assert save(written).json["name"] == name
-    assert [info.key for info in cloud.list()] == [f"{FOLDER}{name}.json"]
+    assert [info.key for info in cloud.list()] == [f"{WORKFLOWS}{name}.json"]
 
 
 # ------------------------------------------------------------ where
@@ -162,7 +77,7 @@ def test_each_profile_has_workflows_of_its_own(cloud, ask, save):
     save("a")
     assert save("b", profile="team").json["name"] == "b"
     assert (names(ask), names(ask, profile="team")) == (["a"], ["b"])
-    assert cloud.stat(f"team/{FOLDER}b.json")
+    assert cloud.stat(f"team/{WORKFLOWS}b.json")
     for answer in (save("c", profile="tem"), ask("workflows/list", profile="tem")):
         assert (answer.status, answer.json["kind"]) == (400, "ConfigurationError")
     assert save("c", profile=["team"]).status == 400
@@ -173,9 +88,9 @@ def test_what_is_no_workflow_is_not_in_the_list(cloud, ask, save):
     save("a")
     put(
         cloud,
-        f"{FOLDER}.index.json",
-        f"{FOLDER}a.png",
-        f"{FOLDER}b/.hidden.json",
+        f"{WORKFLOWS}.index.json",
+        f"{WORKFLOWS}a.png",
+        f"{WORKFLOWS}b/.hidden.json",
         "a.json",
         "workflows/a.json",
     )
@@ -199,8 +114,8 @@ def test_a_workflow_elsewhere_is_opened_and_has_no_version(cloud, ask):
 
 def test_a_prompt_of_the_api_is_opened_as_one(cloud, ask):
     prompt = {"1": {"class_type": "SaveImage", "inputs": {}}}
-    put(cloud, f"{FOLDER}p.json", data=json.dumps(prompt).encode())
-    assert ask("workflows/read", key=f"{FOLDER}p.json").json == {"prompt": prompt, "name": "p"}
+    put(cloud, f"{WORKFLOWS}p.json", data=json.dumps(prompt).encode())
+    assert ask("workflows/read", key=f"{WORKFLOWS}p.json").json == {"prompt": prompt, "name": "p"}
 
 
 # ------------------------------------------------------------ who and what is refused
@@ -208,16 +123,16 @@ def test_a_prompt_of_the_api_is_opened_as_one(cloud, ask):
 
 @pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
 def test_a_page_of_another_site_reads_and_saves_nothing(cloud, ask, headers):
-    put(cloud, f"{FOLDER}a.json", data=content().encode())
+    put(cloud, f"{WORKFLOWS}a.json", data=content().encode())
     for answer in (
         ask("workflows/list", headers=headers),
-        ask("workflows/read", headers=headers, key=f"{FOLDER}a.json"),
+        ask("workflows/read", headers=headers, key=f"{WORKFLOWS}a.json"),
         ask.post("workflows/save", {"name": "b", "content": content()}, headers=headers),
     ):
         assert answer.status == 403
         assert b"SaveImage" not in answer.body
     assert ask("workflows/save", name="b", content=content()).status in (404, 405)
-    assert [info.key for info in cloud.list()] == [f"{FOLDER}a.json"]
+    assert [info.key for info in cloud.list()] == [f"{WORKFLOWS}a.json"]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +153,7 @@ def test_no_name_leads_out_of_the_folder_or_hides(cloud, save, name):
 
 def test_nothing_outside_the_prefix_is_read(cloud, ask, fast_place):
     put(fast_place.open(), "outside.json", data=content().encode())
-    for key in ("../outside.json", "/../outside.json", "", "gone.json", f"{FOLDER}../../../outside.json"):
+    for key in ("../outside.json", "/../outside.json", "", "gone.json", f"{WORKFLOWS}../../../outside.json"):
         assert ask("workflows/read", key=key).status in (400, 404), key
 
 
@@ -267,14 +182,14 @@ def test_what_is_no_text_is_refused(cloud, save):
 
 
 def test_what_is_larger_than_any_workflow_is_refused(cloud, ask, save, monkeypatch):
-    put(cloud, f"{FOLDER}big.json", data=content("x" * 2_000_000).encode())
+    put(cloud, f"{WORKFLOWS}big.json", data=content("x" * 2_000_000).encode())
     monkeypatch.setattr(workflows, "WORKFLOW_BYTES", 1 << 20)
-    for answer in (save(text="x" * 2_000_000), ask("workflows/read", key=f"{FOLDER}big.json")):
+    for answer in (save(text="x" * 2_000_000), ask("workflows/read", key=f"{WORKFLOWS}big.json")):
         assert (answer.status, answer.json["kind"]) == (415, "MediaError")
         assert "larger than 1 MB" in answer.json["error"]
     monkeypatch.setattr(request_reading, "BODY_BYTES", 1 << 20)
     assert save(text="x" * 2_000_000).status == 400
-    assert [info.key for info in cloud.list()] == [f"{FOLDER}big.json"]
+    assert [info.key for info in cloud.list()] == [f"{WORKFLOWS}big.json"]
 
 
 def test_a_flood_of_saves_is_refused(cloud, comfyui, monkeypatch, request):
@@ -291,7 +206,7 @@ def test_a_locked_or_read_only_profile_keeps_to_itself(cloud, ask, save, monkeyp
     for override in ({"bucket": "other"}, {"path_prefix": "other/"}, {"mirror_prefix": "../"}):
         assert save("a", "x", **override).json["name"] == "a"
         assert ask("workflows/list", **override).json["bucket"] == cloud.bucket
-    assert [info.key for info in cloud.list()] == [f"{FOLDER}a.json"]
+    assert [info.key for info in cloud.list()] == [f"{WORKFLOWS}a.json"]
     monkeypatch.setenv("COMFY_S3_READ_ONLY", "1")
     answer = save("b")
     assert (answer.status, answer.json["kind"]) == (400, "ConfigurationError")
@@ -304,8 +219,8 @@ def test_no_answer_and_no_object_has_a_secret(cloud, ask, save, fast_place):
     bodies = [
         save("a", "x").body,
         ask("workflows/list").body,
-        ask("workflows/read", key=f"{FOLDER}a.json").body,
-        cloud.read(f"{FOLDER}a.json"),
+        ask("workflows/read", key=f"{WORKFLOWS}a.json").body,
+        cloud.read(f"{WORKFLOWS}a.json"),
     ]
     assert not any(fast_place.secret.encode() in body for body in bodies)
 
