@@ -70,6 +70,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("quick")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Any:
+    """What a test logs may be no Unicode, and a process that shares the tests has to send it to another."""
+    report = yield
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections
+    ]
+    return report
+
+
 SECRET = "a-secret-nobody-may-read"  # of the OSS stand-in server
 PLACES = (
     *("ministack-http", "ministack-https", "ceph-http", "ceph-https", "oss-http", "oss-https"),
