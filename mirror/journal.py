@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..system import utc_clock
@@ -20,8 +20,8 @@ from ..system.file_fingerprint import Fingerprint
 
 FILE_NAME = "mirror.sqlite"
 BUSY_SECONDS = 30.0  # for another process that writes
-# OLD: made before the mirror was switched on. SENDING: a large file whose upload has begun, or whose object
-# may be a mixture, because something wrote to it.
+# OLD: made before the mirror was switched on. SENDING: a file whose upload has begun, or whose object may be
+# a mixture, because something wrote to it.
 OLD, SENDING, STORED = "old", "sending", "stored"
 
 log = logging.getLogger("cloud_storage")
@@ -55,12 +55,24 @@ class Row:
     stored_at: float = 0.0
 
 
+@dataclass
+class _Batch:
+    """Rows that are written at once."""
+
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    is_begun: bool = False
+    is_written: bool = False
+    error: str = ""
+
+
 class Journal:
     """The journal of this user folder. Any thread may use it; raises ``sqlite3.Error``, as on a full disk."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._gathering, self._batch = threading.Lock(), _Batch()
         self.is_renewed = False  # True if a damaged one was put aside
         try:
             self._database = _opened(file)
@@ -129,9 +141,30 @@ class Journal:
         return [_row(each) for each in found]
 
     def write(self, target: int, rows: Iterable[Row]) -> None:
-        """Write rows, in place of those of the same names."""
-        with self._writing() as database:
-            database.executemany(_WRITE, [_values(target, row) for row in rows])
+        """Write rows, in place of those of the same names.
+
+        What other threads give meanwhile is written together with them: it is the disk that takes time.
+        """
+        values = [_values(target, row) for row in rows]
+        with self._gathering:
+            batch = self._batch
+            batch.rows += values
+        with batch.writing:  # the first of them writes for all
+            if not batch.is_begun:
+                batch.is_begun = True
+                self._write_batch(batch)
+        if not batch.is_written:
+            raise sqlite3.OperationalError(batch.error)
+
+    def _write_batch(self, batch: _Batch) -> None:
+        try:
+            with self._writing() as database:
+                with self._gathering:
+                    self._batch = _Batch()
+                database.executemany(_WRITE, batch.rows)
+            batch.is_written = True
+        except sqlite3.Error as error:
+            batch.error = str(error)
 
     def forget_old(self, target: int) -> None:
         """Forget which files were there when the mirror was switched on: they are new now."""

@@ -85,11 +85,10 @@ def send(target: Target, storage: Storage, name: str, file: Fingerprint, meter: 
             etag = found.etag if found else ""
             keys = _first(row.key, keys)
     for key in keys:
-        if isinstance(content.source, Path):
-            # If this process ends meanwhile, the next one knows its own object by this.
-            is_renewed = row is not None and row.key == key
-            begun = Row(name, file, SENDING, content.sha256, key, etag, own=is_renewed)
-            target.journal.write(target.number, [begun])
+        # If this process ends meanwhile, the next one knows its own object by this.
+        is_renewed = row is not None and row.key == key
+        begun = Row(name, file, SENDING, content.sha256, key, etag, own=is_renewed)
+        target.journal.write(target.number, [begun])
         try:
             info = storage.put(key, content.source, content.options, meter, create=not etag, replaces=etag)
         except (AlreadyExists, Changed):

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
+import time
+from dataclasses import replace
 
 import pytest
 from cloud_storage.mirror.journal import FILE_NAME, OLD, STORED, Journal, Row
@@ -54,6 +57,48 @@ def test_a_full_disk_changes_nothing(journal):
     with pytest.raises(sqlite3.OperationalError, match="full"):
         journal.write(number, many)
     assert journal.rows(number) == {ROW.name: ROW}
+
+
+def in_threads(work, count):
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_what_threads_write_while_the_disk_is_busy_is_written_at_once(journal):
+    number = journal.begin("here", {})
+    commits = []
+    journal._database.set_trace_callback(lambda said: commits.append(said) if said == "COMMIT" else None)
+    with journal._lock:  # as by one that writes
+        threads = in_threads(lambda at: journal.write(number, [replace(ROW, name=f"{at}")]), 20)
+        while len(journal._batch.rows) < 20:
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert len(journal.rows(number)) == 20
+    assert len(commits) == 1
+
+
+def test_if_that_fails_it_fails_for_each_of_them(journal):
+    number = journal.begin("here", {})
+    journal._database.execute("PRAGMA max_page_count = 1")
+    failures = []
+
+    def write(at):
+        try:
+            journal.write(number, [replace(ROW, name=f"{at}", sha256="x" * 5000)])
+        except sqlite3.OperationalError as error:
+            failures.append(error)
+
+    with journal._lock:
+        threads = in_threads(write, 5)
+        while len(journal._batch.rows) < 5:
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 5
+    assert journal.rows(number) == {}
 
 
 def test_a_damaged_journal_is_put_aside(tmp_path):
