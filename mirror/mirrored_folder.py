@@ -15,7 +15,7 @@ from ..system.file_fingerprint import Fingerprint
 from ..system.meter import Meter
 from . import open_files
 from .folder_watch import Changes, FolderWatch
-from .journal import OLD, STORED, Journal
+from .journal import OLD, STORED, Journal, Row
 from .names import Names
 from .sender import Target
 
@@ -56,13 +56,15 @@ class MirroredFolder:
     """``look`` and ``close`` belong to one thread, the rest may be called from any.
 
     ``place`` names the bucket and the folder in it, without a secret. ``everything``: files from before the
-    mirror was switched on are sent too.
+    mirror was switched on are sent too. ``saved`` is that of ``Target``.
     """
 
-    def __init__(self, root: Path, names: Names, place: str, journal: Journal, everything: bool) -> None:
+    def __init__(
+        self, root: Path, names: Names, place: str, journal: Journal, everything: bool, saved: str = ""
+    ) -> None:
         self.root, self.names = Path(os.path.realpath(root)), names
         self._place = f"{place}\n{names.prefix}{names.folder}\n{self.root}"
-        self._journal, self._everything = journal, everything
+        self._journal, self._everything, self._saved = journal, everything, saved
         self._watch = FolderWatch(self.root, names.leaves_out)
         self._changed = threading.Lock()
         self._untaken: Changes = {}  # because the journal failed
@@ -169,7 +171,7 @@ class MirroredFolder:
             self._journal.set_gone(number, back, gone=False)
         if rows:
             self._journal.set_gone(number, [row.name for row in rows.values() if not row.gone], gone=True)
-        self._target = Target(self.root, self.names, self._journal, number)
+        self._target = Target(self.root, self.names, self._journal, number, self._saved)
         self.has_looked = True
 
     def _switched_on(self, files: Changes) -> int:
@@ -260,3 +262,8 @@ class MirroredFolder:
         """Return if the journal has this version of a file."""
         row = self._journal.row(self.target.number, name) if self.has_looked else None
         return row is not None and row.state == STORED and row.file == file
+
+    def row(self, name: str) -> Row | None:
+        """Return what the journal has of a file, whichever process sends this folder."""
+        number = self._journal.target(self._place)
+        return None if number is None else self._journal.row(number, name)

@@ -16,7 +16,7 @@ from ..profile import Profile
 from ..storage.connect import connect
 from ..system import thread_pool, utc_clock
 from ..system.meter import Meter
-from . import local_removal, members
+from . import local_removal, members, saved_workflows
 from .bandwidth import Bandwidth, PacedMeter
 from .journal import Journal, Row
 from .mirrored_folder import MirroredFolder, Waiting, pause
@@ -65,7 +65,12 @@ class ProfileMirror:
         place, mirror = members.place(profile), profile.mirror
         self.folders = [
             MirroredFolder(
-                members.folder(name), Names(name, mirror.prefix, mirror.exclude), place, journal, everything
+                members.folder(name),
+                Names(name, mirror.prefix, mirror.exclude),
+                place,
+                journal,
+                everything,
+                saved_workflows.place(profile) if name == saved_workflows.FOLDER else "",
             )
             for name in mirror.folders
         ]

@@ -19,6 +19,7 @@ from ..storage.multipart import SINGLE_MAX_BYTES
 from ..system import digests, utc_clock
 from ..system.file_fingerprint import Fingerprint
 from ..system.meter import Meter
+from . import saved_workflows
 from .journal import SENDING, STORED, Journal, Row
 from .names import Names
 
@@ -31,12 +32,15 @@ class WrittenTo(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A folder of this machine and where it goes; ``number`` is that of the journal."""
+    """A folder of this machine and where it goes; ``number`` is that of the journal. ``saved``: the journal's
+    place of what the page saves into the same folder of the bucket, "" for none.
+    """
 
     root: Path
     names: Names
     journal: Journal
     number: int
+    saved: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,10 @@ def send(target: Target, storage: Storage, name: str, file: Fingerprint, meter: 
         if found is None or _is_ours(row, found):
             etag = found.etag if found else ""
             keys = _first(row.key, keys)
+    if not etag and (saved := _saved_by_page(target, storage, name, content)):
+        if saved.stored_at > file.modified_ns / 1e9:  # the later save counts
+            return _noted(target, replace(saved, name=name, file=file, sha256=content.sha256))
+        etag, keys = saved.etag, _first(saved.key, keys)
     for key in keys:
         # If this process ends meanwhile, the next one knows its own object by this.
         is_renewed = row is not None and row.key == key
@@ -100,6 +108,18 @@ def send(target: Target, storage: Storage, name: str, file: Fingerprint, meter: 
             continue
         return _stored(target, name, content, info, own=True)
     raise AlreadyExists(f"Could not store {name!r}: all its names are taken. Rename the file.")
+
+
+def _saved_by_page(target: Target, storage: Storage, name: str, content: _Content) -> Row | None:
+    """Return what the page has saved as the same workflow, if that is what the bucket has."""
+    if not target.saved or not isinstance(content.source, bytes):
+        return None
+    key = next(target.names.keys(name, content.sha256, storage.room_for_key))
+    noted = saved_workflows.noted(target.journal, target.saved, key)
+    found = _look(storage, key) if noted else None
+    if noted is None or found is None or found.etag != noted.etag or content.is_of(found):
+        return None
+    return noted if saved_workflows.is_same(storage, found, content.source) else None
 
 
 def _first(key: str, others: Iterator[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sqlite3
 import threading
@@ -13,10 +14,11 @@ from ..comfyui import folders, server
 from ..comfyui.amounts import several
 from ..errors import TransferCancelled
 from ..profile import Profile
+from ..storage.base import ObjectInfo
 from ..system.file_fingerprint import Fingerprint
 from ..system.meter import Meter
 from . import journal as journals
-from . import members
+from . import members, saved_workflows
 from .journal import Journal
 from .members import Members
 from .profile_mirror import OnStored, ProfileMirror
@@ -122,6 +124,28 @@ class Mirror:
         """Try at once what failed."""
         for profile in self.profiles:
             profile.retry()
+
+    def saved(self, profile: Profile, info: ObjectInfo, sha256: str) -> None:
+        """Note a workflow that the page has saved to the bucket: the mirror renews it like its own."""
+        if self._journal is None:
+            return
+        try:
+            saved_workflows.note(self._journal, profile, info, sha256)
+        except sqlite3.Error as error:  # the next version that ComfyUI saves gets a name of its own
+            log.warning("The mirror's journal has no note of the workflow %s: %s", info.key, error)
+
+    def is_copy(self, profile: Profile, info: ObjectInfo) -> bool:
+        """Return if an object is what the mirror has made of a workflow that is on this machine."""
+        place = members.place(profile)
+        folders_there = [each.folders for each in self.profiles if members.place(each.profile) == place]
+        for folder in itertools.chain(*folders_there):
+            begin = folder.names.key("")
+            if folder.names.folder == saved_workflows.FOLDER and info.key.startswith(begin):
+                with contextlib.suppress(sqlite3.Error):
+                    row = folder.row(info.key[len(begin) :])
+                    if row is not None and row.own and not row.gone:
+                        return (row.etag, row.sha256) == (info.etag, info.sha256)
+        return False
 
     def state(self) -> dict[str, Any]:
         """Return what the page shows. Asks no bucket and reads no folder."""

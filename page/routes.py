@@ -3,12 +3,12 @@ up a bucket, send files to a bucket, the panel Files, workflows in the bucket, t
 mirror, and what waits.
 
 What changes something is a POST, and changes nothing but fetches of models, the lists of models and files,
-and, for the user of this machine, profiles.json; or uploads what waits in the outbox and what the user sends
-(``send.py``), and workflows. No route deletes, and none replaces an object but a workflow, of the version
-that the page names (``workflows.py``). A request about a bucket names a profile. Those of the picker may
-override the settings that a node may override, unless the profile is locked; requests about models choose no
-profile. Work is done in threads, a few at a time; except for what is sent within ANSWER_SECONDS, so that
-ComfyUI's event loop stays free.
+and, for the user of this machine, profiles.json; or uploads what waits in the outbox and what the user
+sends (``send.py``), and workflows. No route deletes, and none replaces an object but a workflow, of the
+version that the page names or the mirror has stored (``workflows.py``). A request about a bucket names a
+profile. Those of the picker may override the settings that a node may override, unless the profile is
+locked; requests about models choose no profile. Work is done in threads, a few at a time; except for what
+is sent within ANSWER_SECONDS, so that ComfyUI's event loop stays free.
 """
 
 from __future__ import annotations

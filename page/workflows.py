@@ -18,7 +18,9 @@ from typing import Any
 
 from ..errors import AlreadyExists, Changed, ConfigurationError, MediaError, NotFound
 from ..media import workflow_reader
+from ..mirror import saved_workflows
 from ..mirror.names import Names
+from ..mirror.service import mirror
 from ..profile import Profile
 from ..storage.base import SAVED_ON_METADATA, ObjectInfo, Storage
 from ..storage.connect import connect
@@ -85,7 +87,8 @@ def save(said: Said, meter: Meter) -> dict[str, Any]:
 
     Without ``replaces`` the name must be free; with it, it is the ETag of the version to replace. If the
     bucket has another one, nothing is changed, and the answer is that one as ``conflict``: null if it was
-    deleted. Raises ConfigurationError for a bad name, MediaError for what is no workflow, and StorageError.
+    deleted. The mirror's copy of the same workflow on this machine is no other one. Raises
+    ConfigurationError for a bad name, MediaError for what is no workflow, and StorageError.
     """
     profile = named_profile(said)
     storage = connect(profile)
@@ -97,14 +100,29 @@ def save(said: Said, meter: Meter) -> dict[str, Any]:
     options = storage.recording("application/json", sha256)
     saved_on = {SAVED_ON_METADATA: platform.node()[:MACHINE_CHARACTERS]}
     options = replace(options, metadata={**options.metadata, **saved_on})
+
+    def put(replaces: str) -> ObjectInfo:
+        return storage.put(key, data, options, meter, create=not replaces, replaces=replaces)
+
     try:
-        info = storage.put(key, data, options, meter, create=not replaces, replaces=replaces)
+        info = put(replaces)
     except (AlreadyExists, Changed):
         there = _look(storage, key)
-        if there is None or there.sha256 != sha256:  # the same content was saved before: the answer was lost
+        if there is not None and there.sha256 == sha256:  # saved before: the answer was lost
+            info = there
+        elif there is not None and _is_own_copy(profile, storage, there, data):
+            info = put(there.etag)
+        else:
             return {"name": name, "key": key, "conflict": there and _version(there)}
-        info = there
+    mirror().saved(profile, info, sha256)
     return {"name": name, "key": key, "version": _version(info)}
+
+
+def _is_own_copy(profile: Profile, storage: Storage, info: ObjectInfo, data: bytes) -> bool:
+    """Whether an object is the mirror's copy of a workflow that is on this machine, and ``data`` a version of
+    that workflow: then nothing is lost if it is replaced.
+    """
+    return mirror().is_copy(profile, info) and saved_workflows.is_same(storage, info, data)
 
 
 def _checked(name: str, content: str) -> bytes:

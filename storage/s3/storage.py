@@ -36,8 +36,8 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 # A server that does not support If-None-Match, and one that may not
 _NO_CONDITIONS = ("NotImplemented", "501")
 _UNMET = ("PreconditionFailed", "412")
-# The ETag in If-Match. Ceph compares the quotes too, so that no ETag is equal to a quoted one, but one is to a
-# bare one. "" is for a server that finds none equal.
+# The ETag in If-Match. Ceph compares the quotes too, so that no ETag is equal to a quoted one; a bare one may
+# be. "" is for a server that finds none equal.
 _ETAG_FORMS = ('"{}"', "{}", "")
 _MAYBE_NO_CONDITIONS = (*_NO_CONDITIONS, "InvalidArgument", "InvalidRequest", "400")
 
