@@ -22,7 +22,7 @@ _NO_FILE = Fingerprint(0, 0)
 
 def place(profile: Profile) -> str:
     """Return the place under which the journal has what the page has saved."""
-    return f"{members.place(profile)}\nsaved by the page"
+    return f"{members.place(profile)}\nsaved"
 
 
 def note(journal: Journal, profile: Profile, info: ObjectInfo, sha256: str) -> None:

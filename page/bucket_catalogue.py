@@ -31,6 +31,7 @@ from ..system import durable_write, utc_clock
 from .bucket_rows import Columns, Snapshot
 
 MOST_KEYS = 500_000  # of one profile; what comes after them is not listed
+GLIMPSED = 1000  # of a folder that is listed alone, as long as not all keys are known
 OLD_SECONDS = 300  # after which a listing is made again when somebody looks
 LATER_SECONDS = 2.0  # before it is: what is known is shown first, with its thumbnails
 KEPT = 3  # catalogues in memory, those that were asked last
@@ -52,6 +53,7 @@ def _is_shown(count: int) -> bool:
 class State:
     """What a catalogue knows of itself. ``count`` is how many keys it has, or has listed so far; ``listed``
     when the latest whole listing ended. ``error`` is a sentence, "" if the latest listing went well.
+    ``is_cut``: the bucket has more keys than are listed, and ``error`` says so.
     """
 
     version: str
@@ -60,6 +62,7 @@ class State:
     is_listing: bool
     listed: datetime | None
     error: str
+    is_cut: bool = False
 
 
 class BucketCatalogue:
@@ -72,6 +75,7 @@ class BucketCatalogue:
         self._numbers = itertools.count()
         found, self._listed = _read(file)
         self._complete = found is not None
+        self._is_cut = found is not None and len(found.keys) >= MOST_KEYS
         self._rows = found or Columns()  # while the first listing runs: what has arrived
         self._changes: dict[str, ObjectInfo | None] = {}  # of these rows, and of the listing that runs
         self._folders: set[str] = set()  # known to exist
@@ -99,8 +103,9 @@ class BucketCatalogue:
             count = len(self._snapshot)
             if self._is_listing and not self._complete:
                 count = max(count, len(self._rows.keys))
-            state = State(self._version, count, self._complete, self._is_listing, self._listed, self._error)
-            return self._snapshot, state
+            error = self._error or (self._too_many() if self._is_cut else "")
+            about = (self._version, count, self._complete, self._is_listing, self._listed, error)
+            return self._snapshot, State(*about, is_cut=self._is_cut)
 
     def asked(self) -> None:
         """Begin a listing if there is none, or the latest is old."""
@@ -130,8 +135,7 @@ class BucketCatalogue:
         since the latest listing began.
         """
         with self._lock:
-            is_whole = self._complete and len(self._rows.keys) < MOST_KEYS
-            if is_whole or folder in self._looked_into:
+            if (self._complete and not self._is_cut) or folder in self._looked_into:
                 return False
             self._looked_into.add(folder)
             return True
@@ -182,7 +186,7 @@ class BucketCatalogue:
             error = f"The files in the bucket could not be listed: {failure}"
         with self._lock:
             self._is_listing = False
-            self._error = error or self._too_many()
+            self._error = error
         if not error and not self._closed.is_set():
             _write(self._file, self._snapshot.columns, self._listed)
 
@@ -191,9 +195,11 @@ class BucketCatalogue:
         with self._lock:
             if not self._complete:
                 self._rows = columns
-        for info in itertools.islice(self._storage().list(""), MOST_KEYS):
+        for info in self._storage().list(""):
             if self._closed.is_set():
                 return
+            if len(columns.keys) == MOST_KEYS:
+                break
             if info.key.endswith("/"):  # an empty object called like its folder
                 continue
             with self._lock:
@@ -202,20 +208,20 @@ class BucketCatalogue:
                     self._is_drawn = False
         with self._lock:
             self._rows, self._complete, self._listed = columns, True, utc_clock.now()
+            self._is_cut = len(columns.keys) == MOST_KEYS
             self._folders.clear()
             self._draw()
 
     def _too_many(self) -> str:
-        if len(self._rows.keys) < MOST_KEYS:
-            return ""
         return (
-            f"{self._place} has more than {MOST_KEYS} objects: only the first ones by name are listed. Set "
-            "path_prefix of the profile to a folder."
+            f"Not complete: {self._place} has more than {MOST_KEYS:,} files. Only the first ones by name are "
+            f"listed, and the first {GLIMPSED:,} of each folder that you enter: the newest may be missing. "
+            "Set path_prefix of the profile to a folder."
         )
 
     def _forget(self) -> None:
         with self._lock:
-            self._complete, self._listed = False, None
+            self._complete, self._is_cut, self._listed = False, False, None
             self._rows = Columns()  # what it was shown of single folders since the listing began may stay
             self._draw()
         with contextlib.suppress(OSError):

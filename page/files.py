@@ -23,12 +23,11 @@ from ..storage.connect import connect
 from ..storage.keys import existing_key, existing_prefix
 from ..system.meter import Meter
 from . import browse_local, bucket_catalogue
-from .bucket_catalogue import State
+from .bucket_catalogue import GLIMPSED, State
 from .bucket_rows import ORDERS, Asked, Folder, Snapshot
 from .picker import chosen_profile, named_profile
 
 WINDOW = 1000  # entries of one answer
-GLIMPSED = 1000  # entries of a folder that is listed alone
 ASKED = 20
 ENDINGS = 200
 ENDING_CHARACTERS = 16

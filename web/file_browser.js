@@ -170,7 +170,8 @@ export class FileBrowser {
       return say("files_listing", { count: new Intl.NumberFormat(locale).format(state.count) })
     const count = filesText(say, locale, Math.max(0, (total ?? 0) - list.folders))
     const others = this.looks && hidden ? [say(hidden === 1 ? "hidden_one" : "hidden", { hidden })] : []
-    return [count, ...others].join(" · ")
+    const cut = state.is_cut ? [say("files_cut")] : []
+    return [count, ...cut, ...others].join(" · ")
   }
 
   /** The bucket has been listed again: the entries in sight stay where they are. */

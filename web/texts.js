@@ -237,6 +237,7 @@ export const TEXTS = {
   files_count: ["{count} files", "{count} 个文件"],
   files_selected: ["{count} selected", "已选择 {count} 项"],
   files_most: ["Only the first {count} are selected.", "只选择了前 {count} 项。"],
+  files_cut: ["not complete", "不完整"],
   files_listing: ["Not complete yet: {count} files so far", "尚未完成：目前 {count} 个文件"],
   files_insert: ["Add to workflow", "添加到工作流"],
   files_open: ["Open", "打开"],

@@ -73,6 +73,21 @@ def test_of_a_hundred_thousand_files_the_newest_come_first_and_few_cells_are_dra
     expect(cell(ours, "f0/000000.txt")).to_have_attribute("aria-posinset", "100007")
 
 
+def test_of_more_files_than_are_listed_it_says_that_they_are_not_complete(many, ours, monkeypatch):
+    monkeypatch.setattr(bucket_catalogue, "MOST_KEYS", 100_000)
+
+    def cut(self, *given):
+        known(self, *given)
+        self._is_cut = True
+
+    known = bucket_catalogue.BucketCatalogue.__init__
+    monkeypatch.setattr(bucket_catalogue.BucketCatalogue, "__init__", cut)
+    opened(ours)
+    expect(ours.locator(".cs-files-status")).to_have_text("100,000 files · not complete")
+    expect(ours.locator(".cs-models-notice")).to_contain_text("more than 100,000 files")
+    expect(ours.locator(".cs-models-notice")).to_contain_text("the newest may be missing")
+
+
 def test_search_kinds_and_orders_are_over_all_of_them(many, ours):
     opened(ours)
     ours.get_by_role("searchbox", name="Search files").fill("01234")

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from cloud_storage.errors import AccessDenied, Unreachable
+from cloud_storage.page import bucket_catalogue
 from cloud_storage.page.bucket_catalogue import BucketCatalogue
 from cloud_storage.page.bucket_rows import Asked
 from cloud_storage.storage.base import ObjectInfo, Page
@@ -43,6 +44,26 @@ def test_a_hundred_thousand_keys_are_listed_once_and_are_there_after_a_restart(m
     again = made(MemoryBucket())
     assert again.shown()[1].complete
     assert len(again.shown()[0]) == 100_000
+
+
+def test_a_bucket_of_too_many_keys_says_so_at_once_after_a_restart_too(made, monkeypatch):
+    monkeypatch.setattr(bucket_catalogue, "MOST_KEYS", 3)
+    bucket = MemoryBucket(["a/", "a/1", "a/2", "b", "c/1", "d"])  # the first one is the folder itself
+    known = made(bucket)
+    known.asked()
+    joined()
+    for each in (known, made(MemoryBucket())):
+        snapshot, state = each.shown()
+        assert snapshot.columns.keys == ["a/1", "a/2", "b"]
+        assert state.is_cut
+        assert state.error.startswith("Not complete: Bucket b has more than 3 files.")
+        assert each.must_look_into("c/")
+    bucket.keys = {"a", "b"}
+    known.refresh()
+    joined()
+    state = known.shown()[1]
+    assert (state.is_cut, state.error) == (False, "")
+    assert not known.must_look_into("c/")
 
 
 def test_what_has_arrived_is_shown_while_the_first_listing_runs(made):
