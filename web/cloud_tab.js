@@ -2,10 +2,11 @@
  * The content of the sidebar's tab "Cloud": one panel at a time, chosen by a row of tabs.
  *
  * Does not use ComfyUI. The element is made once, and shown again each time that the sidebar opens the tab. A panel is
- * an object with `open(place)`, which shows it in an element of its own, and `close()`, after which it asks nothing.
+ * an object with `open(place)`, which shows it in an element of its own, `close()`, after which it asks nothing, and,
+ * for the header, `tools`, a list of buttons.
  */
 
-import { element } from "./dom.js"
+import { button, element, icon } from "./dom.js"
 import { SidebarPlace, keepKeys } from "./sidebar_place.js"
 
 const MOVES = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }
@@ -13,8 +14,11 @@ const MOVES = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }
 let numbered = 0 // makes the ids of elements unique
 
 export class CloudTab {
-  /** `panels` are `{id, name, panel}` in their order; `look` is the class of the frontend's own design. */
-  constructor({ say, panels, look = "" }) {
+  /**
+   * `panels` are `{id, name, panel}` in their order; `look` is the class of the frontend's own design. `leave()` closes
+   * the sidebar, where its own tabs have a button for that.
+   */
+  constructor({ say, panels, look = "", leave }) {
     this.panels = panels
     this.shown = panels[0]
     const title = `cs-cloud-${++numbered}`
@@ -24,11 +28,15 @@ export class CloudTab {
       { class: "cs-tabs", role: "tablist", "aria-labelledby": title, keydown: (event) => this.onKey(event) },
       ...this.tabs.values(),
     )
+    this.tools = element("div", { class: "cs-cloud-tools" })
+    const label = say("close")
+    const leaving = leave ? [button(icon("cross"), leave, "cs-bare", { "aria-label": label, title: label })] : []
     this.body = element("div", { class: "cs-cloud-panel", role: "tabpanel", id: `cs-panel-${numbered}` })
     this.element = element(
       "section",
       { class: `cs-cloud ${look}`.trim(), "aria-labelledby": title },
-      element("header", {}, element("h2", { id: title }, say("cloud_title")), this.list),
+      element("header", {}, element("h2", { id: title }, say("cloud_title")), this.tools, ...leaving),
+      this.list,
       this.body,
     )
     keepKeys(this.element)
@@ -72,6 +80,7 @@ export class CloudTab {
       tab.tabIndex = name === id ? 0 : -1
     }
     this.body.setAttribute("aria-labelledby", this.tabs.get(id).id)
+    this.tools.replaceChildren(...(next.panel.tools ?? []))
     if (this.place.isTaken) next.panel.open(this.body)
   }
 

@@ -8,6 +8,7 @@ import { mayHaveOne } from "./thumbnails.js"
 // The last characters of a long name that stay visible: a number and the extension
 const NAME_END = 22
 const NARROW_END = 10
+const LEAST_BEGIN = 3 // fewer letters before them have no room for an ellipsis
 
 /** The sizes of both, in pixels; a row is as wide as the list. */
 export const LAYOUTS = { grid: { width: 96, height: 118 }, rows: { width: 0, height: 54 } }
@@ -52,7 +53,7 @@ export function cellOf(entry, { layout, folder, say, locale, pictures }) {
 export function nameOf(name, key, end = NAME_END) {
   const letters = [...name]
   const parts = [letters.slice(0, -end).join(""), letters.slice(-end).join("")]
-  const pieces = letters.length > end ? parts.map((part) => element("span", {}, part)) : [name]
+  const pieces = letters.length >= end + LEAST_BEGIN ? parts.map((part) => element("span", {}, part)) : [name]
   return element("span", { class: "cs-name", title: key }, ...pieces)
 }
 

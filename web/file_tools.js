@@ -1,5 +1,6 @@
 /**
- * The tools above a list of files: search, kind, order, with or without subfolders, as a grid or as rows.
+ * The tools above a list of files: search, kind, order, with or without subfolders, as a grid or as rows. Its `buttons`
+ * may be shown elsewhere.
  */
 
 import { button, element, icon } from "./dom.js"
@@ -58,6 +59,7 @@ export class FileTools {
     press(flat, Boolean(asked.flat))
     this.look = tool("files_rows", "rows", on.layOut)
     this.reload = tool("files_refresh", "reload", on.refresh)
+    this.buttons = [flat, this.look, this.reload]
     const field = element("label", { class: "cs-models-search" }, icon("search"), this.search)
     this.element = element(
       "div",

@@ -7,6 +7,7 @@ import { button, copy, dateOf, element, icon, sizeOf } from "./dom.js"
 import { FileBrowser } from "./file_browser.js"
 import { isFolder } from "./file_cells.js"
 import { ALL_FILES, FILE_KINDS } from "./kinds.js"
+import { ProfileChoice } from "./profile_choice.js"
 
 const MOST_INSERTED = 20 // nodes at once
 const HOURS = { 1: "files_hour", 24: "files_day", 168: "files_week" } // for which a shared link works
@@ -20,7 +21,7 @@ export class FilesTab {
    */
   constructor({ server, say, locale, on }) {
     Object.assign(this, { server, say, locale, on })
-    this.profiles = []
+    this.isSetUp = false
     this.browser = new FileBrowser({
       files: server.files,
       say,
@@ -35,22 +36,20 @@ export class FilesTab {
         openExample: on.openExample,
       },
     })
-    this.profile = element("select", {
-      class: "cs-field",
-      "aria-label": say("files_profile"),
-      change: () => this.showProfile(),
-      hidden: true,
-    })
+    this.tools = this.browser.tools.buttons
+    this.choice = new ProfileChoice({ server, say, changed: () => this.showProfile() })
     this.unset = element("div", { class: "cs-models-empty" })
     this.about = element("div", { class: "cs-files-about" })
     this.actions = element("div", { class: "cs-files-actions", role: "toolbar", "aria-label": say("files_actions") })
+    const parts = [this.about, this.actions, this.browser.status]
+    this.footer = element("footer", { class: "cs-files-footer" }, ...parts)
     this.element = element(
       "section",
       { class: "cs-files", "aria-label": say("cloud_files") },
-      this.profile,
+      this.choice.element,
       this.unset,
       this.browser.element,
-      element("footer", { class: "cs-files-footer" }, this.about, this.actions, this.browser.status),
+      this.footer,
     )
   }
 
@@ -58,7 +57,7 @@ export class FilesTab {
     this.place = place
     place.replaceChildren(this.element)
     this.browser.open()
-    if (!this.profiles.length) this.start()
+    if (!this.isSetUp) this.start()
     else this.browser.list.look()
   }
 
@@ -77,23 +76,16 @@ export class FilesTab {
   /** Ask which profiles there are, and show the one that is used by default; else `wanted`. */
   start(wanted) {
     return this.browser.run(async () => {
-      const { profiles, chosen, error } = await this.server.files.profiles()
-      this.profiles = profiles
-      const options = profiles.map(({ name, bucket }) =>
-        element("option", { value: name }, bucket ? `${name} · ${bucket}` : name),
-      )
-      this.profile.replaceChildren(...options)
-      this.profile.hidden = profiles.length < 2
-      this.browser.element.hidden = !profiles.length
-      this.unset.replaceChildren(...(profiles.length ? [] : this.setUpHelp(error)))
-      if (!profiles.length) return
-      this.profile.value = wanted ?? chosen
-      await this.showProfile()
+      const error = await this.choice.ask(wanted)
+      this.isSetUp = !error
+      for (const part of [this.browser.element, ...this.tools]) part.hidden = Boolean(error)
+      this.unset.replaceChildren(...(error ? this.setUpHelp(error) : []))
+      if (!error) await this.showProfile()
     })
   }
 
   showProfile() {
-    return this.browser.show({ folder: "" }, { place: { profile: this.profile.value } })
+    return this.browser.show({ folder: "" }, { place: { profile: this.choice.value } })
   }
 
   setUpHelp(error) {
@@ -117,6 +109,7 @@ export class FilesTab {
           : []
     this.about.replaceChildren(...about.flatMap((part) => [part, " "]))
     this.about.hidden = !about.length
+    this.footer.hidden = !about.length && !this.browser.status.textContent
     this.drawActions(files)
   }
 
@@ -135,7 +128,7 @@ export class FilesTab {
       if (files.length <= MOST_INSERTED) made.push(act("files_insert", () => this.insert(files), "cs-primary"))
       if (files.length === 1) made.push(act("files_open", () => this.openFile(files[0])))
       if (files.length === 1 && on.openWorkflow && on.mayHaveWorkflow(files[0].key))
-        made.push(act("files_workflow", () => on.openWorkflow(this.profile.value, files[0])))
+        made.push(act("files_workflow", () => on.openWorkflow(this.choice.value, files[0])))
       made.push(act(files.length === 1 ? "files_link" : "files_links", () => this.link(files)))
       if (files.length === 1) made.push(act("files_share", () => this.setShared(files[0].key)))
     }
@@ -157,7 +150,7 @@ export class FilesTab {
     if (tab) tab.opener = null
     return this.browser.run(async () => {
       try {
-        const address = await this.server.open({ profile: this.profile.value, key: file.key })
+        const address = await this.server.open({ profile: this.choice.value, key: file.key })
         if (tab) tab.location.replace(address)
         else window.open(address, "_blank", "noopener,noreferrer")
       } catch (error) {
@@ -168,13 +161,13 @@ export class FilesTab {
   }
 
   insert(files) {
-    this.on.insert(this.profile.value, files)
+    this.on.insert(this.choice.value, files)
   }
 
   link(files) {
     return this.browser.run(async () => {
       const found = []
-      for (const { key } of files) found.push(await this.server.files.link({ profile: this.profile.value, key }))
+      for (const { key } of files) found.push(await this.server.files.link({ profile: this.choice.value, key }))
       await copy(found.map(({ address }) => address).join("\n"))
       this.tell(found.every((one) => one.public) ? "copied" : "files_copied_private")
     })
@@ -182,7 +175,7 @@ export class FilesTab {
 
   share([file], hours) {
     return this.browser.run(async () => {
-      const asked = { profile: this.profile.value, key: file.key, hours }
+      const asked = { profile: this.choice.value, key: file.key, hours }
       await copy((await this.server.files.share(asked)).address)
       this.shared = ""
       this.tell("files_shared", { time: this.say(HOURS[hours]) })
@@ -192,7 +185,7 @@ export class FilesTab {
   drag(event, files) {
     if (!files.length) return event.preventDefault()
     const dragged = files.slice(0, MOST_INSERTED).map(({ key }) => ({ key }))
-    event.dataTransfer.setData(DRAGGED, JSON.stringify({ profile: this.profile.value, files: dragged }))
+    event.dataTransfer.setData(DRAGGED, JSON.stringify({ profile: this.choice.value, files: dragged }))
     event.dataTransfer.effectAllowed = "copy"
   }
 

@@ -57,6 +57,7 @@ export class ModelsTab {
       "aria-label": say("models_refresh"),
       title: say("models_refresh"),
     })
+    this.tools = [this.reload]
     this.search = element("input", {
       type: "search",
       placeholder: say("models_search"),
@@ -167,7 +168,7 @@ export class ModelsTab {
   /** A button to set up a bucket, if there is none. */
   async offerSetup() {
     if (!this.setup || (await this.setup.isConfigured()) || this.empty.dataset.what !== "off") return
-    this.empty.append(button(this.say("setup_title"), () => this.setup.open(), "cs-primary cs-setup-button"))
+    this.empty.append(button(this.say("setup_title"), () => this.setup.open(), "cs-primary"))
   }
 
   drawWorkflow() {

@@ -46,7 +46,7 @@ async function browse(host, node, widget) {
     say,
     locale: host.locale(),
     profile,
-    where: (used) => titleOf(profile, used),
+    where: (used) => titleOf(profile, used && say.choice(used)),
     start: typed,
     wants: PICKED[widget.name],
     kind: widget.name === "key" ? KIND_OF_NODE[node.comfyClass] : null,

@@ -3,14 +3,15 @@
  * 1.58; what one of them lacks is not shown.
  */
 
-import { button, element, sizeOf } from "./dom.js"
+import { addStyles, button, element, sizeOf } from "./dom.js"
 import { profileNames } from "./profile_names.js"
 import { FOLDER_SETTING } from "./send_page.js"
 
 const ID = "comfyui-cloud-storage"
 const PROFILE_SETTING = `${ID}.DefaultProfile`
 const PROFILE_NODE = "CloudStorageProfile"
-const SERVER = "" // the profile that the server's settings name
+const ENVIRONMENT = "(env vars)" // the profile that the server's settings name
+const SERVER = "(server)" // no choice of the user's; ComfyUI shows nothing for an empty value
 const SENT_FOLDER = "comfyui/sent/" // as page/send.py
 const TOAST_MILLISECONDS = 8000
 const KEYS = [
@@ -31,10 +32,16 @@ export function settingsExtension(host) {
     app.extensionManager?.toast?.add?.(shown)
   }
 
+  /** The profile that the user has chosen in the settings; "" for none. */
+  function chosenProfile() {
+    const chosen = app.extensionManager?.setting?.get?.(PROFILE_SETTING)
+    return !chosen || chosen === SERVER ? "" : chosen
+  }
+
   const open = () => host.sidebar.show("models")
 
   async function test() {
-    const profile = app.extensionManager?.setting?.get?.(PROFILE_SETTING) || "(env vars)"
+    const profile = chosenProfile() || ENVIRONMENT
     try {
       const lines = (await host.server().test({ profile })).map((line) => (Array.isArray(line) ? line : [line, {}]))
       toast(lines.some(([, { level }]) => level) ? "warn" : "success", lines.map(([text]) => say.message(text)))
@@ -60,10 +67,10 @@ export function settingsExtension(host) {
   }
 
   const state = ({ name, models, error }) =>
-    error ? say.message(error) : say("settings_state", { name, models: models || "off" })
+    error ? say.message(error) : say("settings_state", { name: say.choice(name), models: models || "off" })
 
   function mirrorState({ mirror, mirror_errors: errors }) {
-    const on = mirror.map(({ name, folders }) => say("settings_mirror_on", { name, folders: folders.join(", ") }))
+    const on = mirror.map(({ name, folders }) => say("settings_mirror_on", { name: say.choice(name), folders: folders.join(", ") }))
     return [...on, ...errors.map(say.message)].join(" ") || say("settings_mirror_off")
   }
 
@@ -72,6 +79,7 @@ export function settingsExtension(host) {
 
   /** How large the cache is, and a button that clears it. */
   function cache() {
+    addStyles()
     const shown = shownState(cacheState)
     const clear = button(say("settings_cache_clear"), async () => {
       clear.disabled = true
@@ -149,9 +157,9 @@ export function settingsExtension(host) {
     /** A new profile node begins with the user's profile; a workflow's own value replaces it. */
     nodeCreated(node) {
       if (node.comfyClass !== PROFILE_NODE) return
-      const chosen = app.extensionManager?.setting?.get?.(PROFILE_SETTING)
+      const chosen = chosenProfile()
       const widget = node.widgets?.find(({ name }) => name === "profile")
-      if (chosen && widget && profileNames().includes(chosen)) widget.value = chosen
+      if (widget && profileNames().includes(chosen)) widget.value = chosen
     },
 
     async setup() {

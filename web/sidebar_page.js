@@ -14,10 +14,12 @@ const PANELS = {
   transfers: ["cloud_transfers", "cloud_transfers_count"],
 }
 const SMALL_TITLES = [1, 33] // frontends before this one have a small title in capitals
+const CLOSE_BUTTONS = [1, 58] // this frontend has a button in each tab that closes it, and wider margins
 
 /** `host` is that of host.js. The sidebar has `extension`, to be registered after those that add panels. */
 export function sidebarOf({ app, locale }) {
   const added = new Map() // {make, badge} by the id of the panel
+  const toggle = () => app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${TAB}`)
   let tab
 
   function made() {
@@ -27,7 +29,8 @@ export function sidebarOf({ app, locale }) {
       const panel = added.get(id).make({ say, locale: locale() })
       return { id, name: say(PANELS[id][0]), panel }
     })
-    return (tab = new CloudTab({ say, panels, look: isOlder() ? "cs-small-titles" : "" }))
+    const look = isBefore(SMALL_TITLES) ? "cs-small-titles" : isBefore(CLOSE_BUTTONS) ? "" : "cs-wide-margins"
+    return (tab = new CloudTab({ say, panels, look, leave: isBefore(CLOSE_BUTTONS) ? undefined : toggle }))
   }
 
   function draw() {
@@ -50,7 +53,7 @@ export function sidebarOf({ app, locale }) {
     show(id) {
       made().show(id)
       if (app.extensionManager.sidebarTab?.activeSidebarTabId !== TAB)
-        app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${TAB}`)
+        toggle()
     },
     extension: {
       name: "comfyui-cloud-storage.sidebar",
@@ -74,7 +77,8 @@ export function sidebarOf({ app, locale }) {
   }
 }
 
-function isOlder() {
+/** Whether the frontend is older than a version. */
+function isBefore([wantedMajor, wantedMinor]) {
   const [major, minor] = String(window.__COMFYUI_FRONTEND_VERSION__ ?? "").split(".").map(Number)
-  return major < SMALL_TITLES[0] || (major === SMALL_TITLES[0] && minor < SMALL_TITLES[1])
+  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor)
 }

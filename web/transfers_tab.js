@@ -5,6 +5,7 @@
 
 import { addStyles, button, dateOf, element, icon, patch, sizeOf } from "./dom.js"
 import { isBusy } from "./model_library.js"
+import { profileText } from "./profile_choice.js"
 
 export class TransfersTab {
   /** `library` is a ModelLibrary, `transfers` a Transfers. */
@@ -98,7 +99,7 @@ export class TransfersTab {
     const { waiting = 0, entries = [], unreadable = [], sending, last } = transfers.outbox ?? {}
     if (!waiting && !sending && !last?.lines.length) return []
     const rows = entries.map(({ key, size, profile, bucket, saved, why }) => {
-      const details = [sizeOf(size, locale), [profile, bucket].filter(Boolean).join(" · "), dateOf(saved, locale)]
+      const details = [sizeOf(size, locale), profileText(say, { name: profile, bucket }), dateOf(saved, locale)]
       return this.row("up", "missing", key, details, why)
     })
     rows.push(...unreadable.map((text) => this.row("missing", "missing", text, [], "")))
@@ -121,8 +122,8 @@ export class TransfersTab {
         profile.waiting ? say("mirror_waiting", { count: profile.waiting }) : say("mirror_current"),
         profile.stored ? say("mirror_stored", { count: profile.stored }) : "",
       ]
-      const name = [profile.name, profile.bucket].filter(Boolean).join(" · ")
-      rows.push(this.row("cloud", profile.failing ? "missing" : "here", name, counts, profile.error))
+      const state = profile.failing ? "missing" : "here"
+      rows.push(this.row("cloud", state, profileText(say, profile), counts, profile.error))
       for (const { name: folder, note } of profile.folders ?? [])
         if (note) rows.push(this.row("folder", "missing", folder, [], note))
       for (const file of profile.files ?? []) {

@@ -36,7 +36,7 @@ class WorkflowDialog {
     this.id = `cs-workflow-${++numbered}`
     this.field = field
     field.id = this.id
-    const tools = element("div", { class: "cs-tools" }, this.field, this.rows.profile)
+    const tools = element("div", { class: "cs-tools" }, this.field, this.rows.choice.element)
     const look = "cs-picker cs-workflows"
     this.dialog = dialogOf({ look, title, close: say("close") }, tools, this.rows.scroller, this.notice, this.footer)
     this.place = this.dialog.querySelector(".cs-where")
@@ -75,7 +75,7 @@ class WorkflowDialog {
   async run(work) {
     if (this.isBusy) return
     this.isBusy = true
-    const controls = [...this.footer.querySelectorAll("button"), this.field, this.rows.profile]
+    const controls = [...this.footer.querySelectorAll("button"), this.field, this.rows.choice.element]
     for (const each of controls) each.disabled = true
     try {
       await work()
@@ -113,7 +113,7 @@ class SaveDialog extends WorkflowDialog {
     super({ title: say("workflow_save_title"), field, server, say, locale, on }, resolve)
     Object.assign(this, { content, version })
     field.value = version?.name ?? name
-    this.rows.profile.addEventListener("change", () => this.askToSave())
+    this.rows.choice.element.addEventListener("change", () => this.askToSave())
     this.askToSave()
     this.start(version?.profile)
   }
@@ -141,7 +141,7 @@ class SaveDialog extends WorkflowDialog {
     const name = this.field.value.trim()
     return this.run(async () => {
       await this.rows.known // before, nobody knows which profile it is
-      const profile = this.rows.profile.value
+      const profile = this.rows.choice.value
       const given = { profile, name, content: this.content(), replaces: replaces ?? this.seen(profile, name) }
       const said = await this.server.workflows.save(given)
       if (said.version) {
@@ -219,7 +219,7 @@ class OpenDialog extends WorkflowDialog {
 
   open(row) {
     if (!row) return
-    const profile = this.rows.profile.value
+    const profile = this.rows.choice.value
     this.run(async () => this.end({ profile, found: await this.server.workflows.read({ profile, key: row.key }) }))
   }
 }

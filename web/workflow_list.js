@@ -3,6 +3,7 @@
  */
 
 import { dateOf, element, icon } from "./dom.js"
+import { ProfileChoice } from "./profile_choice.js"
 import { RowList } from "./row_list.js"
 
 const ROW_PIXELS = 44
@@ -14,9 +15,7 @@ export class WorkflowList {
    */
   constructor({ server, say, locale, on }) {
     Object.assign(this, { server, say, locale, on, rows: [], words: [], answer: null })
-    const attributes = { class: "cs-field", "aria-label": say("files_profile"), change: () => this.load() }
-    this.profile = element("select", attributes)
-    this.profile.hidden = true
+    this.choice = new ProfileChoice({ server, say, changed: () => this.load() })
     this.note = element("p", { class: "cs-note" })
     this.scroller = element("div", { class: "cs-workflow-rows" })
     this.list = new RowList({
@@ -42,15 +41,9 @@ export class WorkflowList {
   /** Never rejects. */
   async ask(wanted) {
     try {
-      const { profiles, chosen, error } = await this.server.files.profiles()
-      if (!profiles.length) return this.tell(this.say.message(error), "cs-error")
-      const options = profiles.map(({ name, bucket }) =>
-        element("option", { value: name }, bucket ? `${this.say.choice(name)} · ${bucket}` : this.say.choice(name)),
-      )
-      this.profile.replaceChildren(...options)
-      this.profile.hidden = profiles.length < 2
-      this.profile.value = profiles.some(({ name }) => name === wanted) ? wanted : chosen
-      this.load()
+      const error = await this.choice.ask(wanted)
+      if (error) this.tell(this.say.message(error), "cs-error")
+      else this.load()
     } catch (error) {
       this.tell(error.message, "cs-error")
     }
@@ -69,7 +62,7 @@ export class WorkflowList {
     this.show()
     this.tell(this.say("loading"))
     try {
-      this.answer = await this.server.workflows.list({ profile: this.profile.value }, signal)
+      this.answer = await this.server.workflows.list({ profile: this.choice.value }, signal)
       this.rows = this.answer.workflows
       this.show()
     } catch (error) {

@@ -496,11 +496,16 @@ def test_texts_are_readable_in_both_themes(library, ours, theme):
                 const [red, green, blue] = parts.map(linear)
                 return 0.2126 * red + 0.7152 * green + 0.0722 * blue
             }
-            const back = light(theme === "light" ? "#f5f5f5" : "#171718")
+            const around = theme === "light" ? "#f5f5f5" : "#171718"
+            const backOf = (one) => {
+                const own = one && getComputedStyle(one).backgroundColor
+                return !one ? around : /^rgb\\(/.test(own) ? own : backOf(one.parentElement)
+            }
             const shown = [...document.querySelectorAll(".cs-models *")].filter((one) =>
                 [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
             return shown.map((one) => {
-                const [less, more] = [back, light(getComputedStyle(one).color)].sort((a, b) => a - b)
+                const both = [backOf(one), getComputedStyle(one).color].map(light)
+                const [less, more] = both.sort((a, b) => a - b)
                 return [one.textContent, (more + 0.05) / (less + 0.05)]
             })
         }""",

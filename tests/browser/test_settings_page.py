@@ -77,18 +77,24 @@ def test_a_new_profile_node_begins_with_the_users_profile(ours, cloud):
 
 def test_without_a_choice_or_with_a_profile_that_is_gone_the_servers_default_stays(ours, cloud):
     start(ours)
-    assert new_node(ours, "CloudStorageProfile") == "(env vars)"
+    assert new_node(ours, "CloudStorageProfile", "team") == "team"
+    start(ours, chosen="(server)")
+    assert new_node(ours, "CloudStorageProfile", "team") == "team"
     start(ours, chosen="gone")
     assert new_node(ours, "CloudStorageProfile") == "(env vars)"
 
 
 def test_the_profiles_of_the_server_can_be_chosen(ours, cloud):
     start(ours)
-    options = ours.evaluate(
-        "() => window.ours.settings.find(({ id }) => id.endsWith('.DefaultProfile')).options()"
+    default, options = ours.evaluate(
+        """() => {
+            const { defaultValue, options } = window.ours.settings.find(({ id }) => id.endsWith(".DefaultProfile"))
+            return [defaultValue, options()]
+        }"""
     )
-    assert [one["value"] for one in options] == ["", "(env vars)", "team"]
-    assert options[0]["text"] == "The server's default"
+    assert [one["value"] for one in options] == ["(server)", "(env vars)", "team"]
+    assert options[0] == {"text": "The server's default", "value": default}
+    assert default, "ComfyUI shows nothing for an empty value"
 
 
 # ------------------------------------------------------------ the menu, keys and the about page
@@ -154,6 +160,13 @@ def test_a_test_that_fails_is_a_warning_or_an_error_with_its_reason(ours, cloud,
     assert "COMFY_S3_BUCKET" in failed["detail"]
 
 
+def test_without_a_choice_the_test_is_of_the_servers_default(ours, cloud):
+    start(ours, chosen="(server)")
+    ours.evaluate(COMMAND, "test")
+    [said] = ours.evaluate("said")
+    assert "(server)" not in said["detail"]
+
+
 def test_the_test_is_of_the_users_profile(ours, cloud):
     start(ours, chosen="tem")
     ours.evaluate(COMMAND, "test")
@@ -211,6 +224,17 @@ def test_the_panel_shows_how_large_the_cache_is_and_clears_it(ours, cloud):
     ours.route("**/cloud_storage/cache/clear*", lambda route: route.abort())
     ours.get_by_role("button", name="Clear").click()
     expect(ours.locator("body")).to_contain_text("ComfyUI does not answer")
+
+
+def test_the_rows_of_the_panel_have_the_text_of_those_around_them(ours, cloud):
+    start(ours)
+    ours.evaluate("() => { document.body.style = 'font: 19px serif; color: rgb(1, 2, 3)' }")
+    for name in ("Server", "Mirror", "Cache"):
+        ours.evaluate(SETTING, name)
+        shown = ours.locator(".cs-setting-state")
+        ours.wait_for_function("document.styleSheets.length > 1")
+        look = shown.evaluate("one => [getComputedStyle(one).font, getComputedStyle(one).color]")
+        assert look == ["19px serif", "rgb(1, 2, 3)"], name
 
 
 def test_the_panel_is_in_chinese(ours, cloud):

@@ -101,7 +101,8 @@ def test_save_change_save_conflict_and_open(comfy, place):
     tab = comfy.evaluate(TAB)
     press(shown, "Open theirs")
     comfy.wait_for_function(f"() => ({TITLES})().join() === 'theirs'")
-    assert comfy.evaluate(TAB) == "flux/portrait.json" != tab
+    comfy.wait_for_function(f"() => ({TAB})() === 'flux/portrait.json'")  # a moment after its nodes
+    assert tab != "flux/portrait.json"
 
     retitle(comfy, "theirs and mine")
     expect(save(comfy)).to_have_count(0)
