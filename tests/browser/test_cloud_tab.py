@@ -38,6 +38,8 @@ def test_it_is_used_by_keyboard(ours):
     ours.locator("#before").focus()
     press = ours.keyboard.press
     press("Tab")
+    expect(ours.get_by_role("button", name="tool of files")).to_be_focused()
+    press("Tab")
     expect(ours.get_by_role("tab", name="Files")).to_be_focused()
     press("ArrowRight")
     expect(ours.get_by_role("tab", name="Models")).to_be_focused()
@@ -58,6 +60,36 @@ def test_a_number_stands_at_a_tab_as_long_as_there_is_one(ours):
     expect(ours.locator(".cs-count")).to_have_text(["12"])
     ours.evaluate("tab.count('transfers', 0, '')")
     expect(ours.locator(".cs-count")).to_have_count(0)
+
+
+def test_the_header_has_the_tools_of_the_panel_that_is_shown(ours):
+    expect(ours.locator("header").get_by_role("button")).to_have_text(["tool of files"])
+    ours.get_by_role("tab", name="Models").click()
+    expect(ours.locator("header").get_by_role("button")).to_have_count(0)
+    ours.get_by_role("tab", name="Files").click()
+    expect(ours.locator("header").get_by_role("button")).to_have_text(["tool of files"])
+
+
+def test_it_can_be_closed_where_comfyui_s_own_tabs_can(ours):
+    expect(ours.get_by_role("button", name="Close")).to_have_count(0)
+    ours.evaluate("open_tab('en', '', () => window.happened.push('leave'))")
+    ours.get_by_role("button", name="Close").click()
+    assert ours.evaluate("happened.at(-1)") == "leave"
+
+
+@pytest.mark.parametrize("look", ["", "cs-small-titles", "cs-wide-margins"])
+def test_the_title_is_one_line_above_the_tabs(ours, look):
+    ours.evaluate("look => open_tab('en', look)", look)
+    ours.evaluate("document.querySelector('#sidebar').style.width = '224px'")
+    title, header, tabs = ours.evaluate(
+        """() => ["h2", "header", "[role=tablist]"].map((one) => {
+            const box = document.querySelector(`.cs-cloud ${one}`).getBoundingClientRect()
+            return [box.top, box.bottom]
+        })"""
+    )
+    assert header[1] - header[0] == (38 if look == "cs-small-titles" else 64), "as ComfyUI's own"
+    assert (title[0] + title[1]) / 2 == pytest.approx((header[0] + header[1]) / 2, abs=1.5)
+    assert tabs[0] >= header[1]
 
 
 def test_it_makes_room_for_another_extension_that_gets_the_same_place(ours):

@@ -317,3 +317,71 @@ def test_what_a_name_says_is_text(cloud, ours):
     for made in hostile_texts.MADE:
         assert ours.locator(made).count() == 0
     assert not ours.evaluate(hostile_texts.RAN)
+
+
+# ------------------------------------------------------------ as ComfyUI's own tabs look
+
+
+def test_buttons_for_the_whole_list_are_in_the_header(many, ours):
+    opened(ours)
+    for name in ("Only this folder, without its subfolders", "As a list", "List the bucket again"):
+        expect(ours.locator("header").get_by_role("button", name=name)).to_be_visible()
+    ours.get_by_role("tab", name="Transfers").click()
+    expect(ours.locator("header").get_by_role("button")).to_have_count(0)
+
+
+def test_the_ending_of_a_file_is_within_its_cell_and_below_the_drawing(cloud, ours):
+    put(cloud, "a.safetensors", "b.gguf", "c.superlongend")
+    opened(ours)
+    expect(ours.locator(".cs-ending")).to_have_count(3)
+    for ending in ours.locator(".cs-ending").all():
+        inside = ending.evaluate(
+            """one => {
+                const box = (each) => each.getBoundingClientRect()
+                const around = [one.closest(".cs-cell"), one.parentNode.querySelector("svg")]
+                const [own, cell, drawn] = [one, ...around].map(box)
+                return own.left >= cell.left && own.right <= cell.right && own.top >= drawn.bottom - 2
+            }"""
+        )
+        assert inside
+
+
+@pytest.mark.parametrize("name", ["a workflow of mine.json", "comfyui/texts/notes.txt"])
+def test_a_name_that_fits_has_no_gap(cloud, ours, name):
+    put(cloud, name)
+    opened(ours)
+    ours.evaluate("document.querySelector('#sidebar').style.width = '520px'")
+    ours.get_by_role("button", name="As a list").click()
+    shown = ours.locator(f'.cs-row[title^="{name}"] .cs-name')
+    expect(shown).to_be_visible()
+    gaps = shown.evaluate(
+        """one => {
+            const parts = [...one.childNodes].map((part) => {
+                const range = document.createRange()
+                range.selectNodeContents(part)
+                return range.getBoundingClientRect()
+            })
+            return parts.slice(1).map((part, number) => part.left - parts[number].right)
+        }"""
+    )
+    assert all(gap < 1 for gap in gaps)
+
+
+def test_without_anything_to_say_there_is_no_footer(cloud, ours):
+    ours.route("**/files/list*", lambda route: None)
+    opened(ours)
+    expect(ours.get_by_role("heading", name="Loading")).to_be_visible()
+    expect(ours.locator(".cs-files-footer")).to_be_hidden()
+
+
+def test_the_profiles_are_named_in_the_users_language(cloud, ours):
+    answer = {
+        "profiles": [{"name": "(env vars)", "bucket": "b"}, {"name": "team", "bucket": ""}],
+        "chosen": "team",
+        "error": "",
+    }
+    ours.route("**/files/profiles*", lambda route: route.fulfill(json=answer))
+    opened(ours, "zh")
+    options = ours.locator(".cs-files > select option")
+    expect(options).to_have_text(["（环境变量或默认配置） · b", "team"])
+    expect(ours.locator(".cs-files > select")).to_have_value("team")

@@ -88,8 +88,8 @@ def test_the_profiles_of_the_server_can_be_chosen(ours, cloud):
     start(ours)
     default, options = ours.evaluate(
         """() => {
-            const { defaultValue, options } = window.ours.settings.find(({ id }) => id.endsWith(".DefaultProfile"))
-            return [defaultValue, options()]
+            const one = window.ours.settings.find(({ id }) => id.endsWith(".DefaultProfile"))
+            return [one.defaultValue, one.options()]
         }"""
     )
     assert [one["value"] for one in options] == ["(server)", "(env vars)", "team"]

@@ -93,8 +93,10 @@ def test_the_mirror_says_what_it_sends_and_why_it_fails(ours):
 
 def test_it_speaks_chinese(ours):
     ours.said["transfers/waiting"] = OUTBOX
+    ours.said["mirror/state"] = MIRROR
     opened(ours, "zh")
     expect(ours.get_by_role("button", name="立即上传")).to_be_visible()
+    expect(ours.get_by_text("（环境变量或默认配置） · b", exact=True)).to_be_visible()
 
 
 def test_a_comfyui_that_does_not_answer_is_said(ours):

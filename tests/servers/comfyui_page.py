@@ -119,11 +119,11 @@ def only(page: Any, kind: str) -> None:
         """kind => {
             const nodes = comfy.graph.nodes, sources = new Map()
             for (const [, from, , to] of comfy.graph.serialize().links)
-                sources.set(to, [...(sources.get(to) ?? []), from])
+                sources.set(String(to), [...(sources.get(String(to)) ?? []), String(from)])
             const needed = new Set()
             const need = (id) => needed.has(id) || (needed.add(id), (sources.get(id) ?? []).forEach(need))
-            for (const node of nodes) if (!kind || node.type === kind) need(node.id)
-            for (const node of nodes) node.mode = needed.has(node.id) ? 0 : 2
+            for (const node of nodes) if (!kind || node.type === kind) need(String(node.id))
+            for (const node of nodes) node.mode = needed.has(String(node.id)) ? 0 : 2
         }""",
         kind,
     )
