@@ -70,7 +70,9 @@ export function settingsExtension(host) {
     error ? say.message(error) : say("settings_state", { name: say.choice(name), models: models || "off" })
 
   function mirrorState({ mirror, mirror_errors: errors }) {
-    const on = mirror.map(({ name, folders }) => say("settings_mirror_on", { name: say.choice(name), folders: folders.join(", ") }))
+    const on = mirror.map(({ name, folders }) => {
+      return say("settings_mirror_on", { name: say.choice(name), folders: folders.join(", ") })
+    })
     return [...on, ...errors.map(say.message)].join(" ") || say("settings_mirror_off")
   }
 
