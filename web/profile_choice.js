@@ -1,6 +1,6 @@
 /**
- * The choice of a profile above a list: a drop-down of the server's profiles and their buckets, not shown where there is
- * only one. Does not use ComfyUI.
+ * The choice of a profile above a list: a drop-down of the server's profiles and their buckets, not shown where there
+ * is only one. Does not use ComfyUI.
  */
 
 import { element } from "./dom.js"
