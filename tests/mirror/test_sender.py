@@ -96,3 +96,19 @@ def test_content_that_the_bucket_had_is_not_renewed_but_gets_a_name_of_its_own_t
     assert sent(target, cloud).key == other.key
     assert (cloud.read("output/a.png"), cloud.read(other.key)) == (b"same", b"changed again")
     assert len(list(cloud.list())) == 2
+
+
+def test_what_somebody_replaces_just_before_it_is_renewed_is_left(target, cloud, monkeypatch):
+    (target.root / "a.png").write_bytes(b"first")
+    sent(target, cloud)
+    stored = type(cloud).put
+
+    def late(self, key, source, options, meter, **conditions):
+        if conditions.get("replaces"):
+            stored(self, key, b"theirs", PutOptions(), meter)
+        return stored(self, key, source, options, meter, **conditions)
+
+    monkeypatch.setattr(type(cloud), "put", late)
+    (target.root / "a.png").write_bytes(b"second")
+    other = sent(target, cloud).key
+    assert (cloud.read("output/a.png"), cloud.read(other)) == (b"theirs", b"second")

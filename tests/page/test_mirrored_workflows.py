@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 from cloud_storage.comfyui import folders
 from cloud_storage.mirror import mirrored_folder, profile_mirror, service
+from cloud_storage.system.meter import Meter
 from page_requests import WORKFLOWS, content, put
 
 ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
@@ -144,6 +146,15 @@ def test_the_menu_asks_before_it_replaces_what_somebody_else_has_saved(cloud, me
     put(cloud, KEY, data=with_id("theirs").encode())
     assert menu("mine, later")["conflict"]["etag"] == cloud.stat(KEY).etag
     assert texts(cloud) == {"a.json": "theirs"}
+
+
+def test_the_menu_asks_before_it_replaces_what_the_mirror_has_found_there(cloud, menu, ctrl_s):
+    data = with_id("of both").encode()
+    options = cloud.recording("application/json", hashlib.sha256(data).hexdigest())
+    cloud.put(KEY, data, options, Meter())
+    ctrl_s("of both")
+    assert "conflict" in menu("later")
+    assert texts(cloud) == {"a.json": "of both"}
 
 
 def test_the_menu_asks_before_it_replaces_the_only_copy(cloud, menu, ctrl_s, mirrored):

@@ -79,3 +79,21 @@ def test_what_was_written_by_another_program_is_a_conflict_without_a_machine(clo
     conflict = save(text="mine").json["conflict"]
     assert conflict["saved_on"] == ""
     assert conflict["etag"] == cloud.stat(f"{WORKFLOWS}a.json").etag
+
+
+def test_what_is_replaced_while_it_is_opened_is_not_taken_for_the_version_before(
+    cloud, ask, save, monkeypatch
+):
+    save(text="first")
+    described, replaced = type(cloud).stat, []
+
+    def late(self, key):
+        info = described(self, key)
+        if not replaced:
+            replaced.append(key)
+            put(self, key, data=content("second").encode())
+        return info
+
+    monkeypatch.setattr(type(cloud), "stat", late)
+    answer = ask("workflows/read", key=f"{WORKFLOWS}a.json")
+    assert (answer.status, answer.json["kind"]) == (409, "Changed")
