@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from array import array
 from bisect import bisect_left
@@ -63,11 +62,14 @@ class Columns:
 
     def changed(self, changes: Mapping[str, ObjectInfo | None]) -> Columns:
         """Return a copy sorted by key, with ``changes`` in place of the rows of their keys; None: no row."""
-        made = self._taken([row for row, key in enumerate(self.keys) if key not in changes])
+        if changes:
+            made = self._taken([row for row, key in enumerate(self.keys) if key not in changes])
+        else:
+            made = Columns(self.keys[:], self.sizes[:], self.times[:], self.etags[:])
         for info in filter(None, changes.values()):
             made.add(info)
-        if all(one <= other for one, other in itertools.pairwise(made.keys)):
-            return made  # as a server lists them
+        if made.keys == sorted(made.keys):  # as a server lists them
+            return made
         return made._taken(sorted(range(len(made.keys)), key=made.keys.__getitem__))
 
     def _taken(self, rows: Sequence[int]) -> Columns:
@@ -156,13 +158,12 @@ class Snapshot:
 
     def _order(self, order: str) -> array[int]:
         if order not in self._orders:
-            count, columns = range(len(self)), self._columns
-            rows: Sequence[int] = count
-            if order in ("newest", "oldest"):  # equal ones by key
-                rows = sorted(count, key=columns.times.__getitem__, reverse=order == "newest")
-            elif order == "largest":
-                rows = sorted(count, key=columns.sizes.__getitem__, reverse=True)
-            self._orders[order] = array("I", rows)
+            import numpy as np
+
+            times, sizes = np.asarray(self._columns.times), np.asarray(self._columns.sizes)
+            values = {"newest": -times, "oldest": times, "largest": -sizes}.get(order)
+            rows = np.arange(len(self)) if values is None else np.argsort(values, kind="stable")
+            self._orders[order] = array("I", rows.astype(np.uint32).tobytes())
         return self._orders[order]
 
     def _folders(self, asked: Asked, low: int, high: int) -> list[Folder]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import struct
+import sys
 import threading
 
 import pytest
 from cloud_storage.errors import AccessDenied, Unreachable
 from cloud_storage.page import bucket_catalogue
-from cloud_storage.page.bucket_catalogue import BucketCatalogue
+from cloud_storage.page.bucket_catalogue import VERSION, BucketCatalogue
 from cloud_storage.page.bucket_rows import Asked
 from cloud_storage.storage.base import ObjectInfo, Page
 from memory_bucket import MemoryBucket
@@ -26,7 +29,7 @@ def keys(known, asked=Asked(order="name")):  # noqa: B008  it is frozen
 @pytest.fixture
 def made(tmp_path):
     def make(bucket):
-        return BucketCatalogue("name", "Bucket b", lambda: bucket, tmp_path / "x" / "files.json")
+        return BucketCatalogue("name", "Bucket b", lambda: bucket, tmp_path / "x" / "files.keys")
 
     return make
 
@@ -111,11 +114,52 @@ def test_a_listing_that_fails_keeps_what_was_known_unless_it_is_forbidden(made):
     assert keys(made(bucket)) == [], "nor is it on the disk"
 
 
+def written(**changes):
+    """A file of one key, with some of what is written about it changed."""
+    rest = bytes(8) + struct.pack("d", 1.0) + b"key\0\0etag"
+    about = {"version": VERSION, "byteorder": sys.byteorder, "listed": 0, "count": 1, "bytes": len(rest)}
+    return json.dumps({**about, **changes}).encode() + b"\n" + rest
+
+
 @pytest.mark.parametrize(
     "content",
-    ["", "{}", "[1]", '{"version": 1, "listed": 0, "keys": [1], "sizes": [1], "times": [0], "etags": [""]}'],
+    [
+        *(
+            b"",
+            b"{}",
+            b"[1]",
+            b"[" * 100_000,
+            b"\xff" * 100,
+            written()[:-6],
+            written()[:60],
+            written() + b"\0x",
+        ),
+        *(
+            written(version=1),
+            written(bytes=1),
+            written(byteorder="other"),
+            written(listed="x"),
+            written(listed=1e300),
+        ),
+        *(written(count=count) for count in (0, 2, -1, "1", None, 1e9)),
+        written().replace(struct.pack("d", 1.0), struct.pack("d", float("nan"))),
+    ],
 )
 def test_a_damaged_file_is_not_used(made, tmp_path, content):
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "files.json").write_text(content)
+    (tmp_path / "x" / "files.keys").write_bytes(content)
+    assert keys(made(MemoryBucket(["a"]))) == []
+
+
+def test_what_is_written_is_read_again(made, tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "files.keys").write_bytes(written())
+    assert keys(made(MemoryBucket())) == ["key"]
+    known = made(MemoryBucket(["a\nb", "ü", "z\ud800"]))  # half a character is none of another program
+    known.refresh()
+    joined()
+    assert keys(made(MemoryBucket())) == ["a\nb", "z?", "ü"]
+    known = made(MemoryBucket())
+    known.refresh()
+    joined()
     assert keys(made(MemoryBucket(["a"]))) == []
