@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MediaError, sentence
+from ..system import thread_priority
 from .formats import AudioFormat, Container
 
 _DISK_ERRORS = frozenset(
@@ -98,7 +99,7 @@ class Output:
     def encode(self, stream: Any, frame: Any) -> None:  # noqa: ANN401
         """Encode a frame and write its packets; None ends the stream."""
         name = stream.codec_context.name
-        with self._errors_of(f"the encoder {name}"):
+        with self._errors_of(f"the encoder {name}"), thread_priority.kept():  # the first frame opens it
             packets = stream.encode(frame)
         self.mux(packets)
 

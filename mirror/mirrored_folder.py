@@ -41,6 +41,10 @@ class Waiting:
     not_before: float = 0.0
     meter: Meter | None = None  # of its bytes, while it is being sent
 
+    def is_ready(self, now: float) -> bool:
+        """Return whether it is to be sent now: it is not being sent, nor has it just failed."""
+        return self.meter is None and self.not_before <= now
+
     def failed(self, error: str, now: float) -> None:
         self.attempts += 1
         self.error = error
@@ -238,7 +242,7 @@ class MirroredFolder:
         """Return a file to send now; nobody else gets it until its ``meter`` is None again."""
         with self._changed:
             for one in self._waiting.values():
-                if one.meter is None and one.not_before <= now:
+                if one.is_ready(now):
                     one.meter = meter
                     return one
         return None

@@ -123,7 +123,8 @@ class ProfileMirror:
         self._start()
 
     def _start(self) -> None:
-        ready = sum(one.meter is None for folder in self.folders for one in folder.waiting())
+        now = time.monotonic()
+        ready = sum(one.is_ready(now) for folder in self.folders for one in folder.waiting())
         while True:
             with self._lock:
                 most = 1 if self.failure is not None else min(self._threads_max, ready)

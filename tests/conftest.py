@@ -314,6 +314,15 @@ def proxy(fast_place: Place) -> Iterator[Any]:
         yield proxy
 
 
+@pytest.fixture(autouse=True, scope="module")
+def ordinary_threads() -> Iterator[None]:
+    """The thread of the tests is as it was: a real-time one would let no other thread or server work."""
+    get = getattr(os, "sched_getscheduler", lambda thread: None)
+    before = get(0)
+    yield
+    assert get(0) == before
+
+
 @pytest.fixture
 def folder() -> str:
     """A prefix of its own in the bucket."""

@@ -9,6 +9,7 @@ from av.format import ContainerFormat
 from cloud_storage import errors
 from cloud_storage.media import container, forbidden_formats
 from cloud_storage.media.video import frame_sinks, frame_window, video_loader
+from cloud_storage.system import thread_priority
 from cloud_storage.system.meter import Meter
 
 NAMES_FILES = (
@@ -132,7 +133,8 @@ def test_any_kind_of_video_is_loaded(tmp_path, kind):
 @pytest.mark.parametrize("count", [1, 5])
 def test_an_animated_avif_is_a_video_and_a_still_one_an_image(tmp_path, count):
     kind = films.Kind("avif", "libsvtav1", muxer="avif", encoder_options={"preset": "8"})
-    path = films.write(tmp_path / "f.avif", kind, films.numbered(count), 25)
+    with thread_priority.kept():
+        path = films.write(tmp_path / "f.avif", kind, films.numbered(count), 25)
     window = frame_window.Window()
     if count == 1:
         with pytest.raises(errors.MediaError, match=r"an AVIF image.*Load Image from Cloud"):

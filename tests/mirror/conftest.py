@@ -33,6 +33,15 @@ class Mirrored:
         path.write_bytes(data)
         return path
 
+    def look_until(self, is_so, looks=4000):
+        """Look until something is so."""
+        for _ in range(looks):
+            if is_so():
+                return
+            self.mirror.look()
+            time.sleep(0.005)
+        raise AssertionError(self.mirror.state())
+
     def settled(self, looks=400):
         for one in self.mirror.profiles:
             for folder in one.folders:  # the time of a folder is too coarse for what a test does at once

@@ -71,6 +71,5 @@ def test_the_mirror_deletes_by_itself_if_the_setting_asks_for_it(stored, monkeyp
     monkeypatch.setenv("COMFY_S3_MIRROR_DELETE_AFTER_DAYS", "30")
     stored.restarted()
     stored.settled()
-    while there(stored):
-        stored.mirror.look()
+    stored.look_until(lambda: not there(stored))
     assert len(stored.stored()) == 5

@@ -17,8 +17,11 @@ def test_one_file_that_cannot_be_stored_does_not_stop_the_others(switched_on):
     switched_on.write(f"{deep}/too-long.png")
     switched_on.write("good.png")
     profile = switched_on.mirror.profiles[0]
-    while not (profile.sent and any(each["status"] == "failed" for each in profile_state(profile)["files"])):
-        switched_on.mirror.look()
+
+    def has_failed():
+        return any(each["status"] == "failed" for each in profile_state(profile)["files"])
+
+    switched_on.look_until(lambda: profile.sent and has_failed())
     assert switched_on.stored() == ["comfyui/output/good.png"]
     state = profile_state(profile)
     assert (state["failing"], state["waiting"], state["stored"]) == (False, 1, 1)
@@ -35,8 +38,7 @@ def test_a_full_disk_of_the_journal_is_said_and_nothing_is_stored_twice(switched
     assert state["failing"]
     assert "journal" in state["profiles"][0]["error"]
     journal._database.execute("PRAGMA query_only = OFF")
-    while switched_on.mirror.state()["waiting"]:
-        switched_on.mirror.look()
+    switched_on.look_until(lambda: not switched_on.mirror.state()["waiting"])
     assert switched_on.stored() == ["comfyui/output/a.png"]
     assert not switched_on.mirror.state()["failing"]
 

@@ -194,8 +194,7 @@ def test_what_fails_waits_and_arrives_once_when_the_bucket_is_back(switched_on, 
     assert (state["failing"], state["waiting"]) == (True, 5)
     assert "the network is down" in state["profiles"][0]["error"]
     is_away.clear()
-    while switched_on.mirror.state()["waiting"]:
-        switched_on.mirror.look()
+    switched_on.look_until(lambda: not switched_on.mirror.state()["waiting"])
     switched_on.settled()
     assert len(puts) == len(switched_on.stored()) == 5
     assert [(event, about["failing"], about["waiting"]) for event, about, _ in comfyui.events] == [
@@ -219,8 +218,7 @@ def test_an_answer_that_is_lost_after_the_object_was_stored_stores_it_once(switc
     switched_on.write("a.png", b"small")
     switched_on.write("b.mp4", LARGE)
     switched_on.settled()
-    while switched_on.mirror.state()["waiting"]:
-        switched_on.mirror.look()
+    switched_on.look_until(lambda: not switched_on.mirror.state()["waiting"])
     assert switched_on.stored() == ["comfyui/output/a.png", "comfyui/output/b.mp4"]
     assert switched_on.rows()["b.mp4"].own
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from cloud_storage import errors
+from cloud_storage.media import output_file
 from cloud_storage.media.video import frame_sinks, frame_window, video_loader, video_plan, video_writer
 from cloud_storage.media.video.video_plan import VideoFile, VideoFrames
 from cloud_storage.media.workflow_metadata import Metadata
@@ -309,6 +312,21 @@ def test_frames_of_the_same_time_are_all_encoded(tmp_path, format, codec):
             file.mux(packet)
     path, _, _ = write(tmp_path, VideoFile(source), format, codec)
     assert films.numbers(load(path).frames) == list(range(9))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SVT-AV1 takes there what root may have")
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
+def test_no_encoder_makes_a_thread_of_this_process_a_real_time_one(tmp_path, monkeypatch, codec):
+    seen, mux = [], output_file.Output.mux
+
+    def look(self, packets):
+        seen.append({os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()})
+        mux(self, packets)
+
+    monkeypatch.setattr(output_file.Output, "mux", look)
+    write(tmp_path, pictures(70, width=128, height=128), "mp4", codec)
+    assert len(seen) > 70
+    assert all(policies == {os.SCHED_OTHER} for policies in seen)
 
 
 def test_audio_with_rounded_times_is_encoded_without_a_gap(tmp_path):
