@@ -22,6 +22,7 @@ from cloud_storage.storage.base import PutOptions
 from cloud_storage.storage.connect import BACKENDS, storage_of
 from cloud_storage.storage.oss import client as oss_client
 from cloud_storage.storage.s3 import client as s3_client
+from cloud_storage.storage.s3 import kept_connection
 from cloud_storage.system.meter import Meter
 from conftest import _oss, make_place, outputs_of, own_prefix
 from fault_operations import OPERATIONS
@@ -85,6 +86,7 @@ PATIENCE = [
     (module, name, getattr(module, name))
     for module, name in (
         (s3_client, "READ_SECONDS"),
+        (kept_connection, "READ_SECONDS"),
         (oss_client, "READ_SECONDS"),
         (connection_watch, "SLOW_SECONDS"),
         (connection_watch, "SILENT_SECONDS"),

@@ -305,9 +305,10 @@ def test_a_certificate_nobody_vouches_for_is_named(fast_place, servers, tmp_path
 def test_a_silent_server_is_a_time_out(shaky, proxy, monkeypatch, fast_place):
     from cloud_storage.storage.oss import client as oss_client
     from cloud_storage.storage.s3 import client as s3_client
+    from cloud_storage.storage.s3 import kept_connection
 
-    monkeypatch.setattr(s3_client, "READ_SECONDS", 0.2)
-    monkeypatch.setattr(oss_client, "READ_SECONDS", 0.2)
+    for module in (s3_client, kept_connection, oss_client):
+        monkeypatch.setattr(module, "READ_SECONDS", 0.2)
     hasty = fast_place.open(endpoint_url=proxy.url, path_prefix="hasty/")
     proxy.add(Fault(Cut("response", how="silence"), times=None))
     with pytest.raises(errors.Unreachable, match=r"silent|in time|timed out"):
