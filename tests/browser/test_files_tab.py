@@ -160,6 +160,8 @@ def test_a_list_higher_than_an_element_can_be_is_shown_whole(many, ours):
             return [isFilled, ...tops.slice(1).map((one, place) => Math.round(one - tops[place]))]
         }"""
         expect(cell(ours, {0: "f0/", 0.37: "f", 1: "f0/000000"}[part]).first).to_be_attached()
+        is_whole = f"each => [...new Set(({gaps})(each))].join() === 'true,118'"  # once they are drawn anew
+        ours.wait_for_function(is_whole, arg=scroller.element_handle())
         assert set(scroller.evaluate(gaps)) == {True, 118}
     ours.locator(".cs-cell").last.click()
     ours.keyboard.press("Home")
