@@ -159,7 +159,7 @@ def _version(info: ObjectInfo) -> dict[str, Any]:
 
 
 def _folder(profile: Profile) -> str:
-    return Names("workflows", profile.mirror.prefix).key("")
+    return Names(saved_workflows.FOLDER, profile.mirror.prefix).key("")
 
 
 def _key(folder: str, name: str, storage: Storage) -> str:

@@ -5,10 +5,10 @@
 
 import { DRAGGED, FilesTab } from "./files_tab.js"
 import { loaderOf } from "./kinds.js"
+import { ENVIRONMENT } from "./profile_names.js"
 import { mayHaveWorkflow } from "./workflow_inside.js"
 
 const PROFILE_NODE = "CloudStorageProfile"
-const ENVIRONMENT = "(env vars)" // what nodes use without a profile node
 const EXAMPLE = "save-and-share" // needs no model
 const GAP_PIXELS = 40
 const MODELS_FOLDER = /(?:^|\/)models\/([^/]+)\// // in a key: the folder of a type

@@ -3,6 +3,7 @@
  * alone says nothing of a bucket or a key.
  */
 
+export const ENVIRONMENT = "(env vars)" // as profiles_file.ENVIRONMENT: what nodes use without a profile node
 const PROFILE_NODE = "CloudStorageProfile"
 
 /** An empty list where the node is not known. */

@@ -4,13 +4,12 @@
  */
 
 import { addStyles, button, element, sizeOf } from "./dom.js"
-import { profileNames } from "./profile_names.js"
+import { ENVIRONMENT, profileNames } from "./profile_names.js"
 import { FOLDER_SETTING } from "./send_page.js"
 
 const ID = "comfyui-cloud-storage"
 const PROFILE_SETTING = `${ID}.DefaultProfile`
 const PROFILE_NODE = "CloudStorageProfile"
-const ENVIRONMENT = "(env vars)" // the profile that the server's settings name
 const SERVER = "(server)" // no choice of the user's; ComfyUI shows nothing for an empty value
 const SENT_FOLDER = "comfyui/sent/" // as page/send.py
 const TOAST_MILLISECONDS = 8000

@@ -2,11 +2,12 @@
  * Finds the profile that a node will use: the node that is wired to its input `profile` in the graph on the page.
  */
 
+import { ENVIRONMENT } from "./profile_names.js"
+
 const PROFILE_NODE = "CloudStorageProfile"
 const PROFILE_INPUT = "profile"
 const SETTINGS = ["profile", "provider", "bucket", "path_prefix", "region"]
 const FROM_PROFILE = "(from profile)" // as settings.FROM_PROFILE: overrides nothing
-const ENVIRONMENT = "(env vars)" // as settings.ENVIRONMENT
 const NEVER = 2 // modes of a node: it does not run,
 const BYPASSED = 4 // or is left out; both leave the input without a value
 const SUBGRAPH_INPUT = -10 // the origin of links that come into a subgraph from outside

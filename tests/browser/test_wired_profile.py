@@ -1,4 +1,4 @@
-"""What web/wired_profile.js repeats of the server's settings, compared with them."""
+"""What the page repeats of the server's settings, compared with them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import re
 from cloud_storage.config import profiles_file, settings
 from conftest import ROOT
 
-SOURCE = (ROOT / "web" / "wired_profile.js").read_text(encoding="utf-8")
 
-
-def constant(name: str):
-    return json.loads(re.search(rf"^const {name} = (.+?)(?: //.*)?$", SOURCE, re.MULTILINE)[1])
+def constant(name: str, module: str = "wired_profile.js"):
+    source = (ROOT / "web" / module).read_text(encoding="utf-8")
+    return json.loads(re.search(rf"^(?:export )?const {name} = (.+?)(?: //.*)?$", source, re.MULTILINE)[1])
 
 
 def test_the_page_knows_the_settings_that_a_profile_node_may_override():
@@ -22,4 +21,4 @@ def test_the_page_knows_the_settings_that_a_profile_node_may_override():
 
 def test_the_page_knows_the_values_that_stand_for_no_setting():
     assert constant("FROM_PROFILE") == settings.FROM_PROFILE
-    assert constant("ENVIRONMENT") == profiles_file.ENVIRONMENT
+    assert constant("ENVIRONMENT", "profile_names.js") == profiles_file.ENVIRONMENT

@@ -251,24 +251,31 @@ def test_create_never_replaces(storage):
     assert storage.stat("once.txt").etag == first.etag
 
 
-def test_of_many_that_create_one_key_one_wins(storage):
-    outcomes = []
-    start = threading.Barrier(8)
+def stored_in_a_race(storage, refusal, **condition):
+    """What was stored of eight threads' different contents, all for "race.txt" at once; ``refusal`` is the
+    error of the others.
+    """
+    stored, start = [], threading.Barrier(8)
 
-    def create(number):
+    def store(content):
         start.wait()
         try:
-            storage.put("race.txt", f"{number}".encode(), PutOptions(), Meter(), create=True)
-            outcomes.append(number)
-        except errors.AlreadyExists:
+            storage.put("race.txt", content, PutOptions(), Meter(), **condition)
+            stored.append(content)
+        except refusal:
             pass
 
-    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=store, args=(f"{number}".encode(),)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [f"{number}".encode() for number in outcomes] == [storage.read("race.txt")]
+    return stored
+
+
+def test_of_many_that_create_one_key_one_wins(storage):
+    stored = stored_in_a_race(storage, errors.AlreadyExists, create=True)
+    assert stored == [storage.read("race.txt")]
 
 
 def test_an_object_is_replaced_only_while_it_is_the_expected_one(storage):
@@ -289,26 +296,12 @@ def test_an_object_is_replaced_only_while_it_is_the_expected_one(storage):
 
 def test_of_many_that_replace_one_version_one_wins(storage, place):
     first = put(storage, "race.txt", b"first")
-    outcomes, start = [], threading.Barrier(8)
-
-    def replace(number):
-        start.wait()
-        try:
-            storage.put("race.txt", f"{number}".encode(), PutOptions(), Meter(), replaces=first.etag)
-            outcomes.append(f"{number}".encode())
-        except errors.Changed:
-            pass
-
-    threads = [threading.Thread(target=replace, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    stored = stored_in_a_race(storage, errors.Changed, replaces=first.etag)
     there = storage.read("race.txt")
     if place.is_oss:  # it has no If-Match for a write: the version is compared before
-        assert there in outcomes
+        assert there in stored
     else:
-        assert outcomes == [there]
+        assert stored == [there]
 
 
 def test_a_large_upload_that_would_replace_is_refused(storage, place, tmp_path):
