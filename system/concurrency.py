@@ -16,7 +16,8 @@ WAITING = 0.8  # of one processor: a process that uses less waits for the networ
 GAIN = 1.1  # twice as many requests have to bring this many times as much
 CHANGE = 1.25  # a rate that rises or falls by this much by itself is a reason to try another number
 CLEAR_GAIN = 1.6  # so much more needs no longer measurement than
-CALLS = 3  # between which there are two rates, so that one that still grows is known
+CALLS = 3  # after a change, until a clear gain is believed
+STEADY_CALLS = 5  # whose two halves are compared, so that a rate that still grows is known
 SETTLE_SECONDS = 0.2  # after a change, until new connections are open and old ones have ended
 TRIAL_SECONDS = 0.5  # for which a rate is measured then
 STEADY_SECONDS = 1.0  # the same where no other number is on trial: rates vary by themselves
@@ -49,7 +50,7 @@ class AdaptiveConcurrency:
     Begins with ``start``, and goes to FIRST as soon as the process is seen to wait: where requests are so
     fast that Python itself is the limit, more threads take the interpreter from each other. Stays where no
     other number pays, until the rate is another by CHANGE: then more are tried, and after a fall also fewer.
-    Halves the number when the server asks for fewer requests. What the last two calls saw is enough to go on
+    Halves the number when the server asks for fewer requests. What the last calls saw is enough to go on
     where the gain is clear; to take a step back it is not. Only one thread may call this, as in
     ``thread_pool.run``; any may read ``count``.
     """
@@ -80,7 +81,7 @@ class AdaptiveConcurrency:
         self._refusals, self._refused_at = refused(), float("-inf")
         self._calm_at = float("-inf")  # when more requests may be tried again
         self._window: _Sample | None = None  # when it began
-        self._latest: list[_Sample] = []  # the last change, or the last CALLS since then
+        self._latest: list[_Sample] = []  # the last change, or the last STEADY_CALLS since then
         self._change(self.count)
 
     def __call__(self) -> int:
@@ -95,7 +96,7 @@ class AdaptiveConcurrency:
             return self.count
         sample = _Sample(now, self._done(), self._processor_seconds())
         if now > self._latest[-1].time:
-            self._latest = [*self._latest, sample][-CALLS:]
+            self._latest = [*self._latest, sample][-STEADY_CALLS:]
         if self.count < self._first and self._waits():
             self._begin_with(self._first)
         elif self._rises_clearly():
@@ -114,26 +115,29 @@ class AdaptiveConcurrency:
 
     def _waits(self) -> bool:
         """Whether the process waited for the network between the last calls."""
-        return len(self._latest) == CALLS and self._latest[-1].processors(self._latest[0]) < WAITING
+        return len(self._latest) >= CALLS and self._latest[-1].processors(self._latest[0]) < WAITING
 
     def _rises_clearly(self) -> bool:
-        """Whether the last two calls are enough to add requests: the first ones carry as much as they can,
+        """Whether the last calls are enough to add requests: the first ones carry as much as they can,
         or those that were added last bring a CLEAR_GAIN.
         """
         if len(self._latest) < CALLS or self.count == self._most or self._latest[-1].time < self._calm_at:
             return False
         if self.count < self._first and self._trial is None:  # Python itself may be the limit
             return False
-        first, second, third = self._latest
-        rate, busy = third.since(first)
+        first, last = self._latest[0], self._latest[-1]
+        rate, busy = last.since(first)
         if busy:
             return False
         if self._trial is not None:
             before, rate_before = self._trial
             return self.count > before and rate >= rate_before * CLEAR_GAIN
-        earlier, later = second.since(first)[0], third.since(second)[0]
-        # many servers give the first bytes of a connection faster than those that follow
-        return self._rate is None and 0 < later <= earlier * CHANGE and earlier <= later * CHANGE
+        if self._rate is not None or len(self._latest) < STEADY_CALLS:
+            return False
+        middle = self._latest[STEADY_CALLS // 2]
+        earlier, later = middle.since(first)[0], last.since(middle)[0]
+        # many servers give the first bytes of a connection faster than those that follow, or send in bursts
+        return 0 < later <= earlier * CHANGE and earlier <= later * CHANGE
 
     def _judge(self, rate: float, busy: bool) -> None:
         """Keep or take back the number on trial by the ``rate`` it brought, and try the next one."""

@@ -41,14 +41,25 @@ def test_requests_are_added_while_that_pays_whatever_one_of_them_carries(each):
     assert Transfer(lambda count: each * count).counts(10) == [8, 16, 32, 64]
 
 
-def test_each_step_that_clearly_pays_is_decided_within_a_tenth_of_a_second():
+def test_the_first_step_takes_two_tenths_of_a_second_and_each_other_one_tenth():
     transfer = Transfer(lambda count: 90e6 * count)
-    assert [transfer.counts(0.1)[-1] for _ in range(3)] == [16, 32, 64]
+    assert [transfer.counts(seconds)[-1] for seconds in (0.2, 0.1, 0.1)] == [16, 32, 64]
+
+
+@pytest.mark.parametrize("phase", [0, 1])
+def test_a_server_that_sends_in_bursts_is_judged_as_fast(phase):
+    """As nginx does, which limits a connection by sending for some time, and then not until the next tenth."""
+
+    def rate(count):
+        return 20e6 * count * 2 * (round((transfer.now - 100.0) / TICK) % 2 == phase)
+
+    transfer = Transfer(rate)
+    assert transfer.counts(0.5) == [8, 16, 32, 64]
 
 
 def test_each_other_step_is_decided_within_a_second():
     transfer = Transfer(lambda count: 90e6 * count**0.5)
-    transfer.counts(0.1)
+    transfer.counts(0.2)
     assert [transfer.counts(1)[-1] for _ in range(2)] == [32, 64]
 
 
