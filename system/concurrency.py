@@ -21,6 +21,7 @@ STEADY_CALLS = 5  # whose two halves are compared, so that a rate that still gro
 SETTLE_SECONDS = 0.2  # after a change, until new connections are open and old ones have ended
 TRIAL_SECONDS = 0.5  # for which a rate is measured then
 STEADY_SECONDS = 1.0  # the same where no other number is on trial: rates vary by themselves
+AGAIN = 3  # such rates, after which more requests are tried again: the last trial may have been unlucky
 REFUSED_SECONDS = 0.5  # refusals closer together than this answer one burst, and count once
 CALM_SECONDS = 10.0  # after a refusal, until more requests are tried again
 BUSY = 0.9  # of all processors: then this machine is the limit
@@ -50,6 +51,7 @@ class AdaptiveConcurrency:
     Begins with ``start``, and goes to FIRST as soon as the process is seen to wait: where requests are so
     fast that Python itself is the limit, more threads take the interpreter from each other. Stays where no
     other number pays, until the rate is another by CHANGE: then more are tried, and after a fall also fewer.
+    More are also tried after AGAIN steady seconds, and when that does not pay, after twice as many.
     Halves the number when the server asks for fewer requests. What the last calls saw is enough to go on
     where the gain is clear; to take a step back it is not. Only one thread may call this, as in
     ``thread_pool.run``; any may read ``count``.
@@ -78,6 +80,7 @@ class AdaptiveConcurrency:
         self._trial: tuple[int, float] | None = None  # the number and the rate before the one on trial
         self._directions: list[str] = []  # that are to be tried, if the trial does not pay
         self._is_steady = False  # nothing is on trial, and the rate is known
+        self._steady, self._again = 0, AGAIN  # rates since then, and those after which more are tried
         self._refusals, self._refused_at = refused(), float("-inf")
         self._calm_at = float("-inf")  # when more requests may be tried again
         self._window: _Sample | None = None  # when it began
@@ -147,12 +150,7 @@ class AdaptiveConcurrency:
             return
         here = self.count
         if self._trial is None:
-            if self._rate is None or rate >= self._rate * CHANGE:
-                self._directions = [_UP]
-            elif rate <= self._rate / CHANGE:
-                self._directions = [_UP, _DOWN]
-            else:
-                rate = self._rate
+            rate = self._without_trial(rate)
         else:
             before, rate_before = self._trial
             is_more = here > before
@@ -171,6 +169,20 @@ class AdaptiveConcurrency:
         self._trial = (here, rate) if following != here else None
         self._is_steady = self._trial is None
         self._change(following)
+
+    def _without_trial(self, rate: float) -> float:
+        """Decide what to try; return the rate that later ones are compared with."""
+        if self._rate is None or rate >= self._rate * CHANGE:
+            self._directions = [_UP]
+        elif rate <= self._rate / CHANGE:
+            self._directions = [_UP, _DOWN]
+        else:
+            self._steady += 1
+            if self._steady < self._again:
+                return self._rate
+            self._steady, self._again = 0, 2 * self._again
+            self._directions = [_UP]
+        return rate
 
     def _change(self, count: int, settle: float = SETTLE_SECONDS) -> None:
         settle = settle if count != self.count or self._rate is None else 0.0

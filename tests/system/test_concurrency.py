@@ -7,6 +7,12 @@ from cloud_storage.system.concurrency import CALM_SECONDS, FIRST, MOST, START
 TICK = 0.05  # seconds between two calls, as in thread_pool
 
 
+@pytest.fixture(autouse=True)
+def rarely_again(monkeypatch):
+    """Tests of what a trial leads to do not wait for the next one by itself."""
+    monkeypatch.setattr(concurrency, "AGAIN", 1000)
+
+
 class Transfer:
     """A transfer whose bytes per second are ``rate(requests at the same time)``."""
 
@@ -48,7 +54,7 @@ def test_the_first_step_takes_two_tenths_of_a_second_and_each_other_one_tenth():
 
 @pytest.mark.parametrize("phase", [0, 1])
 def test_a_server_that_sends_in_bursts_is_judged_as_fast(phase):
-    """As nginx does, which limits a connection by sending for some time, and then not until the next tenth."""
+    """As nginx does, which limits a connection by sending for a while, and then not until the next tenth."""
 
     def rate(count):
         return 20e6 * count * 2 * (round((transfer.now - 100.0) / TICK) % 2 == phase)
@@ -75,6 +81,22 @@ def test_more_requests_wait_until_the_first_ones_carry_what_they_can():
 )
 def test_a_step_that_does_not_pay_is_taken_back_and_not_tried_again(limit, expected):
     assert Transfer(lambda count: 10e6 * min(count, limit)).counts(60) == expected
+
+
+def test_what_did_not_pay_is_tried_again_after_some_seconds_and_then_after_twice_as_many(monkeypatch):
+    monkeypatch.setattr(concurrency, "AGAIN", 3)
+    transfer = Transfer(lambda count: 10e6 * min(count, 8))
+    assert transfer.counts(40) == [8, 16, 8, 16, 8, 16, 8, 16, 8]
+    tried, taken_back = transfer.changed[::2], transfer.changed[1::2]
+    steady = [later - earlier for earlier, later in zip(taken_back, tried[1:], strict=False)]
+    assert steady == pytest.approx([3, 6, 12], rel=0.2)
+
+
+def test_a_trial_that_was_unlucky_is_made_good(monkeypatch):
+    """The first bytes come faster than the others, so that more requests seem to bring nothing."""
+    monkeypatch.setattr(concurrency, "AGAIN", 3)
+    transfer = Transfer(lambda count: 27e6 if transfer.now < 101.5 else 22e6 * min(count / 8, 1.2))
+    assert transfer.counts(8) == [8, 16, 8, 16, 32, 16]
 
 
 def test_a_line_that_gets_better_is_used():
