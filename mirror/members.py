@@ -14,7 +14,8 @@ from ..config.settings import SETTINGS
 from ..errors import ConfigurationError
 from ..profile import Profile, resolve
 
-WORKFLOWS = ("default", "workflows")  # below ComfyUI's user folder
+WORKFLOWS = "workflows"
+_WORKFLOWS_PATH = ("default", WORKFLOWS)  # below ComfyUI's user folder
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,6 @@ def place(profile: Profile) -> str:
 
 def folder(name: str) -> Path:
     """Return the folder of this machine that is called output, input or workflows in the settings."""
-    if name == "workflows":
-        return folders.system_folder().parent.joinpath(*WORKFLOWS)
+    if name == WORKFLOWS:
+        return folders.system_folder().parent.joinpath(*_WORKFLOWS_PATH)
     return folders.file_folders()[name]

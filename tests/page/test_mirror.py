@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from cloud_storage.mirror import mirrored_folder, service
 from conftest import make_place
@@ -25,6 +27,16 @@ def mirror(cloud, monkeypatch):
     found.close()
 
 
+def look_until(mirror, ask, is_so, looks=4000):
+    """Look until the state that the page gets is so."""
+    for _ in range(looks):
+        mirror.look()
+        if is_so(state := ask("mirror/state").json):
+            return
+        time.sleep(0.005)
+    raise AssertionError(state)
+
+
 def test_a_page_sees_what_waits_and_what_is_stored(mirror, ask, tmp_path, fast_place):
     assert ask("mirror/state").json["on"] is False
     mirror.look()
@@ -34,8 +46,7 @@ def test_a_page_sees_what_waits_and_what_is_stored(mirror, ask, tmp_path, fast_p
     assert profile["folders"] == [{"name": "output", "files": 0, "note": ""}]
     (tmp_path / "output" / "sub").mkdir()
     (tmp_path / "output" / "sub" / "a.png").write_bytes(b"made")
-    while ask("mirror/state").json["profiles"][0]["stored"] == 0:
-        mirror.look()
+    look_until(mirror, ask, lambda state: state["profiles"][0]["stored"])
     assert ask("mirror/state").json["waiting"] == 0
 
 
@@ -45,8 +56,7 @@ def test_what_failed_is_named_and_tried_again_when_the_page_asks(
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
     mirror.look()
     (tmp_path / "output" / "a.png").write_bytes(b"made")
-    while not ask("mirror/state").json["failing"]:
-        mirror.look()
+    look_until(mirror, ask, lambda state: state["failing"])
     text = ask("mirror/state").body.decode()
     assert "secret key" in text
     assert "wrong-secret" not in text
@@ -60,8 +70,7 @@ def test_what_failed_is_named_and_tried_again_when_the_page_asks(
     )
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", fast_place.secret)
     assert ask.post("mirror/retry", {}).status == 200
-    while ask("mirror/state").json["waiting"]:
-        mirror.look()
+    look_until(mirror, ask, lambda state: not state["waiting"])
     assert not ask("mirror/state").json["failing"]
 
 
