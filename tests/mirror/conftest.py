@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
+import mirror_looks
 import pytest
 from cloud_storage.mirror import mirrored_folder, profile_mirror, service
 from cloud_storage.mirror.journal import FILE_NAME, Journal
@@ -34,13 +35,7 @@ class Mirrored:
         return path
 
     def look_until(self, is_so, looks=4000):
-        """Look until something is so."""
-        for _ in range(looks):
-            if is_so():
-                return
-            self.mirror.look()
-            time.sleep(0.005)
-        raise AssertionError(self.mirror.state())
+        mirror_looks.look_until(self.mirror, is_so, looks)
 
     def settled(self, looks=400):
         for one in self.mirror.profiles:

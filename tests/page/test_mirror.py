@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from cloud_storage.mirror import mirrored_folder, service
 from conftest import make_place
+from mirror_looks import look_until
 from page_requests import OF_ANOTHER_SITE
 
 
@@ -27,16 +26,6 @@ def mirror(cloud, monkeypatch):
     found.close()
 
 
-def look_until(mirror, ask, is_so, looks=4000):
-    """Look until the state that the page gets is so."""
-    for _ in range(looks):
-        mirror.look()
-        if is_so(state := ask("mirror/state").json):
-            return
-        time.sleep(0.005)
-    raise AssertionError(state)
-
-
 def test_a_page_sees_what_waits_and_what_is_stored(mirror, ask, tmp_path, fast_place):
     assert ask("mirror/state").json["on"] is False
     mirror.look()
@@ -46,7 +35,7 @@ def test_a_page_sees_what_waits_and_what_is_stored(mirror, ask, tmp_path, fast_p
     assert profile["folders"] == [{"name": "output", "files": 0, "note": ""}]
     (tmp_path / "output" / "sub").mkdir()
     (tmp_path / "output" / "sub" / "a.png").write_bytes(b"made")
-    look_until(mirror, ask, lambda state: state["profiles"][0]["stored"])
+    look_until(mirror, lambda: ask("mirror/state").json["profiles"][0]["stored"])
     assert ask("mirror/state").json["waiting"] == 0
 
 
@@ -56,7 +45,7 @@ def test_what_failed_is_named_and_tried_again_when_the_page_asks(
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", "wrong-secret-that-nobody-may-see")
     mirror.look()
     (tmp_path / "output" / "a.png").write_bytes(b"made")
-    look_until(mirror, ask, lambda state: state["failing"])
+    look_until(mirror, lambda: ask("mirror/state").json["failing"])
     text = ask("mirror/state").body.decode()
     assert "secret key" in text
     assert "wrong-secret" not in text
@@ -70,7 +59,7 @@ def test_what_failed_is_named_and_tried_again_when_the_page_asks(
     )
     monkeypatch.setenv("COMFY_S3_SECRET_KEY", fast_place.secret)
     assert ask.post("mirror/retry", {}).status == 200
-    look_until(mirror, ask, lambda state: not state["waiting"])
+    look_until(mirror, lambda: not ask("mirror/state").json["waiting"])
     assert not ask("mirror/state").json["failing"]
 
 
