@@ -70,7 +70,7 @@ class ProfileMirror:
                 place,
                 journal,
                 everything,
-                saved_workflows.place(profile) if name == saved_workflows.FOLDER else "",
+                saved_workflows.place(profile) if name == members.WORKFLOWS else "",
             )
             for name in mirror.folders
         ]

@@ -16,7 +16,6 @@ from ..system.file_fingerprint import Fingerprint
 from . import members
 from .journal import STORED, Journal, Row
 
-FOLDER = members.WORKFLOWS
 _NO_FILE = Fingerprint(0, 0)
 
 

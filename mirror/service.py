@@ -140,7 +140,7 @@ class Mirror:
         folders_there = [each.folders for each in self.profiles if members.place(each.profile) == place]
         for folder in itertools.chain(*folders_there):
             begin = folder.names.key("")
-            if folder.names.folder == saved_workflows.FOLDER and info.key.startswith(begin):
+            if folder.names.folder == members.WORKFLOWS and info.key.startswith(begin):
                 with contextlib.suppress(sqlite3.Error):
                     row = folder.row(info.key[len(begin) :])
                     if row is not None and row.own and not row.gone:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import AlreadyExists, Changed, ConfigurationError, MediaError, NotFound
 from ..media import workflow_reader
-from ..mirror import saved_workflows
+from ..mirror import members, saved_workflows
 from ..mirror.names import Names
 from ..mirror.service import mirror
 from ..profile import Profile
@@ -159,7 +159,7 @@ def _version(info: ObjectInfo) -> dict[str, Any]:
 
 
 def _folder(profile: Profile) -> str:
-    return Names(saved_workflows.FOLDER, profile.mirror.prefix).key("")
+    return Names(members.WORKFLOWS, profile.mirror.prefix).key("")
 
 
 def _key(folder: str, name: str, storage: Storage) -> str:
