@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..errors import IntegrityError, sentence
 from ..storage.base import ObjectInfo, Storage
 from ..system import thread_pool
-from ..system.concurrency import MOST, AdaptiveConcurrency
+from ..system.concurrency import FIRST, MOST, AdaptiveConcurrency
 from ..system.digests import file_sha256
 from ..system.durable_write import write_all
 from ..system.meter import Meter
@@ -130,6 +130,6 @@ def fetch_ranges(
             yield job(piece)
 
     most = sum(-(-len(gap) // RANGE_MIN_BYTES) for gap in gaps) + (beginning is not None)
-    concurrency = AdaptiveConcurrency(lambda: own.done, most, refused=lambda: own.refusals)
+    concurrency = AdaptiveConcurrency(lambda: own.done, most, start=FIRST, refused=lambda: own.refusals)
     thread_pool.run(jobs(), concurrency if most > 1 else 1, on_failure=own.stop)
     meter.check()

@@ -12,11 +12,12 @@ import contextlib
 import contextvars
 import http.client
 import io
+import os
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..system.meter import current
@@ -112,13 +113,26 @@ class WatchedSocket:
 
         Raises TransferCancelled, TooSlow, and TimeoutError after SILENT_SECONDS without progress.
         """
-        sent = self._sent = self._sent or _Rate()
         left = memoryview(data).cast("B")
         while left:
-            began = time.monotonic()
-            count = self._send(left[:_RECORD_BYTES] if self._is_tls else left, flags, began)
-            self._count_sent(sent, count, time.monotonic() - began)
-            left = left[count:]
+            left = left[self._send(left[:_RECORD_BYTES] if self._is_tls else left, flags) :]
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether the system can send a file on this connection."""
+        return hasattr(os, "sendfile") and not self._is_tls
+
+    def send_file(self, descriptor: int, start: int, count: int) -> int:
+        """Send up to ``count`` bytes of an open file, and return how many; 0 if this file cannot be sent so.
+
+        Raises as ``sendall``.
+        """
+        try:
+            return self._try_to_send(lambda: os.sendfile(self.fileno(), descriptor, start, count))
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError:  # a file system without it, or a disk that fails, which reading will say
+            return 0
 
     @staticmethod
     def _count_sent(sent: _Rate, count: int, waited: float) -> None:
@@ -129,30 +143,43 @@ class WatchedSocket:
     def _is_tls(self) -> bool:
         return isinstance(self._socket, ssl.SSLSocket) or not isinstance(self._socket, socket.socket)
 
-    def _send(self, block: memoryview, flags: int, began: float) -> int:
+    def _send(self, block: memoryview, flags: int) -> int:
+        if isinstance(self._socket, socket.socket):
+            return self._try_to_send(lambda: self._socket.send(block, flags))
+        # TLS within TLS, for a proxy: after a time-out nobody knows how much of the data was sent
+        current().check()
+        self._sent = self._sent or _Rate()
+        self._set_real_timeout(SILENT_SECONDS)
+        began = time.monotonic()
+        self._socket.sendall(block, flags)
+        self._count_sent(self._sent, len(block), time.monotonic() - began)
+        return len(block)
+
+    def _try_to_send(self, send: Callable[[], int]) -> int:
+        """Call ``send`` until the system accepts some bytes, and return how many."""
         from urllib3.util.wait import wait_for_read, wait_for_write
 
-        meter = current()
+        meter, rate = current(), self._sent or _Rate()
+        self._sent = rate
         meter.check()
-        if not isinstance(self._socket, socket.socket):
-            # TLS within TLS, for a proxy: after a time-out nobody knows how much of the data was sent
-            self._set_real_timeout(SILENT_SECONDS)
-            self._socket.sendall(block, flags)
-            return len(block)
         self._set_real_timeout(0.0)  # with a time-out it waits until a third of the buffer is free
+        began = waiting = time.monotonic()
         queued = None
         while True:
             try:
-                return self._socket.send(block, flags)
+                count = send()
             except (BlockingIOError, ssl.SSLWantWriteError):
                 wait_for_write(self._socket, POLL_SECONDS)
             except ssl.SSLWantReadError:
                 wait_for_read(self._socket, POLL_SECONDS)
+            else:
+                self._count_sent(rate, count, time.monotonic() - began)
+                return count
             meter.check()
             left, now = self._queued(), time.monotonic()
             if queued is not None and left < queued:  # progress, but less than a whole block
-                began = now
-            elif now - began >= SILENT_SECONDS:
+                waiting = now
+            elif now - waiting >= SILENT_SECONDS:
                 raise TimeoutError("the server accepts no more of the request")
             queued = left
 

@@ -20,13 +20,13 @@ from typing import Protocol, TypeVar
 from ..errors import IntegrityError, StorageError, TooLarge, sentence
 from ..providers import MIB, Provider
 from ..system import thread_pool
-from ..system.concurrency import MOST, AdaptiveConcurrency
+from ..system.concurrency import FIRST, MOST, AdaptiveConcurrency
 from ..system.digests import crc32
 from ..system.meter import Meter
 
 SINGLE_MAX_BYTES = 16 * MIB  # a larger source is uploaded in parts
-PART_MIN_BYTES, PART_MAX_BYTES = 8 * MIB, 32 * MIB
-PARTS = 2 * MOST  # at least, if the size allows: parts for as many connections as there may be, twice
+PART_MIN_BYTES, PART_MAX_BYTES = 8 * MIB, 16 * MIB
+PARTS = 6 * MOST  # at least, if the size allows: with few, most connections wait at the end for the last
 SMALL_BYTES = MIB  # a slice of a file up to this size is read once, not for each checksum and for sending
 # For one write to the socket: small where the line is slow, so that progress is smooth; large where it is
 # fast, because after each block the threads compete for Python's interpreter.
@@ -84,11 +84,29 @@ class Slice(io.RawIOBase):
                 f"{self._source if isinstance(self._source, Path) else 'The data'} became shorter while it "
                 "was uploaded. Run the node again when nothing writes to the file."
             )
-        self._position += len(block)
-        if self._counting:
-            self._counted += len(block)
-            self.meter.add(len(block))
+        self._advance(len(block))
         return block
+
+    def send_file(self, send: Callable[[int, int, int], int]) -> None:
+        """Have ``send(descriptor, start, count)`` send the file itself, without copying it into this process.
+
+        It returns how many bytes it sent. What it sends none of is left to ``read``, as all of a source that
+        is no file, or a small one.
+        """
+        if not isinstance(self._file, io.FileIO):
+            return
+        descriptor, sent = self._file.fileno(), 1
+        while sent and (left := self._length - self._position):
+            self.meter.check()
+            sent = send(descriptor, self._start + self._position, min(left, BLOCK_MAX_BYTES))
+            self._advance(sent)
+        self._file.seek(self._start + self._position)
+
+    def _advance(self, count: int) -> None:
+        self._position += count
+        if self._counting:
+            self._counted += count
+            self.meter.add(count)
 
     def _next_block(self) -> int:
         """Return the size of the next block; larger and larger ones while the line takes them fast."""
@@ -214,7 +232,9 @@ def upload(
     with recorded(upload_id) as keep_record:
         try:
             count = -(-size // step)
-            concurrency = AdaptiveConcurrency(lambda: own.done, count, refused=lambda: own.refusals)
+            concurrency = AdaptiveConcurrency(
+                lambda: own.done, count, start=FIRST, refused=lambda: own.refusals
+            )
             parts = thread_pool.run(jobs(), concurrency, on_failure=own.stop)
             meter.check()
             return requests.finish(upload_id, parts)

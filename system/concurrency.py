@@ -26,19 +26,35 @@ REFUSED_SECONDS = 0.5  # refusals closer together than this answer one burst, an
 CALM_SECONDS = 10.0  # after a refusal, until more requests are tried again
 BUSY = 0.9  # of all processors: then this machine is the limit
 _UP, _DOWN = "up", "down"
+# Work, as psutil.cpu_times() names it on Linux, macOS and Windows. Linux counts that of guests as "user" too.
+_WORK = ("user", "nice", "system", "irq", "softirq", "steal")
+
+
+def machine_seconds() -> float:
+    """The processor time that all programs of this machine have used; 0 where that is not known."""
+    try:
+        import psutil
+    except ImportError:  # ComfyUI brings it; cloud.py runs without
+        return 0.0
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in _WORK))
 
 
 class _Sample(NamedTuple):
-    """What was so at one moment: the time, the bytes moved, and the processor time used until then."""
+    """What was so at one moment: the time, the bytes moved, and the processor time that this process and
+    all of this machine had used.
+    """
 
     time: float
     moved: int
     used: float
+    used_by_all: float
 
     def since(self, before: _Sample) -> tuple[float, bool]:
         """The bytes per second since then, and whether this machine was busy all that time."""
-        busy = self.processors(before) >= BUSY * (os.cpu_count() or 1)
-        return (self.moved - before.moved) / (self.time - before.time), busy
+        seconds = self.time - before.time
+        used = max(self.used - before.used, self.used_by_all - before.used_by_all)
+        return (self.moved - before.moved) / seconds, used >= BUSY * seconds * (os.cpu_count() or 1)
 
     def processors(self, before: _Sample) -> float:
         """How many processors this process has used since then, on average."""
@@ -66,13 +82,16 @@ class AdaptiveConcurrency:
         refused: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
         processor_seconds: Callable[[], float] = time.process_time,
+        machine_seconds: Callable[[], float] = machine_seconds,
     ) -> None:
         """``done`` returns the bytes moved, ``refused`` how often the server asked for fewer requests.
 
-        ``start`` is FIRST where the process has other work beside the requests, as encoding.
+        ``start`` is FIRST where a request moves megabytes, or the process has other work beside the
+        requests, as encoding.
         """
         self._done, self._refused = done, refused
         self._clock, self._processor_seconds = clock, processor_seconds
+        self._machine_seconds = machine_seconds
         self._most = max(1, min(most, MOST))
         self._first = min(FIRST, self._most)
         self._least = self.count = min(start, self._first)
@@ -97,7 +116,7 @@ class AdaptiveConcurrency:
                 self._begin_with(max(1, self.count // 2), CALM_SECONDS)
                 self._first = min(self._first, self.count)
             return self.count
-        sample = _Sample(now, self._done(), self._processor_seconds())
+        sample = self._sample(now)
         if now > self._latest[-1].time:
             self._latest = [*self._latest, sample][-STEADY_CALLS:]
         if self.count < self._first and self._waits():
@@ -189,4 +208,7 @@ class AdaptiveConcurrency:
         now = self._clock()
         self.count, self._settled = count, now + settle
         self._moved = self._done()
-        self._window, self._latest = None, [_Sample(now, self._moved, self._processor_seconds())]
+        self._window, self._latest = None, [self._sample(now)]
+
+    def _sample(self, now: float) -> _Sample:
+        return _Sample(now, self._done(), self._processor_seconds(), self._machine_seconds())

@@ -1,10 +1,9 @@
-"""GET, HEAD and PUT of one object over the client's connections, without botocore's own work for each one.
+"""GET, HEAD and PUT of an object, or of a part of one, without botocore's own work for each request.
 
 For each request botocore checks parameters, resolves the endpoint and calls some twenty handlers, which costs
 more than moving 1 MiB: benchmarks/throughput.py. Here the address is the one that botocore used before, the
-signing key is kept for the day, and the connection is one that botocore has opened. Where there is none,
-botocore sends the request: proxies and the beginning of TLS are left to it. It also says what an answer means
-that refuses.
+signing key is kept for the day, and the connection is one of botocore's pool. Where there is none, botocore
+sends the request: proxies are left to it. It also says what an answer means that refuses.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from .. import answers, connection_watch, headers
 from ..headers import Reply
@@ -48,6 +47,14 @@ class Address:
     @property
     def path(self) -> str:
         return urlsplit(self.base).path
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of an object a body is."""
+
+    upload_id: str
+    number: int
 
 
 class Direct:
@@ -120,18 +127,24 @@ class Direct:
         return answer
 
     def put(
-        self, connection: KeptConnection, full_key: str, sent: Mapping[str, str], payload: str, body: Slice
+        self,
+        connection: KeptConnection,
+        full_key: str,
+        sent: Mapping[str, str],
+        payload: str,
+        body: Slice,
+        part: Part | None = None,
     ) -> Mapping[str, str]:
-        """Send an object, and return the headers of the answer. Raises what botocore raises.
+        """Send an object or a part of one, and return the headers of the answer. Raises what botocore raises.
 
         ``payload`` is the SHA-256 of ``body`` in hexadecimal digits, or UNSIGNED.
         """
         more = {**sent, "content-length": str(len(body))}
-        status, answer = self._request(connection, "PUT", full_key, more, payload, body)
+        status, answer = self._request(connection, "PUT", full_key, more, payload, body, part)
         if answer.get("content-length") == "0":
             connection.keep(answer)
         elif answers.is_error(document := connection.error_document(status, answer, "PUT")):
-            raise self._refusal("PutObject", 500, answer, document)
+            raise self._refusal("UploadPart" if part else "PutObject", 500, answer, document)
         return answer
 
     def _request(
@@ -142,27 +155,32 @@ class Direct:
         sent: Mapping[str, str],
         payload: str,
         body: Slice | None = None,
+        part: Part | None = None,
     ) -> tuple[int, Mapping[str, str]]:
         address = self._address
+        query = f"partNumber={part.number}&uploadId={quote(part.upload_id, safe='')}" if part else ""
         try:
             path = self._path + headers.quoted(full_key)
             fields = {name.lower(): value for name, value in sent.items()}
             fields["host"] = self._host
             if address and address.region:
-                self._sign(address.region, method, path, fields, payload)
+                self._sign(address.region, method, path, query, fields, payload)
             fields["user-agent"] = address.user_agent if address else ""
         except BaseException:
             connection.keep({})  # nothing has been sent
             raise
-        status, answer = connection.send(f"{method} {path}", fields, body)
+        target = f"{path}?{query}" if query else path
+        status, answer = connection.send(f"{method} {target}", fields, body)
         if status // 100 != 2:  # noqa: PLR2004
             if status in _MOVED:
                 self.address = None
             document = connection.error_document(status, answer, method)
-            raise self._refusal(f"{method.title()}Object", status, answer, document)
+            raise self._refusal("UploadPart" if part else f"{method.title()}Object", status, answer, document)
         return status, answer
 
-    def _sign(self, region: str, method: str, path: str, fields: dict[str, str], payload: str) -> None:
+    def _sign(
+        self, region: str, method: str, path: str, query: str, fields: dict[str, str], payload: str
+    ) -> None:
         """Add the headers of Signature Version 4:
         docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
         """
@@ -174,7 +192,7 @@ class Direct:
         names = sorted(fields)
         values = "".join(f"{name}:{' '.join(fields[name].split())}\n" for name in names)
         signed = ";".join(names)
-        request = f"{method}\n{path}\n\n{values}\n{signed}\n{payload}"
+        request = f"{method}\n{path}\n{query}\n{values}\n{signed}\n{payload}"
         scope = f"{now[:8]}/{region}/s3/aws4_request"
         digest = hashlib.sha256(request.encode()).hexdigest()
         key = self._signing_key(credentials, scope)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a connection that botocore has opened and keeps: one request and its answer, as bytes.
+"""HTTP/1.1 on a connection of botocore's pool: one request and its answer, as bytes.
 
 http.client, urllib3 and botocore take a millisecond of the processor for each request, and parse the headers
 of an answer as those of an e-mail: benchmarks/throughput.py. Here a request is one string, and the headers of
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import queue
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -54,6 +53,8 @@ class KeptConnection:
             self._socket.sendall(
                 head + body.read() if body is not None and len(body) < _BUFFER_BYTES else head
             )
+            if body is not None and self._socket.sends_files:
+                body.send_file(self._socket.send_file)
             while body is not None and (block := body.read(_BUFFER_BYTES)):
                 self._socket.sendall(block)
         except (BrokenPipeError, ConnectionResetError):
@@ -198,16 +199,28 @@ def reraise(error: BaseException, address: str, *, reading: bool = False) -> NoR
 
 
 def take(pool: Any, address: str) -> KeptConnection | None:  # noqa: ANN401
-    """Take an open connection out of a pool of urllib3; None if there is none that waits."""
-    from urllib3.util.connection import is_connection_dropped
+    """Take a connection out of a pool of urllib3, and open it where it is closed; None if that fails.
+
+    Raises what botocore raises when the server does not answer in time.
+    """
+    from botocore.exceptions import ConnectTimeoutError
+    from urllib3 import exceptions
 
     try:
-        connection = pool.pool.get(block=False)
-    except (AttributeError, queue.Empty):  # closed; all in use
+        connection = pool._get_conn()
+    except exceptions.HTTPError:  # the pool is closed
         return None
-    if connection is None or connection.sock is None or is_connection_dropped(connection):
+    try:
+        if connection.sock is None:
+            connection.connect()
+    except BaseException as error:
+        connection.close()
         pool._put_conn(connection)
-        return None
+        if isinstance(error, (OSError, exceptions.NewConnectionError, exceptions.SSLError)):
+            return None  # botocore says what it is, if it fails again
+        if isinstance(error, exceptions.ConnectTimeoutError):
+            raise ConnectTimeoutError(endpoint_url=address, error=error) from error
+        raise
     return KeptConnection(pool, connection, address)
 
 

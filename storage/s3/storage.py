@@ -20,7 +20,7 @@ from ..headers import Reply, UploadRequest
 from ..http import HttpStorage, PartRequests
 from ..multipart import Slice
 from . import client as s3_client
-from .direct import UNSIGNED, Direct
+from .direct import UNSIGNED, Direct, Part
 from .errors import S3Errors
 from .kept_connection import KeptConnection
 
@@ -307,9 +307,12 @@ class _PartRequests(PartRequests[S3Storage]):
     def _start(self) -> str:
         target = self.storage._target(self.upload.full_key)
         answer = self.storage._client.create_multipart_upload(**target, **self.fields)
+        self.storage._direct.learn(self.upload.full_key)
         return self.storage._require(answer, "UploadId", self.upload.tried)
 
     def _send(self, upload_id: str, number: int, body: Slice) -> dict[str, Any]:
+        if connection := self.storage._direct.connection():
+            return self._send_directly(connection, Part(upload_id, number), body)
         answer = self.storage._client.upload_part(
             **self.storage._target(self.upload.full_key),
             UploadId=upload_id,
@@ -319,6 +322,22 @@ class _PartRequests(PartRequests[S3Storage]):
         )
         etag = self.storage._require(answer, "ETag", f"{self.upload.tried}, part {number}")
         return {"PartNumber": number, "ETag": etag}
+
+    def _send_directly(self, connection: KeptConnection, part: Part, body: Slice) -> dict[str, Any]:
+        try:
+            sent = {}
+            if self.storage._row.checksums == "when_supported":
+                sent[_CRC32] = _base64(body.crc32())
+            payload = body.digest("sha256").hex() if self.storage._is_plain else UNSIGNED
+        except BaseException:
+            connection.keep({})  # nothing has been sent
+            raise
+        body.begin()
+        answer = self.storage._direct.put(connection, self.upload.full_key, sent, payload, body, part)
+        self.storage._record_date(answer.get("date"))
+        tried = f"{self.upload.tried}, part {part.number}"
+        etag = headers.etag(self.storage._with_etag(answer, tried))
+        return {"PartNumber": part.number, "ETag": etag}
 
     def finish(self, upload_id: str, parts: Sequence[dict[str, Any]]) -> str:
         def complete(condition: Mapping[str, str]) -> str:

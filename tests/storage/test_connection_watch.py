@@ -83,10 +83,29 @@ def watch(ends, monkeypatch):
     return made
 
 
-def test_a_line_as_slow_as_an_answer_may_be_sends_all(watch):
+@pytest.fixture(params=["bytes", "file"])
+def send(request, ends, tmp_path):
+    """A function that sends DATA on a watched socket: from memory, or the file itself."""
+    if request.param == "bytes":
+        return lambda line: line.sendall(DATA)
+    if not (hasattr(os, "sendfile") and type(ends[0]) is socket.socket):
+        pytest.skip("a file is sent by itself only where the system can, and without TLS")
+    (tmp_path / "data").write_bytes(DATA)
+
+    def send_file(line):
+        assert line.sends_files
+        with (tmp_path / "data").open("rb") as file:
+            sent = 0
+            while sent < len(DATA):
+                sent += line.send_file(file.fileno(), sent, len(DATA) - sent)
+
+    return send_file
+
+
+def test_a_line_as_slow_as_an_answer_may_be_sends_all(watch, send):
     line, peer = watch(4096, 3.9)
     with peer.meter.governs():
-        line.sendall(DATA)
+        send(line)
         while len(peer.took) < len(DATA):
             peer.look()
     assert bytes(peer.took) == DATA
@@ -94,25 +113,25 @@ def test_a_line_as_slow_as_an_answer_may_be_sends_all(watch):
     assert line.gettimeout() == 10
 
 
-def test_a_line_that_is_slower_is_as_good_as_none(watch):
+def test_a_line_that_is_slower_is_as_good_as_none(watch, send):
     line, peer = watch(400, 1.0)
     # Of TLS a whole record is taken at once; the system's window opens by leaps, and may count as shut then
     slow = (connection_watch.TooSlow, TimeoutError) if line._is_tls else connection_watch.TooSlow
     said = r"\d+ bytes of the request were sent|accepts no more of the request"
     with peer.meter.governs(), pytest.raises(slow, match=said):
-        line.sendall(DATA)
+        send(line)
 
 
 @pytest.mark.parametrize("first", [0, 100_000])
-def test_a_peer_that_takes_nothing_more_ends_it(watch, first):
+def test_a_peer_that_takes_nothing_more_ends_it(watch, send, first):
     line, peer = watch(4096, 0.5)
     peer.most = first
     with peer.meter.governs(), pytest.raises(TimeoutError, match="accepts no more of the request"):
-        line.sendall(DATA)
+        send(line)
     assert peer.now < 100
 
 
-def test_cancel_ends_what_is_being_sent(watch):
+def test_cancel_ends_what_is_being_sent(watch, send):
     line, peer = watch(4096, 0.5)
     peer.most = 0
     take = peer.look
@@ -123,7 +142,26 @@ def test_cancel_ends_what_is_being_sent(watch):
 
     peer.meter.check = look
     with peer.meter.governs(), pytest.raises(errors.TransferCancelled):
-        line.sendall(DATA)
+        send(line)
+
+
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system cannot send files")
+@pytest.mark.parametrize("ends", ["plain"], indirect=True)
+def test_a_file_that_the_system_cannot_send_is_left_to_the_caller(watch, monkeypatch, tmp_path):
+    line, _ = watch(4096, 0.0)
+    read_end, write_end = os.pipe()  # as the files of some file systems
+    try:
+        assert line.send_file(read_end, 0, 10) == 0
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+    monkeypatch.delattr(os, "sendfile")
+    assert not line.sends_files
+
+
+@pytest.mark.parametrize("ends", ["TLS"], indirect=True)
+def test_with_tls_no_file_is_sent_as_it_is(watch):
+    assert not watch(4096, 0.0)[0].sends_files
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell what is still to be sent")

@@ -26,7 +26,7 @@ def test_equal_parts_fit_the_providers_limits(size):
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(17 * MIB, 8 * MIB), (GIB, 8 * MIB), (2 * GIB, 16 * MIB), (2 * GIB + 1, 16 * MIB), (9 * GIB, 32 * MIB)],
+    [(17 * MIB, 8 * MIB), (3 * GIB, 8 * MIB), (5 * GIB, 14 * MIB), (6 * GIB, 16 * MIB), (9 * GIB, 16 * MIB)],
 )
 def test_a_file_has_parts_for_every_connection_that_may_be_and_none_is_too_small(size, expected):
     assert multipart.part_bytes(size, ROW) == expected
@@ -93,6 +93,60 @@ def test_a_file_that_shrinks_while_it_is_sent_is_an_error(tmp_path):
     with pytest.raises(errors.IntegrityError, match=r"a\.bin"):
         body.read()
     body.close()
+
+
+class Sent(bytearray):
+    """Takes what it is told to send from a descriptor: up to ``most`` bytes at a time, ``limit`` in all."""
+
+    def __init__(self, most=MIB, limit=float("inf")):
+        super().__init__()
+        self.most, self.limit = most, limit
+
+    def __call__(self, descriptor, start, count):
+        data = os.pread(descriptor, min(count, self.most, self.limit - len(self)), start)
+        self += data
+        return len(data)
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="this system has no pread")
+@pytest.mark.parametrize("limit", [float("inf"), 0, MIB + 5], ids=["all", "none", "some"])
+def test_a_file_sends_itself_and_what_it_cannot_send_is_left_to_read(tmp_path, limit):
+    path, data, meter = tmp_path / "a.bin", os.urandom(4 * MIB), Meter()
+    path.write_bytes(data)
+    with contextlib.closing(multipart.Slice(path, 100, 3 * MIB, meter)) as body:
+        for _ in range(2):  # the second time as a retry does
+            body.seek(0)
+            body.begin()
+            sent = Sent(100_000, limit)
+            body.send_file(sent)
+            assert len(sent) == meter.done == min(3 * MIB, limit)
+            rest = b"".join(iter(lambda: body.read(MIB), b""))
+            assert bytes(sent) + rest == data[100 : 100 + 3 * MIB]
+            assert meter.done == 3 * MIB
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="this system has no pread")
+def test_a_file_that_shrinks_while_it_sends_itself_is_an_error_and_cancel_ends_it(tmp_path):
+    path, meter = tmp_path / "a.bin", Meter()
+    path.write_bytes(bytes(2 * MIB))
+    with contextlib.closing(multipart.Slice(path, 0, 2 * MIB, meter)) as body:
+        path.write_bytes(bytes(MIB))
+        body.send_file(Sent())
+        with pytest.raises(errors.IntegrityError, match=r"a\.bin"):
+            body.read()
+        meter.stop()
+        body.seek(0)
+        with pytest.raises(errors.TransferCancelled):
+            body.send_file(Sent())
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_what_is_in_memory_is_left_to_read(tmp_path, is_file):
+    (tmp_path / "a").write_bytes(b"abc")
+    source = tmp_path / "a" if is_file else b"abc"
+    with contextlib.closing(multipart.Slice(source, 0, 3, Meter())) as body:
+        body.send_file(Sent())
+        assert body.read() == b"abc"
 
 
 class Recorder:

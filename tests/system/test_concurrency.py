@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 from cloud_storage.system import concurrency
 from cloud_storage.system.concurrency import CALM_SECONDS, FIRST, MOST, START
@@ -16,9 +19,9 @@ def rarely_again(monkeypatch):
 class Transfer:
     """A transfer whose bytes per second are ``rate(requests at the same time)``."""
 
-    def __init__(self, rate, most=MOST, start=FIRST, busy=0.0):
+    def __init__(self, rate, most=MOST, start=FIRST, busy=0.0, others=0.0):
         self.now, self.done, self.rate, self.changed = 100.0, 0, rate, []
-        self.refusals, self.used, self.busy = 0, 0.0, busy
+        self.refusals, self.used, self.busy, self.others = 0, 0.0, busy, others
         self.concurrency = concurrency.AdaptiveConcurrency(
             lambda: self.done,
             most,
@@ -26,6 +29,7 @@ class Transfer:
             refused=lambda: self.refusals,
             clock=lambda: self.now,
             processor_seconds=lambda: self.used,
+            machine_seconds=lambda: self.used + (self.now - 100.0) * self.others,
         )
 
     def counts(self, seconds):
@@ -182,14 +186,24 @@ def test_after_a_calm_time_more_requests_are_tried_again():
     assert transfer.counts(5) == [32, 64]
 
 
-def test_a_busy_machine_gets_no_further_requests(monkeypatch):
+@pytest.mark.parametrize(
+    ("busy", "others", "expected"),
+    [(1.9, 0, [8]), (1.0, 0.9, [8]), (1.7, 0, [8, 16, 32, 64]), (1.0, 0.7, [8, 16, 32, 64])],
+)
+def test_a_machine_that_is_busy_by_whatever_program_gets_no_further_requests(
+    monkeypatch, busy, others, expected
+):
     monkeypatch.setattr(concurrency.os, "cpu_count", lambda: 2)
-    transfer = Transfer(lambda count: 90e6 * count)
-    transfer.busy = 1.9
-    assert transfer.counts(10) == [8]
-    transfer = Transfer(lambda count: 90e6 * count)
-    transfer.busy = 1.7
-    assert transfer.counts(10)[-1] == 64
+    transfer = Transfer(lambda count: 90e6 * count, busy=busy, others=others)
+    assert transfer.counts(10) == expected
+
+
+def test_the_work_of_all_programs_is_that_of_psutil_and_nothing_without_it(monkeypatch):
+    times = SimpleNamespace(user=1.0, nice=2.0, system=4.0, idle=100.0, iowait=100.0, steal=8.0, guest=1.0)
+    monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(cpu_times=lambda: times))
+    assert concurrency.machine_seconds() == 15
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert concurrency.machine_seconds() == 0
 
 
 def test_nothing_is_judged_before_bytes_come():

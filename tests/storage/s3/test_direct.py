@@ -23,9 +23,9 @@ def get(made, key="c.png", conditions=None):
     return made.get(connection, key, conditions or {})
 
 
-def put(made, body=b"abc", sent=None, payload=SHA256):
+def put(made, body=b"abc", sent=None, payload=SHA256, part=None):
     with contextlib.closing(Slice(body, 0, len(body), Meter())) as opened:
-        return made.put(made.connection(), "c.png", sent or {}, payload, opened)
+        return made.put(made.connection(), "c.png", sent or {}, payload, opened, part)
 
 
 def sent_by_botocore(authorization, key=KEY, base="https://b.s3.eu-west-1.amazonaws.com/"):
@@ -91,7 +91,8 @@ def test_a_get_goes_over_the_open_connection_to_the_same_address(serve):
 
 @pytest.mark.parametrize("token", [None, "a token"])
 @pytest.mark.parametrize("payload", [SHA256, direct.UNSIGNED])
-def test_it_signs_as_botocore_does(serve, monkeypatch, payload, token):
+@pytest.mark.parametrize("part", [None, direct.Part("an id/=+~ü", 12)])
+def test_it_signs_as_botocore_does(serve, monkeypatch, payload, token, part):
     from botocore.auth import S3SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
@@ -99,7 +100,7 @@ def test_it_signs_as_botocore_does(serve, monkeypatch, payload, token):
     credentials = Credentials("NEW", "another", token)
     server, made = serve(answered())
     monkeypatch.setattr(made._client._request_signer, "_credentials", credentials)
-    put(made, sent={"x-amz-meta-a": "two  spaces", "If-None-Match": "*"}, payload=payload)
+    put(made, sent={"x-amz-meta-a": "two  spaces", "If-None-Match": "*"}, payload=payload, part=part)
     line, sent, body = server.requests[1]
     assert body == b"abc"
     unsigned = {name: value for name, value in sent.items() if name not in ("authorization", "user-agent")}
