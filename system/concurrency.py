@@ -6,6 +6,7 @@ them carry more. At some number the line, the disk or this machine is the limit,
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -21,11 +22,11 @@ STEADY_CALLS = 5  # whose two halves are compared, so that a rate that still gro
 SETTLE_SECONDS = 0.2  # after a change, until new connections are open and old ones have ended
 TRIAL_SECONDS = 0.5  # for which a rate is measured then
 STEADY_SECONDS = 1.0  # the same where no other number is on trial: rates vary by themselves
-AGAIN = 3  # such rates, after which more requests are tried again: the last trial may have been unlucky
+AGAIN = 1  # such rates, after which more requests are tried again: the last trial may have been unlucky
 REFUSED_SECONDS = 0.5  # refusals closer together than this answer one burst, and count once
 CALM_SECONDS = 10.0  # after a refusal, until more requests are tried again
 BUSY = 0.9  # of all processors: then this machine is the limit
-_UP, _DOWN = "up", "down"
+_LEAP, _UP, _DOWN = 4.0, 2.0, 0.5  # times as many requests as before
 # Work, as psutil.cpu_times() names it on Linux, macOS and Windows. Linux counts that of guests as "user" too.
 _WORK = ("user", "nice", "system", "irq", "softirq", "steal")
 
@@ -50,11 +51,11 @@ class _Sample(NamedTuple):
     used: float
     used_by_all: float
 
-    def since(self, before: _Sample) -> tuple[float, bool]:
-        """The bytes per second since then, and whether this machine was busy all that time."""
+    def since(self, before: _Sample) -> tuple[float, float]:
+        """The bytes per second since then, and which share of all processors was used."""
         seconds = self.time - before.time
         used = max(self.used - before.used, self.used_by_all - before.used_by_all)
-        return (self.moved - before.moved) / seconds, used >= BUSY * seconds * (os.cpu_count() or 1)
+        return (self.moved - before.moved) / seconds, used / seconds / (os.cpu_count() or 1)
 
     def processors(self, before: _Sample) -> float:
         """How many processors this process has used since then, on average."""
@@ -63,6 +64,8 @@ class _Sample(NamedTuple):
 
 class AdaptiveConcurrency:
     """Doubles the number of requests while that brings GAIN, and halves it while that loses less than GAIN.
+    The first step is four times as many where most of the processors are free, and twice as many if those
+    do not pay.
 
     Begins with ``start``, and goes to FIRST as soon as the process is seen to wait: where requests are so
     fast that Python itself is the limit, more threads take the interpreter from each other. Stays where no
@@ -97,7 +100,7 @@ class AdaptiveConcurrency:
         self._least = self.count = min(start, self._first)
         self._rate: float | None = None  # bytes per second, as last compared; None: not yet known
         self._trial: tuple[int, float] | None = None  # the number and the rate before the one on trial
-        self._directions: list[str] = []  # that are to be tried, if the trial does not pay
+        self._directions: list[float] = []  # that are to be tried, if the trial does not pay
         self._is_steady = False  # nothing is on trial, and the rate is known
         self._steady, self._again = 0, AGAIN  # rates since then, and those after which more are tried
         self._refusals, self._refused_at = refused(), float("-inf")
@@ -148,8 +151,8 @@ class AdaptiveConcurrency:
         if self.count < self._first and self._trial is None:  # Python itself may be the limit
             return False
         first, last = self._latest[0], self._latest[-1]
-        rate, busy = last.since(first)
-        if busy:
+        rate, load = last.since(first)
+        if load >= BUSY:
             return False
         if self._trial is not None:
             before, rate_before = self._trial
@@ -161,8 +164,10 @@ class AdaptiveConcurrency:
         # many servers give the first bytes of a connection faster than those that follow, or send in bursts
         return 0 < later <= earlier * CHANGE and earlier <= later * CHANGE
 
-    def _judge(self, rate: float, busy: bool) -> None:
-        """Keep or take back the number on trial by the ``rate`` it brought, and try the next one."""
+    def _judge(self, rate: float, load: float) -> None:
+        """Keep or take back the number on trial by the ``rate`` it brought, and try the next one for which
+        there are processors.
+        """
         if self._is_steady and self._rate is not None and rate <= self._rate / CHANGE:
             self._is_steady = False  # it fell somewhere in this time: measure what it is now
             self._change(self.count)
@@ -173,17 +178,17 @@ class AdaptiveConcurrency:
         else:
             before, rate_before = self._trial
             is_more = here > before
-            pays = rate >= rate_before * GAIN if is_more else rate_before < rate * GAIN
+            steps = abs(math.log2(here / before))
+            pays = rate >= rate_before * GAIN**steps if is_more else rate_before < rate * GAIN**steps
             if pays:
                 self._directions = [_UP if is_more else _DOWN]
             else:
                 here, rate = before, rate_before
         following = here
         while self._directions and following == here:
-            if self._directions.pop(0) == _DOWN:
-                following = max(here // 2, self._least)
-            elif not busy:
-                following = min(here * 2, self._most)
+            factor = self._directions.pop(0)
+            if factor == _DOWN or load * factor < BUSY * _UP:
+                following = min(max(int(here * factor), self._least), self._most)
         self._rate = rate
         self._trial = (here, rate) if following != here else None
         self._is_steady = self._trial is None
@@ -191,7 +196,9 @@ class AdaptiveConcurrency:
 
     def _without_trial(self, rate: float) -> float:
         """Decide what to try; return the rate that later ones are compared with."""
-        if self._rate is None or rate >= self._rate * CHANGE:
+        if self._rate is None:
+            self._directions = [_LEAP, _UP]
+        elif rate >= self._rate * CHANGE:
             self._directions = [_UP]
         elif rate <= self._rate / CHANGE:
             self._directions = [_UP, _DOWN]
