@@ -53,7 +53,7 @@ class Line:
 class Row:
     """One fault: how it is brought about, and what must hold, by direction. ``hasty`` is for faults that are
     noticed by silence or slowness: the time-outs are short then. ``patient`` is for those that last a moment:
-    the pauses between attempts are not shortened then. ``of_listings`` is for faults that only a listing
+    the pauses between attempts last as long then. ``of_listings`` is for faults that only a listing
     meets: an operation without one does not notice.
     """
 
