@@ -136,6 +136,17 @@ CHUNKED = answered(
 )
 
 
+@pytest.mark.parametrize(("part", "operation"), [(None, "PutObject"), (direct.Part("gone", 1), "UploadPart")])
+@pytest.mark.parametrize("status", ["404 Not Found", "200 OK"])
+def test_a_refusal_names_what_was_refused(serve, status, part, operation):
+    from botocore.exceptions import ClientError
+
+    made = serve(answered(status, NO_KEY))[1]
+    with pytest.raises(ClientError) as raised:
+        put(made, part=part)
+    assert raised.value.operation_name == operation
+
+
 @pytest.mark.parametrize("answer", [answered("404 Not Found", NO_KEY), CHUNKED], ids=["length", "chunks"])
 @pytest.mark.parametrize("send", [get, put])
 def test_a_refusal_is_the_error_that_botocore_makes_of_it_and_the_connection_stays(serve, send, answer):
