@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import urllib.parse
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -219,6 +221,21 @@ def test_bytes_are_counted_under_checksums_too(servers, tmp_path, folder, scheme
     put(storage, "a.bin", LARGE[:size], meter=meter)
     assert meter.done == size
     assert storage.read("a.bin") == LARGE[:size]
+
+
+@pytest.mark.parametrize(("provider", "checked"), [("AWS S3", True), ("Custom", False)])
+def test_every_part_has_a_checksum_that_the_server_checks_if_it_is_one_of_aws(
+    place, proxy, folder, provider, checked
+):
+    put(place.open(path_prefix=folder, endpoint_url=proxy.url, provider=provider), "a.bin", LARGE)
+    parts = [request.headers for request in proxy.requests if "partNumber" in request.query]
+    assert len(parts) == 5
+    sums = [
+        base64.b64encode(zlib.crc32(LARGE[at : at + 8 * MIB]).to_bytes(4, "big")).decode()
+        for at in range(0, len(LARGE), 8 * MIB)
+    ]
+    found = {headers.get("x-amz-checksum-crc32") for headers in parts}
+    assert found == (set(sums) if checked else {None})
 
 
 # --- whose key it is ---
