@@ -96,6 +96,17 @@ def test_the_open_workflow_is_saved_under_a_name(cloud, ours):
     assert "Enter" not in ours.evaluate("heard"), "a key of a dialog is none of the page"
 
 
+def test_enter_that_ends_a_word_of_an_input_method_saves_nothing(cloud, ours):
+    """As Chinese is typed: Enter takes what was typed into the field."""
+    begin(ours, "save")
+    name(ours).fill("half")
+    name(ours).dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    name(ours).fill("whole")
+    name(ours).press("Enter")
+    closed(ours)
+    assert [info.key for info in cloud.list()] == [f"{FOLDER}whole.json"]
+
+
 def test_saving_again_replaces_the_version_that_was_saved_without_a_question(cloud, ours):
     save_as(ours, "a")
     change(ours, "second")
