@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import http.client
 import io
 import os
@@ -115,7 +116,8 @@ class WatchedSocket:
         """
         left = memoryview(data).cast("B")
         while left:
-            left = left[self._send(left[:_RECORD_BYTES] if self._is_tls else left, flags) :]
+            block = left[:_RECORD_BYTES] if self._is_tls else left
+            left = left[self._measured(functools.partial(self._send, block, flags)) :]
 
     @property
     def sends_files(self) -> bool:
@@ -128,7 +130,8 @@ class WatchedSocket:
         Raises as ``sendall``.
         """
         try:
-            return self._try_to_send(lambda: os.sendfile(self.fileno(), descriptor, start, count))
+            send = functools.partial(os.sendfile, self.fileno(), descriptor, start, count)
+            return self._measured(functools.partial(self._wait_to_send, send))
         except (ConnectionError, TimeoutError):
             raise
         except OSError:  # a file system without it, or a disk that fails, which reading will say
@@ -143,43 +146,43 @@ class WatchedSocket:
     def _is_tls(self) -> bool:
         return isinstance(self._socket, ssl.SSLSocket) or not isinstance(self._socket, socket.socket)
 
+    def _measured(self, send: Callable[[], int]) -> int:
+        """Return how many bytes ``send`` sent. Raises TooSlow, and what it raises."""
+        current().check()
+        sent = self._sent = self._sent or _Rate()
+        began = time.monotonic()
+        count = send()
+        self._count_sent(sent, count, time.monotonic() - began)
+        return count
+
     def _send(self, block: memoryview, flags: int) -> int:
         if isinstance(self._socket, socket.socket):
-            return self._try_to_send(lambda: self._socket.send(block, flags))
+            return self._wait_to_send(functools.partial(self._socket.send, block, flags))
         # TLS within TLS, for a proxy: after a time-out nobody knows how much of the data was sent
-        current().check()
-        self._sent = self._sent or _Rate()
         self._set_real_timeout(SILENT_SECONDS)
-        began = time.monotonic()
         self._socket.sendall(block, flags)
-        self._count_sent(self._sent, len(block), time.monotonic() - began)
         return len(block)
 
-    def _try_to_send(self, send: Callable[[], int]) -> int:
+    def _wait_to_send(self, send: Callable[[], int]) -> int:
         """Call ``send`` until the system accepts some bytes, and return how many."""
         from urllib3.util.wait import wait_for_read, wait_for_write
 
-        meter, rate = current(), self._sent or _Rate()
-        self._sent = rate
-        meter.check()
+        meter = current()
         self._set_real_timeout(0.0)  # with a time-out it waits until a third of the buffer is free
-        began = waiting = time.monotonic()
+        began = time.monotonic()
         queued = None
         while True:
             try:
-                count = send()
+                return send()
             except (BlockingIOError, ssl.SSLWantWriteError):
                 wait_for_write(self._socket, POLL_SECONDS)
             except ssl.SSLWantReadError:
                 wait_for_read(self._socket, POLL_SECONDS)
-            else:
-                self._count_sent(rate, count, time.monotonic() - began)
-                return count
             meter.check()
             left, now = self._queued(), time.monotonic()
             if queued is not None and left < queued:  # progress, but less than a whole block
-                waiting = now
-            elif now - waiting >= SILENT_SECONDS:
+                began = now
+            elif now - began >= SILENT_SECONDS:
                 raise TimeoutError("the server accepts no more of the request")
             queued = left
 

@@ -6,6 +6,7 @@ them carry more. At some number the line, the disk or this machine is the limit,
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
@@ -33,12 +34,17 @@ _WORK = ("user", "nice", "system", "irq", "softirq", "steal")
 
 def machine_seconds() -> float:
     """The processor time that all programs of this machine have used; 0 where that is not known."""
-    try:
-        import psutil
-    except ImportError:  # ComfyUI brings it; cloud.py runs without
-        return 0.0
-    times = psutil.cpu_times()
+    times = _cpu_times()()
     return float(sum(getattr(times, name, 0.0) for name in _WORK))
+
+
+@functools.cache
+def _cpu_times() -> Callable[[], object]:
+    try:
+        from psutil import cpu_times
+    except ImportError:  # ComfyUI brings it; cloud.py runs without
+        return lambda: None
+    return cpu_times  # type: ignore[no-any-return]
 
 
 class _Sample(NamedTuple):
@@ -178,8 +184,8 @@ class AdaptiveConcurrency:
         else:
             before, rate_before = self._trial
             is_more = here > before
-            steps = abs(math.log2(here / before))
-            pays = rate >= rate_before * GAIN**steps if is_more else rate_before < rate * GAIN**steps
+            gain = GAIN ** abs(math.log2(here / before))
+            pays = rate >= rate_before * gain if is_more else rate_before < rate * gain
             if pays:
                 self._directions = [_UP if is_more else _DOWN]
             else:

@@ -144,7 +144,7 @@ class Direct:
         if answer.get("content-length") == "0":
             connection.keep(answer)
         elif answers.is_error(document := connection.error_document(status, answer, "PUT")):
-            raise self._refusal("UploadPart" if part else "PutObject", 500, answer, document)
+            raise self._refusal("PUT", part, 500, answer, document)
         return answer
 
     def _request(
@@ -175,7 +175,7 @@ class Direct:
             if status in _MOVED:
                 self.address = None
             document = connection.error_document(status, answer, method)
-            raise self._refusal("UploadPart" if part else f"{method.title()}Object", status, answer, document)
+            raise self._refusal(method, part, status, answer, document)
         return status, answer
 
     def _sign(
@@ -214,10 +214,13 @@ class Direct:
             kept = self._key = credentials, scope, key
         return kept[2]
 
-    def _refusal(self, operation: str, status: int, answer: Mapping[str, str], document: bytes) -> Exception:
+    def _refusal(
+        self, method: str, part: Part | None, status: int, answer: Mapping[str, str], document: bytes
+    ) -> Exception:
         from botocore.exceptions import ClientError
         from botocore.parsers import ResponseParserFactory
 
+        operation = "UploadPart" if part else f"{method.title()}Object"
         model = self._client.meta.service_model.operation_model(operation)
         parser = ResponseParserFactory().create_parser(model.metadata["protocol"])
         received = {"status_code": status, "headers": dict(answer), "body": document}

@@ -162,12 +162,17 @@ class S3Storage(HttpStorage):
     def _store_single(self, upload: UploadRequest, fields: dict[str, Any], body: Slice) -> str:
         if self._is_plain and not self._checks_crc32:
             fields["ContentMD5"] = _base64(body.digest("md5"))
+        named = self._as_headers(fields)
 
         def send(condition: Mapping[str, str]) -> str:
             body.seek(0)
             # a larger one waits for "100 Continue", in botocore's way
             if upload.size < s3_client.SMALL_BYTES and (connection := self._direct.connection()):
-                return self._put_directly(connection, upload, fields, body, condition)
+                answer = self._put_directly(
+                    connection, upload, {**named, **condition}, body, upload.sha256, checked=self._is_plain
+                )
+                self._checks_crc32 = self._checks_crc32 or _CRC32 in answer
+                return headers.etag(answer)
             answer = self._client.put_object(
                 **self._target(upload.full_key),
                 Body=body,
@@ -189,33 +194,43 @@ class S3Storage(HttpStorage):
         signed SHA-256."""
         return self.endpoint.startswith("http:")
 
+    def _as_headers(self, fields: Mapping[str, Any]) -> dict[str, str]:
+        """Return the fields of a write as the headers that botocore makes of them."""
+        names = self._direct.header_names
+        named = {names[name]: value for name, value in fields.items() if name != "Metadata"}
+        for name, value in fields.get("Metadata", {}).items():
+            named[f"{self.dialect.metadata}{name}"] = value
+        return named
+
     def _put_directly(
         self,
         connection: KeptConnection,
         upload: UploadRequest,
-        fields: Mapping[str, Any],
+        sent: dict[str, str],
         body: Slice,
-        condition: Mapping[str, str],
-    ) -> str:
+        sha256: str = "",
+        *,
+        checked: bool = False,
+        part: Part | None = None,
+    ) -> Mapping[str, str]:
+        """Send the object, or a part of it, and return the headers of the answer, which have an ETag.
+
+        ``sha256`` is that of ``body``, if it is known; ``checked``: add a checksum that the server checks,
+        which AWS gets always.
+        """
         try:
-            names = self._direct.header_names
-            sent = {names[name]: value for name, value in fields.items() if name != "Metadata"}
-            for name, value in fields.get("Metadata", {}).items():
-                sent[f"{self.dialect.metadata}{name}"] = value
-            sent.update(condition)
-            if self._is_plain or self._row.checksums == "when_supported":
+            if checked or self._row.checksums == "when_supported":
                 sent[_CRC32] = _base64(body.crc32())
-            payload = upload.sha256 if _SHA256.fullmatch(upload.sha256) else ""
+            payload = sha256 if _SHA256.fullmatch(sha256) else ""
             if not payload:
                 payload = body.digest("sha256").hex() if self._is_plain else UNSIGNED
         except BaseException:
             connection.keep({})  # nothing has been sent
             raise
         body.begin()
-        answer = self._direct.put(connection, upload.full_key, sent, payload, body)
+        answer = self._direct.put(connection, upload.full_key, sent, payload, body, part)
         self._record_date(answer.get("date"))
-        self._checks_crc32 = self._checks_crc32 or _CRC32 in answer
-        return headers.etag(self._with_etag(answer, upload.tried))
+        return self._with_etag(answer, f"{upload.tried}, part {part.number}" if part else upload.tried)
 
     def _store_parts(self, upload: UploadRequest, fields: dict[str, Any]) -> ObjectInfo:
         if upload.create:  # before gigabytes are sent; checked again afterwards
@@ -312,7 +327,9 @@ class _PartRequests(PartRequests[S3Storage]):
 
     def _send(self, upload_id: str, number: int, body: Slice) -> dict[str, Any]:
         if connection := self.storage._direct.connection():
-            return self._send_directly(connection, Part(upload_id, number), body)
+            part = Part(upload_id, number)
+            sent = self.storage._put_directly(connection, self.upload, {}, body, part=part)
+            return {"PartNumber": number, "ETag": headers.etag(sent)}
         answer = self.storage._client.upload_part(
             **self.storage._target(self.upload.full_key),
             UploadId=upload_id,
@@ -322,22 +339,6 @@ class _PartRequests(PartRequests[S3Storage]):
         )
         etag = self.storage._require(answer, "ETag", f"{self.upload.tried}, part {number}")
         return {"PartNumber": number, "ETag": etag}
-
-    def _send_directly(self, connection: KeptConnection, part: Part, body: Slice) -> dict[str, Any]:
-        try:
-            sent = {}
-            if self.storage._row.checksums == "when_supported":
-                sent[_CRC32] = _base64(body.crc32())
-            payload = body.digest("sha256").hex() if self.storage._is_plain else UNSIGNED
-        except BaseException:
-            connection.keep({})  # nothing has been sent
-            raise
-        body.begin()
-        answer = self.storage._direct.put(connection, self.upload.full_key, sent, payload, body, part)
-        self.storage._record_date(answer.get("date"))
-        tried = f"{self.upload.tried}, part {part.number}"
-        etag = headers.etag(self.storage._with_etag(answer, tried))
-        return {"PartNumber": part.number, "ETag": etag}
 
     def finish(self, upload_id: str, parts: Sequence[dict[str, Any]]) -> str:
         def complete(condition: Mapping[str, str]) -> str:

@@ -210,9 +210,12 @@ def test_a_machine_that_is_busy_by_whatever_program_gets_no_further_requests(bus
 def test_the_work_of_all_programs_is_that_of_psutil_and_nothing_without_it(monkeypatch):
     times = SimpleNamespace(user=1.0, nice=2.0, system=4.0, idle=100.0, iowait=100.0, steal=8.0, guest=1.0)
     monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(cpu_times=lambda: times))
+    concurrency._cpu_times.cache_clear()
     assert concurrency.machine_seconds() == 15
     monkeypatch.setitem(sys.modules, "psutil", None)
+    concurrency._cpu_times.cache_clear()
     assert concurrency.machine_seconds() == 0
+    concurrency._cpu_times.cache_clear()
 
 
 def test_nothing_is_judged_before_bytes_come():
