@@ -180,7 +180,8 @@ def test_what_is_saved_is_shown_at_once_and_nothing_jumps(many, ours, cloud):
         const cells = [...each.querySelectorAll(".cs-cell")].map((cell) => [cell.title, topOf(cell)])
         return cells.find(([, top]) => top >= topOf(each))
     }"""
-    expect(ours.locator('.cs-cell[aria-busy="true"]')).to_have_count(0)
+    is_drawn = f"each => ({middle})(each)?.[0]"  # neither cells of before nor one that waits for its file
+    ours.wait_for_function(is_drawn, arg=scroller.element_handle())
     before = scroller.evaluate(middle)
     cell(ours, before[0].split("\n")[0]).click()
     put(cloud, "new.txt")
