@@ -60,15 +60,23 @@ class MirroredFolder:
     """``look`` and ``close`` belong to one thread, the rest may be called from any.
 
     ``place`` names the bucket and the folder in it, without a secret. ``everything``: files from before the
-    mirror was switched on are sent too. ``saved`` is that of ``Target``.
+    mirror was switched on are sent too. ``off_at``: when it was not switched on yet, in seconds since 1970.
+    ``saved`` is that of ``Target``.
     """
 
     def __init__(
-        self, root: Path, names: Names, place: str, journal: Journal, everything: bool, saved: str = ""
+        self,
+        root: Path,
+        names: Names,
+        place: str,
+        journal: Journal,
+        everything: bool,
+        off_at: float,
+        saved: str = "",
     ) -> None:
         self.root, self.names = Path(os.path.realpath(root)), names
         self._place = f"{place}\n{names.prefix}{names.folder}\n{self.root}"
-        self._journal, self._everything, self._saved = journal, everything, saved
+        self._journal, self._everything, self._off_at, self._saved = journal, everything, off_at, saved
         self._watch = FolderWatch(self.root, names.leaves_out)
         self._changed = threading.Lock()
         self._untaken: Changes = {}  # because the journal failed
@@ -179,12 +187,17 @@ class MirroredFolder:
         self.has_looked = True
 
     def _switched_on(self, files: Changes) -> int:
-        """Return the number of this folder in the journal. If it is new, ``files`` are those from before."""
+        """Return the number of this folder in the journal.
+
+        If it is new, those of ``files`` are from before that were last written while the mirror was off: a
+        first look at many files takes a while, in which others are made.
+        """
         number = self._journal.target(self._place)
         if number is None:
             if self._everything or self._journal.is_renewed:
                 files = {}
-            old = {name: file for name, file in files.items() if file is not None}
+            until = self._off_at * 1e9
+            old = {name: file for name, file in files.items() if file is not None and file.modified_ns < until}
             number = self._journal.begin(self._place, old)
             self.old = len(old)
         return number

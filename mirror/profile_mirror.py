@@ -47,13 +47,15 @@ class Failure:
 class ProfileMirror:
     """``look`` and ``close`` belong to one thread, the rest may be called from any.
 
-    ``on_stored`` is called with each file that is stored, by the thread that has sent it.
+    ``off_at`` is that of ``MirroredFolder``. ``on_stored`` is called with each file that is stored, by the
+    thread that has sent it.
     """
 
     def __init__(
         self,
         profile: Profile,
         journal: Journal,
+        off_at: float,
         everything: bool = False,
         on_stored: OnStored = lambda mirror, folder, row: None,
     ) -> None:
@@ -70,6 +72,7 @@ class ProfileMirror:
                 place,
                 journal,
                 everything,
+                off_at,
                 saved_workflows.place(profile) if name == members.WORKFLOWS else "",
             )
             for name in mirror.folders

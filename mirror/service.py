@@ -46,6 +46,7 @@ class Mirror:
         self._only, self._everything, self._on_stored = only, everything, on_stored
         self._journal: Journal | None = None
         self._settings: Fingerprint | str | None = "unread"
+        self._off_at = time.time()  # when what the settings say now was not known yet
         self._has_reported = False
         self.members = Members({})
         self.profiles: list[ProfileMirror] = []
@@ -73,11 +74,12 @@ class Mirror:
             log.info("The mirror has started: %s.", several(waiting, "{} file waits", "{} files wait"))
 
     def _read_settings(self) -> None:
-        file = folders.profiles_file()
+        file, now = folders.profiles_file(), time.time()
         found: Fingerprint | None = None
         with contextlib.suppress(OSError):
             found = Fingerprint.of(file)
         if found == self._settings:
+            self._off_at = now
             return
         self._settings = found
         self.members = members.read(file)
@@ -97,7 +99,7 @@ class Mirror:
     def _of(self, profile: Profile) -> ProfileMirror:
         if self._journal is None:
             self._journal = Journal(folders.system_folder() / journals.FILE_NAME)
-        return ProfileMirror(profile, self._journal, self._everything, self._on_stored)
+        return ProfileMirror(profile, self._journal, self._off_at, self._everything, self._on_stored)
 
     def close(self) -> None:
         """Stop sending, and release the locks of the folders."""

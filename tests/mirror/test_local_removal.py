@@ -52,7 +52,7 @@ def test_nothing_is_deleted_before_its_time_or_while_another_bucket_lacks_it_or_
     assert remove(stored, days=0.0) == 0
     assert remove(stored, days=1e6) == 0
     for_another_bucket = MirroredFolder(
-        stored.output, Names("output", ""), "another bucket", journal, everything=False
+        stored.output, Names("output", ""), "another bucket", journal, everything=False, off_at=0.0
     )
     assert remove(stored, others=[for_another_bucket]) == 0
     assert len(there(stored)) == 5

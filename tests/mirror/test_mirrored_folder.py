@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import time
 
 import pytest
 from cloud_storage.mirror.journal import FILE_NAME, Journal
@@ -16,10 +18,10 @@ def made(journal, tmp_path):
     """``made()`` is a folder that is mirrored; all are closed in the end."""
     found = []
 
-    def make(journal=journal):
+    def make(journal=journal, off_at=0.0):
         root = tmp_path / "output"
         root.mkdir(exist_ok=True)
-        folder = MirroredFolder(root, Names("output", ""), "place", journal, everything=False)
+        folder = MirroredFolder(root, Names("output", ""), "place", journal, everything=False, off_at=off_at)
         found.append(folder)
         return folder
 
@@ -81,8 +83,8 @@ def test_only_one_of_two_looks_at_a_folder_and_the_other_one_when_it_has_ended(m
 def test_the_other_one_sends_what_is_made_after_the_first_has_ended(made, tmp_path):
     first, journal = made(), Journal(tmp_path / "another user folder" / FILE_NAME)
     with contextlib.closing(journal):
-        second = made(journal)
         (first.root / "old.png").write_bytes(b"old")
+        second = made(journal, off_at=time.time())
         first.look(0)
         second.look(0)
         first.close()
@@ -91,6 +93,18 @@ def test_the_other_one_sends_what_is_made_after_the_first_has_ended(made, tmp_pa
             second.look(now)
         assert names(second) == (["new.png"], [])
         second.close()
+
+
+def test_what_is_made_before_the_first_look_has_ended_is_new(made):
+    off_at = 1_000_000_000.5
+    folder = made(off_at=off_at)
+    for name, written_at in (("old.png", off_at - 0.1), ("new.png", off_at), ("newer.png", off_at + 3600)):
+        (folder.root / name).write_bytes(b"made")
+        os.utime(folder.root / name, (written_at, written_at))
+    for now in (0, 10, 20):
+        folder.look(now)
+    assert sorted(names(folder)[0]) == ["new.png", "newer.png"]
+    assert folder.old == 1
 
 
 def test_changes_that_the_journal_could_not_take_are_taken_later(made, monkeypatch):

@@ -45,6 +45,7 @@ def test_what_is_made_arrives_once_and_below_its_folder(switched_on, puts):
 
 def test_what_was_there_before_is_sent_only_if_everything_is_asked_for(mirrored, puts):
     mirrored.write("old.png")
+    mirrored.restarted()
     mirrored.settled()
     mirrored.write("new.png")
     mirrored.settled()
@@ -261,11 +262,15 @@ def test_settings_are_followed_while_it_runs(switched_on, monkeypatch, fast_plac
     file = folders.profiles_file()
     file.parent.mkdir(exist_ok=True)
     entry = {"path_prefix": f"{switched_on.cloud.path_prefix}second", "mirror": "input", "mirror_prefix": "/"}
+    inputs = switched_on.output.parent / "input"
+    (inputs / "old.png").write_bytes(b"old")
+    switched_on.mirror.look()
     file.write_text(json.dumps({"profiles": {"b": entry}}))
+    (inputs / "before its first look.png").write_bytes(b"x")
     switched_on.settled()
-    (switched_on.output.parent / "input" / "x.png").write_bytes(b"x")
+    (inputs / "x.png").write_bytes(b"x")
     switched_on.settled()
-    assert switched_on.stored() == ["second/input/x.png"]
+    assert switched_on.stored() == ["second/input/before its first look.png", "second/input/x.png"]
     file.write_text("{")
     switched_on.settled()
     assert switched_on.mirror.state()["profiles"][0]["name"] == "(env vars)"

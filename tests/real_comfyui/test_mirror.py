@@ -139,7 +139,8 @@ def test_what_was_made_while_comfyui_was_off_is_found_at_the_next_start(place, t
     environ = {**place.settings({"path_prefix": "second"}), "COMFY_S3_MIRROR": "output"}
     base, kept = tmp_path / "base", tmp_path / "kept"
     with comfyui.running(base, ROOT, environ) as url:
-        until(lambda: state(url)["profiles"])
+        run(url, save("before", 1))
+        until(lambda: list(place.open(path_prefix="second").list("comfyui/output/before")))
         for name in ("user", "output"):
             shutil.copytree(base / name, kept / name)
     (kept / "output" / "meanwhile.png").write_bytes(b"made meanwhile")
