@@ -197,7 +197,9 @@ class MirroredFolder:
             if self._everything or self._journal.is_renewed:
                 files = {}
             until = self._off_at * 1e9
-            old = {name: file for name, file in files.items() if file is not None and file.modified_ns < until}
+            old = {
+                name: file for name, file in files.items() if file is not None and file.modified_ns < until
+            }
             number = self._journal.begin(self._place, old)
             self.old = len(old)
         return number
