@@ -68,6 +68,23 @@ def test_what_was_made_meanwhile_is_found_at_the_next_start_whatever_its_time(sw
     assert switched_on.stored() == ["comfyui/output/moved/in.png"]
 
 
+def test_a_file_that_is_back_at_the_next_start_is_the_one_of_before(switched_on):
+    path = switched_on.write("a.txt", b"first")
+    switched_on.settled()
+    path.rename(switched_on.output.parent / "aside.txt")
+    switched_on.settled()
+    assert switched_on.rows()["a.txt"].gone
+    switched_on.mirror.close()
+    (switched_on.output.parent / "aside.txt").rename(path)
+    switched_on.restarted()
+    switched_on.settled()
+    assert not switched_on.rows()["a.txt"].gone
+    path.write_bytes(b"second")
+    switched_on.settled()
+    assert switched_on.stored() == ["comfyui/output/a.txt"]
+    assert switched_on.read("a.txt") == b"second"
+
+
 def test_a_changed_file_renews_its_object_and_a_touched_one_is_not_sent(switched_on, puts):
     path = switched_on.write("a.txt", b"first")
     switched_on.settled()
