@@ -70,6 +70,23 @@ def test_nobody_gets_a_file_twice_and_one_that_failed_waits_longer_each_time(mad
     assert folder.next(200, Meter()) is one
 
 
+def test_a_file_that_changed_while_it_was_sent_waits_again(made):
+    folder = made()
+    folder.look(0)
+    (folder.root / "a.png").write_bytes(b"a")
+    folder.look(10)
+    folder.look(20)
+    sent = folder.next(20, Meter())
+    (folder.root / "a.png").write_bytes(b"another")
+    folder.look(30)
+    folder.look(40)
+    folder.stored(sent)
+    (one,) = folder.waiting()
+    assert (one.name, one.file.size) == ("a.png", 7)
+    folder.stored(one)
+    assert not folder.waiting()
+
+
 def test_only_one_of_two_looks_at_a_folder_and_the_other_one_when_it_has_ended(made):
     first, second = made(), made()
     first.look(0)
