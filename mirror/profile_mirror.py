@@ -128,13 +128,12 @@ class ProfileMirror:
     def _start(self) -> None:
         now = time.monotonic()
         ready = sum(one.is_ready(now) for folder in self.folders for one in folder.waiting())
-        while True:
-            with self._lock:
-                most = 1 if self.failure is not None else min(self._threads_max, ready)
-                is_paused = self.failure is not None and time.monotonic() < self.failure.until
-                if not ready or is_paused or self._running >= most:
-                    return
-                self._running += 1
+        with self._lock:
+            most = 1 if self.failure is not None else self._threads_max
+            is_paused = self.failure is not None and now < self.failure.until
+            missing = 0 if is_paused else max(0, min(most, ready) - self._running)
+            self._running += missing
+        for _ in range(missing):
             threading.Thread(target=self._work, name="cloud-storage-mirror-send", daemon=True).start()
 
     def _work(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from cloud_storage.mirror import profile_mirror
@@ -27,6 +28,25 @@ def test_one_file_that_cannot_be_stored_does_not_stop_the_others(switched_on):
     assert (state["failing"], state["waiting"], state["stored"]) == (False, 1, 1)
     (file,) = state["files"]
     assert "are allowed here" in file["error"]
+
+
+def test_threads_that_have_nothing_to_do_are_not_started_without_end(switched_on, monkeypatch):
+    started = []
+
+    class EndsAtOnce:
+        def __init__(self, target, **_):
+            self.target = target
+
+        def start(self):
+            started.append(self)
+            assert len(started) <= 2 * profile_mirror.THREADS
+            self.target()
+
+    for name in ("a.png", "b.png"):
+        switched_on.write(name)
+    monkeypatch.setattr(profile_mirror, "threading", SimpleNamespace(Thread=EndsAtOnce))
+    switched_on.settled()
+    assert switched_on.stored() == ["comfyui/output/a.png", "comfyui/output/b.png"]
 
 
 def test_a_full_disk_of_the_journal_is_said_and_nothing_is_stored_twice(switched_on):
