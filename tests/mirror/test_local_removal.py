@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,15 @@ def test_nothing_is_deleted_before_its_time_or_while_another_bucket_lacks_it_or_
     )
     assert remove(stored, others=[for_another_bucket]) == 0
     assert len(there(stored)) == 5
+
+
+def test_a_file_of_the_same_size_and_time_but_other_content_is_not_deleted(stored):
+    path = stored.output / "changed.png"
+    status = path.stat()
+    path.write_bytes(b"changed.pnG")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    remove(stored)
+    assert there(stored) == ["changed.png"]
 
 
 def test_a_new_file_of_a_deleted_name_replaces_nothing(stored):

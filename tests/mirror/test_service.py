@@ -85,6 +85,19 @@ def test_a_file_that_is_back_at_the_next_start_is_the_one_of_before(switched_on)
     assert switched_on.read("a.txt") == b"second"
 
 
+def test_a_file_that_is_back_with_another_time_is_not_gone_any_more(switched_on, puts):
+    path = switched_on.write("a.txt", b"first")
+    switched_on.settled()
+    path.unlink()
+    switched_on.settled()
+    assert switched_on.rows()["a.txt"].gone
+    switched_on.write("a.txt", b"first")
+    os.utime(path, (2000, 2000))
+    switched_on.settled()
+    assert not switched_on.rows()["a.txt"].gone
+    assert len(puts) == 1
+
+
 def test_a_changed_file_renews_its_object_and_a_touched_one_is_not_sent(switched_on, puts):
     path = switched_on.write("a.txt", b"first")
     switched_on.settled()
