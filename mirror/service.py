@@ -46,7 +46,7 @@ class Mirror:
         self._only, self._everything, self._on_stored = only, everything, on_stored
         self._journal: Journal | None = None
         self._settings: Fingerprint | str | None = "unread"
-        self._off_at = time.time()  # when what the settings say now was not known yet
+        self._off_at = time.time()  # when these settings were not known yet
         self._has_reported = False
         self.members = Members({})
         self.profiles: list[ProfileMirror] = []

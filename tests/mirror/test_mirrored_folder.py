@@ -30,6 +30,16 @@ def made(journal, tmp_path):
         folder.close()
 
 
+def with_a_file(made):
+    """Return a folder in which a.png has waited to be sent since the look at 20."""
+    folder = made()
+    folder.look(0)
+    (folder.root / "a.png").write_bytes(b"a")
+    folder.look(10)
+    folder.look(20)
+    return folder
+
+
 def names(folder):
     return [one.name for one in folder.waiting()], list(folder.writing())
 
@@ -52,11 +62,7 @@ def test_a_file_waits_to_be_sent_once_it_has_stood_still(made):
 
 
 def test_nobody_gets_a_file_twice_and_one_that_failed_waits_longer_each_time(made):
-    folder = made()
-    folder.look(0)
-    (folder.root / "a.png").write_bytes(b"a")
-    folder.look(10)
-    folder.look(20)
+    folder = with_a_file(made)
     one = folder.next(20, Meter())
     assert folder.next(20, Meter()) is None
     one.meter = None
@@ -71,11 +77,7 @@ def test_nobody_gets_a_file_twice_and_one_that_failed_waits_longer_each_time(mad
 
 
 def test_a_file_that_changed_while_it_was_sent_waits_again(made):
-    folder = made()
-    folder.look(0)
-    (folder.root / "a.png").write_bytes(b"a")
-    folder.look(10)
-    folder.look(20)
+    folder = with_a_file(made)
     sent = folder.next(20, Meter())
     (folder.root / "a.png").write_bytes(b"another")
     folder.look(30)
