@@ -174,19 +174,29 @@ export class FileBrowser {
     return [count, ...cut, ...others].join(" · ")
   }
 
-  /** The bucket has been listed again: the entries in sight stay where they are. */
+  /** The bucket has been listed again: the entries in sight stay where they are, also after keys pressed meanwhile. */
   async keepPlace() {
     const { list, grid } = this
-    const first = grid.first
-    const key = first ? list.peek(first)?.key : undefined
-    const offset = grid.top - Math.floor(first / grid.columns) * grid.height
-    const focused = list.peek(grid.focused)?.key
-    const placeOf = (one) => (one === undefined ? null : list.placeOf(one).catch(() => null))
-    await list.again(first)
-    const [place, next] = [await placeOf(key), await placeOf(focused)]
-    if (focused !== undefined) grid.follow(next)
+    let seen
+    await list.again(grid.first, () => (seen = this.seen())) // not before: keys are pressed while it is fetched
+    if (!seen) return
+    const { focused, top } = grid
+    const placeOf = (key) => (key === undefined ? null : list.placeOf(key).catch(() => null))
+    const [place, next] = [await placeOf(seen.key), await placeOf(seen.focused)]
+    if (seen.focused !== undefined && grid.focused === focused) grid.follow(next)
     this.anchor = undefined
-    if (place !== null) grid.top = Math.floor(place / grid.columns) * grid.height + offset
+    if (place !== null && grid.top === top) grid.top = Math.floor(place / grid.columns) * grid.height + seen.offset
+  }
+
+  /** The keys of the first entry in sight and of that with the focus; `offset` is how far the first is scrolled out. */
+  seen() {
+    const { list, grid } = this
+    const { first } = grid
+    return {
+      key: first ? list.peek(first)?.key : undefined,
+      offset: grid.top - Math.floor(first / grid.columns) * grid.height,
+      focused: list.peek(grid.focused)?.key,
+    }
   }
 
   drawEmpty() {

@@ -25,6 +25,7 @@ export class FileList {
     this.folders = this.hidden = 0
     this.found = undefined // the number of the entry that was looked for, null for none
     this.isStale = false // whether the list is another one by now
+    this.leaving = undefined // as `again` takes it
     this.once = {} // for the first request alone
     this.version = undefined
     this.state = undefined // of the server's list, as the server says it
@@ -95,7 +96,10 @@ export class FileList {
       this.error = ""
       this.isStale = this.version !== undefined && said.version !== this.version
       if (this.isStale) return this.changed() // the numbers of entries are others: see again()
-      if (this.version === undefined) this.windows.clear()
+      if (this.version === undefined) {
+        this.leaving?.()
+        this.windows.clear()
+      }
       this.take(said)
       Object.assign(this, { total: said.total, folders: said.folders, hidden: said.hidden, where: said })
       if (once.at) this.found = said.place
@@ -158,9 +162,13 @@ export class FileList {
     this.watchOn()
   }
 
-  /** Fetch what is in sight again, from the window of the entry `place` on: the list is another one. */
-  async again(place) {
+  /**
+   * Fetch what is in sight again, from the window of the entry `place` on: the list is another one. `leaving()` is
+   * called when the new entries are here, just before they take the place of the old ones.
+   */
+  async again(place, leaving) {
     this.isStale = false
+    this.leaving = leaving
     this.version = undefined // whatever it is then
     const number = Math.floor(place / WINDOW)
     this.asking.delete(number)

@@ -345,6 +345,26 @@ def test_what_arrives_after_a_click_changes_nothing_of_what_was_clicked(long, cl
     assert chosen(long) == "03.txt"
 
 
+def test_keys_pressed_while_the_list_is_fetched_again_count(long, cloud):
+    opened(long)
+    for _ in range(3):
+        long.keyboard.press("ArrowDown")
+    held = []
+    long.route("**/api/cloud_storage/files/list**", lambda route: held.append(route))
+    with long.expect_request("**/api/cloud_storage/files/list**"):
+        cloud.put("00 new.txt", b"x", PutOptions(), Meter())
+    for _ in range(4):
+        long.keyboard.press("ArrowDown")
+    assert marked(long) == ["06.txt"]
+    for route in held:
+        route.continue_()
+    expect(row(long, "00 new.txt")).to_have_count(1)
+    assert marked(long) == ["06.txt"]
+    expect(row(long, "06.txt")).to_be_focused()
+    long.keyboard.press("ArrowDown")
+    assert marked(long) == ["07.txt"]
+
+
 @pytest.mark.parametrize(
     ("keys", "result"),
     [
