@@ -73,6 +73,7 @@ http {{
         end
         if method == "PUT" or method == "POST" then
           ngx.req.read_body()
+          ngx.req.clear_header("If-None-Match") -- nginx would answer 304
           local length = ngx.req.get_headers()["x-amz-decoded-content-length"]
           length = tonumber(length or ngx.var.content_length or 0)
           if method == "POST" and asked.uploads ~= nil then
