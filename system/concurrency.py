@@ -195,6 +195,8 @@ class AdaptiveConcurrency:
             factor = self._directions.pop(0)
             if factor == _DOWN or load * factor < BUSY * _UP:
                 following = min(max(int(here * factor), self._least), self._most)
+        if following != here and self._steady >= self._again:
+            self._steady, self._again = 0, 2 * self._again
         self._rate = rate
         self._trial = (here, rate) if following != here else None
         self._is_steady = self._trial is None
@@ -212,8 +214,7 @@ class AdaptiveConcurrency:
             self._steady += 1
             if self._steady < self._again:
                 return self._rate
-            self._steady, self._again = 0, 2 * self._again
-            self._directions = [_UP]
+            self._directions = [_UP]  # at the next rate, if the machine is too busy now
         return rate
 
     def _change(self, count: int, settle: float = SETTLE_SECONDS) -> None:

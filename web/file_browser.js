@@ -108,7 +108,7 @@ export class FileBrowser {
   async show(asked, { at, place } = {}) {
     const { list, grid } = this
     this.message = this.failure = ""
-    this.awaited = this.anchor = undefined
+    this.awaited = this.anchor = this.range = undefined
     this.selected.clear()
     grid.focused = -1
     this.scroller.scrollTop = 0
@@ -255,26 +255,29 @@ export class FileBrowser {
     this.message = ""
     this.awaited = how === "only" && !entry ? place : undefined // selected as soon as it is here
     if (how === "range") return this.selectRange(this.anchor ?? 0, place)
-    if (how !== "focus") this.anchor = place
+    if (how !== "focus") Object.assign(this, { anchor: place, range: undefined })
     if (how === "only") this.selected.clear()
     if (how === "toggle" && this.selected.delete(entry?.key)) return this.draw()
     if (how !== "focus" && entry) this.selected.set(entry.key, entry)
     this.draw()
   }
 
+  /** Select what lies between two numbers; what is selected while that is fetched counts instead. */
   async selectRange(one, other) {
     const [first, last] = [Math.min(one, other), Math.max(one, other)]
+    const range = (this.range = {}) // another one, or none, as soon as something else is selected
     await this.run(async () => {
       const entries = await this.list.range(first, last, MOST_SELECTED)
-      this.selected = new Map(entries.map((entry) => [entry.key, entry]))
+      if (this.range === range) this.selected = new Map(entries.map((entry) => [entry.key, entry]))
     })
+    if (this.range !== range) return
     const count = new Intl.NumberFormat(this.locale).format(MOST_SELECTED)
     if (last - first >= MOST_SELECTED) this.tell(this.say("files_most", { count }))
   }
 
   clear() {
     this.message = ""
-    this.awaited = this.anchor = undefined
+    this.awaited = this.anchor = this.range = undefined
     this.selected.clear()
     this.draw()
   }

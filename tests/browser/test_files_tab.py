@@ -144,6 +144,22 @@ def test_several_files_are_selected_by_mouse_and_keyboard(many, ours):
     assert [key for key in ours.evaluate("heard") if "Control" not in key and key != "keydown Tab"] == []
 
 
+def test_what_is_selected_while_all_files_are_fetched_stays_selected(many, ours):
+    opened(ours)
+    cell(ours, "f4/099999.txt").click()
+    held = []
+    ours.route("**/api/cloud_storage/files/list**", lambda route: held.append(route))
+    with ours.expect_request("**/api/cloud_storage/files/list**"):
+        ours.keyboard.press("Control+a")
+    cell(ours, "f3/099998.txt").click()
+    with ours.expect_response("**/api/cloud_storage/files/list**"):
+        for route in held:
+            route.continue_()
+    ours.wait_for_timeout(200)  # the page reads the answer
+    expect(ours.locator('[role="option"][aria-selected="true"]')).to_have_count(1)
+    expect(cell(ours, "f3/099998.txt")).to_have_attribute("aria-selected", "true")
+
+
 def test_a_list_higher_than_an_element_can_be_is_shown_whole(many, ours):
     ours.evaluate("document.querySelector('#sidebar').style.width = '130px'")
     opened(ours)

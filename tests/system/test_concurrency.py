@@ -207,6 +207,14 @@ def test_a_machine_that_is_busy_by_whatever_program_gets_no_further_requests(bus
     assert transfer.counts(10) == expected
 
 
+def test_a_machine_that_was_busy_for_long_gets_further_requests_as_soon_as_it_is_not(monkeypatch):
+    monkeypatch.setattr(concurrency, "AGAIN", 1)
+    transfer = Transfer(lambda count: 90e6 * count, others=1.9)
+    assert transfer.counts(40) == [8]
+    transfer.others = 0
+    assert transfer.counts(2.5) == [8, 16, 32, 64]
+
+
 def test_the_work_of_all_programs_is_that_of_psutil_and_nothing_without_it(monkeypatch):
     times = SimpleNamespace(user=1.0, nice=2.0, system=4.0, idle=100.0, iowait=100.0, steal=8.0, guest=1.0)
     monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(cpu_times=lambda: times))
