@@ -350,7 +350,11 @@ def test_keys_pressed_while_the_list_is_fetched_again_count(long, cloud):
     for _ in range(3):
         long.keyboard.press("ArrowDown")
     held = []
-    long.route("**/api/cloud_storage/files/list**", lambda route: held.append(route))
+
+    def hold(route):
+        held.append(route)
+
+    long.route("**/api/cloud_storage/files/list**", hold)
     with long.expect_request("**/api/cloud_storage/files/list**"):
         cloud.put("00 new.txt", b"x", PutOptions(), Meter())
     for _ in range(4):

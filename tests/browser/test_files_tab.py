@@ -148,7 +148,11 @@ def test_what_is_selected_while_all_files_are_fetched_stays_selected(many, ours)
     opened(ours)
     cell(ours, "f4/099999.txt").click()
     held = []
-    ours.route("**/api/cloud_storage/files/list**", lambda route: held.append(route))
+
+    def hold(route):
+        held.append(route)
+
+    ours.route("**/api/cloud_storage/files/list**", hold)
     with ours.expect_request("**/api/cloud_storage/files/list**"):
         ours.keyboard.press("Control+a")
     cell(ours, "f3/099998.txt").click()
