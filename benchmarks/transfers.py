@@ -109,7 +109,7 @@ class _Fixed:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def __call__(self) -> int:
+    def __call__(self, running: int) -> int:
         return self.count
 
 

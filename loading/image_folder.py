@@ -154,7 +154,7 @@ class Loading:
 
         # Threads that decode fetch nothing meanwhile.
         jobs = map(job, thread_pool.ahead(listed()))
-        thread_pool.run(jobs, lambda: downloads() + DECODE_THREADS, on_failure=meter.stop)
+        thread_pool.run(jobs, lambda _: downloads() + DECODE_THREADS, on_failure=meter.stop)
         keys = [info.key for info in found if info.key not in unreadable]
         if not keys:
             raise unreadable[found[0].key]

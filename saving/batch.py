@@ -159,7 +159,7 @@ def save(
 
     # Threads that encode send nothing meanwhile.
     jobs = [functools.partial(save_one, index) for index in range(len(names))]
-    threads = 1 if len(jobs) == 1 else lambda: min(uploads() + ENCODE_THREADS, len(jobs))
+    threads = 1 if len(jobs) == 1 else lambda _: min(uploads() + ENCODE_THREADS, len(jobs))
     saved = thread_pool.run(jobs, threads, on_failure=meter.stop)
     batch.end(saved)
     return saved

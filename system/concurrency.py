@@ -115,8 +115,10 @@ class AdaptiveConcurrency:
         self._latest: list[_Sample] = []  # the last change, or the last STEADY_CALLS since then
         self._change(self.count)
 
-    def __call__(self) -> int:
-        """Return how many requests to make now."""
+    def __call__(self, running: int = 0) -> int:
+        """Return how many requests to make now. ``running`` are still on their way, as far as that is known:
+        nothing is judged while those are too many.
+        """
         now, refusals = self._clock(), self._refused()
         if refusals != self._refusals:
             self._refusals = refusals
@@ -126,6 +128,9 @@ class AdaptiveConcurrency:
                 self._first = min(self._first, self.count)
             return self.count
         sample = self._sample(now)
+        if running > self.count:
+            self._window, self._latest = None, [sample]
+            return self.count
         if now > self._latest[-1].time:
             self._latest = [*self._latest, sample][-STEADY_CALLS:]
         if self.count < self._first and self._waits():
@@ -184,6 +189,8 @@ class AdaptiveConcurrency:
         else:
             before, rate_before = self._trial
             is_more = here > before
+            if is_more:  # the rest is a burst, with which many servers begin a connection
+                rate = min(rate, rate_before * here / before)
             gain = GAIN ** abs(math.log2(here / before))
             pays = rate >= rate_before * gain if is_more else rate_before < rate * gain
             if pays:

@@ -21,20 +21,20 @@ ADJUST_SECONDS = 0.05  # between two calls of the function that says how many th
 
 def run(
     jobs: Iterable[Callable[[], T]],
-    threads: int | Callable[[], int],
+    threads: int | Callable[[int], int],
     on_failure: Callable[[], object] = lambda: None,
 ) -> list[T]:
     """Run every job and return their results in order, at most ``threads`` at a time.
 
-    If ``threads`` is a function, the caller's thread calls it every ADJUST_SECONDS, and starts threads or
-    lets some end after their job. ``jobs`` is read one by one as threads become free, so a generator limits
-    the memory. After a failure no further job is started, ``on_failure`` is called at once (to stop the
-    running ones), and the first exception is raised when all threads have ended.
+    If ``threads`` is a function, the caller's thread calls it every ADJUST_SECONDS with the number of threads
+    that run, and starts some or lets some end after their job. ``jobs`` is read one by one as threads become
+    free, so a generator limits the memory. After a failure no further job is started, ``on_failure`` is
+    called at once (to stop the running ones), and the first exception is raised when all threads have ended.
     """
     pool = _Pool(jobs, on_failure)
     if callable(threads):
         while pool.is_busy:
-            pool.resize(threads())
+            pool.resize(threads(pool.running))
             pool.wait(ADJUST_SECONDS)
     else:
         pool.resize(threads, with_this_one=True)
@@ -96,32 +96,32 @@ class _Pool(Generic[T]):
         self._results: dict[int, T] = {}
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
-        self._size = self._running = 0
+        self._size = self.running = 0
         self._has_jobs = True
 
     @property
     def is_busy(self) -> bool:
         """Whether there are jobs to start, or some are running."""
-        return self._has_jobs or self._running > 0
+        return self._has_jobs or self.running > 0
 
     def resize(self, size: int, *, with_this_one: bool = False) -> None:
         """Let ``size`` threads work, this one included if it is about to call ``work``."""
         with self._changed:
             self._size = size
-            self._running += with_this_one
-            while self._has_jobs and self._running < size:
+            self.running += with_this_one
+            while self._has_jobs and self.running < size:
                 try:
                     self._threads.append(_start(self.work))
                 except RuntimeError:  # the system has no room for another one
-                    if not self._running:
+                    if not self.running:
                         raise
                     return
-                self._running += 1
+                self.running += 1
 
     def wait(self, seconds: float) -> None:
         """Wait until the last thread has ended, but no longer than this."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running, seconds)
+            self._changed.wait_for(lambda: not self.running, seconds)
 
     def work(self) -> None:
         """Run jobs in this thread until there are none, one fails, or there are too many threads."""
@@ -138,12 +138,12 @@ class _Pool(Generic[T]):
                 self._on_failure()
         finally:
             with self._changed:
-                self._running -= 1
+                self.running -= 1
                 self._changed.notify_all()
 
     def _next_job(self) -> tuple[int, Callable[[], T]] | None:
         with self._changed:
-            if not self._has_jobs or self._running > self._size:
+            if not self._has_jobs or self.running > self._size:
                 return None
             drawn = next(self._jobs, None)
             self._has_jobs = drawn is not None

@@ -18,10 +18,14 @@ def rarely_again(monkeypatch):
 
 
 class Transfer:
-    """A transfer whose bytes per second are ``rate(requests at the same time)``."""
+    """A transfer whose bytes per second are ``rate(requests at the same time)``.
 
-    def __init__(self, rate, most=MOST, start=FIRST, busy=0.0, others=0.0):
+    A request that is one too many goes on for ``lasts`` seconds.
+    """
+
+    def __init__(self, rate, most=MOST, start=FIRST, busy=0.0, others=0.0, lasts=0.0):
         self.now, self.done, self.rate, self.changed = 100.0, 0, rate, []
+        self.lasts, self.running, self.too_many = lasts, 0, 0.0
         self.refusals, self.used, self.busy, self.others = 0, 0.0, busy, others
         self.concurrency = concurrency.AdaptiveConcurrency(
             lambda: self.done,
@@ -35,12 +39,15 @@ class Transfer:
 
     def counts(self, seconds):
         """The numbers of requests in this time, each as often as it changed."""
-        found = [self.concurrency()]
+        found = [self.concurrency(self.running)]
         for _ in range(round(seconds / TICK)):
+            self.too_many = self.too_many + TICK if self.running > found[-1] else 0.0
+            if self.running < found[-1] or self.too_many > self.lasts:
+                self.running = found[-1]
             self.now += TICK
-            self.done += round(self.rate(found[-1]) * TICK)
+            self.done += round(self.rate(self.running) * TICK)
             self.used += self.busy * TICK
-            count = self.concurrency()
+            count = self.concurrency(self.running)
             if count != found[-1]:
                 found.append(count)
                 self.changed.append(self.now)
@@ -162,6 +169,23 @@ def test_the_burst_that_begins_a_connection_does_not_hide_that_more_requests_pay
 
     transfer = Transfer(rate)
     assert transfer.counts(6)[-1] == MOST
+
+
+def test_the_burst_of_added_connections_does_not_hide_that_more_requests_pay():
+    def rate(count):
+        is_burst = bool(transfer.changed) and transfer.now - transfer.changed[-1] < 0.15
+        return 10e6 * count * (4 if is_burst else 1)
+
+    transfer = Transfer(rate)
+    assert transfer.counts(10) == [8, 32, 64]
+
+
+def test_fewer_requests_are_judged_when_those_that_are_too_many_have_ended():
+    """As ranges of 8 MiB at 5 MB/s: for two seconds the rate is that of all."""
+    transfer = Transfer(lambda count: 5e6 * count, lasts=2.0)
+    assert transfer.counts(10)[-1] == 64
+    transfer.rate = lambda count: 3.5e6 * count
+    assert transfer.counts(10) == [64, 32, 64]
 
 
 def test_after_a_fall_more_requests_are_tried_before_fewer():

@@ -94,14 +94,14 @@ def test_threads_are_added_and_end_as_they_are_wanted():
                 return
             yield lambda: time.sleep(0.001)
 
-    thread_pool.run(jobs(), lambda: 1 if finished.is_set() else 3)
+    thread_pool.run(jobs(), lambda _: 1 if finished.is_set() else 3)
     assert ended == [1]
 
 
 def test_a_number_that_grows_starts_threads_while_jobs_are_running():
     both = threading.Barrier(2)
     sizes = iter([1, 1, 2])
-    assert thread_pool.run([lambda: both.wait(60)] * 2, lambda: next(sizes, 2)) in ([0, 1], [1, 0])
+    assert thread_pool.run([lambda: both.wait(60)] * 2, lambda _: next(sizes, 2)) in ([0, 1], [1, 0])
 
 
 def test_a_system_without_room_for_a_further_thread_costs_no_job(monkeypatch):
@@ -114,7 +114,7 @@ def test_a_system_without_room_for_a_further_thread_costs_no_job(monkeypatch):
         real(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert thread_pool.run([lambda: 1] * 5, lambda: 4) == [1] * 5
+    assert thread_pool.run([lambda: 1] * 5, lambda _: 4) == [1] * 5
 
 
 def test_what_has_begun_gives_its_result_or_its_failure_as_often_as_it_is_asked():
