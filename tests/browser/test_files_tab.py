@@ -147,15 +147,16 @@ def test_several_files_are_selected_by_mouse_and_keyboard(many, ours):
 def test_what_is_selected_while_all_files_are_fetched_stays_selected(many, ours):
     opened(ours)
     cell(ours, "f4/099999.txt").click()
-    held = []
+    held, is_over = [], []
 
     def hold(route):
-        held.append(route)
+        route.continue_() if is_over else held.append(route)
 
     ours.route("**/api/cloud_storage/files/list**", hold)
     with ours.expect_request("**/api/cloud_storage/files/list**"):
         ours.keyboard.press("Control+a")
     cell(ours, "f3/099998.txt").click()
+    is_over.append(True)
     with ours.expect_response("**/api/cloud_storage/files/list**"):
         for route in held:
             route.continue_()
