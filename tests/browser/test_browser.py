@@ -16,10 +16,12 @@ from cloud_storage.comfyui import folders
 from cloud_storage.page import bucket_catalogue
 from cloud_storage.storage.base import ObjectInfo, Page, PutOptions
 from cloud_storage.system.meter import Meter
+from held_answers import HeldAnswers
 from PIL import Image
 from playwright.sync_api import expect
 
 HOSTILE = "a/<img src=x onerror=alert(1)>&amp;'\".txt"
+LISTS = "**/api/cloud_storage/files/list**"
 KEYS = ("a/b/deep.txt", "a/1.png", "a/2.txt", "a/no image.png", HOSTILE, "c/x.txt", "top.txt", "中文/图.txt")
 
 
@@ -349,20 +351,13 @@ def test_keys_pressed_while_the_list_is_fetched_again_count(long, cloud):
     opened(long)
     for _ in range(3):
         long.keyboard.press("ArrowDown")
-    held, is_over = [], []
-
-    def hold(route):
-        route.continue_() if is_over else held.append(route)
-
-    long.route("**/api/cloud_storage/files/list**", hold)
-    with long.expect_request("**/api/cloud_storage/files/list**", timeout=60_000):  # it looks every 15 s
+    held = HeldAnswers(long, LISTS)
+    with long.expect_request(LISTS, timeout=60_000):  # it looks every 15 s
         cloud.put("00 new.txt", b"x", PutOptions(), Meter())
     for _ in range(4):
         long.keyboard.press("ArrowDown")
     assert marked(long) == ["06.txt"]
-    is_over.append(True)  # the list may change once more: that is not held
-    for route in held:
-        route.continue_()
+    held.release()
     expect(row(long, "06.txt")).to_have_attribute("aria-posinset", "8")  # the new one is before it
     assert marked(long) == ["06.txt"]
     expect(row(long, "06.txt")).to_be_focused()
@@ -625,7 +620,7 @@ def test_what_a_name_or_a_server_says_is_text_in_lines_and_in_the_picker(ours, t
     assert ours.locator("#lines .cs-line").all_text_contents() == told
     assert ours.locator("#lines .cs-line *").count() == 0
     error = {"error": text, "kind": "StorageError"}
-    ours.route("**/api/cloud_storage/files/list**", lambda route: route.fulfill(status=502, json=error))
+    ours.route(LISTS, lambda route: route.fulfill(status=502, json=error))
     opened(ours, {"where": text, "start": f"{text}/"})
     expect(ours.get_by_role("alert")).to_contain_text(text)
     for made in hostile_texts.MADE:

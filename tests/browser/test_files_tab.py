@@ -10,9 +10,11 @@ from cloud_storage.page import bucket_catalogue
 from cloud_storage.page.bucket_rows import Columns
 from cloud_storage.storage.base import ObjectInfo
 from cloud_storage.system import utc_clock
+from held_answers import HeldAnswers
 from page_requests import picture, put
 from playwright.sync_api import expect
 
+LISTS = "**/api/cloud_storage/files/list**"
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
@@ -147,19 +149,12 @@ def test_several_files_are_selected_by_mouse_and_keyboard(many, ours):
 def test_what_is_selected_while_all_files_are_fetched_stays_selected(many, ours):
     opened(ours)
     cell(ours, "f4/099999.txt").click()
-    held, is_over = [], []
-
-    def hold(route):
-        route.continue_() if is_over else held.append(route)
-
-    ours.route("**/api/cloud_storage/files/list**", hold)
-    with ours.expect_request("**/api/cloud_storage/files/list**"):
+    held = HeldAnswers(ours, LISTS)
+    with ours.expect_request(LISTS):
         ours.keyboard.press("Control+a")
     cell(ours, "f3/099998.txt").click()
-    is_over.append(True)
-    with ours.expect_response("**/api/cloud_storage/files/list**"):
-        for route in held:
-            route.continue_()
+    with ours.expect_response(LISTS):
+        held.release()
     ours.wait_for_timeout(200)  # the page reads the answer
     expect(ours.locator('[role="option"][aria-selected="true"]')).to_have_count(1)
     expect(cell(ours, "f3/099998.txt")).to_have_attribute("aria-selected", "true")
